@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: networks, losses and codecs; imports nothing else of ns2."""

@@ -1,0 +1,1 @@
+"""Executors carry out batches: the same interface, the same bytes."""

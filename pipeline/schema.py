@@ -1,0 +1,270 @@
+"""The words of a dataset: utterances, columns, reasons, the frame grid and its contract.
+
+Only the standard library and numpy, so that anything may import it.
+
+Letters for shapes: T frames, N phonemes (tokens), Q quantizers, M mel bins, S samples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+FORMAT = "ns2-dataset"
+FORMAT_VERSION = 1
+
+SILENCE = "<sil>"
+"""Token at both ends of every utterance."""
+BORDER = "|"
+"""Token between two words where no punctuation mark stands: speakers pause there too."""
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_KEY_LENGTH = 80  # a member's name must fit a ustar header
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameGrid:
+    """The one time axis of all framewise columns.
+
+    Frame i covers samples [hop * i, hop * (i + 1)); its centre is hop * i + hop / 2.
+    """
+
+    sample_rate: int = 24_000
+    hop_length: int = 320
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return self.sample_rate / self.hop_length
+
+    def frames(self, samples: int) -> int:
+        """T = ceil(S / hop) of an utterance of S samples."""
+        return -(-samples // self.hop_length)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Utterance:
+    """One recording with its text, as a corpus reader finds it.
+
+    Attributes:
+        id: the corpus's own name for it; any string.
+        source: path of the audio file relative to the corpus, with forward slashes.
+        text: the transcript, as written.
+        speaker: name of the speaker.
+        language: an espeak-ng voice ("en-us"), or "" for the run's `--language`.
+        split: the corpus's own split ("train", "val", "test"), or "" where it has none.
+    """
+
+    id: str
+    source: str
+    text: str
+    speaker: str
+    language: str = ""
+    split: str = ""
+
+    @property
+    def key(self) -> str:
+        """The WebDataset key, see `make_key`."""
+        return make_key(self.id)
+
+
+def make_key(utterance_id: str) -> str:
+    """The WebDataset key of an id: the id if it fits, else a slug of it and 8 hex digits.
+
+    Keys are `[A-Za-z0-9_-]+`: a dot would split a WebDataset sample.
+    """
+    if len(utterance_id) <= _KEY_LENGTH and _KEY.fullmatch(utterance_id):
+        return utterance_id
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", utterance_id).strip("-")[: _KEY_LENGTH - 9]
+    digest = hashlib.sha256(utterance_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{slug}-{digest}" if slug else digest
+
+
+class Kind(StrEnum):
+    """Why an utterance that was found is not in the dataset."""
+
+    REJECTED = "rejected"  # it could not be used
+    FILTERED = "filtered"  # an option excluded it
+
+
+class Reason(StrEnum):
+    """The fixed list of reasons in `rejected.parquet`."""
+
+    # found by the corpus reader
+    DUPLICATE_ID = "duplicate_id"
+    NO_TRANSCRIPT = "no_transcript"
+    EMPTY_TRANSCRIPT = "empty_transcript"
+    AUDIO_MISSING = "audio_missing"
+    # found while decoding
+    AUDIO_UNREADABLE = "audio_unreadable"
+    AUDIO_EMPTY = "audio_empty"
+    AUDIO_TRUNCATED = "audio_truncated"
+    AUDIO_NOT_FINITE = "audio_not_finite"
+    AUDIO_SILENT = "audio_silent"
+    # found in the text
+    NOTHING_SPEAKABLE = "nothing_speakable"
+    WRONG_SCRIPT = "wrong_script"
+    UNKNOWN_LANGUAGE = "unknown_language"
+    UNKNOWN_PHONEME = "unknown_phoneme"
+    TEXT_TOO_LONG = "text_too_long"
+    # found where audio and text meet
+    MORE_PHONES_THAN_FRAMES = "more_phones_than_frames"
+    # excluded by an option
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    BADLY_ALIGNED = "badly_aligned"
+    # a stage raised, or crashed its worker
+    STAGE_FAILED = "stage_failed"
+    WORKER_CRASHED = "worker_crashed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejection:
+    """One row of `rejected.parquet`: an utterance that was found and is not written."""
+
+    id: str
+    key: str
+    source: str
+    kind: Kind
+    stage: str
+    reason: Reason
+    message: str
+
+
+class UtteranceError(Exception):
+    """An utterance can't be used; raised by stages, it costs that utterance only."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[UtteranceError], tuple[Reason, str]]:
+        return type(self), (self.reason, self.message)
+
+
+class UserError(Exception):
+    """Something a user can put right; the message says how. The command line exits with 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSpec:
+    """What every array of a column looks like.
+
+    Attributes:
+        name: the column's name, also its member suffix in a tar.
+        dtype: numpy dtype name, or "json".
+        dims: letters of its axes; T is the utterance's frames, N its tokens; an integer is fixed.
+    """
+
+    name: str
+    dtype: str
+    dims: tuple[str | int, ...]
+
+    @property
+    def suffix(self) -> str:
+        """What follows the key in a member's name."""
+        return f"{self.name}.json" if self.dtype == "json" else f"{self.name}.npy"
+
+
+COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "codes": ("uint16", ("Q", "T")),
+    "mel": ("float16", ("M", "T")),
+    "f0": ("float32", ("T",)),
+    "phonemes": ("uint16", ("N",)),
+    "durations": ("uint16", ("N",)),
+    "meta": ("json", ()),
+}
+"""Every column: its dtype and the letters of its axes."""
+
+META_FIELDS = (
+    "text", "phonemes", "words", "speaker", "language", "id", "source", "audio_hash", "samples",
+)  # fmt: skip
+
+
+def check_array(
+    spec: ColumnSpec, key: str, array: np.ndarray, *, frames: int, tokens: int | None
+) -> None:
+    """Hold an array against its column's contract.
+
+    Args:
+        frames: T of the utterance.
+        tokens: N of the utterance, or None where it is not known.
+
+    Raises:
+        ValueError: naming the key, what was expected and what came.
+    """
+    sizes: dict[str | int, int | None] = {"T": frames, "N": tokens}
+    if array.dtype != np.dtype(spec.dtype):
+        raise ValueError(f"{spec.name} of {key}: expected {spec.dtype}, got {array.dtype}")
+    expected = tuple(d if isinstance(d, int) else sizes.get(d) for d in spec.dims)
+    fits = len(expected) == array.ndim and all(
+        want is None or want == got for want, got in zip(expected, array.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{spec.name} of {key}: expected shape {expected} {spec.dims}, got {array.shape}"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{spec.name} of {key}: holds values that are not finite")
+
+
+def check_durations(
+    key: str, durations: np.ndarray, phonemes: list[str], *, frames: int, optional: frozenset[str]
+) -> None:
+    """Durations sum to T and every phone has at least one frame.
+
+    Args:
+        durations: (N,) frames.
+        phonemes: N token strings.
+        optional: the tokens that may last 0 frames.
+
+    Raises:
+        ValueError: naming the key, what was expected and what came.
+    """
+    total = int(durations.sum(dtype=np.int64))
+    if total != frames:
+        raise ValueError(f"durations of {key}: expected a sum of {frames} frames, got {total}")
+    for i, (duration, phone) in enumerate(zip(durations, phonemes, strict=True)):
+        if duration == 0 and phone not in optional:
+            raise ValueError(
+                f"durations of {key}: token {i} ({phone}): expected at least 1 frame, got 0"
+            )
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces: one text for one value.
+
+    Raises:
+        ValueError: for NaN and infinities.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def short_hash(value: Any, digits: int = 16) -> str:
+    """The first hex digits of the SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()[
+        :digits
+    ]
+
+
+def sealed(card: Mapping[str, Any]) -> dict[str, Any]:
+    """A card with its own digest put in (field `digest`, over all the other fields)."""
+    body = {name: value for name, value in card.items() if name != "digest"}
+    return {**body, "digest": short_hash(body, 64)}
+
+
+def unit_interval(text: str, salt: str) -> float:
+    """A number in [0, 1) that depends on the text and the salt alone: for splits and samples."""
+    digest = hashlib.sha256(f"{salt}\0{text}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / math.ldexp(1.0, 64)

@@ -1,0 +1,1 @@
+"""One file a stage; each makes one column."""

@@ -1,0 +1,113 @@
+"""What a stage is: a declaration, a set-up once a worker, then utterances in, arrays out.
+
+A new stage is one new file with one subclass of `Stage`, and a line in `pipeline/plan.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ns2.pipeline.schema import ColumnSpec, UtteranceError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one worker of a stage holds while it works."""
+
+    cpus: float = 1.0
+    gpu: bool = False  # uses a GPU where the executor has one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One utterance as a stage sees it.
+
+    Attributes:
+        key: its WebDataset key.
+        record: id, source, speaker, language, text, audio_hash.
+        inputs: what the stage requires, by name: products of other stages (their `value`).
+    """
+
+    key: str
+    record: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """What a stage makes of one utterance.
+
+    Attributes:
+        value: the column's array (or, for `json` columns, a mapping; for transient stages anything).
+        scalars: numbers for the index, such as `align_score`.
+    """
+
+    value: Any
+    scalars: Mapping[str, float] = field(default_factory=dict)
+
+
+class Stage(ABC):
+    """One kind of work on utterances.
+
+    Class attributes:
+        name: of the stage and of what it provides: a column, or a transient (never stored) value.
+        version: raised whenever its values change for the same configuration.
+        requires: sources (`audio_file`, `text`, `record`) and names of other stages.
+        libraries: distributions whose versions decide its values.
+        assets: names of the trained things it needs.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    requires: ClassVar[tuple[str, ...]]
+    libraries: ClassVar[tuple[str, ...]] = ()
+    assets: ClassVar[tuple[str, ...]] = ()
+    resources: ClassVar[Resources] = Resources()
+
+    @property
+    @abstractmethod
+    def config(self) -> Mapping[str, Any]:
+        """All settings that decide its values, as JSON values."""
+
+    @property
+    def column(self) -> ColumnSpec | None:
+        """The column it provides, or None for a transient stage."""
+        return None
+
+    def setup(self) -> None:  # noqa: B027 - most stages have nothing to set up
+        """Load what is heavy; called once a worker before the first utterance."""
+
+    @abstractmethod
+    def compute(self, item: Item) -> Product:
+        """Make the product of one utterance.
+
+        Raises:
+            UtteranceError: the utterance can't be used; no other is touched by it.
+        """
+
+    def compute_batch(self, items: Sequence[Item]) -> list[Product | Exception]:
+        """Products of several utterances, in order; what is raised takes the product's place."""
+        results: list[Product | Exception] = []
+        for item in items:
+            try:
+                results.append(self.compute(item))
+            except Exception as error:
+                results.append(error)
+        return results
+
+    def summarise(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Float64 sums over the arrays of a shard, for statistics in the card."""
+        return {}
+
+    def library_versions(self) -> dict[str, str]:
+        """Versions of the libraries that decide its values."""
+        return {name: version(name) for name in self.libraries}
+
+
+__all__ = ["Item", "Product", "Resources", "Stage", "UtteranceError"]
