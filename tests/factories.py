@@ -24,7 +24,7 @@ needs_truth_tool = pytest.mark.skipif(
 
 def tone(seconds: float, hz: float, rate: int = 24_000, level: float = 0.3) -> np.ndarray:
     """A harmonic tone with a falling spectrum: (S,) float32."""
-    t = np.arange(int(round(seconds * rate))) / rate
+    t = np.arange(round(seconds * rate)) / rate
     partials = [np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 11) if hz * k < rate / 2]
     wave = np.sum(partials, axis=0)
     return (level * wave / np.abs(wave).max()).astype(np.float32)

@@ -44,7 +44,7 @@ class Product:
     """What a stage makes of one utterance.
 
     Attributes:
-        value: the column's array (or, for `json` columns, a mapping; for transient stages anything).
+        value: the column's array, a mapping for `json` columns, anything if transient.
         scalars: numbers for the index, such as `align_score`.
     """
 
