@@ -102,6 +102,8 @@ class Reason(StrEnum):
     DUPLICATE_ID = "duplicate_id"
     NO_TRANSCRIPT = "no_transcript"
     EMPTY_TRANSCRIPT = "empty_transcript"
+    TRANSCRIPT_UNREADABLE = "transcript_unreadable"
+    BAD_ROW = "bad_row"
     AUDIO_MISSING = "audio_missing"
     # found while decoding
     AUDIO_UNREADABLE = "audio_unreadable"

@@ -1,0 +1,178 @@
+"""What every codec is to the rest of ns2: audio to codes, codes to latents, latents to audio.
+
+Importing this module does not load torch, so that a plan knows a codec's rates for nothing.
+
+Letters for shapes: S samples, T frames, Q quantizers, E entries, D latent width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXTRA_FRAMES = 8
+"""Frames of zeros behind the audio in the canonical encode.
+
+Codecs pad the end of their input, EnCodec by reflection, and what they pad changes the last
+frames. Behind 8 frames of zeros it does not reach those that are kept.
+"""
+
+
+class CodecError(Exception):
+    """A codec can't be had; the message says where it was looked for and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecSpec:
+    """A codec's rates and sizes.
+
+    Attributes:
+        name: what `--codec` calls it.
+        sample_rate: Hz.
+        hop_length: samples a frame.
+        quantizers: Q, codes a frame.
+        entries: E, of each codebook.
+        latent_dim: D.
+    """
+
+    name: str
+    sample_rate: int
+    hop_length: int
+    quantizers: int
+    entries: int
+    latent_dim: int
+
+    def __post_init__(self) -> None:
+        sizes = (self.sample_rate, self.hop_length, self.quantizers, self.entries, self.latent_dim)
+        if min(sizes) < 1:
+            raise ValueError(f"all rates and sizes of a codec must be at least 1: {self}")
+
+    def frames(self, samples: int) -> int:
+        """T = ceil(S / hop) of S samples."""
+        return -(-samples // self.hop_length)
+
+
+class Codec(ABC):
+    """A neural codec with a residual quantiser, ready to use: weights loaded, not trained."""
+
+    @property
+    @abstractmethod
+    def spec(self) -> CodecSpec:
+        """Rates and sizes."""
+
+    @property
+    @abstractmethod
+    def codebooks(self) -> Tensor:
+        """The entries of all quantisers, (Q, E, D) float32."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Hex SHA-256 of all weights that decide what `encode` returns, see `weights_digest`.
+
+        Neither the decoder nor quantisers beyond Q are part of it.
+        """
+
+    @abstractmethod
+    def _quantise(self, wave: Tensor) -> Tensor:
+        """Codes (Q, S / hop) int64 of audio (S,) float32, S a multiple of the hop."""
+
+    @abstractmethod
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Audio (T * hop,) float32 of latents (D, T).
+
+        Gradients flow to the latents; the weights take none.
+        """
+
+    def encode(self, wave: Tensor) -> Tensor:
+        """The canonical codes of one utterance: (Q, T) int64, T = ceil(S / hop).
+
+        The audio is padded with zeros to hop * (T + 8) samples and the first T frames are kept.
+        Everything runs on one thread, since sums in another order can tip a code.
+
+        Args:
+            wave: (S,) float32 at the codec's sample rate.
+
+        Raises:
+            ValueError: the audio is empty or not one-dimensional.
+        """
+        import torch
+
+        if wave.ndim != 1 or wave.shape[0] == 0:
+            raise ValueError(f"expected audio of shape (S,), S > 0, got {tuple(wave.shape)}")
+        frames = self.spec.frames(wave.shape[0])
+        with one_thread(), torch.inference_mode():
+            padded = wave.new_zeros(self.spec.hop_length * (frames + EXTRA_FRAMES))
+            padded[: wave.shape[0]] = wave
+            codes = self._quantise(padded)[:, :frames]
+        return codes.clone()  # out here: autograd takes no tensor made in inference mode
+
+    def encode_many(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        """The codes of several utterances, in order; what `encode` gives for each alone."""
+        return [self.encode(wave) for wave in waves]
+
+    def latents(self, codes: Tensor) -> Tensor:
+        """Latents (D, T) of codes (K, T) of the first K <= Q quantisers."""
+        return codes_to_latents(codes, self.codebooks)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Audio (T * hop,) float32 of codes (K, T) of the first K <= Q quantisers."""
+        return self.decode_latents(self.latents(codes))
+
+
+def codes_to_latents(codes: Tensor, codebooks: Tensor) -> Tensor:
+    """The sum of the codebook vectors of each frame.
+
+    Args:
+        codes: (..., K, T) of any integer type, of the first K <= Q quantisers.
+        codebooks: (Q, E, D).
+
+    Returns:
+        latents (..., D, T), of the codebooks' type.
+
+    Raises:
+        ValueError: there are more rows of codes than codebooks, or none.
+    """
+    from torch.nn import functional
+
+    quantizers = codes.shape[-2]
+    if not 1 <= quantizers <= codebooks.shape[0]:
+        raise ValueError(f"codes of {quantizers} quantizers, but {codebooks.shape[0]} codebooks")
+    rows = codes.long().unbind(-2)
+    latents = functional.embedding(rows[0], codebooks[0])
+    for row, codebook in zip(rows[1:], codebooks[1:], strict=False):
+        latents = latents + functional.embedding(row, codebook)  # in order: the codec's own sum
+    return latents.transpose(-1, -2)
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """Hex SHA-256 of tensors by name: of names, shapes and float32 values in order of names.
+
+    It does not depend on the format of a file, its order, or the type in which it stores them.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        values = weights[name].detach().cpu().float().contiguous().numpy()
+        digest.update(f"{name}{list(values.shape)}\0".encode())
+        digest.update(values.astype("<f4", copy=False).tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread, then on as many as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

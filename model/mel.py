@@ -1,0 +1,130 @@
+"""The log-mel spectrogram on the codec's frame grid.
+
+Torch is loaded by `LogMel` only, so that a plan can hold a `MelConfig`.
+
+Letters for shapes: S samples, T frames, M mel bins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelConfig:
+    """Settings of a log-mel spectrogram.
+
+    Attributes:
+        sample_rate: Hz.
+        hop_length: samples a frame.
+        n_fft: samples of the window and of its Fourier transform.
+        bins: M, mel bins.
+        fmin: Hz, where the lowest bin begins.
+        fmax: Hz, where the highest bin ends.
+        floor: the smallest magnitude that the logarithm sees.
+    """
+
+    sample_rate: int = 24_000
+    hop_length: int = 320
+    n_fft: int = 1024
+    bins: int = 80
+    fmin: float = 0.0
+    fmax: float = 12_000.0
+    floor: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if min(self.sample_rate, self.hop_length, self.bins) < 1:
+            raise ValueError("sample_rate, hop_length and bins must be at least 1")
+        if self.n_fft < self.hop_length or (self.n_fft - self.hop_length) % 2:
+            raise ValueError(
+                f"n_fft - hop_length must be even and not negative, so that a frame's window is "
+                f"centred on it: {self.n_fft} - {self.hop_length}"
+            )
+        if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
+            raise ValueError(
+                f"expected 0 <= fmin < fmax <= {self.sample_rate / 2:g}, "
+                f"got {self.fmin:g} and {self.fmax:g}"
+            )
+        if self.floor <= 0:
+            raise ValueError(f"floor must be above 0, got {self.floor}")
+
+    def frames(self, samples: int) -> int:
+        """T = ceil(S / hop) of S samples."""
+        return -(-samples // self.hop_length)
+
+
+class LogMel:
+    """Audio to log-mel: frame i's window is centred on sample hop * i + hop / 2.
+
+    The audio is padded with zeros to hop * T samples, then by reflection with half of what the
+    window is longer than the hop on both sides. A periodic Hann window, the magnitude of its
+    Fourier transform, triangles on Slaney's mel scale, each of area one (Slaney 1998, Auditory
+    Toolbox), the natural logarithm of what is above the floor.
+
+    Window and filters are made once and follow the audio to its device.
+    """
+
+    def __init__(self, config: MelConfig | None = None) -> None:
+        import torch
+        from torchaudio.functional import melscale_fbanks
+
+        self.config = config = config or MelConfig()
+        self._window = torch.hann_window(config.n_fft, periodic=True)
+        filters: Tensor = melscale_fbanks(
+            n_freqs=config.n_fft // 2 + 1,
+            f_min=config.fmin,
+            f_max=config.fmax,
+            n_mels=config.bins,
+            sample_rate=config.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        self._filters = filters.T.contiguous()  # (M, n_fft / 2 + 1)
+
+    def __call__(self, wave: Tensor) -> Tensor:
+        """Natural log of the mel magnitudes: (M, T) or (B, M, T) float32, T = ceil(S / hop).
+
+        Args:
+            wave: (S,) or (B, S) float32, S > 0.
+
+        Raises:
+            ValueError: the audio is empty.
+        """
+        import torch
+
+        if wave.shape[-1] == 0:
+            raise ValueError("expected audio, got 0 samples")
+        if self._window.device != wave.device:
+            self._window = self._window.to(wave.device)
+            self._filters = self._filters.to(wave.device)
+        config = self.config
+        spectrum = torch.stft(
+            self._padded(wave),
+            config.n_fft,
+            config.hop_length,
+            window=self._window,
+            center=False,
+            return_complex=True,
+        )
+        return (self._filters @ spectrum.abs()).clamp(min=config.floor).log()
+
+    def _padded(self, wave: Tensor) -> Tensor:
+        """Zeros to whole frames, then reflection on both sides, as often as it takes.
+
+        By index, since torch reflects once only: the least audio, one frame of 320 samples, is
+        shorter than the 352 on either side.
+        """
+        import torch
+        from torch.nn import functional
+
+        config = self.config
+        length = config.hop_length * config.frames(wave.shape[-1])
+        wave = functional.pad(wave, (0, length - wave.shape[-1]))
+        side = (config.n_fft - config.hop_length) // 2
+        period = max(2 * (length - 1), 1)  # of a signal that is reflected without end
+        index = torch.arange(-side, length + side, device=wave.device) % period
+        return wave[..., torch.minimum(index, period - index)]

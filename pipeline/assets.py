@@ -1,0 +1,154 @@
+"""The aligner as an asset: its sample is fixed at first use and recorded.
+
+`assets/aligner-<fingerprint>.json` records configuration and sample before training begins;
+`assets/aligner-<fingerprint>.safetensors` appears when it is trained. The fingerprint hashes
+configuration and sample, not weights, so it is known before training. A corpus that grows or
+changes later finds the record and trains nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline.files import write_if_changed
+from ns2.pipeline.graph import FINGERPRINT_DIGITS, Graph
+from ns2.pipeline.plan import Shard
+from ns2.pipeline.schema import canonical_json, short_hash, unit_interval
+from ns2.pipeline.shards import decode_value, read_member
+from ns2.pipeline.sources import Source
+from ns2.pipeline.targets import Targets
+
+SAMPLE_SALT = "aligner-sample"
+INPUTS = ("mel", "phonemes")
+SAMPLE_SOURCES = ("audio_file", "text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignerRecord:
+    """What an aligner is trained on and how.
+
+    Attributes:
+        config: of network and training, seed included.
+        inputs: fingerprints of the columns it reads.
+        sample: (key, state of its sources) of each utterance it is trained on.
+    """
+
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    sample: tuple[tuple[str, str], ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the aligner."""
+        return short_hash(
+            {"config": self.config, "inputs": self.inputs, "sample": self.sample},
+            FINGERPRINT_DIGITS,
+        )
+
+
+class AlignerAsset:
+    """Finds, chooses and trains the aligner of a dataset."""
+
+    def __init__(self, folder: Path, graph: Graph, config: Mapping[str, Any]) -> None:
+        """Look below `assets/`.
+
+        Args:
+            config: of network and training, seed and library versions included.
+        """
+        self._folder, self._config = folder, dict(config)
+        self._inputs = {name: graph.fingerprint(name) for name in INPUTS}
+
+    def weights(self, record: AlignerRecord) -> Path:
+        """The file of a trained aligner."""
+        return self._folder / f"aligner-{record.fingerprint}.safetensors"
+
+    def description(self, record: AlignerRecord) -> Path:
+        """The file that records configuration and sample."""
+        return self._folder / f"aligner-{record.fingerprint}.json"
+
+    def recorded(self) -> AlignerRecord | None:
+        """The aligner that was chosen before for this configuration, trained or not."""
+        for path in sorted(self._folder.glob("aligner-*.json")):
+            try:
+                found = json.loads(path.read_text("utf-8"))
+                record = AlignerRecord(
+                    config=found["config"],
+                    inputs=found["inputs"],
+                    sample=tuple((key, state) for key, state in found["sample"]),
+                )
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # not whole: a new one is chosen, `ns2 verify` names this one
+            if (
+                record.config == self._config
+                and record.inputs == self._inputs
+                and self.description(record) == path
+            ):
+                return record
+        return None
+
+    def choose(
+        self,
+        members: Iterable[tuple[Source, float]],
+        hours: float,
+    ) -> AlignerRecord:
+        """Fix a sample: the lowest hashes of keys, up to some hours.
+
+        Args:
+            members: utterances of the dataset and their seconds.
+        """
+        ordered = sorted(members, key=lambda m: (unit_interval(m[0].key, SAMPLE_SALT), m[0].key))
+        sample: list[tuple[str, str]] = []
+        seconds = 0.0
+        for source, length in ordered:
+            if sample and seconds + length > 3600 * hours:
+                break
+            sample.append((source.key, source.state(SAMPLE_SOURCES)))
+            seconds += length
+        record = AlignerRecord(
+            config=self._config, inputs=self._inputs, sample=tuple(sorted(sample))
+        )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        text = canonical_json(
+            {"config": record.config, "inputs": record.inputs, "sample": record.sample}
+        )
+        write_if_changed(self.description(record), text.encode())
+        return record
+
+
+def load_sample(
+    record: AlignerRecord, targets: Targets, graph: Graph, shards: Sequence[Shard]
+) -> list[tuple[Any, Any]] | None:
+    """Mel and phonemes of an aligner's sample, in its order; None if some of it is gone."""
+    wanted = dict(record.sample)
+    found: dict[str, tuple[Any, Any]] = {}
+    for shard in shards:
+        keys = [
+            source.key
+            for source in shard.sources
+            if wanted.get(source.key) == source.state(SAMPLE_SOURCES)
+        ]
+        if not keys:
+            continue
+        arrays: dict[str, dict[str, Any]] = {}
+        for column in INPUTS:
+            existing = targets.existing(column, shard.number)
+            states = {s.key: targets.state(column, s) for s in shard.sources}
+            arrays[column] = {
+                key: decode_value(graph.spec(column), read_member(stored.tar, stored.row))
+                for key in keys
+                if (stored := existing.get((key, states[key]))) is not None
+            }
+        for key in keys:
+            if all(key in arrays[column] for column in INPUTS):
+                found[key] = (arrays["mel"][key], arrays["phonemes"][key])
+    if set(found) != set(wanted):
+        return None
+    return [found[key] for key, _ in record.sample]
+
+
+TrainProgress = Callable[[int, int, float], None]
+"""Called with step, steps and loss."""

@@ -1,0 +1,268 @@
+"""Files of a corpus: walking folders, finding what a table names, reading transcripts.
+
+Names are compared in Unicode's composed form (NFC), because a corpus that went through macOS has
+them decomposed; what a source names stays as it is on disk. Names that start with a dot and
+`__MACOSX` folders are the file system's own affairs and are passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from unicodedata import normalize
+
+from ns2.pipeline.schema import Reason, UserError, UtteranceError
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus")
+"""What counts as audio, in the order of preference where a name has several."""
+
+
+def nfc(text: str) -> str:
+    """The text with composed characters."""
+    return normalize("NFC", text)
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """A file's name in two: its stem and its suffix in lower case."""
+    stem, suffix = os.path.splitext(name)
+    return stem, suffix.lower()
+
+
+def encodable(text: str) -> bool:
+    """Whether UTF-8 can hold it; a file name in another encoding can't be held."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What one folder holds.
+
+    Attributes:
+        path: relative to the corpus, with forward slashes; "" for the corpus itself.
+        files: names on disk of what can be opened, by NFC name with the suffix in lower case.
+        others: names of entries that are neither: links to nothing, pipes.
+        folders: names on disk of its folders.
+    """
+
+    path: str
+    files: dict[str, str] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+
+    def source(self, name: str) -> str:
+        """Path of one of its files, relative to the corpus."""
+        return f"{self.path}/{name}" if self.path else name
+
+    def audio(self) -> Iterator[tuple[str, str, bool]]:
+        """Its audio as (NFC stem, name on disk, whether it can be opened), in no fixed order."""
+        for names, there in ((self.files.values(), True), (self.others, False)):
+            for name in names:
+                stem, suffix = split_suffix(name)
+                if suffix in AUDIO_SUFFIXES:
+                    yield nfc(stem), name, there
+
+
+def list_folder(root: Path, path: str) -> Folder:
+    """List one folder of a corpus.
+
+    Raises:
+        UserError: it can't be listed.
+    """
+    folder = Folder(path)
+    try:
+        with os.scandir(root / path) as entries:
+            # Sorted, so that the same names win whatever the file system's order is.
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                name = entry.name
+                if name.startswith(".") or name == "__MACOSX":
+                    continue
+                if entry.is_dir():
+                    folder.folders.append(name)
+                elif entry.is_file():
+                    stem, suffix = split_suffix(nfc(name))
+                    canonical = stem + suffix
+                    # a.wav and a.WAV, or two spellings of one name: each stays reachable.
+                    folder.files[name if canonical in folder.files else canonical] = name
+                else:
+                    folder.others.append(name)
+    except OSError as error:
+        raise UserError(f"can't list the folder {root / path}: {error.strerror}") from error
+    return folder
+
+
+def walk(root: Path) -> Iterator[Folder]:
+    """All folders below root and root itself, following links but never in a circle."""
+
+    def visit(path: str, above: frozenset[tuple[int, int]]) -> Iterator[Folder]:
+        status = os.stat(root / path)
+        this = (status.st_dev, status.st_ino)
+        if this in above:
+            return
+        folder = list_folder(root, path)
+        yield folder
+        for name in folder.folders:
+            yield from visit(folder.source(name), above | {this})
+
+    return visit("", frozenset())
+
+
+def transcript(root: Path, folder: Folder, names: Sequence[str]) -> str:
+    """Text of the first of several files that is there and not blank, on one line.
+
+    Args:
+        names: NFC names of files in that folder, by preference.
+
+    Raises:
+        UtteranceError: there is none, all are blank, or one is not UTF-8.
+    """
+    present = [folder.files[name] for name in names if name in folder.files]
+    if not present:
+        raise UtteranceError(Reason.NO_TRANSCRIPT, f"no transcript: looked for {' or '.join(names)}")
+    for name in present:
+        text = read_text(root / folder.source(name))
+        if text:
+            return text
+    raise UtteranceError(Reason.EMPTY_TRANSCRIPT, f"{' and '.join(present)}: nothing but blanks")
+
+
+def read_text(path: Path) -> str:
+    """A transcript of one utterance: its lines joined with spaces.
+
+    Raises:
+        UtteranceError: it can't be read, or is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"{path.name} can't be read: {error.strerror}"
+        raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message) from error
+    return one_line(decode(data, path.name))
+
+
+def decode(data: bytes, name: str) -> str:
+    """UTF-8 with or without a byte order mark.
+
+    Raises:
+        UtteranceError: it is not UTF-8; the message says which byte.
+    """
+    if is_utf16(data):
+        message = f"{name} is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8"
+        raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = (
+            f"{name} is not UTF-8 (byte 0x{data[error.start]:02x} at offset {error.start}); "
+            "convert it, for example: iconv -f LATIN1 -t UTF-8"
+        )
+        raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message) from error
+
+
+def is_utf16(data: bytes) -> bool:
+    """Whether it starts with UTF-16's byte order mark."""
+    return data[:2] in (b"\xff\xfe", b"\xfe\xff")
+
+
+def one_line(text: str) -> str:
+    """The text without outer blanks, line breaks become spaces."""
+    return re.sub(r"\s*[\r\n]+\s*", " ", text.strip())
+
+
+class Lookup:
+    """Finds the files that a table names, listing each folder once instead of asking per file."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._absolute = os.path.abspath(root)
+        self._real = os.path.realpath(root)
+        self._folders: dict[str, Folder] = {}
+        self._used: dict[str, set[str]] = {}
+
+    def file(self, path: str) -> tuple[str, bool]:
+        """Find a file by its path as a table writes it: (source, whether it is there)."""
+        written, name = os.path.split(path)
+        folder = self._folder(written)
+        stem, suffix = split_suffix(nfc(name))
+        # The name exactly as written, its NFC form, then the form with a lower-case suffix.
+        for candidate in (name, nfc(name), stem + suffix):
+            actual = folder.files.get(candidate)
+            if actual is not None:
+                return self._use(folder, actual), True
+        return folder.source(name), False
+
+    def audio(self, path: str) -> tuple[str, bool]:
+        """Find audio by its path without a suffix; of several suffixes the first in order."""
+        written, name = os.path.split(path)
+        folder = self._folder(written)
+        for suffix in AUDIO_SUFFIXES:
+            actual = folder.files.get(nfc(name) + suffix)
+            if actual is not None:
+                return self._use(folder, actual), True
+        return folder.source(name + AUDIO_SUFFIXES[0]), False
+
+    def unused(self) -> list[str]:
+        """Sources of audio, in the folders that were asked about, that nothing asked for."""
+        names: set[str] = set()
+        for folder in self._folders.values():
+            stems = {nfc(split_suffix(name)[0]) for name in self._used.get(folder.path, ())}
+            names |= {folder.source(name) for stem, name, _ in folder.audio() if stem not in stems}
+        return sorted(names)
+
+    def _use(self, folder: Folder, name: str) -> str:
+        self._used.setdefault(folder.path, set()).add(name)
+        return folder.source(name)
+
+    def _folder(self, written: str) -> Folder:
+        folder = self._folders.get(written)
+        if folder is None:
+            path = self._relative(self._on_disk(written))
+            there = (self._root / path).is_dir()
+            folder = list_folder(self._root, path) if there else Folder(path)
+            self._folders[written] = folder
+        return folder
+
+    def _on_disk(self, written: str) -> str:
+        """The folder's path with each part spelled as on disk."""
+        start = os.path.join(self._absolute, written)
+        if os.path.isdir(start):
+            return start
+        here = "/" if os.path.isabs(written) else self._absolute
+        for part in written.split("/"):
+            below = os.path.join(here, part)
+            if not os.path.isdir(below):
+                same = [n for n in _names(here) if nfc(n) == nfc(part)]
+                below = os.path.join(here, min(same)) if same else below
+            here = below
+        return here
+
+    def _relative(self, folder: str) -> str:
+        """A folder relative to the root: no absolute path may end up in a dataset.
+
+        Outside the root it starts with `..`, counted between real paths, because the system
+        takes `..` from where a link leads.
+        """
+        plain = ".." not in folder.split("/")
+        if plain and (folder + "/").startswith(self._absolute.rstrip("/") + "/"):
+            path = os.path.relpath(folder, self._absolute)
+        else:
+            path = os.path.relpath(os.path.realpath(folder), self._real)
+        return "" if path == "." else path
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def some(names: Sequence[str], show: Callable[[str], str] = ascii_safe) -> str:
+    """The first few of many names, for a message."""
+    return ", ".join(show(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,270 @@
+"""The work on one shard: what is missing, what its batches are, and the commit of its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline.graph import SCREEN, SOURCES, Graph
+from ns2.pipeline.plan import Shard
+from ns2.pipeline.schema import Rejection, UserError
+from ns2.pipeline.screening import Screened, ScreenStore
+from ns2.pipeline.shards import Marker, Member, TarWriter, decode_value, read_member
+from ns2.pipeline.sources import Source
+from ns2.pipeline.targets import Targets
+from ns2.pipeline.worker import (
+    Batch,
+    BatchResult,
+    Encoded,
+    Failure,
+    Limits,
+    Stored,
+    Work,
+    batches,
+    screen_failure,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What all jobs of a run share.
+
+    Attributes:
+        corpus: root folder of the recordings.
+        language: of utterances that name none.
+        screen_sources: the sources that screening reads.
+        failures: of stages behind the screening, by (folder of the column, key, source state).
+    """
+
+    graph: Graph
+    targets: Targets
+    screens: ScreenStore
+    limits: Limits
+    corpus: Path
+    language: str
+    screen_sources: tuple[str, ...]
+    failures: dict[tuple[str, str, str], Failure]
+
+    def screen_state(self, source: Source) -> str:
+        """The state of what screening reads of an utterance."""
+        return source.state(self.screen_sources)
+
+    def exclusion(
+        self, source: Source, screened: Screened, columns: Sequence[str]
+    ) -> Failure | None:
+        """Why a screened utterance is not in the dataset, if anything excludes it."""
+        if screened.failure is not None:
+            return screened.failure
+        failure = screen_failure(screened.scalars, self.limits, self.graph.grid)
+        if failure is not None:
+            return failure
+        for column in columns:
+            name = self.targets.folder(column).name
+            failed = self.failures.get((name, source.key, self.targets.state(column, source)))
+            if failed is not None:
+                return failed
+        return None
+
+    def record(self, source: Source) -> dict[str, Any]:
+        """What stages may know of an utterance."""
+        utterance = source.utterance
+        return {
+            "id": utterance.id,
+            "source": utterance.source,
+            "speaker": utterance.speaker,
+            "language": utterance.language or self.language,
+            "text": utterance.text,
+            "audio_hash": source.audio_hash,
+        }
+
+
+def as_rejection(source: Source, failure: Failure) -> Rejection:
+    """The ledger's row of an utterance that a stage excluded."""
+    return Rejection(
+        id=source.utterance.id,
+        key=source.key,
+        source=source.utterance.source,
+        kind=failure.kind,
+        stage=failure.stage,
+        reason=failure.reason,
+        message=failure.message,
+    )
+
+
+class ShardJob:
+    """Brings some columns of one shard up to date.
+
+    First `batches` says what is to be computed, then `add` takes the results, then `commit`
+    writes what is missing. Between two runs nothing but committed targets counts.
+    """
+
+    def __init__(self, scene: Scene, shard: Shard, columns: Sequence[str]) -> None:
+        self._scene, self._shard, self._columns = scene, shard, tuple(columns)
+        known = scene.screens.load(shard.number)
+        self._screened = {
+            source.key: known[source.key]
+            for source in shard.sources
+            if source.key in known and known[source.key].source == scene.screen_state(source)
+        }
+        self._fresh = False  # whether screening found something new
+        self._made: dict[tuple[str, str], Encoded] = {}
+        self._stored: dict[str, dict[tuple[str, str], Stored]] = {}
+        self._waiting = 0
+
+    @property
+    def number(self) -> int:
+        """The shard's number."""
+        return self._shard.number
+
+    @property
+    def complete(self) -> bool:
+        """All results that were asked for are there."""
+        return self._waiting == 0
+
+    def members(self) -> tuple[Source, ...]:
+        """Utterances of the shard that are in the dataset, as far as is known."""
+        return tuple(
+            source
+            for source in self._shard.sources
+            if source.key in self._screened
+            and self._scene.exclusion(source, self._screened[source.key], self._columns) is None
+        )
+
+    def batches(self) -> list[Batch]:
+        """What is to be computed; empty if every array exists somewhere."""
+        unscreened = [s for s in self._shard.sources if s.key not in self._screened]
+        members = self.members()
+        targets = self._scene.targets
+        # Without a screening the members, and so the targets' names, are not known yet.
+        wanted = [
+            column
+            for column in self._columns
+            if unscreened or not targets.exists(column, self.number, members)
+        ]
+        included = {source.key for source in members}
+        works: list[Work | None] = []
+        for source in self._shard.sources:
+            screened = self._screened.get(source.key)
+            if screened is not None and source.key not in included:
+                works.append(None)
+                continue
+            columns = tuple(c for c in wanted if self._existing(c, source) is None)
+            if screened is not None and not columns:
+                works.append(None)
+                continue
+            works.append(
+                Work(
+                    key=source.key,
+                    record=self._scene.record(source),
+                    audio_file=str(self._scene.corpus / source.utterance.source),
+                    columns=columns,
+                    stored=self._required(columns, source, screened is not None),
+                    samples=int(screened.scalars["samples"]) if screened else None,
+                )
+            )
+        cut = batches(self.number, works)
+        self._waiting = len(cut)
+        return cut
+
+    def _existing(self, column: str, source: Source) -> Stored | None:
+        """Where an utterance's array lies, if some committed tar has it."""
+        targets = self._scene.targets
+        if column not in self._stored:
+            self._stored[column] = targets.existing(column, self.number)
+        return self._stored[column].get((source.key, targets.state(column, source)))
+
+    def _required(
+        self, columns: Sequence[str], source: Source, screened: bool
+    ) -> dict[str, Stored]:
+        """Stored columns that the missing ones read."""
+        graph = self._scene.graph
+        needed = {r for column in columns for r in graph.stages[column].requires}
+        stored: dict[str, Stored] = {}
+        for name in needed - set(SOURCES) - set(columns):
+            if graph.stages[name].column is None or (name in SCREEN and not screened):
+                continue
+            found = self._existing(name, source)
+            if found is not None:
+                stored[name] = found
+        return stored
+
+    def add(self, result: BatchResult) -> list[Rejection]:
+        """Take a batch's results; gives the utterances that turned out to be excluded."""
+        self._waiting -= 1
+        by_key = {source.key: source for source in self._shard.sources}
+        excluded: list[Rejection] = []
+        for done in result.done:
+            source = by_key[done.key]
+            failure = done.failure
+            if done.screened is not None or (failure is not None and failure.stage in SCREEN):
+                self._fresh = True
+                self._screened[done.key] = Screened(
+                    key=done.key,
+                    source=self._scene.screen_state(source),
+                    scalars=done.screened or {},
+                    failure=failure if failure is not None and failure.stage in SCREEN else None,
+                )
+            if failure is not None and failure.stage not in SCREEN:
+                targets = self._scene.targets
+                place = targets.folder(failure.stage).name
+                state = targets.state(failure.stage, source)
+                self._scene.failures[place, done.key, state] = failure
+            for column, member in done.members.items():
+                self._made[done.key, column] = member
+            why = self._scene.exclusion(source, self._screened[done.key], self._columns)
+            if why is not None:
+                excluded.append(as_rejection(source, why))
+        return excluded
+
+    def commit(self) -> list[Marker]:
+        """Write the screening and every missing target of the shard."""
+        if self._fresh:
+            self._scene.screens.save(self.number, self._screened.values())
+        members = self.members()
+        markers = [
+            self._write(column, members)
+            for column in self._columns
+            if members and not self._scene.targets.exists(column, self.number, members)
+        ]
+        self._made.clear()
+        return markers
+
+    def _write(self, column: str, members: Sequence[Source]) -> Marker:
+        """Write one target, from what was made and from older tars."""
+        targets, stage = self._scene.targets, self._scene.graph.stages[column]
+        spec = self._scene.graph.spec(column)
+        writer = TarWriter(targets.folder(column), self.number, spec)
+        arrays = []
+        try:
+            for source in members:
+                member = self._member(column, source)
+                writer.add(member)
+                if spec.dtype != "json":
+                    arrays.append(decode_value(spec, member.data))
+            marker = writer.commit(stage.summarise(arrays))
+        except BaseException:
+            writer.abort()
+            raise
+        targets.note(marker)
+        return marker
+
+    def _member(self, column: str, source: Source) -> Member:
+        """An utterance's member: just made, or copied."""
+        state = self._scene.targets.state(column, source)
+        made = self._made.get((source.key, column))
+        if made is not None:
+            data, shape, scalars = made.data, made.shape, made.scalars
+        else:
+            stored = self._existing(column, source)
+            if stored is None:
+                raise RuntimeError(f"{column} of {source.key} was neither made nor found")
+            try:
+                data = read_member(stored.tar, stored.row)
+            except (OSError, ValueError) as error:
+                raise UserError(
+                    f"{error}. Delete {stored.tar} and run again: only what it held is made anew."
+                ) from error
+            shape, scalars = stored.row.shape, stored.row.scalars
+        return Member(key=source.key, data=data, shape=shape, source=state, scalars=scalars)

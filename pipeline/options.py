@@ -1,0 +1,140 @@
+"""The options of `ns2 preprocess`, and the graph of stages that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline.graph import Graph, check_columns
+from ns2.pipeline.schema import COLUMNS, FrameGrid, UserError
+from ns2.pipeline.worker import Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Everything that decides what a dataset holds, apart from the corpus.
+
+    Attributes:
+        layout: of the corpus, or None to recognise it.
+        limit: only the first utterances by key, or None for all.
+        columns: to make; what these require is made too.
+        language: espeak-ng voice of utterances that name none.
+        trim: cut outer silence.
+        min_seconds, max_seconds: utterances outside are filtered.
+        codec_weights: a file, or None for the usual cache or a download.
+        f0: "dio", "harvest" or "praat".
+        extra_phonemes: a file of symbols appended to the phoneme table.
+        val_share: of utterances without a split of the corpus's own.
+        val_by: "utterance" or "speaker": what is drawn for the validation split.
+        shard_utterances: utterances a shard.
+        seed: of the aligner's training.
+        max_rejected: share of rejected utterances above which the exit code is 3.
+        checksum: hash all audio files, whatever their size and mtime say.
+    """
+
+    layout: str | None = None
+    limit: int | None = None
+    columns: tuple[str, ...] = tuple(COLUMNS)
+    language: str = "en-us"
+    trim: bool = False
+    min_seconds: float = 0.3
+    max_seconds: float = 30.0
+    codec: str = "encodec_24khz"
+    codec_weights: Path | None = None
+    quantizers: int = 16
+    f0: str = "dio"
+    f0_min: float = 50.0
+    f0_max: float = 1100.0
+    extra_phonemes: Path | None = None
+    val_share: float = 0.02
+    val_by: str = "utterance"
+    shard_utterances: int = 512
+    seed: int = 0
+    max_rejected: float = 0.05
+    checksum: bool = False
+
+    def __post_init__(self) -> None:
+        def refuse(wrong: bool, message: str) -> None:
+            if wrong:
+                raise UserError(message)
+
+        try:
+            object.__setattr__(self, "columns", check_columns(self.columns))
+        except ValueError as error:
+            raise UserError(f"--columns: {error}") from error
+        refuse(not self.columns, "--columns: name at least one column")
+        refuse(self.limit is not None and self.limit < 1, "--limit must be at least 1")
+        refuse(self.shard_utterances < 1, "--shard-utterances must be at least 1")
+        refuse(not 0 <= self.val_share < 1, "--val-share must be at least 0 and below 1")
+        refuse(self.val_by not in ("utterance", "speaker"), "--val-by is utterance or speaker")
+        refuse(
+            not 0 <= self.min_seconds < self.max_seconds,
+            "--min-seconds must be at least 0 and below --max-seconds",
+        )
+        refuse(self.max_seconds > 800, "--max-seconds can be 800 at most: durations are 16 bits")
+
+    @property
+    def limits(self) -> Limits:
+        """The lengths these options allow."""
+        return Limits(min_seconds=self.min_seconds, max_seconds=self.max_seconds)
+
+
+def build_graph(options: Options) -> Graph:
+    """The stages that make a dataset, with the durations' aligner not yet settled.
+
+    Raises:
+        UserError: an option has a value that no stage can work with, or weights are missing.
+    """
+    from ns2.pipeline.phoneme_table import PhonemeTable
+    from ns2.pipeline.pitch import PitchConfig
+    from ns2.pipeline.stages.audio import AudioStage
+    from ns2.pipeline.stages.base import Stage
+    from ns2.pipeline.stages.codes import CodesStage
+    from ns2.pipeline.stages.durations import DurationsStage
+    from ns2.pipeline.stages.f0 import F0Stage
+    from ns2.pipeline.stages.mel import MelStage
+    from ns2.pipeline.stages.meta import MetaStage
+    from ns2.pipeline.stages.phonemes import PhonemesStage
+    from ns2.pipeline.stages.tokens import TokensStage
+
+    grid = FrameGrid()
+    table = PhonemeTable.default()
+    if options.extra_phonemes is not None:
+        table = table.with_extra(options.extra_phonemes)
+    try:
+        pitch = PitchConfig(method=options.f0, f0_min=options.f0_min, f0_max=options.f0_max)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    stages: list[Stage] = [
+        AudioStage(sample_rate=grid.sample_rate, trim=options.trim),
+        TokensStage(),
+        PhonemesStage(table),
+        MetaStage(),
+        MelStage(),
+        F0Stage(pitch),
+    ]
+    if "codes" in options.columns:
+        stages.append(CodesStage(options.codec, options.codec_weights, options.quantizers))
+    stages.append(DurationsStage())
+    return Graph(grid=grid, stages={stage.name: stage for stage in stages}, assets={})
+
+
+def describe(graph: Graph, name: str) -> Mapping[str, Any]:
+    """A stage's configuration as the card tells it."""
+    stage = graph.stages[name]
+    return {
+        "version": stage.version,
+        "config": stage.config,
+        "libraries": stage.library_versions(),
+        "requires": list(stage.requires),
+    }
+
+
+def described_options(options: Options) -> dict[str, Any]:
+    """The options as JSON values, without what names a place on a machine."""
+    values = asdict(options)
+    for name in ("codec_weights", "extra_phonemes", "checksum"):
+        del values[name]
+    return {**values, "columns": list(options.columns)}

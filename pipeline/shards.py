@@ -1,0 +1,278 @@
+"""Column tars and their commit markers: write, commit, read.
+
+A target is one column of one shard. It exists when its marker does: the tar is written, synced
+and renamed first, then its marker the same way. A marker is a parquet file with a row a member
+and, in its schema's metadata, the SHA-256 of the tar.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ns2.pipeline.files import atomic_write, put_in_place, temporary_path
+from ns2.pipeline.schema import ColumnSpec, canonical_json
+
+MARKER_METADATA = b"ns2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One array of a tar, encoded.
+
+    Attributes:
+        data: the whole .npy (or .json) as it lies in the tar.
+        shape: of the array; empty for json.
+        source: the state of the sources it was made from.
+        scalars: numbers for the index.
+    """
+
+    key: str
+    data: bytes
+    shape: tuple[int, ...]
+    source: str
+    scalars: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemberRow:
+    """A marker's row: where a member lies in its tar and what it must be."""
+
+    key: str
+    offset: int
+    size: int
+    shape: tuple[int, ...]
+    crc32: int
+    source: str
+    scalars: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marker:
+    """What a commit marker says of its tar.
+
+    Attributes:
+        summary: float64 sums over the tar's arrays, see `Stage.summarise`.
+    """
+
+    path: Path
+    column: str
+    shard: int
+    digest: str
+    sha256: str
+    size: int
+    rows: tuple[MemberRow, ...]
+    summary: Mapping[str, Any]
+
+    @property
+    def tar(self) -> Path:
+        """The tar that this marker commits."""
+        return self.path.with_suffix(".tar")
+
+
+def target_stem(shard: int, digest: str) -> str:
+    """`00000-<digest>`: the name of a target's tar and marker, without suffix."""
+    return f"{shard:05d}-{digest}"
+
+
+def target_digest(members: Iterable[tuple[str, str]]) -> str:
+    """Digest in a tar's name: of its (key, source state) pairs in order."""
+    text = "\n".join(f"{key} {source}" for key, source in members)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def encode_value(spec: ColumnSpec, value: Any) -> tuple[bytes, tuple[int, ...]]:
+    """A column's value as the bytes of its member, and its shape.
+
+    Raises:
+        ValueError: the value is not of the column's dtype.
+    """
+    if spec.dtype == "json":
+        return canonical_json(value).encode(), ()
+    if value.dtype != np.dtype(spec.dtype):
+        raise ValueError(f"{spec.name}: expected {spec.dtype}, got {value.dtype}")
+    buffer = io.BytesIO()
+    array = np.ascontiguousarray(value)
+    np.lib.format.write_array(buffer, array, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue(), tuple(int(n) for n in value.shape)
+
+
+def decode_value(spec: ColumnSpec, data: bytes | memoryview) -> Any:
+    """The inverse of `encode_value`; raises ValueError for bytes that are not of the column."""
+    if spec.dtype == "json":
+        return json.loads(bytes(data))
+    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+
+
+def member_info(name: str, size: int) -> tarfile.TarInfo:
+    """The header of a member: nothing of the machine, the user or the time is in it."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mode = 0o644
+    return info  # mtime, uid and gid are 0, names of owners empty
+
+
+class TarWriter:
+    """Writes one target; nothing is seen under its name before `commit`."""
+
+    def __init__(self, folder: Path, shard: int, spec: ColumnSpec) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._shard, self._spec = folder, shard, spec
+        self._temporary = temporary_path(folder / f"{shard:05d}.tar")
+        self._file = self._temporary.open("wb")
+        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+        self._rows: list[MemberRow] = []
+
+    def add(self, member: Member) -> None:
+        """Append a member."""
+        info = member_info(f"{member.key}.{self._spec.suffix}", len(member.data))
+        offset = self._tar.offset + tarfile.BLOCKSIZE
+        self._tar.addfile(info, io.BytesIO(member.data))
+        self._rows.append(
+            MemberRow(
+                key=member.key,
+                offset=offset,
+                size=len(member.data),
+                shape=member.shape,
+                crc32=zlib.crc32(member.data),
+                source=member.source,
+                scalars=member.scalars,
+            )
+        )
+
+    def commit(self, summary: Mapping[str, Any]) -> Marker:
+        """Give the tar its name, then write its marker."""
+        self._tar.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        digest = target_digest((row.key, row.source) for row in self._rows)
+        tar = self._folder / f"{target_stem(self._shard, digest)}.tar"
+        with self._temporary.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = self._temporary.stat().st_size
+        put_in_place(self._temporary, tar)
+        marker = Marker(
+            path=tar.with_suffix(".parquet"),
+            column=self._spec.name,
+            shard=self._shard,
+            digest=digest,
+            sha256=sha256,
+            size=size,
+            rows=tuple(self._rows),
+            summary=summary,
+        )
+        with atomic_write(marker.path) as file:
+            file.write(marker_bytes(marker))
+        return marker
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """A table as the bytes of a parquet file, pages with checksums."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def marker_bytes(marker: Marker) -> bytes:
+    """The parquet file of a marker."""
+    names = sorted({name for row in marker.rows for name in row.scalars})
+    columns: dict[str, pa.Array] = {
+        "key": pa.array([row.key for row in marker.rows], pa.string()),
+        "offset": pa.array([row.offset for row in marker.rows], pa.int64()),
+        "size": pa.array([row.size for row in marker.rows], pa.int64()),
+        "shape": pa.array([row.shape for row in marker.rows], pa.list_(pa.int32())),
+        "crc32": pa.array([row.crc32 for row in marker.rows], pa.uint32()),
+        "source": pa.array([row.source for row in marker.rows], pa.string()),
+    }
+    for name in names:
+        columns[f"scalar.{name}"] = pa.array(
+            [row.scalars.get(name) for row in marker.rows], pa.float64()
+        )
+    metadata = {
+        "column": marker.column,
+        "shard": marker.shard,
+        "digest": marker.digest,
+        "sha256": marker.sha256,
+        "size": marker.size,
+        "summary": marker.summary,
+    }
+    table = pa.table(columns).replace_schema_metadata({MARKER_METADATA: canonical_json(metadata)})
+    return table_bytes(table)
+
+
+def read_marker(path: Path) -> Marker:
+    """Read a marker.
+
+    Raises:
+        ValueError: it is not a marker, or damaged.
+    """
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        metadata = json.loads(table.schema.metadata[MARKER_METADATA])
+        columns = table.to_pydict()
+        scalars = [name for name in columns if name.startswith("scalar.")]
+        rows = tuple(
+            MemberRow(
+                key=columns["key"][i],
+                offset=columns["offset"][i],
+                size=columns["size"][i],
+                shape=tuple(columns["shape"][i]),
+                crc32=columns["crc32"][i],
+                source=columns["source"][i],
+                scalars={
+                    name.removeprefix("scalar."): columns[name][i]
+                    for name in scalars
+                    if columns[name][i] is not None
+                },
+            )
+            for i in range(table.num_rows)
+        )
+        return Marker(
+            path=path,
+            column=metadata["column"],
+            shard=metadata["shard"],
+            digest=metadata["digest"],
+            sha256=metadata["sha256"],
+            size=metadata["size"],
+            rows=rows,
+            summary=metadata["summary"],
+        )
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path.name} is not a readable marker: {error}") from error
+
+
+def read_member(tar: Path, row: MemberRow) -> bytes:
+    """The bytes of a member, checked.
+
+    Raises:
+        ValueError: the tar ends early, or the bytes are not those that were committed.
+    """
+    with tar.open("rb") as file:
+        file.seek(row.offset)
+        data = file.read(row.size)
+    if len(data) != row.size or zlib.crc32(data) != row.crc32:
+        raise ValueError(f"{tar.name}: {row.key} is damaged")
+    return data
+
+
+def shard_markers(folder: Path, shard: int) -> Sequence[Path]:
+    """Paths of all markers of a shard in a column's folder, current or not, sorted."""
+    return sorted(folder.glob(f"{shard:05d}-*.parquet"))

@@ -1,0 +1,162 @@
+"""The `codes` column: what a neural codec makes of the audio.
+
+Letters for shapes: S samples, T frames, Q quantizers, E entries, D latent width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ns2.model.codec import codec_spec, load_codec
+from ns2.model.codec.base import CodecError, CodecSpec
+from ns2.pipeline.schema import ColumnSpec, UserError, canonical_json
+from ns2.pipeline.stages.base import Item, Product, Stage
+
+if TYPE_CHECKING:
+    from ns2.model.codec.base import Codec
+
+
+class CodesStage(Stage):
+    """Audio to codes uint16 (Q, T), by the codec's canonical encode.
+
+    Requires `audio`: (S,) float32 at the codec's sample rate. Nothing heavy is loaded before
+    `config` is asked for, which needs the digest of the weights.
+    """
+
+    name: ClassVar[str] = "codes"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("audio",)
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "encodec")
+
+    def __init__(
+        self, codec_name: str = "encodec_24khz", weights: Path | None = None, quantizers: int = 16
+    ) -> None:
+        """Name a codec; it is loaded later.
+
+        Args:
+            codec_name: one of `ns2.model.codec.CODECS`.
+            weights: a file with its weights, or None for those it finds by itself.
+            quantizers: Q.
+
+        Raises:
+            UserError: no such codec, or it has fewer quantisers.
+        """
+        try:
+            self._spec = codec_spec(codec_name, quantizers)
+        except CodecError as error:
+            raise UserError(str(error)) from error
+        # workers may have another working directory
+        self._weights = None if weights is None else Path(weights).absolute()
+        self._digest: str | None = None
+
+    @property
+    def spec(self) -> CodecSpec:
+        """The codec's rates and sizes; nothing is loaded."""
+        return self._spec
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The codec's name, Q, and the digest of its weights, which are loaded once for it.
+
+        Raises:
+            UserError: the weights can't be had.
+        """
+        if self._digest is None:
+            self._digest = self._codec.digest
+        return {
+            "codec": self._spec.name,
+            "quantizers": self._spec.quantizers,
+            "weights": self._digest,
+        }
+
+    @property
+    def column(self) -> ColumnSpec:
+        """Codes uint16 (Q, T)."""
+        return ColumnSpec(name="codes", dtype="uint16", dims=(self._spec.quantizers, "T"))
+
+    def setup(self) -> None:
+        """Load the codec.
+
+        Raises:
+            UserError: the weights can't be had, or are not those that the plan was made for.
+        """
+        if self._digest not in (None, self._codec.digest):
+            raise UserError(
+                f"the codec's weights changed while ns2 ran, or differ between machines: their "
+                f"digest was {str(self._digest)[:16]} and is {self._codec.digest[:16]} now "
+                f"({self._weights or 'found by the codec itself'})"
+            )
+
+    def compute(self, item: Item) -> Product:
+        """Codes uint16 (Q, T) of `audio` (S,) float32."""
+        import torch
+
+        wave = torch.tensor(np.asarray(item.inputs["audio"], dtype=np.float32))
+        return Product(value=self._codec.encode(wave).numpy().astype(np.uint16))
+
+    def summarise(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Float64 sums of the latents of a shard's codes.
+
+        Utterance by utterance, in order; the number alone decides the result, not how the arrays
+        lie in memory.
+
+        Args:
+            arrays: codes (Q, T).
+
+        Returns:
+            frames (how many), sum and sum_squares (lists of D numbers, over all frames).
+        """
+        frames = 0
+        total = np.zeros(self._spec.latent_dim)
+        squares = np.zeros(self._spec.latent_dim)
+        for codes in arrays:
+            latents = np.zeros((codes.shape[1], self._spec.latent_dim))
+            for row, codebook in zip(codes, self._codebooks, strict=True):
+                latents += codebook[row]
+            frames += len(latents)
+            total += latents.sum(axis=0)
+            squares += np.square(latents).sum(axis=0)
+        return {"frames": frames, "sum": total.tolist(), "sum_squares": squares.tolist()}
+
+    def codebooks_asset(self) -> bytes:
+        """The codebooks as a safetensors file: `codebooks` (Q, E, D) float32.
+
+        Its metadata has one field, `codec`: JSON with the codec's rates, sizes and the digest of
+        its weights. With that and the codes a reader has the latents, without the codec.
+        """
+        from safetensors.numpy import save
+
+        spec = self._spec
+        about = {
+            "name": spec.name,
+            "sample_rate": spec.sample_rate,
+            "hop_length": spec.hop_length,
+            "quantizers": spec.quantizers,
+            "entries": spec.entries,
+            "latent_dim": spec.latent_dim,
+            "weights": self.config["weights"],
+        }
+        # one field, since safetensors writes several in any order
+        return save(
+            {"codebooks": self._codec.codebooks.numpy()}, metadata={"codec": canonical_json(about)}
+        )
+
+    @cached_property
+    def _codec(self) -> Codec:
+        try:
+            return load_codec(self._spec.name, self._weights, self._spec.quantizers)
+        except CodecError as error:
+            raise UserError(str(error)) from error
+
+    @cached_property
+    def _codebooks(self) -> np.ndarray:
+        return self._codec.codebooks.numpy().astype(np.float64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to a worker: not the network, but the digest it must have there."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_codec", "_codebooks")}

@@ -1,0 +1,69 @@
+"""The `mel` column: the log-mel spectrogram of the audio.
+
+Letters for shapes: S samples, T frames, M mel bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ns2.model.codec.base import one_thread
+from ns2.model.mel import MelConfig
+from ns2.pipeline.schema import ColumnSpec
+from ns2.pipeline.stages.base import Item, Product, Stage
+
+if TYPE_CHECKING:
+    from ns2.model.mel import LogMel
+
+
+class MelStage(Stage):
+    """Audio to log-mel float16 (M, T), see `ns2.model.mel.LogMel`.
+
+    Requires `audio`: (S,) float32 at the configuration's sample rate.
+    """
+
+    name: ClassVar[str] = "mel"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("audio",)
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "torchaudio")
+
+    def __init__(self, config: MelConfig | None = None) -> None:
+        self._config = config or MelConfig()
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The fields of `MelConfig`."""
+        return asdict(self._config)
+
+    @property
+    def column(self) -> ColumnSpec:
+        """Log-mel float16 (M, T)."""
+        return ColumnSpec(name="mel", dtype="float16", dims=(self._config.bins, "T"))
+
+    def setup(self) -> None:
+        """Load torch and make the filters."""
+        _ = self._transform
+
+    def compute(self, item: Item) -> Product:
+        """Log-mel float16 (M, T) of `audio` (S,) float32, on one thread."""
+        import torch
+
+        with one_thread(), torch.inference_mode():
+            wave = torch.tensor(np.asarray(item.inputs["audio"], dtype=np.float32))
+            mel = self._transform(wave)
+        return Product(value=mel.numpy().astype(np.float16))
+
+    @cached_property
+    def _transform(self) -> LogMel:
+        from ns2.model.mel import LogMel
+
+        return LogMel(self._config)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to a worker: the settings alone."""
+        return {"_config": self._config}

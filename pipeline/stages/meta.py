@@ -1,0 +1,42 @@
+"""The `meta` column: what an utterance is, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ns2.pipeline.schema import ColumnSpec
+from ns2.pipeline.stages.base import Item, Product, Stage
+
+
+class MetaStage(Stage):
+    """Text, tokens, words, speaker, language and origin of an utterance."""
+
+    name: ClassVar[str] = "meta"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("audio", "text", "record", "tokens")
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """It has no settings."""
+        return {}
+
+    @property
+    def column(self) -> ColumnSpec:
+        """JSON, one object an utterance."""
+        return ColumnSpec(name="meta", dtype="json", dims=())
+
+    def compute(self, item: Item) -> Product:
+        """The object of one utterance, with the fields of `schema.META_FIELDS`."""
+        spoken = item.inputs["tokens"]
+        value = {
+            "text": item.inputs["text"],
+            "phonemes": list(spoken.tokens),
+            "words": [list(word) for word in spoken.words],
+            "samples": len(item.inputs["audio"]),
+            **{name: item.record[name] for name in _RECORD},
+        }
+        return Product(value=value)
+
+
+_RECORD = ("speaker", "language", "id", "source", "audio_hash")

@@ -1,0 +1,311 @@
+"""Carries out a batch: runs the stages that its utterances need and encodes what they make.
+
+One worker lives in each process of an executor. Whatever happens to one utterance is caught here
+and touches no other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline.graph import SCREEN, Graph
+from ns2.pipeline.schema import (
+    ColumnSpec,
+    FrameGrid,
+    Kind,
+    Reason,
+    UserError,
+    UtteranceError,
+    check_array,
+    check_durations,
+)
+from ns2.pipeline.shards import MemberRow, decode_value, encode_value, read_member
+from ns2.pipeline.stages.base import Item, Product
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Lengths that options allow, in seconds."""
+
+    min_seconds: float = 0.3
+    max_seconds: float = 30.0
+
+    def check(self, samples: int, grid: FrameGrid) -> None:
+        """Raise UtteranceError for an utterance that is too short or too long."""
+        seconds = samples / grid.sample_rate
+        if seconds < self.min_seconds:
+            raise UtteranceError(
+                Reason.TOO_SHORT, f"{seconds:.3f} s, and --min-seconds is {self.min_seconds:g}"
+            )
+        if seconds > self.max_seconds:
+            raise UtteranceError(
+                Reason.TOO_LONG, f"{seconds:.1f} s, and --max-seconds is {self.max_seconds:g}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """Where a required column's array lies already."""
+
+    tar: Path
+    row: MemberRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is to be done for one utterance.
+
+    Attributes:
+        record: id, source, speaker, language, text, audio_hash.
+        columns: to be made.
+        stored: required columns that exist.
+        samples: of the decoded audio, if the utterance was screened before; else None.
+    """
+
+    key: str
+    record: Mapping[str, Any]
+    audio_file: str
+    columns: tuple[str, ...]
+    stored: Mapping[str, Stored] = field(default_factory=dict)
+    samples: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """At most 32 utterances of one shard: the unit of work."""
+
+    shard: int
+    number: int
+    works: tuple[Work, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why an utterance gave nothing."""
+
+    stage: str
+    kind: Kind
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A column's member, ready to be written."""
+
+    data: bytes
+    shape: tuple[int, ...]
+    scalars: Mapping[str, float]
+
+
+@dataclass(kw_only=True)
+class Done:
+    """What became of one utterance.
+
+    Attributes:
+        screened: scalars of the screening stages; None where they did not run.
+        failure: a stage could not work on it.
+        excluded: `screen_failure` excludes it, so that nothing more was made.
+    """
+
+    key: str
+    screened: dict[str, float] | None = None
+    failure: Failure | None = None
+    excluded: bool = False
+    members: dict[str, Encoded] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult:
+    """Results of a batch, in its order.
+
+    Attributes:
+        seconds: time spent, by stage.
+        audio_seconds: of speech that each stage worked on.
+    """
+
+    shard: int
+    number: int
+    done: tuple[Done, ...]
+    seconds: Mapping[str, float]
+    audio_seconds: Mapping[str, float]
+
+
+class Worker:
+    """Runs the stages of a graph on batches."""
+
+    def __init__(self, graph: Graph, limits: Limits) -> None:
+        self._graph, self._limits = graph, limits
+        self._ready: set[str] = set()
+
+    def process(self, batch: Batch) -> BatchResult:
+        """Screen the utterances that were not, and make the columns that are asked for."""
+        done = {work.key: Done(key=work.key) for work in batch.works}
+        values = {work.key: self._given(work) for work in batch.works}
+        seconds: dict[str, float] = {}
+        audio_seconds: dict[str, float] = {}
+        for name, stage in self._graph.stages.items():
+            works = [
+                work
+                for work in batch.works
+                if name in self._wanted(work)
+                and self._goes_on(name, work, done[work.key])
+                and name not in values[work.key]
+            ]
+            if not works:
+                continue
+            if name not in self._ready:
+                stage.setup()
+                self._ready.add(name)
+            items = [
+                Item(
+                    key=work.key,
+                    record=work.record,
+                    inputs={r: values[work.key][r] for r in stage.requires if r != "record"},
+                )
+                for work in works
+            ]
+            start = time.perf_counter()
+            results = stage.compute_batch(items)
+            seconds[name] = time.perf_counter() - start
+            for work, result in zip(works, results, strict=True):
+                try:
+                    self._take(name, work, result, done[work.key], values[work.key])
+                except Exception as error:
+                    done[work.key].failure = as_failure(name, error)
+            samples = sum(values[work.key].get("samples", 0) for work in works)
+            audio_seconds[name] = samples / self._graph.grid.sample_rate
+        for one in done.values():
+            if one.failure is not None:
+                one.members.clear()
+        return BatchResult(
+            shard=batch.shard,
+            number=batch.number,
+            done=tuple(done[work.key] for work in batch.works),
+            seconds=seconds,
+            audio_seconds=audio_seconds,
+        )
+
+    def _goes_on(self, name: str, work: Work, done: Done) -> bool:
+        """Whether a stage is to work on an utterance, after all that was found out about it."""
+        if name not in SCREEN and work.samples is None and done.failure is None:
+            # before anything expensive is made of it
+            scalars = done.screened or {}
+            done.excluded = screen_failure(scalars, self._limits, self._graph.grid) is not None
+        return done.failure is None and not done.excluded
+
+    def _given(self, work: Work) -> dict[str, Any]:
+        """What an utterance brings along: sources, and columns that exist."""
+        values: dict[str, Any] = {"audio_file": work.audio_file, "text": work.record["text"]}
+        if work.samples is not None:
+            values["samples"] = work.samples
+        for column, stored in work.stored.items():
+            try:
+                data = read_member(stored.tar, stored.row)
+                values[column] = decode_value(self._graph.spec(column), data)
+            except (OSError, ValueError) as error:
+                raise UserError(
+                    f"{error}. Delete {stored.tar} and run again: only what it held is made anew."
+                ) from error
+        return values
+
+    def _wanted(self, work: Work) -> set[str]:
+        """Stages that an utterance needs, less what lies behind columns that exist."""
+        wanted: set[str] = set()
+        waiting = list(work.columns)
+        if work.samples is None:
+            waiting.extend(SCREEN)
+        while waiting:
+            name = waiting.pop()
+            if name in self._graph.stages and name not in wanted and name not in work.stored:
+                wanted.add(name)
+                waiting.extend(self._graph.stages[name].requires)
+        return wanted
+
+    def _take(
+        self, name: str, work: Work, result: Product | Exception, done: Done, values: dict[str, Any]
+    ) -> None:
+        """Keep a product: its value for later stages, its member for the tar."""
+        if isinstance(result, Exception):
+            raise result
+        values[name] = result.value
+        if name == "audio":
+            values["samples"] = len(result.value)
+        if work.samples is None and name in SCREEN:
+            done.screened = {**(done.screened or {}), **result.scalars}
+        if name in work.columns:
+            spec = self._graph.spec(name)
+            check_value(spec, work.key, result.value, values, self._graph)
+            data, shape = encode_value(spec, result.value)
+            done.members[name] = Encoded(data=data, shape=shape, scalars=dict(result.scalars))
+
+
+def screen_failure(scalars: Mapping[str, float], limits: Limits, grid: FrameGrid) -> Failure | None:
+    """What excludes a screened utterance, if anything does: its length, or too many phones."""
+    samples = int(scalars["samples"])
+    frames, phones = grid.frames(samples), int(scalars["phones"])
+    try:
+        limits.check(samples, grid)
+    except UtteranceError as error:
+        return Failure(
+            stage="audio", kind=Kind.FILTERED, reason=error.reason, message=error.message
+        )
+    if phones > frames:
+        return Failure(
+            stage="phonemes",
+            kind=Kind.REJECTED,
+            reason=Reason.MORE_PHONES_THAN_FRAMES,
+            message=f"{phones} phones in {frames} frames: is this the text of this recording?",
+        )
+    return None
+
+
+def as_failure(stage: str, error: Exception) -> Failure:
+    """The failure that an exception stands for."""
+    if isinstance(error, UtteranceError):
+        reason, message = error.reason, error.message
+    else:
+        reason, message = Reason.STAGE_FAILED, f"{type(error).__name__}: {error}"
+    return Failure(stage=stage, kind=Kind.REJECTED, reason=reason, message=message)
+
+
+def check_value(
+    spec: ColumnSpec, key: str, value: Any, values: Mapping[str, Any], graph: Graph
+) -> None:
+    """Hold what a stage made against the frame contract before it is written.
+
+    Raises:
+        ValueError: naming the key, what was expected and what came.
+    """
+    if spec.dtype == "json":
+        return
+    if "samples" in values:
+        frames = graph.grid.frames(values["samples"])
+    elif "mel" in values:
+        frames = values["mel"].shape[1]
+    else:
+        frames = 0
+    tokens = len(values["phonemes"]) if "phonemes" in values else None
+    check_array(spec, key, value, frames=frames, tokens=tokens)
+    if spec.name == "durations":
+        table = graph.stages["phonemes"].table  # type: ignore[attr-defined]
+        symbols = table.symbols(values["phonemes"])
+        check_durations(key, value, symbols, frames=frames, optional=table.optional)
+
+
+def batches(shard: int, works: Sequence[Work | None], size: int = 32) -> list[Batch]:
+    """Batches of a shard's utterances, cut at fixed places of the plan.
+
+    Args:
+        works: one entry an utterance of the shard, None where there is nothing to do.
+    """
+    cut = [works[i : i + size] for i in range(0, len(works), size)]
+    return [
+        Batch(shard=shard, number=number, works=some)
+        for number, chunk in enumerate(cut)
+        if (some := tuple(work for work in chunk if work is not None))
+    ]

@@ -1,0 +1,261 @@
+"""Real speech for tests and the demo: espeak-ng speaks, and says where each phone begins.
+
+The engine is the library inside espeakng-loader; no system package is needed. Each text gets a
+copy of that library, so nothing is carried from one to the next, and phonemizer's engine in the
+same process is not touched.
+
+    python -m tests.speak OUT --utterances 40 --seed 0 [--text FILE]
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import argparse
+import ctypes
+import json
+import random
+import shutil
+import tempfile
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import espeakng_loader
+import numpy as np
+
+WORD = "<word>"
+"""Stands in a list of phones where a word begins; an empty string is a pause."""
+
+VOICES = ("en-us", "en-us+m1", "en-us+m3", "en-us+m7", "en-us+f1", "en-us+f2", "en-us+f5")
+
+SENTENCES = (
+    "The old bridge creaks when heavy carts roll over it.",
+    "Please bring a fresh loaf, some cheese, and a jar of honey.",
+    "She measured the garden twice, then planted seven rows of beans.",
+    "Why would anyone paint a perfectly good door purple?",
+    "The train leaves at 9 and arrives before 11.",
+    "A thin fog hung above the river until noon.",
+    "He found 3 keys, a broken watch and 12 old coins.",
+    "Nothing moved; even the birds were quiet.",
+    "Judge Thatcher chose a bench under the cherry tree.",
+    "We heard thunder, yet the sky stayed clear.",
+    "Vivian gave the zebra a very large vase of violets.",
+    "The measure of a journey is seldom its length.",
+    "Quick brown otters slid down the muddy bank.",
+    "Do you know which road goes to the lighthouse?",
+    "Their father breathes deeply and then goes on rowing.",
+    "It cost 250 crowns, which was far too much.",
+    "Young Hugh used a huge yellow umbrella.",
+    "The king sang songs along the long hanging bridge.",
+    "Oil the hinges, boil the water, and join us at the point.",
+    "How now? The cows are out of the house!",
+    "Put your foot on the wooden step and look up.",
+    "Bert heard the early bird first, of course.",
+    "Fair weather brought the pair to the stairs near the pier.",
+    "Charles watched each cherry fall into the basket.",
+    "This thing is thicker than that one.",
+    "My brother buys fine white rice at night.",
+    "A pleasure boat lay idle beside the stone quay.",
+    "The baker kept 24 pies warm; the miller ate 5.",
+    "Snow fell softly on the frozen lake all evening.",
+    "Stop! The ladder is not strong enough.",
+    "Lucy threw a blue shoe into the pool by the school.",
+    "Many men in the market sell lemons, melons and lamps.",
+    "An apple and a pan of jam stand on the sand.",
+    "Go slowly, the road below the old oak is broken.",
+    "Peter picked a peck of peas, but Betty baked the bread.",
+    "Two tall towers stood at the edge of the town.",
+    "Crack the green eggs gently and keep the shells.",
+    "No, said the captain, we sail at 6.",
+    "Wherever the wolf went, the wary sheep watched.",
+    "Right after the rain, red roses rose around the ruin.",
+)
+"""Short sentences written for this project: all English phonemes, some marks, some numbers."""
+
+_SYNCHRONOUS, _PHONEME_EVENTS, _IPA = 2, 1, 2
+_WORD_EVENT, _PHONEME_EVENT = 1, 7
+_RATE, _PITCH = 1, 3
+
+
+class _Id(ctypes.Union):
+    _fields_: ClassVar = [
+        ("number", ctypes.c_int),
+        ("name", ctypes.c_char_p),
+        ("string", ctypes.c_char * 8),
+    ]
+
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT of speak_lib.h; `sample` counts from the start of the text."""
+
+    _fields_: ClassVar = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
+
+
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+
+class _Engine:
+    """One fresh espeak-ng, for one text.
+
+    Its wave generator keeps state from one text to the next, which neither a new voice nor
+    `espeak_Terminate` clears: the same text then differs by some samples. So each text gets a
+    library that was just loaded, from a copy, since phonemizer may hold the original open.
+    """
+
+    def __init__(self, library: Path) -> None:
+        self._lib = ctypes.CDLL(str(library))
+        # the data path must be given: without it the library ends the process
+        self.sample_rate: int = self._lib.espeak_Initialize(
+            _SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _PHONEME_EVENTS | _IPA
+        )
+        if self.sample_rate <= 0:
+            raise RuntimeError("espeak-ng did not start; reinstall espeakng-loader")
+        self._chunks = [np.zeros(0, np.int16)]
+        self._phones: list[tuple[int, str]] = []
+        self._callback = _Callback(self._collect)  # kept alive: C holds only the pointer
+        self._lib.espeak_SetSynthCallback(self._callback)
+
+    def _collect(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
+        if count > 0:
+            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        i = 0
+        while events[i].type:
+            event = events[i]
+            if event.type == _PHONEME_EVENT:
+                ipa = event.id.string.decode("utf-8", "replace")
+                self._phones.append((event.sample, ipa))
+            elif event.type == _WORD_EVENT:
+                self._phones.append((event.sample, WORD))
+            i += 1
+        return 0
+
+    def speak(
+        self, text: str, voice: str, rate: int, pitch: int
+    ) -> tuple[np.ndarray, list[tuple[int, str]]]:
+        if self._lib.espeak_SetVoiceByName(voice.encode()):
+            raise ValueError(f"espeak-ng has no voice {voice!r}; try en-us, de, fr or en-us+f1")
+        self._lib.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breath noise is random otherwise
+        self._lib.espeak_SetParameter(_RATE, rate, 0)
+        self._lib.espeak_SetParameter(_PITCH, pitch, 0)
+        encoded = text.encode()
+        self._lib.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, 1, None, None)
+        return np.concatenate(self._chunks), self._phones
+
+    def close(self) -> None:
+        self._lib.espeak_Terminate()
+        _ctypes.dlclose(self._lib._handle)
+
+
+def speak(
+    text: str, voice: str = "en-us", rate: int = 160, pitch: int = 50
+) -> tuple[np.ndarray, int, list[tuple[int, str]]]:
+    """Speak a text; the same call always makes the same samples.
+
+    Args:
+        voice: an espeak-ng voice, with a variant if wanted ("de", "en-us+f2").
+        rate: words a minute, 80 to 450.
+        pitch: 0 to 99.
+
+    Returns:
+        samples (S,) int16, their sample rate in Hz (22,050), and the phones in order as
+        (start in samples, IPA): an empty IPA is a pause, `WORD` marks the start of a word.
+        A stop starts where it bursts: its closure counts to the phone before it.
+
+    Raises:
+        ValueError: espeak-ng has no such voice.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        engine = _Engine(Path(shutil.copy(espeakng_loader.get_library_path(), folder)))
+        try:
+            samples, phones = engine.speak(text, voice, rate, pitch)
+        finally:
+            engine.close()
+    return samples, engine.sample_rate, phones
+
+
+def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
+    """Write samples (S,) int16 as a mono wav file."""
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, sample_rate, 0, "NONE", ""))
+        out.writeframes(samples.astype("<i2").tobytes())
+
+
+def speak_corpus(
+    out: Path,
+    utterances: int,
+    seed: int = 0,
+    voices: Sequence[str] = VOICES,
+    sentences: Sequence[str] | None = None,
+) -> Path:
+    """Write a spoken corpus in LJSpeech layout, with the truth about its phones.
+
+    `wavs/<key>.wav`, `metadata.csv` (key|text|text) and `truth.jsonl` with one object a line:
+    key, voice, sample_rate, samples, phones as [start in samples, IPA]. The same arguments make
+    the same bytes.
+
+    Args:
+        out: the corpus folder, made if missing.
+        utterances: how many; sentences repeat, in other voices, when they run out.
+        sentences: one text an utterance, `SENTENCES` by default.
+
+    Returns:
+        `out`.
+    """
+    rng = random.Random(seed)
+    texts = list(SENTENCES if sentences is None else sentences)
+    rng.shuffle(texts)
+    (out / "wavs").mkdir(parents=True, exist_ok=True)
+    with (
+        (out / "metadata.csv").open("w", encoding="utf-8") as meta,
+        (out / "truth.jsonl").open("w", encoding="utf-8") as truth,
+    ):
+        for i in range(utterances):
+            text, voice = texts[i % len(texts)], rng.choice(voices)
+            samples, rate, phones = speak(text, voice, rng.randint(140, 200), rng.randint(35, 65))
+            key = f"speak{seed:03d}-{i:05d}"
+            write_wav(out / "wavs" / f"{key}.wav", samples, rate)
+            meta.write(f"{key}|{text}|{text}\n")
+            row = {
+                "key": key,
+                "voice": voice,
+                "sample_rate": rate,
+                "samples": len(samples),
+                "phones": phones,
+            }
+            truth.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line, see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m tests.speak", description=__doc__)
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the corpus")
+    parser.add_argument("--utterances", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--voices", nargs="+", default=VOICES, metavar="VOICE")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="sentences, one a line")
+    args = parser.parse_args(arguments)
+    sentences = None
+    if args.text:
+        lines = args.text.read_text(encoding="utf-8").splitlines()
+        sentences = [line.strip() for line in lines if line.strip()]
+        if not sentences:
+            parser.error(f"{args.text} holds no sentence")
+    speak_corpus(args.out, args.utterances, args.seed, args.voices, sentences)
+    print(f"{args.utterances} utterances in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
