@@ -1,10 +1,178 @@
-"""The command line of ns2; every heavy import is inside its command."""
+"""The command line of ns2; every heavy import is inside its command.
+
+Exit codes: 0 done, 1 failed check or error, 2 wrong usage, 3 too many utterances rejected.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
+if TYPE_CHECKING:
+    from ns2.pipeline.run import Summary
 
-@click.group()
+TOO_MANY_REJECTED = 3
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+DATASET = click.Path(path_type=Path, exists=True, file_okay=False)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Show what a user can put right as one message, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from ns2.pipeline.schema import UserError
+
+        try:
+            return command(*args, **kwargs)
+        except UserError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+def column_list(_: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """`--columns mel,f0` as a tuple; a wrong name is wrong usage."""
+    from ns2.pipeline.graph import check_columns
+    from ns2.pipeline.schema import COLUMNS
+
+    if value is None:
+        return tuple(COLUMNS)
+    try:
+        return check_columns(name.strip() for name in value.split(",") if name.strip())
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="ns2", prog_name="ns2")
 def main() -> None:
-    """From raw recordings to a trained NaturalSpeech 2 model."""
+    """From raw recordings to a trained NaturalSpeech 2 model.
+
+    \b
+    ns2 preprocess corpus/ -o shards/    recordings and transcripts to a dataset
+    ns2 inspect shards/                  what is in it
+    ns2 verify shards/                   is all of it sound
+    ns2 export shards/ out/              all-in-one tars for other toolkits
+    """
+
+
+@main.command()
+@click.argument("corpus", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "-o", "--out", type=FOLDER, required=True, help="The dataset's folder, new or to be updated."
+)
+@click.option("--layout", help="Of the corpus; recognised where it is not given.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N utterances by key.")
+@click.option(
+    "--columns",
+    callback=column_list,
+    metavar="A,B,...",
+    help="Make only these, and what they require.  [default: all]",
+)
+@click.option("--language", default="en-us", show_default=True, help="An espeak-ng voice.")
+@click.option("--trim", is_flag=True, help="Cut silence at both ends.")
+@click.option("--min-seconds", default=0.3, show_default=True, help="Shorter ones are filtered.")
+@click.option("--max-seconds", default=30.0, show_default=True, help="Longer ones are filtered.")
+@click.option("--codec", default="encodec_24khz", show_default=True)
+@click.option(
+    "--codec-weights",
+    type=FILE,
+    help="A file of EnCodec's published layout; else torch hub's cache, or a download.",
+)
+@click.option("--quantizers", type=click.IntRange(1, 32), default=16, show_default=True)
+@click.option(
+    "--f0",
+    type=click.Choice(["dio", "harvest", "praat"]),
+    default="dio",
+    show_default=True,
+    help="Pitch extractor; dio is refined by StoneMask.",
+)
+@click.option("--f0-min", default=50.0, show_default=True, help="Hz.")
+@click.option("--f0-max", default=1100.0, show_default=True, help="Hz.")
+@click.option(
+    "--extra-phonemes", type=FILE, help="Symbols appended to the phoneme table, one a line."
+)
+@click.option(
+    "--val-share",
+    default=0.02,
+    show_default=True,
+    help="Share of the validation split, where the corpus has no splits.",
+)
+@click.option(
+    "--val-by",
+    type=click.Choice(["utterance", "speaker"]),
+    default="utterance",
+    show_default=True,
+    help="What is drawn for the validation split.",
+)
+@click.option("--shard-utterances", type=click.IntRange(1), default=512, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of the aligner's training.")
+@click.option(
+    "--max-rejected",
+    default=0.05,
+    show_default=True,
+    help="Exit with 3 where a larger share is rejected; the dataset is finished all the same.",
+)
+@click.option("--checksum", is_flag=True, help="Hash all audio, whatever size and mtime say.")
+@click.option(
+    "--executor",
+    type=click.Choice(["inline"]),
+    default="inline",
+    show_default=True,
+    help="Where the work is done: inline is this process.",
+)
+@clear_errors
+def preprocess(corpus: Path, out: Path, executor: str, **options: Any) -> None:
+    """Turn CORPUS into a dataset in OUT, or bring that dataset up to date.
+
+    CORPUS is a folder of recordings with transcripts (LJSpeech, LibriTTS, or pairs of x.wav and
+    x.txt), or a manifest (JSON lines or CSV with audio and text). Whatever is there already is
+    found and left alone: change an option and only what depends on it is made.
+    """
+    from ns2.pipeline.executors.inline import InlineExecutor
+    from ns2.pipeline.options import Options
+    from ns2.pipeline.progress import display
+    from ns2.pipeline.run import preprocess as run
+
+    chosen = Options(**options)
+    with display() as progress:
+        summary = run(corpus, out, chosen, InlineExecutor(), progress)
+    show_summary(summary, out)
+    if summary.rejected_share > chosen.max_rejected:
+        click.echo(
+            f"{summary.rejected_share:.1%} of the utterances were rejected, more than "
+            f"--max-rejected {chosen.max_rejected:g}; {out / 'rejected.parquet'} says why.",
+            err=True,
+        )
+        raise click.exceptions.Exit(TOO_MANY_REJECTED)
+
+
+def show_summary(summary: Summary, out: Path) -> None:
+    """Print what a run did."""
+    left_out = len(summary.rejected)
+    click.echo(
+        f"{out}: {summary.found} utterances found, {summary.written} written "
+        f"({summary.hours:.2f} h), {left_out} left out"
+    )
+    for (kind, reason), count in summary.reasons().items():
+        click.echo(f"  {kind:<10} {reason:<24} {count:>8}")
+    if summary.column_bytes:
+        click.echo("column         size   new tars")
+    for column, size in summary.column_bytes.items():
+        click.echo(f"  {column:<10} {size / 1e6:>7.1f} MB {summary.made[column]:>6}")
+    if summary.stage_seconds:
+        click.echo("stage        time   times real time")
+    for stage, seconds in summary.stage_seconds.items():
+        speed = summary.stage_audio_seconds[stage] / seconds if seconds else 0.0
+        click.echo(f"  {stage:<10} {seconds:>6.1f} s {speed:>8.0f}x")
+
+
+if __name__ == "__main__":
+    main()

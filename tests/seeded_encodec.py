@@ -188,7 +188,9 @@ def _fill_codebooks(model: nn.Module, residuals: Tensor, fitted: int) -> None:
     for i, layer in enumerate(model.quantizer.vq.layers):
         book = layer._codebook
         start = _sample(residuals)
-        entries, counts = _kmeans(residuals, start, book.quantize, book.embed, ROUNDS * (i < fitted))
+        entries, counts = _kmeans(
+            residuals, start, book.quantize, book.embed, ROUNDS * (i < fitted)
+        )
         book.embed.copy_(entries)
         book.embed_avg.copy_(entries * counts[:, None])
         book.cluster_size.copy_(counts)

@@ -118,9 +118,7 @@ def _encoding_weights(state: Mapping[str, Tensor], quantizers: int) -> dict[str,
     """Those weights that decide what the first Q quantisers return."""
     names = {f"quantizer.vq.layers.{i}._codebook.embed" for i in range(quantizers)}
     return {
-        name: value
-        for name, value in state.items()
-        if name.startswith("encoder.") or name in names
+        name: value for name, value in state.items() if name.startswith("encoder.") or name in names
     }
 
 

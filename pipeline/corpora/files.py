@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
@@ -38,6 +38,11 @@ def encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def escaped(text: str) -> str:
+    """The text with what UTF-8 can't hold written as backslash escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +81,39 @@ def list_folder(root: Path, path: str) -> Folder:
         UserError: it can't be listed.
     """
     folder = Folder(path)
+    odd: list[tuple[str, str]] = []
     try:
-        with os.scandir(root / path) as entries:
-            # Sorted, so that the same names win whatever the file system's order is.
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                name = entry.name
-                if name.startswith(".") or name == "__MACOSX":
-                    continue
-                if entry.is_dir():
-                    folder.folders.append(name)
-                elif entry.is_file():
-                    stem, suffix = split_suffix(nfc(name))
-                    canonical = stem + suffix
-                    # a.wav and a.WAV, or two spellings of one name: each stays reachable.
-                    folder.files[name if canonical in folder.files else canonical] = name
-                else:
-                    folder.others.append(name)
+        with os.scandir(root / path) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(f"can't list the folder {root / path}: {error.strerror}") from error
+    # Sorted, so that the same names win whatever the file system's order is.
+    for entry in entries:
+        name = entry.name
+        if name.startswith(".") or name == "__MACOSX":
+            continue
+        kind = _kind(entry)
+        if kind == "folder":
+            folder.folders.append(name)
+        elif kind == "other":
+            folder.others.append(name)
+        else:
+            stem, suffix = split_suffix(nfc(name))
+            if stem + suffix == name:
+                folder.files[name] = name
+            else:
+                odd.append((stem + suffix, name))
+    for canonical, name in odd:
+        # a.wav and a.WAV, or two spellings of one name: each stays reachable.
+        folder.files[name if canonical in folder.files else canonical] = name
     return folder
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
+    except OSError:  # a link to itself, a folder that may not be entered
+        return "other"
 
 
 def walk(root: Path) -> Iterator[Folder]:
@@ -263,6 +282,6 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def some(names: Sequence[str], show: Callable[[str], str] = ascii_safe) -> str:
+def some(names: Sequence[str]) -> str:
     """The first few of many names, for a message."""
-    return ", ".join(show(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

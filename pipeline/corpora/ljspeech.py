@@ -1,0 +1,89 @@
+"""LJSpeech: one speaker, `metadata.csv` with `id|text|normalised text`, audio in `wavs/`.
+
+https://keithito.com/LJ-Speech-Dataset. Many private corpora have this layout too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ns2.pipeline.corpora.base import Corpus, Find, reject, settle
+from ns2.pipeline.corpora.files import Lookup, decode, escaped, is_utf16, nfc, some
+from ns2.pipeline.schema import Reason, UserError, Utterance, UtteranceError
+
+TABLE = "metadata.csv"
+AUDIO = "wavs"
+SPEAKER = "LJ"
+
+
+class LJSpeech:
+    """Reader of LJSpeech's layout.
+
+    Quotation marks in the table are literal: it is no CSV in spite of its name. The normalised
+    text is used where it is there and not blank. `wavs/` may hold any format that can be read.
+    """
+
+    name = "ljspeech"
+    looks_like = f"{TABLE} with lines id|text|normalised text, and {AUDIO}/<id>.wav"
+
+    def matches(self, root: Path) -> bool:
+        """It has the table and the folder of audio."""
+        return (root / TABLE).is_file() and (root / AUDIO).is_dir()
+
+    def read(self, root: Path) -> Corpus:
+        """Find all rows of the table.
+
+        Raises:
+            UserError: the table or the folder is missing, or no line has the form of a row.
+        """
+        table = root / TABLE
+        if not self.matches(root):
+            raise UserError(f"{root} is not LJSpeech's layout ({self.looks_like})")
+        lookup = Lookup(root)
+        finds = list(_rows(table, lookup))
+        if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
+            raise UserError(
+                f"{table}: no line has the form id|text or id|text|normalised text, with `|` "
+                f"between the fields; the first: {getattr(finds[0], 'message', '')}"
+            )
+        unused = lookup.unused()
+        warnings = []
+        if unused:
+            warnings.append(f"{len(unused)} audio files have no row in {TABLE}: {some(unused)}")
+        return settle(self.name, root, finds, warnings)
+
+
+def _rows(table: Path, lookup: Lookup) -> Iterator[Find]:
+    with table.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if number == 1 and is_utf16(line):
+                raise UserError(f"{table} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
+            if line.strip(b" \t\r\n\xef\xbb\xbf"):
+                yield _row(line, number, lookup)
+
+
+def _row(line: bytes, number: int, lookup: Lookup) -> Find:
+    where = f"{TABLE}:{number}"
+    try:
+        fields = [field.strip() for field in decode(line, f"line {number} of {TABLE}").split("|")]
+    except UtteranceError as error:
+        # The id is the corpus's own as far as it can be told.
+        utterance_id = escaped(line.split(b"|")[0].decode("utf-8", "backslashreplace").strip())
+        return reject(utterance_id or where, "", error.reason, error.message)
+    if len(fields) not in (2, 3) or not fields[0]:
+        lacks = "an empty id" if len(fields) in (2, 3) else f"{len(fields)} fields"
+        message = f"line {number} of {TABLE} has {lacks}, expected id|text|normalised text"
+        return reject(where, "", Reason.BAD_ROW, message)
+
+    utterance_id = nfc(fields[0])
+    inside = not utterance_id.startswith("/") and ".." not in utterance_id.split("/")
+    source, there = lookup.audio(f"{AUDIO}/{utterance_id}") if inside else ("", False)
+    if not there:
+        message = f"no audio {AUDIO}/{utterance_id}.wav (or .flac, .mp3, .ogg, .opus)"
+        return reject(utterance_id, source, Reason.AUDIO_MISSING, message)
+    text = next((field for field in reversed(fields[1:]) if field), "")
+    if not text:
+        message = f"line {number} of {TABLE} has no text"
+        return reject(utterance_id, source, Reason.EMPTY_TRANSCRIPT, message)
+    return Utterance(id=utterance_id, source=source, text=text, speaker=SPEAKER)
