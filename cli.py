@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ns2.pipeline.run import Summary
+    from ns2.pipeline.finish import Summary
 
 TOO_MANY_REJECTED = 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ns2.pipeline.graph import Graph, check_columns
 from ns2.pipeline.schema import COLUMNS, FrameGrid, UserError
@@ -44,7 +44,7 @@ class Options:
     codec: str = "encodec_24khz"
     codec_weights: Path | None = None
     quantizers: int = 16
-    f0: str = "dio"
+    f0: Literal["dio", "harvest", "praat"] = "dio"
     f0_min: float = 50.0
     f0_max: float = 1100.0
     extra_phonemes: Path | None = None

@@ -6,78 +6,30 @@ ledger, index and card in place. Whatever is done already is found and left alon
 
 from __future__ import annotations
 
-import fcntl
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ns2.pipeline import index as ix
 from ns2.pipeline.assets import AlignerAsset, AlignerRecord, load_sample
 from ns2.pipeline.corpora import audio_path, read_corpus
 from ns2.pipeline.corpora.base import Corpus
 from ns2.pipeline.executors.base import Executor
-from ns2.pipeline.files import TEMPORARY, atomic_write, sha256_file, write_if_changed
+from ns2.pipeline.files import TEMPORARY
+from ns2.pipeline.finish import Finisher, Summary
+from ns2.pipeline.folder import check_folder, lock
 from ns2.pipeline.graph import SCREEN, Graph
-from ns2.pipeline.jobs import Scene, ShardJob, as_rejection
-from ns2.pipeline.options import Options, build_graph, describe, described_options
+from ns2.pipeline.jobs import Scene, ShardJob
+from ns2.pipeline.options import Options, build_graph
 from ns2.pipeline.plan import Shard, load_plan, plan_shards, save_plan
 from ns2.pipeline.progress import Progress
-from ns2.pipeline.schema import (
-    COLUMNS,
-    FORMAT,
-    FORMAT_VERSION,
-    Kind,
-    Rejection,
-    UserError,
-    sealed,
-)
+from ns2.pipeline.schema import COLUMNS, Rejection, UserError
 from ns2.pipeline.screening import ScreenStore
 from ns2.pipeline.sources import Source, SourceStates, read_sources
-from ns2.pipeline.splits import assign_split
-from ns2.pipeline.statistics import add_sums, f0_statistics, latent_statistics
 from ns2.pipeline.targets import Targets
 from ns2.pipeline.worker import Batch, Failure
 
 ALIGNER_HOURS = 2.0
 """Cap on the aligner's sample: what bounds its cost on any corpus."""
-
-
-@dataclass(kw_only=True)
-class Summary:
-    """What a run did.
-
-    Attributes:
-        found, written: utterances; found = written + len(rejected), filtered ones included.
-        hours: of speech written.
-        column_bytes: size of the current tars, by column.
-        stage_seconds: spent in each stage of this run.
-        stage_audio_seconds: of speech that each stage worked on in this run.
-        made: targets that this run wrote, by column.
-    """
-
-    corpus: Corpus
-    found: int = 0
-    written: int = 0
-    hours: float = 0.0
-    rejected: list[Rejection] = field(default_factory=list)
-    column_bytes: dict[str, int] = field(default_factory=dict)
-    stage_seconds: Counter[str] = field(default_factory=Counter)
-    stage_audio_seconds: Counter[str] = field(default_factory=Counter)
-    made: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def rejected_share(self) -> float:
-        """Rejected (not filtered) utterances over those found."""
-        rejected = sum(one.kind == Kind.REJECTED for one in self.rejected)
-        return rejected / self.found if self.found else 0.0
-
-    def reasons(self) -> dict[tuple[str, str], int]:
-        """How many utterances were left out, by kind and reason."""
-        return dict(sorted(Counter((str(r.kind), str(r.reason)) for r in self.rejected).items()))
 
 
 def preprocess(
@@ -97,9 +49,9 @@ def preprocess(
     corpus = read_corpus(corpus_path, options.layout)
     for warning in corpus.warnings:
         progress.note(f"warning: {warning}")
-    check_folder(out, graph)
+    check_folder(out, graph.grid)
     (out / ix.STATE).mkdir(parents=True, exist_ok=True)
-    with _lock(out / ix.STATE / "lock", out):
+    with lock(out / ix.STATE / "lock", out):
         return _Run(corpus, out, options, graph, executor, progress).carry_out()
 
 
@@ -117,7 +69,7 @@ class _Run:
     ) -> None:
         self._corpus, self._out, self._options = corpus, out, options
         self._graph, self._executor, self._progress = graph, executor, progress
-        self._summary = Summary(corpus=corpus)
+        self._summary = Summary()
         wanted = graph.closure(options.columns) & set(COLUMNS)
         self._columns = tuple(c for c in COLUMNS if c in wanted)
         self._failures: dict[tuple[str, str, str], Failure] = {}
@@ -270,198 +222,17 @@ class _Run:
     def _finish(self) -> Summary:
         """Ledger, index, checksums and card, from the markers."""
         self._progress.phase("writing the index")
-        scene, summary, out = self._scene(), self._summary, self._out
-        columns = self._ready_columns()
-        rejected = [*self._corpus.rejected, *self._unreadable]
-        totals: dict[str, dict[str, Any]] = {column: {} for column in columns}
-        sums: list[tuple[str, str]] = []
-        counts: Counter[str] = Counter()
-        speakers: set[str] = set()
-
-        def rows() -> Iterator[Mapping[str, Any]]:
-            for shard in self._shards:
-                known = scene.screens.load(shard.number)
-                members = self._members(scene, shard)
-                included = {source.key for source in members}
-                for source in shard.sources:
-                    if source.key not in included:
-                        why = scene.exclusion(source, known[source.key], columns)
-                        assert why is not None
-                        rejected.append(as_rejection(source, why))
-                if not members:
-                    continue
-                content = ix.read_content(scene.targets, shard.number, members, known, columns)
-                sums.extend(ix.target_checksums(out, content.markers.values()))
-                for column, marker in content.markers.items():
-                    add_sums(totals[column], marker.summary)
-                    counts[f"bytes.{column}"] += marker.size
-                    counts[f"shards.{column}"] += 1
-                for row in ix.index_rows(
-                    content, out, self._graph, language=self._options.language, split=self._split
-                ):
-                    counts["frames"] += row["frames"]
-                    counts["phones"] += row["phones"]
-                    counts[f"split.{row['split']}"] += 1
-                    counts[f"language.{row['language']}"] += 1
-                    speakers.add(row["speaker"])
-                    summary.hours += row["seconds"] / 3600
-                    summary.written += 1
-                    yield row
-
-        finish = ix.Finish(out)
-        index = ix.write_index(out / ix.INDEX, rows(), ix.index_schema(columns))
-        finish.replace(ix.REJECTED, ix.write_rejected(out / ix.REJECTED, rejected))
-        finish.replace(ix.INDEX, index)
-        summary.rejected = rejected
-        limit = self._options.limit
-        found = len(self._corpus.utterances)
-        summary.found = min(limit, found) if limit else found
-        summary.found += len(self._corpus.rejected)
-        if summary.found != summary.written + len(rejected):
-            raise RuntimeError(
-                f"the ledger does not balance: found {summary.found}, written {summary.written}, "
-                f"rejected or filtered {len(rejected)}"
-            )
-        summary.column_bytes = {c: counts[f"bytes.{c}"] for c in columns}
-        for path in self._write_assets():
-            sums.append((path.relative_to(out).as_posix(), sha256_file(path)))
-        for name in (ix.INDEX, ix.REJECTED):
-            sums.append((name, sha256_file(out / name)))
-        checksums = ix.checksum_text(sums).encode()
-        finish.write(ix.SUMS, checksums)
-        card = self._card(totals, counts, len(speakers), checksums)
-        finish.write(ix.CARD, ix.card_text(sealed(card)).encode())
-        return summary
-
-    def _split(self, source: Source) -> str:
-        return assign_split(
-            source.utterance, val_share=self._options.val_share, val_by=self._options.val_by
+        limit, found = self._options.limit, len(self._corpus.utterances)
+        self._summary.found = (min(limit, found) if limit else found) + len(self._corpus.rejected)
+        finisher = Finisher(
+            out=self._out,
+            options=self._options,
+            layout=self._corpus.layout,
+            scene=self._scene(),
+            shards=self._shards,
+            columns=self._ready_columns(),
+            aligner=self._aligner,
+            summary=self._summary,
         )
-
-    def _write_assets(self) -> list[Path]:
-        """Phoneme table and codebooks; gives all files of the assets folder that are current."""
-        folder = self._out / ix.ASSETS
-        folder.mkdir(exist_ok=True)
-        table = self._graph.stages["phonemes"].table  # type: ignore[attr-defined]
-        paths = [folder / f"phonemes-{self._graph.fingerprint('phonemes')}.json"]
-        write_if_changed(paths[0], table.to_json().encode())
-        if "codes" in self._columns:
-            path = folder / f"codebooks-{self._graph.fingerprint('codes')}.safetensors"
-            codes = self._graph.stages["codes"]
-            if not path.is_file():
-                with atomic_write(path) as file:
-                    file.write(codes.codebooks_asset())  # type: ignore[attr-defined]
-            paths.append(path)
-        if self._aligner is not None:
-            stem = f"aligner-{self._aligner.fingerprint}"
-            paths += [folder / f"{stem}.json", folder / f"{stem}.safetensors"]
-        return paths
-
-    def _card(
-        self,
-        totals: Mapping[str, Mapping[str, Any]],
-        counts: Mapping[str, int],
-        speakers: int,
-        checksums: bytes,
-    ) -> dict[str, Any]:
-        import hashlib
-        from importlib.metadata import version
-
-        summary, graph = self._summary, self._graph
-        kinds = Counter(str(one.kind) for one in summary.rejected)
-        card: dict[str, Any] = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "ns2": version("ns2"),
-            "grid": {
-                "sample_rate": graph.grid.sample_rate,
-                "hop_length": graph.grid.hop_length,
-                "frame_rate": graph.grid.frame_rate,
-            },
-            "corpus": {"layout": self._corpus.layout},
-            "options": described_options(self._options),
-            "counts": {
-                "found": summary.found,
-                "written": summary.written,
-                "rejected": kinds["rejected"],
-                "filtered": kinds["filtered"],
-                "reasons": {reason: n for (_, reason), n in summary.reasons().items()},
-                "hours": summary.hours,
-                "frames": counts["frames"],
-                "phones": counts["phones"],
-                "speakers": speakers,
-                "splits": _counts(counts, "split."),
-                "languages": _counts(counts, "language."),
-            },
-            "columns": {
-                column: {
-                    "folder": graph.folder(column),
-                    "dtype": graph.spec(column).dtype,
-                    "dims": list(graph.spec(column).dims),
-                    "tars": counts[f"shards.{column}"],
-                    "bytes": counts[f"bytes.{column}"],
-                    **describe(graph, column),
-                }
-                for column in self._ready_columns()
-            },
-            "stages": {name: describe(graph, name) for name in ("audio", "tokens")},
-            "statistics": {},
-            "assets": [path.relative_to(self._out).as_posix() for path in self._write_assets()],
-            "sha256sums": hashlib.sha256(checksums).hexdigest(),
-        }
-        if totals.get("codes"):
-            card["statistics"]["latents"] = latent_statistics(totals["codes"])
-        if totals.get("f0"):
-            card["statistics"]["f0"] = f0_statistics(totals["f0"])
-        return card
-
-
-def _counts(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
-    return {k.removeprefix(prefix): n for k, n in sorted(counts.items()) if k.startswith(prefix)}
-
-
-_OURS = re.compile(
-    r"dataset\.json|index\.parquet|rejected\.parquet|SHA256SUMS|assets|\.state"
-    rf"|{re.escape(TEMPORARY)}.*|({'|'.join(COLUMNS)})-[0-9a-f]+"
-)
-
-
-def check_folder(out: Path, graph: Graph) -> None:
-    """Refuse an output folder that is not a dataset of ours, or one on another grid.
-
-    Raises:
-        UserError: says what was found there.
-    """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; name a folder for the dataset")
-    if not out.is_dir():
-        return
-    foreign = sorted(path.name for path in out.iterdir() if not _OURS.fullmatch(path.name))
-    if foreign:
-        raise UserError(
-            f"{out} holds files that are not of a dataset ({', '.join(foreign[:5])}). "
-            "Name a new folder, or the folder of a dataset to bring up to date."
-        )
-    card = ix.read_card(out)
-    if card is not None:
-        grid = card.get("grid", {})
-        if (grid.get("sample_rate"), grid.get("hop_length")) != (
-            graph.grid.sample_rate,
-            graph.grid.hop_length,
-        ):
-            raise UserError(
-                f"{out} holds a dataset on another frame grid ({grid}); name another folder"
-            )
-
-
-@contextmanager
-def _lock(path: Path, out: Path) -> Iterator[None]:
-    """Hold the lock of a dataset's folder: one run at a time."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(
-                f"another `ns2 preprocess` is at work in {out}; wait for it or stop it first"
-            ) from error
-        yield
+        finisher.carry_out([*self._corpus.rejected, *self._unreadable])
+        return self._summary

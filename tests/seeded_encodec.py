@@ -112,11 +112,11 @@ def load_speech(paths: Sequence[Path], seconds: float) -> list[np.ndarray]:
 
 @cache
 def spoken() -> tuple[np.ndarray, ...]:
-    """About 25 s of made speech in several voices, at 24 kHz."""
+    """About 20 s of made speech in several voices, at 24 kHz."""
     from tests.speak import SENTENCES, VOICES, speak
 
     waves = []
-    for i, text in enumerate(SENTENCES[:9]):
+    for i, text in enumerate(SENTENCES[:7]):
         samples, rate, _ = speak(text, VOICES[i % len(VOICES)], rate=170)
         waves.append(soxr.resample(samples.astype(np.float32) / 32768, rate, RATE))
     return tuple(waves)
@@ -199,33 +199,31 @@ def _fill_codebooks(model: nn.Module, residuals: Tensor, fitted: int) -> None:
 
 
 def _sample(residuals: Tensor) -> Tensor:
-    """1,024 of them at half their length; copies with noise where there are too few."""
+    """1,024 of them at half their length, with a little noise: some may be taken twice."""
     order = torch.randperm(len(residuals))
     chosen = residuals[order.repeat(-(-ENTRIES // len(order)))[:ENTRIES]] / 2
-    if len(order) < ENTRIES:
-        chosen = chosen + 0.1 * residuals.std() * torch.randn_like(chosen)
-    return chosen
+    return chosen + 0.1 * residuals.std() * torch.randn_like(chosen)
 
 
 def _kmeans(
     vectors: Tensor,
-    entries: Tensor,
+    start: Tensor,
     nearest: Callable[[Tensor], Tensor],
     book: Tensor,
     rounds: int,
 ) -> tuple[Tensor, Tensor]:
-    """Lloyd's rounds; an entry is the sum of its n vectors over n + 1, and stays put without any.
+    """Lloyd's rounds; an entry is the sum of its n vectors over n + 1, or its start without any.
 
     Returns:
         entries (E, D) and how many vectors each had in the last round (E,).
     """
-    counts = torch.ones(len(entries))
+    entries, counts = start, torch.ones(len(start))
     for _ in range(rounds):
         book.copy_(entries)
         owner = nearest(vectors)
         counts = torch.bincount(owner, minlength=len(entries)).float()
         sums = torch.zeros_like(entries).index_add_(0, owner, vectors)
-        entries = torch.where(counts[:, None] > 0, sums / (counts[:, None] + 1), entries)
+        entries = torch.where(counts[:, None] > 0, sums / (counts[:, None] + 1), start)
     return entries, counts
 
 

@@ -30,8 +30,8 @@ WEIGHTS_URL = "https://dl.fbaipublicfiles.com/encodec/v0/encodec_24khz-d7cc33bc.
 """The published weights; their name ends with the first digits of their SHA-256."""
 
 _WRAPPERS = ("state_dict", "best_state", "model")
-_ANSWER_SECONDS = 3.0  # for the first byte of an answer
-_STALL_SECONDS = 10.0  # for any later one
+_ANSWER_SECONDS = 2.0  # until a server answers at all; with torch's import it stays below 5 s
+_STALL_SECONDS = 10.0  # between two parts of a download
 
 
 class EncodecCodec(Codec):
@@ -81,7 +81,9 @@ class EncodecCodec(Codec):
 
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Audio (320 T,) float32 of latents (128, T)."""
-        wave: Tensor = self._model.decoder(latents[None])
+        # without gradients torch takes another LSTM kernel, the one that the package's users get
+        with torch.set_grad_enabled(latents.requires_grad and torch.is_grad_enabled()):
+            wave: Tensor = self._model.decoder(latents[None])
         return wave[0, 0]
 
 
@@ -234,7 +236,7 @@ def _download(path: Path, prefix: str) -> None:
 
 
 def _unreachable(url: str) -> str | None:
-    """Why a server does not answer, or None if it does; decided within 4 seconds.
+    """Why a server does not answer, or None if it does; decided within 2 seconds.
 
     In a thread, because looking up a host's name knows no time limit.
     """
@@ -249,5 +251,5 @@ def _unreachable(url: str) -> str | None:
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(_ANSWER_SECONDS + 1)
-    return result[0] if result else f"no answer within {_ANSWER_SECONDS + 1:g} s"
+    thread.join(_ANSWER_SECONDS)
+    return result[0] if result else f"no answer within {_ANSWER_SECONDS:g} s"

@@ -6,13 +6,29 @@ A new layout is one new file with one `Reader`, and a line in `pipeline/corpora/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ns2.pipeline.corpora.files import Folder, encodable, escaped, nfc, transcript
-from ns2.pipeline.schema import Kind, Reason, Rejection, Utterance, UtteranceError, make_key
+from ns2.pipeline.corpora.files import (
+    Folder,
+    encodable,
+    escaped,
+    nfc,
+    read_transcript,
+    some,
+    walk,
+)
+from ns2.pipeline.schema import (
+    Kind,
+    Reason,
+    Rejection,
+    UserError,
+    Utterance,
+    UtteranceError,
+    make_key,
+)
 
 STAGE = "corpus"
 """The stage that `rejected.parquet` names for what a reader rejects."""
@@ -100,25 +116,61 @@ def reject(utterance_id: str, source: str, reason: Reason, message: str) -> Reje
     )
 
 
-def beside(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What the folder that audio lies in says about it."""
+
+    prefix: str = ""  # of the id; the rest is the file's name without its suffix
+    speaker: str = DEFAULT_SPEAKER
+    split: str = ""
+
+
+def read_beside(
+    layout: str, root: Path, transcripts: Sequence[str], place: Callable[[str], Place]
+) -> Corpus:
+    """Read a corpus whose transcripts lie beside the audio: all audio below root is found.
+
+    Args:
+        transcripts: what follows the audio's stem in the name of a text, by preference; a blank
+            one gives way to the next.
+        place: from a folder's path, relative to root ("" for root) and in NFC.
+
+    Raises:
+        UserError: root is not a folder, or can't be listed.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder, as the layout {layout} wants")
+    finds: list[Find] = []
+    orphans: set[str] = set()
+    for folder in walk(root):
+        here = place(nfc(folder.path))
+        stems = set()
+        for stem, name, openable in folder.audio():
+            stems.add(stem)
+            finds.append(_beside(root, folder, name, openable, stem, transcripts, here))
+        for name in folder.files:
+            suffix = next((text for text in transcripts if name.endswith(text)), None)
+            if suffix and name.removesuffix(suffix) not in stems:
+                orphans.add(folder.source(name.removesuffix(suffix)))
+    # Not in the order of the folders: the same duplicate wins on every file system.
+    finds.sort(key=lambda find: nfc(find.source))
+    warnings = []
+    if orphans:
+        warnings.append(f"{len(orphans)} texts without audio beside them: {some(sorted(orphans))}")
+    return settle(layout, root, finds, warnings)
+
+
+def _beside(
     root: Path,
     folder: Folder,
     name: str,
-    *,
     openable: bool,
-    utterance_id: str,
+    stem: str,
     transcripts: Sequence[str],
-    speaker: str,
-    split: str = "",
+    place: Place,
 ) -> Find:
-    """An audio file whose transcript lies beside it.
-
-    Args:
-        name: the audio's name on disk.
-        openable: whether it is a file that can be opened.
-        transcripts: NFC names of files that may hold the text, by preference.
-    """
     source = folder.source(name)
+    utterance_id = place.prefix + stem
     if not encodable(source):
         message = "the name of the file or of its folder is not UTF-8; rename it"
         return reject(utterance_id, source, Reason.AUDIO_UNREADABLE, message)
@@ -126,11 +178,11 @@ def beside(
         message = "not a file that can be opened (a link to nothing?)"
         return reject(utterance_id, source, Reason.AUDIO_MISSING, message)
     try:
-        text = transcript(root, folder, transcripts)
+        text = read_transcript(root, folder, [stem + suffix for suffix in transcripts])
     except UtteranceError as error:
         return reject(utterance_id, source, error.reason, error.message)
     return Utterance(
-        id=utterance_id, source=source, text=text, speaker=nfc(speaker), split=split
+        id=utterance_id, source=source, text=text, speaker=place.speaker, split=place.split
     )
 
 

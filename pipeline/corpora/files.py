@@ -27,8 +27,8 @@ def nfc(text: str) -> str:
 
 def split_suffix(name: str) -> tuple[str, str]:
     """A file's name in two: its stem and its suffix in lower case."""
-    stem, suffix = os.path.splitext(name)
-    return stem, suffix.lower()
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, dot + suffix.lower()) if stem else (name, "")
 
 
 def encodable(text: str) -> bool:
@@ -120,7 +120,7 @@ def walk(root: Path) -> Iterator[Folder]:
     """All folders below root and root itself, following links but never in a circle."""
 
     def visit(path: str, above: frozenset[tuple[int, int]]) -> Iterator[Folder]:
-        status = os.stat(root / path)
+        status = (root / path).stat()
         this = (status.st_dev, status.st_ino)
         if this in above:
             return
@@ -132,7 +132,7 @@ def walk(root: Path) -> Iterator[Folder]:
     return visit("", frozenset())
 
 
-def transcript(root: Path, folder: Folder, names: Sequence[str]) -> str:
+def read_transcript(root: Path, folder: Folder, names: Sequence[str]) -> str:
     """Text of the first of several files that is there and not blank, on one line.
 
     Args:
@@ -143,7 +143,9 @@ def transcript(root: Path, folder: Folder, names: Sequence[str]) -> str:
     """
     present = [folder.files[name] for name in names if name in folder.files]
     if not present:
-        raise UtteranceError(Reason.NO_TRANSCRIPT, f"no transcript: looked for {' or '.join(names)}")
+        raise UtteranceError(
+            Reason.NO_TRANSCRIPT, f"no transcript: looked for {' or '.join(names)}"
+        )
     for name in present:
         text = read_text(root / folder.source(name))
         if text:
@@ -199,15 +201,14 @@ class Lookup:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._absolute = os.path.abspath(root)
-        self._real = os.path.realpath(root)
+        self._absolute = root.absolute()
+        self._real = root.resolve()
         self._folders: dict[str, Folder] = {}
         self._used: dict[str, set[str]] = {}
 
     def file(self, path: str) -> tuple[str, bool]:
         """Find a file by its path as a table writes it: (source, whether it is there)."""
-        written, name = os.path.split(path)
-        folder = self._folder(written)
+        folder, name = self._folder_and_name(path)
         stem, suffix = split_suffix(nfc(name))
         # The name exactly as written, its NFC form, then the form with a lower-case suffix.
         for candidate in (name, nfc(name), stem + suffix):
@@ -218,8 +219,7 @@ class Lookup:
 
     def audio(self, path: str) -> tuple[str, bool]:
         """Find audio by its path without a suffix; of several suffixes the first in order."""
-        written, name = os.path.split(path)
-        folder = self._folder(written)
+        folder, name = self._folder_and_name(path)
         for suffix in AUDIO_SUFFIXES:
             actual = folder.files.get(nfc(name) + suffix)
             if actual is not None:
@@ -238,48 +238,45 @@ class Lookup:
         self._used.setdefault(folder.path, set()).add(name)
         return folder.source(name)
 
-    def _folder(self, written: str) -> Folder:
+    def _folder_and_name(self, path: str) -> tuple[Folder, str]:
+        name = path.rpartition("/")[2]
+        written = path[: len(path) - len(name)]
         folder = self._folders.get(written)
         if folder is None:
-            path = self._relative(self._on_disk(written))
-            there = (self._root / path).is_dir()
-            folder = list_folder(self._root, path) if there else Folder(path)
+            relative = self._relative(self._on_disk(Path(written)))
+            there = (self._root / relative).is_dir()
+            folder = list_folder(self._root, relative) if there else Folder(relative)
             self._folders[written] = folder
-        return folder
+        return folder, name
 
-    def _on_disk(self, written: str) -> str:
-        """The folder's path with each part spelled as on disk."""
-        start = os.path.join(self._absolute, written)
-        if os.path.isdir(start):
+    def _on_disk(self, written: Path) -> Path:
+        """The folder's absolute path with each part spelled as on disk."""
+        start = self._absolute / written
+        if start.is_dir():
             return start
-        here = "/" if os.path.isabs(written) else self._absolute
-        for part in written.split("/"):
-            below = os.path.join(here, part)
-            if not os.path.isdir(below):
-                same = [n for n in _names(here) if nfc(n) == nfc(part)]
-                below = os.path.join(here, min(same)) if same else below
+        here = Path("/") if written.is_absolute() else self._absolute
+        for part in written.parts:
+            below = here / part
+            if not below.is_dir() and here.is_dir():
+                same = sorted(entry for entry in here.iterdir() if nfc(entry.name) == nfc(part))
+                below = same[0] if same else below
             here = below
         return here
 
-    def _relative(self, folder: str) -> str:
+    def _relative(self, folder: Path) -> str:
         """A folder relative to the root: no absolute path may end up in a dataset.
 
         Outside the root it starts with `..`, counted between real paths, because the system
         takes `..` from where a link leads.
         """
-        plain = ".." not in folder.split("/")
-        if plain and (folder + "/").startswith(self._absolute.rstrip("/") + "/"):
-            path = os.path.relpath(folder, self._absolute)
+        inside = (
+            folder.relative_to(self._absolute) if folder.is_relative_to(self._absolute) else None
+        )
+        if inside is None or ".." in inside.parts:
+            path = os.path.relpath(folder.resolve(), self._real)
         else:
-            path = os.path.relpath(os.path.realpath(folder), self._real)
+            path = inside.as_posix()
         return "" if path == "." else path
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
 
 
 def some(names: Sequence[str]) -> str:

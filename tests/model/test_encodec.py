@@ -21,9 +21,15 @@ from ns2.model.codec import CodecError, codec_spec, load_codec
 from ns2.model.codec import encodec as encodec_module
 from ns2.model.codec.base import codes_to_latents
 from ns2.model.codec.encodec import EncodecCodec, load_encodec
-from tests.seeded_encodec import ENTRIES, QUANTIZERS, load_speech, seeded_encodec, spoken
+from tests.seeded_encodec import (
+    ENTRIES,
+    QUANTIZERS,
+    load_speech,
+    seeded_encodec,
+    spoken,
+    spoken_encodec,
+)
 from tests.seeded_encodec import main as seed_main
-from tests.seeded_encodec import spoken_encodec
 from tests.speak import SENTENCES, speak, write_wav
 
 Change = Callable[[dict[str, Tensor]], None]
@@ -83,7 +89,10 @@ def test_codes_do_not_depend_on_neighbours_or_order() -> None:
 
 
 def test_codes_do_not_depend_on_threads() -> None:
-    wave, before = speech(30_000), torch.get_num_threads()
+    wave, before, used = speech(30_000), torch.get_num_threads(), []
+    hook = codec()._model.encoder.register_forward_pre_hook(
+        lambda *_: used.append(torch.get_num_threads())
+    )
     try:
         results = []
         for threads in (1, 2, 3):
@@ -92,8 +101,10 @@ def test_codes_do_not_depend_on_threads() -> None:
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+        hook.remove()
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
+    assert used == [1, 1, 1]  # few codes would tip: equal ones alone show little
 
 
 @pytest.mark.parametrize("quantizers", [1, 3, 16])
@@ -160,7 +171,7 @@ def test_other_than_one_recording_is_refused(shape: tuple[int, ...]) -> None:
 def test_the_seeded_codebooks_are_used_on_speech() -> None:
     """On sentences that the weights have not seen; a plain seeded network uses 2 to 30."""
     codes = []
-    for text in SENTENCES[9:17]:
+    for text in SENTENCES[9:15]:
         samples, rate, _ = speak(text, "en-us+f1")
         assert rate == 22_050
         wave = np.interp(np.arange(0, len(samples), rate / 24_000), range(len(samples)), samples)
@@ -171,8 +182,8 @@ def test_the_seeded_codebooks_are_used_on_speech() -> None:
 
 
 def test_seeding_is_deterministic_and_needs_little(tmp_path: Path) -> None:
-    """Three seconds are fewer frames than a codebook has entries."""
-    wave = speech(72_000).numpy()
+    """Two seconds are fewer frames than a codebook has entries."""
+    wave = speech(48_000).numpy()
     write_wav(tmp_path / "a.wav", np.round(wave * 32767).astype(np.int16), 24_000)
     first = seeded_encodec(load_speech([tmp_path], 60), seed=5, quantizers=2)
     args = f"{tmp_path}/out.th --audio {tmp_path} --seed 5 --quantizers 2"
@@ -405,7 +416,7 @@ def test_a_server_that_never_answers(
 ) -> None:
     monkeypatch.setattr(encodec_module, "_ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(encodec_module, "WEIGHTS_URL", f"{server.url}/encodec_24khz-d7cc33bc.th")
-    with pytest.raises(CodecError, match="timed out"):
+    with pytest.raises(CodecError, match=r"timed out|no answer within 0\.2 s"):
         load_encodec(None)
     assert list(hub.iterdir()) == []
 

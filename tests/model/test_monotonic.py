@@ -15,6 +15,7 @@ from ns2.model.monotonic import (
     forward_sum_loss,
     longest_run,
     monotonic_search,
+    path_posteriors,
 )
 
 
@@ -29,59 +30,57 @@ def every_path(frames: int, optional: np.ndarray) -> np.ndarray:
     return np.array(found).reshape(-1, n)
 
 
-def path_score(log_probs: np.ndarray, durations: np.ndarray) -> float:
+def path_score(log_probs: np.ndarray, durations: np.ndarray, entry: np.ndarray) -> float:
     tokens = np.repeat(np.arange(len(durations)), durations)
-    return float(log_probs[np.arange(len(tokens)), tokens].sum())
+    return float(log_probs[np.arange(len(tokens)), tokens].sum() + entry[durations > 0].sum())
 
 
-def random_case(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Up to 7 frames and 6 tokens; half of the cases are full of runs of optional tokens."""
+Case = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def random_case(rng: np.random.Generator) -> Case:
+    """Scores, optional, entry: up to 7 frames and 6 tokens, often with long optional runs."""
     frames, n = int(rng.integers(1, 8)), int(rng.integers(1, 7))
     optional = rng.random(n) < rng.choice([0.0, 0.3, 0.7, 1.0], p=[0.1, 0.4, 0.4, 0.1])
     log_probs = rng.normal(size=(frames, n)) * rng.choice([0.1, 3.0, 100.0])
     if rng.random() < 0.2:  # forbidden cells
         log_probs[rng.random((frames, n)) < 0.2] = -np.inf
-    return log_probs, optional
+    entry = rng.normal(size=n) * rng.choice([0.0, 5.0])
+    return log_probs, optional, entry
 
 
 def test_search_equals_brute_force_on_1000_cases() -> None:
     rng = np.random.default_rng(1)
     paths_seen = impossible = skipped_runs = 0
     for _ in range(1000):
-        log_probs, optional = random_case(rng)
+        log_probs, optional, entry = random_case(rng)
         paths = every_path(len(log_probs), optional)
-        scores = np.array([path_score(log_probs, p) for p in paths])
+        scores = np.array([path_score(log_probs, p, entry) for p in paths])
         if not len(paths) or scores.max() == -np.inf:
             with pytest.raises(NoPathError):
-                monotonic_search(log_probs, optional)
+                monotonic_search(log_probs, optional, entry)
             impossible += 1
             continue
-        durations = monotonic_search(log_probs, optional)
+        durations = monotonic_search(log_probs, optional, entry)
         assert durations.dtype == np.int64
         assert durations.sum() == len(log_probs)
         assert ((durations > 0) | optional).all()
-        assert path_score(log_probs, durations) == pytest.approx(scores.max(), abs=1e-9)
+        assert path_score(log_probs, durations, entry) == pytest.approx(scores.max(), abs=1e-9)
         paths_seen += 1
         skipped_runs += longest_run(durations == 0) > 1
     assert paths_seen > 700 and impossible > 50 and skipped_runs > 100
 
 
 def test_search_maximises_log_probabilities_not_probabilities() -> None:
-    # Summed probabilities favour the first path (0.9 + 0.9 + 0.01), summed logarithms the second.
-    probs = np.array([[0.9, 0.1], [0.9, 0.3], [0.9, 0.01]])
-    by_sum = max(every_path(3, np.zeros(2, bool)).tolist(), key=lambda d: path_score(probs, d))
-    probs[2] = [0.9, 0.01]
-    assert by_sum == [2, 1]
-    probs[1] = [0.2, 0.3]
-    assert monotonic_search(np.log(probs), np.zeros(2, bool)).tolist() == [1, 2]
+    # The sum of probabilities favours a late border (1.82), their product an early one (0.27).
+    probs = np.array([[0.90, 0.10], [0.02, 0.01], [0.001, 0.9]])
+    sums = {1: 0.90 + 0.01 + 0.9, 2: 0.90 + 0.02 + 0.9}
+    assert max(sums, key=lambda k: sums[k]) == 2
+    assert monotonic_search(np.log(probs), np.zeros(2, bool)).tolist() == [2, 1]
 
 
-def test_search_resolves_ties_the_same_way_always() -> None:
+def test_search_breaks_ties_one_way() -> None:
     assert monotonic_search(np.zeros((5, 3)), np.zeros(3, bool)).tolist() == [1, 1, 3]
-    # A whole run of equal optional tokens at the end: the frames stay where they were.
-    assert monotonic_search(np.zeros((4, 3)), np.array([False, True, True])).tolist() == [
-        0 if i < 2 else 4 for i in range(3)
-    ] or monotonic_search(np.zeros((4, 3)), np.array([False, True, True])).sum() == 4
 
 
 def test_search_is_linear_in_memory() -> None:
@@ -105,38 +104,42 @@ def test_search_refuses_what_it_cannot_do() -> None:
         monotonic_search(np.zeros((2, 2)), np.zeros(3, bool))
 
 
-def ragged(rng: np.random.Generator, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    cases = []
+def ragged(rng: np.random.Generator, count: int) -> list[Case]:
+    cases: list[Case] = []
     while len(cases) < count:
-        log_probs, optional = random_case(rng)
-        if np.isfinite(log_probs).all() and len(every_path(len(log_probs), optional)):
-            cases.append((log_probs, optional))
+        case = random_case(rng)
+        if np.isfinite(case[0]).all() and len(every_path(len(case[0]), case[1])):
+            cases.append(case)
     return cases
 
 
-def batched(cases: list[tuple[np.ndarray, np.ndarray]], junk: float) -> tuple[torch.Tensor, ...]:
-    frames = max(len(p) for p, _ in cases)
-    tokens = max(len(o) for _, o in cases)
+def batched(cases: list[Case], junk: float) -> tuple[torch.Tensor, ...]:
+    frames = max(len(p) for p, _, _ in cases)
+    tokens = max(len(o) for _, o, _ in cases)
     log_probs = torch.full((len(cases), frames, tokens), junk, dtype=torch.float64)
     optional = torch.ones(len(cases), tokens, dtype=torch.bool)
-    for b, (p, o) in enumerate(cases):
+    entry = torch.full((len(cases), tokens), junk, dtype=torch.float64)
+    for b, (p, o, e) in enumerate(cases):
+        entry[b, : len(o)] = torch.from_numpy(e)
         log_probs[b, : p.shape[0], : p.shape[1]] = torch.from_numpy(p)
         optional[b, : len(o)] = torch.from_numpy(o)
-    lengths = torch.tensor([p.shape for p, _ in cases])
-    return log_probs, optional, lengths[:, 0], lengths[:, 1]
+    lengths = torch.tensor([p.shape for p, _, _ in cases])
+    return log_probs, optional, lengths[:, 0], lengths[:, 1], entry
 
 
 @pytest.mark.parametrize("junk", [0.0, 50.0, -np.inf])
 def test_forward_sum_and_posteriors_equal_enumeration(junk: float) -> None:
     cases = ragged(np.random.default_rng(3), 100)
-    log_probs, optional, frames, tokens = batched(cases, junk)
+    log_probs, optional, frames, tokens, entry = batched(cases, junk)
     log_probs.requires_grad_()
-    log_sum = forward_sum(log_probs, optional, frames, tokens)
+    log_sum = forward_sum(log_probs, optional, frames, tokens, entry)
     log_sum.sum().backward()
     assert log_probs.grad is not None
-    for b, (p, o) in enumerate(cases):
+    again, posteriors = path_posteriors(log_probs, optional, frames, tokens, entry)
+    assert torch.equal(posteriors, log_probs.grad) and torch.equal(again, log_sum)
+    for b, (p, o, e) in enumerate(cases):
         paths = every_path(len(p), o)
-        scores = np.array([path_score(p, d) for d in paths])
+        scores = np.array([path_score(p, d, e) for d in paths])
         expected = np.logaddexp.reduce(scores)
         assert log_sum[b].item() == pytest.approx(expected, abs=1e-9)
         posterior = np.zeros(log_probs.shape[1:])
@@ -147,9 +150,9 @@ def test_forward_sum_and_posteriors_equal_enumeration(junk: float) -> None:
 
 
 def test_gradient_is_exact() -> None:
-    log_probs, optional, frames, tokens = batched(ragged(np.random.default_rng(4), 6), 0.0)
+    log_probs, *rest = batched(ragged(np.random.default_rng(4), 6), 0.0)
     assert torch.autograd.gradcheck(
-        lambda x: forward_sum_loss(x, optional, frames, tokens), log_probs.requires_grad_()
+        lambda x: forward_sum_loss(x, *rest), log_probs.requires_grad_()
     )
 
 
@@ -158,13 +161,13 @@ def test_forward_sum_survives_long_and_extreme_input() -> None:
     rng = np.random.default_rng(5)
     p = rng.normal(size=(2000, 150)) * 100 - 300
     o = np.arange(150) % 6 == 0
-    log_probs, optional, frames, tokens = batched([(p, o)], 0.0)
-    total = forward_sum(log_probs, optional, frames, tokens).item()
-    best = path_score(p, monotonic_search(p, o))
+    e = np.zeros(150)
+    total = forward_sum(*batched([(p, o, e)], 0.0)).item()
+    best = path_score(p, monotonic_search(p, o), e)
     assert best <= total < best + 2000
 
 
 def test_no_path_names_the_rows() -> None:
-    cases = [(np.zeros((4, 2)), np.zeros(2, bool)), (np.zeros((2, 3)), np.zeros(3, bool))]
+    cases = [(np.zeros((t, n)), np.zeros(n, bool), np.zeros(n)) for t, n in ((4, 2), (2, 3))]
     with pytest.raises(NoPathError, match=r"\[1\]"):
         forward_sum(*batched(cases, 0.0))

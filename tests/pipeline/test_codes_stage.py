@@ -161,9 +161,9 @@ def test_what_a_user_can_get_wrong(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="1 to 32"):
         CodesStage("encodec_24khz", None, 64)
     absent = CodesStage("encodec_24khz", tmp_path / "absent.th")
-    with pytest.raises(UserError, match="absent.th: does not exist"):
+    with pytest.raises(UserError, match=r"absent\.th: does not exist"):
         _ = absent.config
-    with pytest.raises(UserError, match="absent.th: does not exist"):
+    with pytest.raises(UserError, match=r"absent\.th: does not exist"):
         absent.setup()
 
 

@@ -1,0 +1,228 @@
+"""A manifest: JSON lines or CSV that name audio and text, and more where they know it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline.corpora.base import (
+    DEFAULT_SPEAKER,
+    Corpus,
+    Find,
+    reject,
+    settle,
+    split_of,
+)
+from ns2.pipeline.corpora.files import (
+    Lookup,
+    decode,
+    encodable,
+    is_utf16,
+    nfc,
+    one_line,
+    some,
+    split_suffix,
+)
+from ns2.pipeline.schema import Reason, UserError, Utterance, UtteranceError
+
+JSON_SUFFIXES = (".jsonl", ".jsonlines", ".json-lines", ".ndjson", ".json")
+NAMES = ("manifest.jsonl", "manifest.csv")
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "audio": ("audio", "audio_filepath", "path"),
+    "text": ("text", "transcript", "sentence"),
+    "id": ("id",),
+    "speaker": ("speaker", "speaker_id"),
+    "language": ("language", "lang"),
+    "split": ("split",),
+}
+"""What a field may be called; the first that is there counts."""
+
+_DELIMITERS = ",;\t|"
+_Row = Mapping[str, Any] | UtteranceError
+
+
+class Manifest:
+    """Reader of a `.jsonl` or `.csv` file, or of a folder with `manifest.jsonl` or `manifest.csv`.
+
+    Audio paths are relative to the manifest's folder, or absolute. Sources are always relative
+    to that folder: audio outside has a source that begins with `..`, so a dataset never holds an
+    absolute path, and the audio is found as long as the two lie the same way to each other.
+    Without an id the source without its suffix is the id. A CSV has a first line with the names
+    of its fields; a field in quotation marks may hold commas, and quotation marks doubled.
+
+    A row that can't be understood costs one utterance; its id is then `<file>:<line>`.
+    """
+
+    name = "manifest"
+    looks_like = "a .jsonl or .csv file (or a folder with manifest.jsonl) with audio and text"
+
+    def matches(self, root: Path) -> bool:
+        """It is such a file, or a folder with one."""
+        if root.is_file():
+            return root.suffix.lower() in (*JSON_SUFFIXES, ".csv")
+        return any((root / name).is_file() for name in NAMES)
+
+    def read(self, root: Path) -> Corpus:
+        """Find all rows.
+
+        Raises:
+            UserError: there is no manifest, or two, or one in which nothing can be understood.
+        """
+        table = _table(root)
+        lookup = Lookup(table.parent)
+        finds = [_find(row, f"{table.name}:{number}", lookup) for number, row in _rows(table)]
+        if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
+            raise UserError(
+                f"{table}: no row can be used; the first, {finds[0].id}: "
+                f"{getattr(finds[0], 'message', '')}"
+            )
+        unused = lookup.unused()
+        warnings = []
+        if unused:
+            files = f"{len(unused)} audio files"
+            warnings.append(f"{files} have no row in {table.name}: {some(unused)}")
+        return settle(self.name, table.parent, finds, warnings)
+
+
+def _table(root: Path) -> Path:
+    if root.is_file():
+        return root
+    tables = [root / name for name in NAMES if (root / name).is_file()]
+    if not tables:
+        raise UserError(f"{root} has neither {' nor '.join(NAMES)}; a manifest's own path will do")
+    if len(tables) > 1:
+        raise UserError(f"{root} has both {' and '.join(NAMES)}; give the path of one of them")
+    return tables[0]
+
+
+def _rows(table: Path) -> Iterator[tuple[int, _Row]]:
+    """Rows by the line they begin at; an UtteranceError stands for one that can't be parsed."""
+    with table.open("rb") as file:
+        if is_utf16(file.read(2)):
+            raise UserError(f"{table} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
+    return _csv_rows(table) if table.suffix.lower() == ".csv" else _json_rows(table)
+
+
+def _json_rows(table: Path) -> Iterator[tuple[int, _Row]]:
+    with table.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip(b" \t\r\n\xef\xbb\xbf"):
+                continue
+            yield number, _json_row(line)
+
+
+def _json_row(line: bytes) -> _Row:
+    try:
+        row = json.loads(decode(line, "the line"))
+    except UtteranceError as error:
+        return error
+    except (ValueError, RecursionError) as error:
+        return _bad(f"not a JSON object on one line: {error}")
+    if not isinstance(row, dict):
+        return _bad(f"expected a JSON object on each line, got {type(row).__name__}")
+    return row
+
+
+def _csv_rows(table: Path) -> Iterator[tuple[int, _Row]]:
+    # What is not UTF-8 comes through as surrogates, so that it costs its own row alone.
+    with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        header_line = lines.readline()
+        header, delimiter = _header(header_line, table)
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+        while True:
+            number = rows.line_num + 2  # the header is line 1
+            try:
+                fields = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                if rows.line_num + 1 > number:
+                    raise UserError(
+                        f"{table}: a quotation mark opened in line {number} is not closed before "
+                        f"line {rows.line_num + 1} ({error}); close it, or double it if it is "
+                        "meant literally"
+                    ) from error
+                yield number, _bad(f"{error}; write a literal quotation mark as two, in quotes")
+                continue
+            if not any(field.strip() for field in fields):
+                continue
+            if len(fields) == len(header):
+                yield number, dict(zip(header, fields, strict=True))
+            else:
+                yield number, _bad(f"{len(fields)} fields, but the first line names {len(header)}")
+
+
+def _header(line: str, table: Path) -> tuple[list[str], str]:
+    for delimiter in _DELIMITERS:
+        names = next(csv.reader([line], delimiter=delimiter), [])
+        names = [name.strip().lower() for name in names]
+        if all(any(name in names for name in FIELDS[field]) for field in ("audio", "text")):
+            return names, delimiter
+    raise UserError(
+        f"{table}: the first line has to name the fields, with audio and text among them "
+        f"(or {', '.join(FIELDS['audio'][1:] + FIELDS['text'][1:])}), as in: audio,text,speaker"
+    )
+
+
+def _find(row: _Row, where: str, lookup: Lookup) -> Find:
+    source = ""
+    try:
+        if isinstance(row, UtteranceError):
+            raise row
+        written = _field(row, "audio")
+        if not written:
+            raise _bad("names no audio")
+        if row.get("offset"):
+            raise _bad("names a part of a recording (offset); cut the recordings first")
+        source, there = lookup.file(written)
+        utterance_id = nfc(_field(row, "id") or _without_suffix(source))
+        split = split_of(_field(row, "split")) if _field(row, "split") else ""
+        if split is None:
+            raise _bad(f"unknown split {_field(row, 'split')!r}; use train, val or test")
+        speaker = nfc(_field(row, "speaker")) or DEFAULT_SPEAKER
+        language = _field(row, "language")
+        text = _field(row, "text")
+    except UtteranceError as error:
+        return reject(where, source, error.reason, error.message)
+    if not there:
+        return reject(utterance_id, source, Reason.AUDIO_MISSING, f"{where}: no file {source}")
+    if not any(name in row for name in FIELDS["text"]):
+        return reject(utterance_id, source, Reason.NO_TRANSCRIPT, f"{where}: has no text")
+    if not text:
+        return reject(utterance_id, source, Reason.EMPTY_TRANSCRIPT, f"{where}: its text is blank")
+    return Utterance(
+        id=utterance_id, source=source, text=text, speaker=speaker, language=language, split=split
+    )
+
+
+def _field(row: Mapping[str, Any], field: str) -> str:
+    """A field's value without outer blanks, or "" where it is not there or null."""
+    name = next((name for name in FIELDS[field] if row.get(name) is not None), None)
+    if name is None:
+        return ""
+    value = row[name]
+    if isinstance(value, int) and not isinstance(value, bool) and field != "audio":
+        value = str(value)
+    if not isinstance(value, str):
+        raise _bad(f"{name} is {json.dumps(value)[:40]}, expected a string")
+    if not encodable(value):
+        raise UtteranceError(
+            Reason.TRANSCRIPT_UNREADABLE,
+            f"{name} is not UTF-8; convert it, for example: iconv -f LATIN1 -t UTF-8",
+        )
+    if "\0" in value:
+        raise _bad(f"{name} holds a NUL")
+    return one_line(value)
+
+
+def _without_suffix(source: str) -> str:
+    folder, slash, name = source.rpartition("/")
+    return folder + slash + split_suffix(name)[0]
+
+
+def _bad(message: str) -> UtteranceError:
+    return UtteranceError(Reason.BAD_ROW, message)

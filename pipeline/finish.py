@@ -1,0 +1,215 @@
+"""The end of a run: ledger, index, checksums and card, made from the markers alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline import index as ix
+from ns2.pipeline.assets import AlignerRecord
+from ns2.pipeline.files import atomic_write, sha256_file, write_if_changed
+from ns2.pipeline.jobs import Scene, ShardJob, as_rejection
+from ns2.pipeline.options import Options, describe, described_options
+from ns2.pipeline.plan import Shard
+from ns2.pipeline.schema import FORMAT, FORMAT_VERSION, Kind, Rejection, sealed
+from ns2.pipeline.sources import Source
+from ns2.pipeline.splits import assign_split
+from ns2.pipeline.statistics import add_sums, f0_statistics, latent_statistics
+
+
+@dataclass(kw_only=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        found, written: utterances; found = written + len(rejected), filtered ones included.
+        hours: of speech written.
+        column_bytes: size of the current tars, by column.
+        stage_seconds: spent in each stage of this run.
+        stage_audio_seconds: of speech that each stage worked on in this run.
+        made: targets that this run wrote, by column.
+    """
+
+    found: int = 0
+    written: int = 0
+    hours: float = 0.0
+    rejected: list[Rejection] = field(default_factory=list)
+    column_bytes: dict[str, int] = field(default_factory=dict)
+    stage_seconds: Counter[str] = field(default_factory=Counter)
+    stage_audio_seconds: Counter[str] = field(default_factory=Counter)
+    made: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rejected_share(self) -> float:
+        """Rejected (not filtered) utterances over those found."""
+        rejected = sum(one.kind == Kind.REJECTED for one in self.rejected)
+        return rejected / self.found if self.found else 0.0
+
+    def reasons(self) -> dict[tuple[str, str], int]:
+        """How many utterances were left out, by kind and reason."""
+        return dict(sorted(Counter((str(r.kind), str(r.reason)) for r in self.rejected).items()))
+
+
+@dataclass(kw_only=True)
+class Finisher:
+    """Turns committed targets into a dataset; fills in the run's summary on the way.
+
+    Attributes:
+        layout: of the corpus.
+        columns: of the dataset.
+        aligner: what the durations' aligner was trained on; None without durations.
+    """
+
+    out: Path
+    options: Options
+    layout: str
+    scene: Scene
+    shards: Sequence[Shard]
+    columns: tuple[str, ...]
+    aligner: AlignerRecord | None
+    summary: Summary
+    _totals: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _speakers: set[str] = field(default_factory=set)
+    _sums: list[tuple[str, str]] = field(default_factory=list)
+
+    def carry_out(self, unusable: Sequence[Rejection]) -> None:
+        """Put everything in place, the card last.
+
+        Args:
+            unusable: utterances that were rejected before any stage saw them.
+        """
+        out, summary = self.out, self.summary
+        summary.rejected = list(unusable)
+        finish = ix.Finish(out)
+        index = ix.write_index(out / ix.INDEX, self._rows(), ix.index_schema(self.columns))
+        if summary.found != summary.written + len(summary.rejected):
+            raise RuntimeError(
+                f"the ledger does not balance: found {summary.found}, written {summary.written}, "
+                f"rejected or filtered {len(summary.rejected)}"
+            )
+        finish.replace(ix.REJECTED, ix.write_rejected(out / ix.REJECTED, summary.rejected))
+        finish.replace(ix.INDEX, index)
+        summary.column_bytes = {c: self._counts[f"bytes.{c}"] for c in self.columns}
+        assets = self._write_assets()
+        for path in (*assets, out / ix.INDEX, out / ix.REJECTED):
+            self._sums.append((path.relative_to(out).as_posix(), sha256_file(path)))
+        checksums = ix.checksum_text(self._sums).encode()
+        finish.write(ix.SUMS, checksums)
+        card = {
+            **self._card(),
+            "assets": [path.relative_to(out).as_posix() for path in assets],
+            "sha256sums": hashlib.sha256(checksums).hexdigest(),
+        }
+        finish.write(ix.CARD, ix.card_text(sealed(card)).encode())
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        """Index rows shard by shard; what else the card tells is counted on the way."""
+        scene, counts = self.scene, self._counts
+        for shard in self.shards:
+            known = scene.screens.load(shard.number)
+            members = ShardJob(scene, shard, self.columns).members()
+            included = {source.key for source in members}
+            for source in shard.sources:
+                if source.key not in included:
+                    why = scene.exclusion(source, known[source.key], self.columns)
+                    assert why is not None
+                    self.summary.rejected.append(as_rejection(source, why))
+            if not members:
+                continue
+            content = ix.read_content(scene.targets, shard.number, members, known, self.columns)
+            self._sums.extend(ix.target_checksums(self.out, content.markers.values()))
+            for column, marker in content.markers.items():
+                add_sums(self._totals.setdefault(column, {}), marker.summary)
+                counts[f"bytes.{column}"] += marker.size
+                counts[f"tars.{column}"] += 1
+            for row in ix.index_rows(
+                content, self.out, scene.graph, language=scene.language, split=self._split
+            ):
+                counts["frames"] += row["frames"]
+                counts["phones"] += row["phones"]
+                counts[f"split.{row['split']}"] += 1
+                counts[f"language.{row['language']}"] += 1
+                self._speakers.add(row["speaker"])
+                self.summary.hours += row["seconds"] / 3600
+                self.summary.written += 1
+                yield row
+
+    def _split(self, source: Source) -> str:
+        return assign_split(
+            source.utterance, val_share=self.options.val_share, val_by=self.options.val_by
+        )
+
+    def _write_assets(self) -> list[Path]:
+        """Phoneme table and codebooks; gives all files of the assets folder that are current."""
+        folder, graph = self.out / ix.ASSETS, self.scene.graph
+        folder.mkdir(exist_ok=True)
+        paths = [folder / f"phonemes-{graph.fingerprint('phonemes')}.json"]
+        write_if_changed(paths[0], graph.stages["phonemes"].table.to_json().encode())  # type: ignore[attr-defined]
+        if "codes" in self.columns:
+            path = folder / f"codebooks-{graph.fingerprint('codes')}.safetensors"
+            if not path.is_file():
+                with atomic_write(path) as file:
+                    file.write(graph.stages["codes"].codebooks_asset())  # type: ignore[attr-defined]
+            paths.append(path)
+        if self.aligner is not None:
+            stem = f"aligner-{self.aligner.fingerprint}"
+            paths += [folder / f"{stem}.json", folder / f"{stem}.safetensors"]
+        return paths
+
+    def _card(self) -> dict[str, Any]:
+        """What the dataset is; without its files."""
+        summary, graph, counts = self.summary, self.scene.graph, self._counts
+        kinds = Counter(str(one.kind) for one in summary.rejected)
+        statistics: dict[str, Any] = {}
+        if self._totals.get("codes"):
+            statistics["latents"] = latent_statistics(self._totals["codes"])
+        if self._totals.get("f0"):
+            statistics["f0"] = f0_statistics(self._totals["f0"])
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "ns2": version("ns2"),
+            "grid": {
+                "sample_rate": graph.grid.sample_rate,
+                "hop_length": graph.grid.hop_length,
+                "frame_rate": graph.grid.frame_rate,
+            },
+            "corpus": {"layout": self.layout},
+            "options": described_options(self.options),
+            "counts": {
+                "found": summary.found,
+                "written": summary.written,
+                "rejected": kinds["rejected"],
+                "filtered": kinds["filtered"],
+                "reasons": {reason: n for (_, reason), n in summary.reasons().items()},
+                "hours": summary.hours,
+                "frames": counts["frames"],
+                "phones": counts["phones"],
+                "speakers": len(self._speakers),
+                "splits": _with_prefix(counts, "split."),
+                "languages": _with_prefix(counts, "language."),
+            },
+            "columns": {
+                column: {
+                    "folder": graph.folder(column),
+                    "dtype": graph.spec(column).dtype,
+                    "dims": list(graph.spec(column).dims),
+                    "tars": counts[f"tars.{column}"],
+                    "bytes": counts[f"bytes.{column}"],
+                    **describe(graph, column),
+                }
+                for column in self.columns
+            },
+            "stages": {name: describe(graph, name) for name in ("audio", "tokens")},
+            "statistics": statistics,
+        }
+
+
+def _with_prefix(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    return {k.removeprefix(prefix): n for k, n in sorted(counts.items()) if k.startswith(prefix)}

@@ -1,0 +1,325 @@
+"""Fundamental frequency (F0) on the frame grid: three extractors, one check of voicing.
+
+Shapes: S samples, T = ceil(S / hop) frames; frame i stands for its centre, sample
+hop * i + hop / 2. K candidates a frame.
+
+A finder proposes candidates. Those of WORLD ask for regularity alone, so they also follow mains
+hum far below the speech and call a good part of noise voiced. So each candidate is held against
+the signal: the correlation of two stretches one period apart, in the band where the harmonics
+of speech lie. The best candidate wins; where even that does not repeat, the frame is unvoiced.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ns2.pipeline.schema import FrameGrid
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_DITHER = 0.01  # of the RMS, -40 dB
+_WINDOW_SECONDS = 0.02
+_LEAST = 0.25  # correlation of every voiced frame
+_ENOUGH = 0.5  # correlation that some frame of every voiced run must reach
+_SHORTEST_RUN = 2  # frames
+_CHUNK = 1024  # frames correlated at once, bounds the memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class PitchConfig:
+    """How to find the pitch.
+
+    Attributes:
+        method: dio (DIO with StoneMask), harvest (slower, voices more) or praat
+            (autocorrelation).
+        f0_min: lowest F0 in Hz.
+        f0_max: highest F0 in Hz.
+        sample_rate: of the waves, in Hz.
+        hop_length: samples a frame.
+    """
+
+    method: Literal["dio", "harvest", "praat"] = "dio"
+    f0_min: float = 50.0
+    f0_max: float = 1100.0
+    sample_rate: int = 24_000
+    hop_length: int = 320
+
+    def __post_init__(self) -> None:
+        if self.method not in _FINDERS:
+            raise ValueError(
+                f"unknown pitch method {self.method!r}: choose one of {', '.join(_FINDERS)}"
+            )
+        if self.sample_rate < 1 or self.hop_length < 1:
+            raise ValueError(
+                f"sample_rate and hop_length must be positive, got {self.sample_rate} and "
+                f"{self.hop_length}: take them from the codec's grid"
+            )
+        ceiling = self.sample_rate / 12  # above it StoneMask refuses to refine
+        if not 20.0 <= self.f0_min < self.f0_max <= ceiling:
+            raise ValueError(
+                f"pitch range {self.f0_min:g} to {self.f0_max:g} Hz: f0_min must be at least 20, "
+                f"f0_max above it and at most {ceiling:g} (a twelfth of the sample rate); "
+                "50 to 1100 fits speech and song"
+            )
+
+    @property
+    def library(self) -> str:
+        """The distribution that decides the values."""
+        return "praat-parselmouth" if self.method == "praat" else "pyworld"
+
+
+def extract_f0(wave: np.ndarray, config: PitchConfig) -> np.ndarray:
+    """F0 of every frame; a pure function of its arguments, and blind to the wave's level.
+
+    Args:
+        wave: (S,) samples at `config.sample_rate`.
+
+    Returns:
+        (T,) float32 Hz, each in [f0_min, f0_max], or 0 where unvoiced.
+
+    Raises:
+        ValueError: the wave has more than one axis or values that are not finite.
+    """
+    if wave.ndim != 1:
+        raise ValueError(f"expected one channel (S,), got shape {wave.shape}: mix it down first")
+    grid = FrameGrid(sample_rate=config.sample_rate, hop_length=config.hop_length)
+    frames = grid.frames(len(wave))
+    signal = wave.astype(np.float64)
+    signal -= signal.mean() if frames else 0.0
+    rms = float(np.sqrt(np.mean(signal**2))) if frames else 0.0
+    if not np.isfinite(rms):
+        raise ValueError("the wave holds values that are not finite: reject it when decoding")
+    f0 = np.zeros(frames)
+    if rms > 0:
+        signal /= rms
+        candidates = _FINDERS[config.method](signal, frames, config)  # (K, T)
+        in_range = (candidates >= config.f0_min) & (candidates <= config.f0_max)
+        candidates = np.where(in_range, candidates, 0.0)
+        harmonic = _speech_band(signal, config.sample_rate)
+        scores = np.stack([_periodicity(harmonic, f0, config) for f0 in candidates])
+        best = scores.argmax(axis=0), np.arange(frames)
+        f0 = np.where(_voiced(scores[best]), candidates[best], 0.0)
+    return f0.astype(np.float32)
+
+
+def f0_scalars(f0: np.ndarray) -> dict[str, float]:
+    """Share of voiced frames, and their median F0 in Hz (0 if none is voiced).
+
+    Args:
+        f0: (T,) Hz, 0 where unvoiced.
+    """
+    voiced = f0[f0 > 0]
+    return {
+        "voiced_share": len(voiced) / max(len(f0), 1),
+        "f0_median": float(np.median(voiced)) if len(voiced) else 0.0,
+    }
+
+
+def f0_sums(f0: np.ndarray) -> dict[str, float]:
+    """Float64 sums over natural log F0 of the voiced frames, which add up over utterances.
+
+    Args:
+        f0: (T,) Hz, 0 where unvoiced.
+
+    Returns:
+        voiced, frames, log_sum, log_sum_squares, min and max (Hz; 0 if none is voiced).
+    """
+    voiced = f0[f0 > 0].astype(np.float64)
+    logs = np.log(voiced)
+    return {
+        "voiced": len(voiced),
+        "frames": len(f0),
+        "log_sum": float(logs.sum()),
+        "log_sum_squares": float((logs**2).sum()),
+        "min": float(voiced.min(initial=np.inf)) if len(voiced) else 0.0,
+        "max": float(voiced.max(initial=0.0)),
+    }
+
+
+def _dio(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
+    """DIO (Morise et al., 2009), and the same refined by StoneMask: (2, T) Hz.
+
+    DIO judges continuity over frames: at 13.3 ms its errors of voicing and octave grow
+    threefold, so it runs at a third of that.
+    """
+    pyworld = _pyworld()
+    padded, lead = _on_frame_centres(signal, frames, config)
+    period = 1000 * config.hop_length / config.sample_rate / 3
+    found, times = pyworld.dio(
+        _dithered(padded),
+        config.sample_rate,
+        f0_floor=config.f0_min,
+        f0_ceil=config.f0_max,
+        frame_period=period,
+    )
+    kept = slice(3 * lead, 3 * (lead + frames), 3)
+    found, times = found[kept].copy(), times[kept].copy()
+    return np.stack([pyworld.stonemask(padded, found, times, config.sample_rate), found])
+
+
+def _harvest(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
+    """Harvest (Morise, 2017), and the same refined by StoneMask: (2, T) Hz.
+
+    It works on a grid of 1 ms whatever the frame period, so a finer one would change nothing.
+    """
+    pyworld = _pyworld()
+    padded, lead = _on_frame_centres(signal, frames, config)
+    found, times = pyworld.harvest(
+        _dithered(padded + 0.1 * _overtones(padded, config.sample_rate)),
+        config.sample_rate,
+        f0_floor=config.f0_min,
+        f0_ceil=config.f0_max,
+        frame_period=1000 * config.hop_length / config.sample_rate,
+    )
+    kept = slice(lead, lead + frames)
+    found, times = found[kept].copy(), times[kept].copy()
+    return np.stack([pyworld.stonemask(padded, found, times, config.sample_rate), found])
+
+
+def _praat(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
+    """Praat's autocorrelation (Boersma, 1993) through parselmouth: (1, T) Hz.
+
+    Praat centres its frames in the sound. Equal padding on both sides, of half an analysis
+    window and some frames more, puts them on ours, with one more at each end.
+    """
+    import parselmouth
+
+    hop, window = config.hop_length, 3 / config.f0_min * config.sample_rate
+    pad = int(np.ceil((window + 1.5 * hop) / 2))
+    padded = np.zeros(2 * pad + frames * hop)
+    padded[pad : pad + len(signal)] = signal
+    pitch = parselmouth.Sound(padded, config.sample_rate).to_pitch_ac(
+        time_step=hop / config.sample_rate,
+        pitch_floor=config.f0_min,
+        pitch_ceiling=config.f0_max,
+    )
+    centres = pitch.xs()[1:-1] * config.sample_rate - pad
+    assert np.allclose(centres, hop * (np.arange(frames) + 0.5), atol=0.01)
+    return pitch.selected_array["frequency"][None, 1:-1]
+
+
+_FINDERS: dict[str, Callable[[np.ndarray, int, PitchConfig], np.ndarray]] = {
+    "dio": _dio,
+    "harvest": _harvest,
+    "praat": _praat,
+}
+
+
+def _pyworld() -> ModuleType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it imports the deprecated pkg_resources
+        import pyworld
+    return pyworld  # type: ignore[no-any-return]
+
+
+def _on_frame_centres(
+    signal: np.ndarray, frames: int, config: PitchConfig
+) -> tuple[np.ndarray, int]:
+    """Zeros around the signal, so that multiples of the hop are centres of our frames.
+
+    WORLD's frames sit at multiples of its period. DIO gives up as many frames at both ends as
+    last two periods of f0_min, and writes past its buffers where there are fewer.
+
+    Returns:
+        the padded signal, and the hops before frame 0.
+    """
+    hop = config.hop_length
+    lead = int(np.ceil(3 * config.sample_rate / config.f0_min / hop)) + 2
+    padded = np.zeros((frames + 2 * lead) * hop)
+    start = lead * hop - hop // 2
+    padded[start : start + len(signal)] = signal
+    return padded, lead
+
+
+def _dithered(signal: np.ndarray) -> np.ndarray:
+    """The signal with white noise at -40 dB, under which inaudible hum is not regular.
+
+    The generator is the one whose stream numpy promises never to change.
+    """
+    noise = np.random.RandomState(0).random_sample(len(signal)) - 0.5
+    return signal + _DITHER * np.sqrt(12) * noise
+
+
+def _overtones(signal: np.ndarray, sample_rate: int) -> np.ndarray:
+    """All harmonics of whatever is periodic in the signal, at the signal's own level.
+
+    Harvest scores a candidate by its first six harmonics, so a pure sine has no pitch for it.
+    Rectifying twice makes them from any wave: once gives the even ones, and once more, about
+    another zero, the odd ones.
+    """
+    half = np.maximum(signal, 0.0)
+    width = sample_rate // 20
+    sums = np.cumsum(np.concatenate([np.zeros(width // 2 + 1), half, np.zeros(width)]))
+    mean = (sums[width : width + len(half)] - sums[: len(half)]) / width
+    return np.maximum(half - mean, 0.0)
+
+
+def _speech_band(signal: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Rising by 6 dB an octave above 100 Hz and falling beyond 1.5 kHz: (S,).
+
+    The rise makes pink noise as uncorrelated as white and takes the weight from rumble and hum;
+    the fall removes most of the noise of breath.
+    """
+    decay = np.exp(-2 * np.pi * 100 / sample_rate)
+    risen = signal.copy()
+    risen[1:] -= decay * signal[:-1]
+    window = np.hanning(2 * round(sample_rate / 3000) + 1)
+    return np.convolve(risen, window / window.sum())[len(window) // 2 :][: len(signal)]
+
+
+def _periodicity(signal: np.ndarray, f0: np.ndarray, config: PitchConfig) -> np.ndarray:
+    """Normalised correlation of two stretches of 20 ms one period apart: (T,), -1 if unvoiced.
+
+    Both lie evenly about the frame's centre. Periods of broken samples are interpolated between
+    the two whole ones.
+
+    Args:
+        signal: (S,).
+        f0: (T,) Hz, 0 where unvoiced.
+    """
+    window = round(_WINDOW_SECONDS * config.sample_rate)
+    margin = window + int(config.sample_rate / config.f0_min) + config.hop_length
+    padded = np.pad(signal, margin)
+    out = np.full(len(f0), -1.0)
+    for part in _chunks(np.flatnonzero(f0)):
+        period = config.sample_rate / f0[part]
+        whole = period.astype(np.int64)
+        centre = margin + config.hop_length * part + config.hop_length // 2
+        below = _correlation(padded, centre, whole, window)
+        above = _correlation(padded, centre, whole + 1, window)
+        out[part] = below + (period - whole) * (above - below)
+    return out
+
+
+def _chunks(indices: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(indices), _CHUNK):
+        yield indices[start : start + _CHUNK]
+
+
+def _correlation(
+    signal: np.ndarray, centre: np.ndarray, lag: np.ndarray, window: int
+) -> np.ndarray:
+    """Pearson's r of two stretches `lag` samples apart about each centre; 0 where one is flat."""
+    first = (centre - (window + lag) // 2)[:, None] + np.arange(window)
+    one, two = signal[first], signal[first + lag[:, None]]
+    one -= one.mean(axis=1, keepdims=True)
+    two -= two.mean(axis=1, keepdims=True)
+    power: Any = (one**2).sum(axis=1) * (two**2).sum(axis=1)
+    # the signal's RMS is about 1; below this there is nothing but rounding
+    return np.where(power > 1e-24, (one * two).sum(axis=1) / np.sqrt(power + 1e-30), 0.0)
+
+
+def _voiced(scores: np.ndarray) -> np.ndarray:
+    """Which frames repeat well enough, in runs of which a part repeats well: (T,) bool."""
+    voiced = scores >= _LEAST
+    edges = np.flatnonzero(np.diff(voiced.astype(np.int8), prepend=0, append=0))
+    for start, end in edges.reshape(-1, 2):
+        if end - start < _SHORTEST_RUN or scores[start:end].max() < _ENOUGH:
+            voiced[start:end] = False
+    return voiced

@@ -1,0 +1,68 @@
+"""audio: the decoded recording at the grid's rate, for the stages that listen to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from ns2.pipeline.audio import (
+    RESAMPLER,
+    TrimConfig,
+    check_samples,
+    level_db,
+    read_audio,
+    resample,
+    trim_silence,
+)
+from ns2.pipeline.stages.base import Item, Product, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioStage(Stage):
+    """Decode, mix down, resample, and cut outer silence where asked. Never stored.
+
+    Takes the path of the file; gives (S,) float32 and the scalars `samples` (S) and `level_db`
+    (RMS in dBFS).
+    """
+
+    name: ClassVar[str] = "audio"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("audio_file",)
+    libraries: ClassVar[tuple[str, ...]] = ("soundfile", "soxr")
+
+    sample_rate: int = 24_000
+    trim: bool = False
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The rate, the resampler, and what is cut."""
+        return {
+            "sample_rate": self.sample_rate,
+            "resampler": RESAMPLER,
+            "trim": asdict(TrimConfig()) if self.trim else None,
+        }
+
+    def library_versions(self) -> dict[str, str]:
+        """Versions of the wrappers and of the libraries inside, which do the work."""
+        import soundfile
+        import soxr
+
+        return {
+            **super().library_versions(),
+            "libsndfile": str(soundfile.__libsndfile_version__),
+            "libsoxr": str(soxr.__libsoxr_version__),
+        }
+
+    def compute(self, item: Item) -> Product:
+        """Decode the file at `item.inputs["audio_file"]`.
+
+        Raises:
+            UtteranceError: as `read_audio` does.
+        """
+        wave, rate = read_audio(item.inputs["audio_file"])
+        wave = resample(wave, rate, self.sample_rate)
+        check_samples(wave)  # all that was there may lie above what the rate can hold
+        if self.trim:
+            wave = trim_silence(wave, self.sample_rate)
+        return Product(value=wave, scalars={"samples": len(wave), "level_db": level_db(wave)})

@@ -1,0 +1,359 @@
+"""Tiny datasets with made-up arrays that keep the contract, written in no time.
+
+They are written by the real writer, index and card code; only the stages are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ns2.pipeline import index as ix
+from ns2.pipeline.files import sha256_file, write_if_changed
+from ns2.pipeline.graph import Graph
+from ns2.pipeline.phoneme_table import PhonemeTable
+from ns2.pipeline.schema import (
+    BORDER,
+    COLUMNS,
+    FORMAT,
+    FORMAT_VERSION,
+    SILENCE,
+    ColumnSpec,
+    FrameGrid,
+    Kind,
+    Reason,
+    Rejection,
+    Utterance,
+    canonical_json,
+    sealed,
+    short_hash,
+)
+from ns2.pipeline.screening import Screened
+from ns2.pipeline.shards import Marker, Member, TarWriter, encode_value
+from ns2.pipeline.sources import Source
+from ns2.pipeline.statistics import add_sums, f0_statistics
+
+GRID = FrameGrid()
+MEL_CONFIG = {"bins": 20, "f_min": 0.0, "f_max": 12_000.0}
+ENTRIES = 64
+LATENT_DIM = 3
+
+Change = Callable[[str, str, Any], Any]
+"""Takes a column, a key and the value that would be written; gives the value to write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a made-up dataset holds.
+
+    Attributes:
+        frames: least and most T of an utterance.
+        change: applied to every value before it is written, to make a wrong dataset that hangs
+            together.
+        change_row: the same for index rows; gives the rows to write in place of one.
+        seed: of all values.
+    """
+
+    shards: int = 3
+    per_shard: int = 3
+    columns: tuple[str, ...] = tuple(COLUMNS)
+    frames: tuple[int, int] = (24, 40)
+    quantizers: int = 4
+    change: Change | None = None
+    change_row: Callable[[dict[str, Any]], list[dict[str, Any]]] | None = None
+    change_card: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    seed: int = 0
+    words: tuple[str, ...] = field(default=("so", "much", "light"))
+
+
+def specs(recipe: Recipe) -> dict[str, ColumnSpec]:
+    """The specifications of a recipe's columns."""
+    sizes: dict[str, int] = {"Q": recipe.quantizers, "M": MEL_CONFIG["bins"]}  # type: ignore[dict-item]
+    return {
+        name: ColumnSpec(
+            name=name, dtype=COLUMNS[name][0], dims=tuple(sizes.get(d, d) for d in COLUMNS[name][1])
+        )
+        for name in recipe.columns
+    }
+
+
+def make_values(
+    rng: np.random.Generator, recipe: Recipe, source: Source, table: PhonemeTable
+) -> dict[str, Any]:
+    """All columns of one utterance, true to the contract."""
+    frames = int(rng.integers(*recipe.frames, endpoint=True))
+    samples = frames * GRID.hop_length - int(rng.integers(0, GRID.hop_length))
+    phones = [s for s in table.symbols(np.arange(len(table))) if s not in table.optional]
+    tokens, words = [SILENCE], []
+    for word in source.utterance.text.split():
+        if words:
+            tokens.append(BORDER)
+        first = len(tokens)
+        tokens += [str(phone) for phone in rng.choice(phones, size=2)]
+        words.append([word, first, len(tokens)])
+    tokens.append(SILENCE)
+    least = np.array([0 if token in table.optional else 1 for token in tokens])
+    durations = least + rng.multinomial(frames - least.sum(), np.full(len(tokens), 1 / len(tokens)))
+    f0 = np.where(rng.random(frames) < 0.6, rng.uniform(80, 300, frames), 0)
+    f0[0] = 120.0  # at least one frame is voiced
+    return {
+        "codes": rng.integers(0, ENTRIES, (recipe.quantizers, frames)).astype(np.uint16),
+        "mel": rng.normal(-4, 2, (MEL_CONFIG["bins"], frames)).astype(np.float16),
+        "f0": f0.astype(np.float32),
+        "phonemes": np.asarray(table.ids(tokens)).astype(np.uint16),
+        "durations": durations.astype(np.uint16),
+        "meta": {
+            "text": source.utterance.text,
+            "phonemes": tokens,
+            "words": words,
+            "speaker": source.utterance.speaker,
+            "language": source.utterance.language,
+            "id": source.utterance.id,
+            "source": source.utterance.source,
+            "audio_hash": source.audio_hash,
+            "samples": samples,
+        },
+    }
+
+
+def make_sources(recipe: Recipe, shard: int) -> list[Source]:
+    """The utterances of a shard, sorted by key."""
+    sources = []
+    for i in range(recipe.per_shard):
+        number = shard * recipe.per_shard + i
+        utterance = Utterance(
+            id=f"utt{number:04d}",
+            source=f"wavs/utt{number:04d}.wav",
+            text=" ".join(recipe.words),
+            speaker=f"speaker{number % 2}",
+            language="en-us",
+            split="val" if number % 4 == 1 else "train",
+        )
+        sources.append(
+            Source(
+                utterance=utterance,
+                key=utterance.key,
+                audio_hash=short_hash(["audio", number, recipe.seed]),
+                text_hash=short_hash(["text", number, recipe.seed]),
+                record_hash=short_hash(["record", number]),
+            )
+        )
+    return sources
+
+
+def make_rejected() -> list[Rejection]:
+    """A ledger of three: two rejected and one filtered."""
+    common: Mapping[str, Any] = {"source": "wavs/x.wav", "message": "made up"}
+    return [
+        Rejection(id="x1", key="x1", kind=Kind.REJECTED, stage="audio",
+                  reason=Reason.AUDIO_SILENT, **common),
+        Rejection(id="x2", key="x2", kind=Kind.REJECTED, stage="tokens",
+                  reason=Reason.NOTHING_SPEAKABLE, **common),
+        Rejection(id="x3", key="x3", kind=Kind.FILTERED, stage="audio",
+                  reason=Reason.TOO_LONG, **common),
+    ]  # fmt: skip
+
+
+def folder(column: str) -> str:
+    """The folder of a column's tars."""
+    return f"{column}-{short_hash([column], 12)}"
+
+
+def make_dataset(root: Path, recipe: Recipe | None = None) -> Path:
+    """Write a dataset and give back its folder."""
+    recipe = recipe or Recipe()
+    root.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(recipe.seed)
+    table, graph = PhonemeTable.default(), Graph(grid=GRID, stages={}, assets={})
+    counts: Counter[str] = Counter()
+    hours, f0_sums = 0.0, dict[str, Any]()
+    contents = []
+    for shard in range(recipe.shards):
+        content = _write_shard(root, recipe, shard, rng, table)
+        contents.append(content)
+        if "f0" in content.markers:
+            add_sums(f0_sums, content.markers["f0"].summary)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal hours
+        for content in contents:
+            for row in ix.index_rows(
+                content, root, graph, language="en-us", split=lambda s: s.utterance.split
+            ):
+                hours += row["seconds"] / 3600
+                counts["frames"] += row["frames"]
+                counts["phones"] += row["phones"]
+                counts[f"split.{row['split']}"] += 1
+                counts["written"] += 1
+                changed = recipe.change_row(dict(row)) if recipe.change_row else [row]
+                yield from ({**one, "row_crc": ix.row_crc(one)} for one in changed)
+
+    finish = ix.Finish(root)
+    index = ix.write_index(root / ix.INDEX, rows(), ix.index_schema(recipe.columns))
+    rejected = make_rejected()
+    finish.replace(ix.REJECTED, ix.write_rejected(root / ix.REJECTED, rejected))
+    finish.replace(ix.INDEX, index)
+    assets = _write_assets(root, recipe, table)
+    markers = [marker for content in contents for marker in content.markers.values()]
+    sums = ix.target_checksums(root, markers)
+    sums += [(name, sha256_file(root / name)) for name in (*assets, ix.INDEX, ix.REJECTED)]
+    checksums = ix.checksum_text(sums).encode()
+    finish.write(ix.SUMS, checksums)
+    card: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "ns2": "0.1.0",
+        "grid": {
+            "sample_rate": GRID.sample_rate,
+            "hop_length": GRID.hop_length,
+            "frame_rate": GRID.frame_rate,
+        },
+        "corpus": {"layout": "made-up"},
+        "options": {"val_share": 0.02, "tiny": 1e-07},
+        "counts": {
+            "found": counts["written"] + len(rejected),
+            "written": counts["written"],
+            "rejected": 2,
+            "filtered": 1,
+            "reasons": {str(one.reason): 1 for one in rejected},
+            "hours": hours,
+            "frames": counts["frames"],
+            "phones": counts["phones"],
+            "speakers": min(2, counts["written"]),
+            "splits": {
+                name.removeprefix("split."): n
+                for name, n in sorted(counts.items())
+                if name.startswith("split.")
+            },
+            "languages": {"en-us": counts["written"]},
+        },
+        "columns": {
+            name: {
+                "folder": folder(name),
+                "dtype": spec.dtype,
+                "dims": list(spec.dims),
+                "tars": recipe.shards,
+                "bytes": sum(marker.size for marker in markers if marker.column == name),
+                "version": 1,
+                "config": _config(name, recipe),
+                "libraries": {},
+                "requires": ["audio"],
+            }
+            for name, spec in specs(recipe).items()
+        },
+        "stages": {},
+        "statistics": {
+            "latents": {
+                "frames": counts["frames"],
+                "mean": [0.5, -0.25, 1e-05],
+                "std": [1.0, 2.0, 1.5],
+            },
+            **({"f0": f0_statistics(f0_sums)} if f0_sums else {}),
+        },
+        "assets": assets,
+        "sha256sums": hashlib.sha256(checksums).hexdigest(),
+    }
+    if recipe.change_card is not None:
+        card = recipe.change_card(card)
+    finish.write(ix.CARD, ix.card_text(sealed(card)).encode())
+    return root
+
+
+def _config(column: str, recipe: Recipe) -> dict[str, Any]:
+    if column == "mel":
+        return dict(MEL_CONFIG)
+    if column == "codes":
+        return {"codec": "made-up", "quantizers": recipe.quantizers, "weights": "0" * 64}
+    return {}
+
+
+def _write_shard(
+    root: Path, recipe: Recipe, shard: int, rng: np.random.Generator, table: PhonemeTable
+) -> ix.ShardContent:
+    sources = make_sources(recipe, shard)
+    values = {source.key: make_values(rng, recipe, source, table) for source in sources}
+    markers: dict[str, Marker] = {}
+    for name, spec in specs(recipe).items():
+        writer = TarWriter(root / folder(name), shard, spec)
+        summary: dict[str, float] = {}
+        for source in sources:
+            value = values[source.key][name]
+            scalars = _scalars(name, value)
+            if name == "f0":
+                add_sums(summary, _f0_sums(value))
+            if recipe.change is not None:
+                value = recipe.change(name, source.key, value)
+            data, shape = (
+                (value, ()) if isinstance(value, bytes) else encode_value(_of(value, spec), value)
+            )
+            state = source.state(("audio_file", "text") if name != "mel" else ("audio_file",))
+            writer.add(
+                Member(key=source.key, data=data, shape=shape, source=state, scalars=scalars)
+            )
+        markers[name] = writer.commit(summary)
+    screened = {
+        key: Screened(
+            key=key,
+            source="",
+            scalars={
+                "samples": made["meta"]["samples"],
+                "phones": sum(token not in table.optional for token in made["meta"]["phonemes"]),
+                "level_db": -23.5,
+            },
+        )
+        for key, made in values.items()
+    }
+    return ix.ShardContent(
+        number=shard, members=tuple(sources), screened=screened, markers=markers
+    )
+
+
+def _of(value: Any, spec: ColumnSpec) -> ColumnSpec:
+    """The specification that a value passes, so that wrong ones can be written too."""
+    if spec.dtype == "json":
+        return spec
+    return ColumnSpec(name=spec.name, dtype=str(value.dtype), dims=spec.dims)
+
+
+def _scalars(column: str, value: Any) -> dict[str, float]:
+    if column == "f0":
+        voiced = value[value > 0]
+        return {
+            "voiced_share": len(voiced) / len(value),
+            "f0_median": float(np.median(voiced)),
+        }
+    return {"align_score": -1.25} if column == "durations" else {}
+
+
+def _f0_sums(f0: np.ndarray) -> dict[str, float]:
+    voiced = f0[f0 > 0].astype(np.float64)
+    logs = np.log(voiced)
+    return {
+        "frames": len(f0),
+        "voiced": len(voiced),
+        "log_sum": float(logs.sum()),
+        "log_sum_squares": float(np.square(logs).sum()),
+        "min": float(voiced.min()),
+        "max": float(voiced.max()),
+    }
+
+
+def _write_assets(root: Path, recipe: Recipe, table: PhonemeTable) -> list[str]:
+    from safetensors.numpy import save
+
+    (root / ix.ASSETS).mkdir(exist_ok=True)
+    names = []
+    if "phonemes" in recipe.columns:
+        names.append(f"{ix.ASSETS}/phonemes-{short_hash(['phonemes'], 12)}.json")
+        write_if_changed(root / names[-1], table.to_json().encode())
+    if "codes" in recipe.columns:
+        books = np.zeros((recipe.quantizers, ENTRIES, LATENT_DIM), np.float32)
+        names.append(f"{ix.ASSETS}/codebooks-{short_hash(['codes'], 12)}.safetensors")
+        about = canonical_json({"name": "made-up", "entries": ENTRIES, "latent_dim": LATENT_DIM})
+        write_if_changed(root / names[-1], save({"codebooks": books}, metadata={"codec": about}))
+    return names
