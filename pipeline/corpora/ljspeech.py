@@ -74,7 +74,8 @@ def _row(line: bytes, number: int, lookup: Lookup) -> Find:
     if len(fields) not in (2, 3) or not fields[0]:
         lacks = "an empty id" if len(fields) in (2, 3) else f"{len(fields)} fields"
         message = f"line {number} of {TABLE} has {lacks}, expected id|text|normalised text"
-        return reject(where, "", Reason.BAD_ROW, message)
+        known = nfc(fields[0]) if len(fields) > 1 and fields[0] else where
+        return reject(known, "", Reason.BAD_ROW, message)
 
     utterance_id = nfc(fields[0])
     inside = not utterance_id.startswith("/") and ".." not in utterance_id.split("/")

@@ -77,8 +77,7 @@ class Manifest:
         finds = [_find(row, f"{table.name}:{number}", lookup) for number, row in _rows(table)]
         if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
             raise UserError(
-                f"{table}: no row can be used; the first, {finds[0].id}: "
-                f"{getattr(finds[0], 'message', '')}"
+                f"{table}: no row can be understood; the first, {getattr(finds[0], 'message', '')}"
             )
         unused = lookup.unused()
         warnings = []
@@ -110,9 +109,14 @@ def _rows(table: Path) -> Iterator[tuple[int, _Row]]:
 def _json_rows(table: Path) -> Iterator[tuple[int, _Row]]:
     with table.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip(b" \t\r\n\xef\xbb\xbf"):
-                continue
-            yield number, _json_row(line)
+            bare = line.strip(b" \t\r\n\xef\xbb\xbf")
+            if number == 1 and bare in (b"[", b"{"):
+                raise UserError(
+                    f"{table} is one JSON value over many lines; a manifest has one object on "
+                    "each line: jq -c '.[]' OLD > NEW"
+                )
+            if bare:
+                yield number, _json_row(line)
 
 
 def _json_row(line: bytes) -> _Row:
@@ -120,8 +124,10 @@ def _json_row(line: bytes) -> _Row:
         row = json.loads(decode(line, "the line"))
     except UtteranceError as error:
         return error
-    except (ValueError, RecursionError) as error:
-        return _bad(f"not a JSON object on one line: {error}")
+    except json.JSONDecodeError as error:
+        return _bad(f"not a JSON object on one line: {error.msg} at column {error.colno}")
+    except RecursionError:
+        return _bad("not a JSON object of a manifest: nested too deeply")
     if not isinstance(row, dict):
         return _bad(f"expected a JSON object on each line, got {type(row).__name__}")
     return row
@@ -169,54 +175,60 @@ def _header(line: str, table: Path) -> tuple[list[str], str]:
 
 
 def _find(row: _Row, where: str, lookup: Lookup) -> Find:
-    source = ""
+    utterance_id, source = where, ""  # until the row has told them
     try:
         if isinstance(row, UtteranceError):
             raise row
         written = _field(row, "audio")
         if not written:
             raise _bad("names no audio")
-        if row.get("offset"):
-            raise _bad("names a part of a recording (offset); cut the recordings first")
         source, there = lookup.file(written)
         utterance_id = nfc(_field(row, "id") or _without_suffix(source))
-        split = split_of(_field(row, "split")) if _field(row, "split") else ""
+        if row.get("offset") not in (None, "", 0, "0"):
+            raise _bad("names a part of a recording (offset); cut the recordings first")
+        named_split = _field(row, "split")
+        split = split_of(named_split) if named_split else ""
         if split is None:
-            raise _bad(f"unknown split {_field(row, 'split')!r}; use train, val or test")
-        speaker = nfc(_field(row, "speaker")) or DEFAULT_SPEAKER
-        language = _field(row, "language")
-        text = _field(row, "text")
+            raise _bad(f"unknown split {named_split!r}; use train, val or test")
+        if not there:
+            raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
+        text = one_line(_field(row, "text"))
+        if not text:
+            present = any(row.get(name) is not None for name in FIELDS["text"])
+            reason = Reason.EMPTY_TRANSCRIPT if present else Reason.NO_TRANSCRIPT
+            raise UtteranceError(reason, "its text is blank" if present else "has no text")
+        return Utterance(
+            id=utterance_id,
+            source=source,
+            text=text,
+            speaker=nfc(_field(row, "speaker")) or DEFAULT_SPEAKER,
+            language=_field(row, "language"),
+            split=split,
+        )
     except UtteranceError as error:
-        return reject(where, source, error.reason, error.message)
-    if not there:
-        return reject(utterance_id, source, Reason.AUDIO_MISSING, f"{where}: no file {source}")
-    if not any(name in row for name in FIELDS["text"]):
-        return reject(utterance_id, source, Reason.NO_TRANSCRIPT, f"{where}: has no text")
-    if not text:
-        return reject(utterance_id, source, Reason.EMPTY_TRANSCRIPT, f"{where}: its text is blank")
-    return Utterance(
-        id=utterance_id, source=source, text=text, speaker=speaker, language=language, split=split
-    )
+        return reject(utterance_id, source, error.reason, f"{where}: {error.message}")
 
 
 def _field(row: Mapping[str, Any], field: str) -> str:
-    """A field's value without outer blanks, or "" where it is not there or null."""
+    """A field's value without outer blanks, or "" where it is not there or null.
+
+    Raises:
+        UtteranceError: it is not a string, or not UTF-8.
+    """
     name = next((name for name in FIELDS[field] if row.get(name) is not None), None)
     if name is None:
         return ""
     value = row[name]
-    if isinstance(value, int) and not isinstance(value, bool) and field != "audio":
+    if isinstance(value, int) and not isinstance(value, bool) and field in ("id", "speaker"):
         value = str(value)
     if not isinstance(value, str):
         raise _bad(f"{name} is {json.dumps(value)[:40]}, expected a string")
     if not encodable(value):
-        raise UtteranceError(
-            Reason.TRANSCRIPT_UNREADABLE,
-            f"{name} is not UTF-8; convert it, for example: iconv -f LATIN1 -t UTF-8",
-        )
+        message = f"{name} is not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8"
+        raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message)
     if "\0" in value:
         raise _bad(f"{name} holds a NUL")
-    return one_line(value)
+    return value.strip()
 
 
 def _without_suffix(source: str) -> str:

@@ -1,0 +1,209 @@
+"""The table of phoneme ids that all datasets share.
+
+Ids are laid out as the specials (`<pad>`, `<sil>`, `|`), the punctuation marks, then three ids
+for every phone: base + 3 * i without stress, + 1 with primary stress, + 2 with secondary stress.
+New phones are only ever appended, so an id never changes its meaning. The table that ships holds
+every phone that espeak-ng can emit; `python -m tests.make_phoneme_table` makes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ns2.pipeline.schema import (
+    BORDER,
+    SILENCE,
+    Reason,
+    UserError,
+    UtteranceError,
+    short_hash,
+)
+
+PAD = "<pad>"
+SPECIALS = (PAD, SILENCE, BORDER)
+STRESSES = ("", "ˈ", "ˌ")
+"""What stands in front of a phone: nothing, primary stress, secondary stress."""
+
+_RESOURCE = "phoneme_table.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhonemeTable:
+    """Tokens and their ids.
+
+    Attributes:
+        marks: the punctuation marks, in the order of their ids.
+        phones: the phones without stress, in the order of their ids.
+    """
+
+    marks: tuple[str, ...]
+    phones: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self) > 1 << 16:
+            raise ValueError(f"a phoneme table of {len(self):,} ids does not fit uint16")
+        if len(self._ids) != len(self):
+            raise ValueError("a phoneme table holds a symbol twice")
+
+    @staticmethod
+    def default() -> PhonemeTable:
+        """The table that ships with the package."""
+        return _default()
+
+    def with_extra(self, path: str | Path) -> PhonemeTable:
+        """This table and a user's own phones, appended in the order of the file.
+
+        Args:
+            path: a text file in UTF-8, one phone a line, without stress marks; blank lines and
+                phones that the table holds already are passed over.
+
+        Raises:
+            UserError: the file can't be read, or a line is not a phone.
+        """
+        path = Path(path)
+        try:
+            lines = path.read_text("utf-8-sig").splitlines()
+        except OSError as error:
+            raise UserError(f"can't read the extra phonemes {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"the extra phonemes {path} are not a text file in UTF-8") from error
+        extra: dict[str, None] = {}
+        for number, line in enumerate(lines, 1):
+            symbol = line.strip()
+            if not symbol:
+                continue
+            if problem := _problem(symbol):
+                raise UserError(f"extra phonemes {path}, line {number}: {symbol!r} {problem}")
+            if symbol not in self._ids:
+                extra[symbol] = None
+        if not extra and not any(line.strip() for line in lines):
+            raise UserError(f"the extra phonemes {path} are empty: one phone a line is expected")
+        room = ((1 << 16) - len(self)) // len(STRESSES)
+        if len(extra) > room:
+            raise UserError(f"{path} holds {len(extra):,} phones; there is room for {room:,}")
+        return PhonemeTable(marks=self.marks, phones=(*self.phones, *extra))
+
+    def __len__(self) -> int:
+        return self._base + len(STRESSES) * len(self.phones)
+
+    def ids(self, tokens: Sequence[str]) -> np.ndarray:
+        """Ids of N tokens: (N,) uint16.
+
+        Raises:
+            UtteranceError: UNKNOWN_PHONEME, naming the symbol.
+        """
+        try:
+            return np.fromiter((self._ids[t] for t in tokens), np.uint16, len(tokens))
+        except KeyError as error:
+            raise UtteranceError(
+                Reason.UNKNOWN_PHONEME,
+                f"the phoneme table does not hold {error.args[0]!r}; add it with --extra-phonemes",
+            ) from None
+
+    def symbols(self, ids: Iterable[int] | np.ndarray) -> list[str]:
+        """Tokens of N ids.
+
+        Raises:
+            ValueError: an id that the table does not hold.
+        """
+        symbols = self._symbols
+        result = []
+        for i in ids:
+            if not 0 <= i < len(symbols):
+                raise ValueError(f"the phoneme table has ids 0 to {len(symbols) - 1}, got {i}")
+            result.append(symbols[int(i)])
+        return result
+
+    def phone_and_stress(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take ids apart, so that a model can add two embeddings.
+
+        Args:
+            ids: of any shape.
+
+        Returns:
+            phone in [0, `phone_count`), where specials and marks keep their ids, and stress in
+            [0, 3); int64, shaped as the ids.
+        """
+        ids = np.asarray(ids, np.int64)
+        above = ids - self._base
+        is_phone = above >= 0
+        phone = np.where(is_phone, self._base + above // len(STRESSES), ids)
+        return phone, np.where(is_phone, above % len(STRESSES), 0)
+
+    @property
+    def phone_count(self) -> int:
+        """Number of values that the phone of `phone_and_stress` can take."""
+        return self._base + len(self.phones)
+
+    @cached_property
+    def optional(self) -> frozenset[str]:
+        """Tokens that may last 0 frames: `<sil>`, `|` and the marks."""
+        return frozenset((SILENCE, BORDER, *self.marks))
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of all that decides the ids."""
+        return short_hash({"specials": SPECIALS, "marks": self.marks, "phones": self.phones})
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values that a dataset can carry."""
+        return {
+            "specials": list(SPECIALS),
+            "marks": list(self.marks),
+            "stresses": list(STRESSES),
+            "phones": list(self.phones),
+        }
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> PhonemeTable:
+        """The table that `to_json` was made of.
+
+        Raises:
+            UserError: it is no phoneme table, or one of another layout.
+        """
+        layout = (value.get("specials"), value.get("stresses"))
+        if layout != (list(SPECIALS), list(STRESSES)):
+            raise UserError("this is no phoneme table of a layout that this version of ns2 knows")
+        try:
+            return PhonemeTable(marks=tuple(value["marks"]), phones=tuple(value["phones"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"a damaged phoneme table: {error}") from error
+
+    @cached_property
+    def _base(self) -> int:
+        return len(SPECIALS) + len(self.marks)
+
+    @cached_property
+    def _symbols(self) -> tuple[str, ...]:
+        phones = (stress + phone for phone in self.phones for stress in STRESSES)
+        return (*SPECIALS, *self.marks, *phones)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {symbol: i for i, symbol in enumerate(self._symbols)}
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._ids
+
+
+@cache
+def _default() -> PhonemeTable:
+    text = resources.files("ns2.pipeline").joinpath(_RESOURCE).read_text("utf-8")
+    return PhonemeTable.from_json(json.loads(text))
+
+
+def _problem(symbol: str) -> str:
+    """What keeps a line of a user's file from being a phone, or ""."""
+    if symbol[0] in STRESSES[1:]:
+        return "starts with a stress mark: give the phone alone, all three stresses are added"
+    if any(char.isspace() or not char.isprintable() for char in symbol):
+        return "is not one symbol: one phone a line is expected"
+    return ""

@@ -1,0 +1,163 @@
+"""Verification of what a shard's arrays say: each column's contract, and one column by another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ns2.pipeline.schema import (
+    META_FIELDS,
+    ColumnSpec,
+    FrameGrid,
+    check_array,
+    check_durations,
+)
+from ns2.pipeline.shards import MemberRow, decode_value
+
+FIRST = ("meta", "phonemes", "durations")
+"""Columns that are read first and kept: the others are held against them."""
+
+
+class Values:
+    """The values of one shard as they are read, column after column.
+
+    `add` checks each against what is known by then.
+    """
+
+    def __init__(
+        self,
+        grid: FrameGrid,
+        rows: Mapping[str, Mapping[str, Any]],
+        entries: int | None,
+        table: Any,
+    ) -> None:
+        """Say what is known beforehand.
+
+        Args:
+            rows: of the index, by key; those that can be trusted.
+            entries: codes must be below it; None if unknown.
+            table: a `PhonemeTable`, or None.
+        """
+        self._grid, self._rows, self._entries, self._table = grid, rows, entries, table
+        self._kept: dict[tuple[str, str], Any] = {}
+
+    def add(self, spec: ColumnSpec, row: MemberRow, data: bytes) -> None:
+        """Check a member whose bytes are right.
+
+        Raises:
+            ValueError: saying what was expected and what came.
+        """
+        value, key = decode_value(spec, data), row.key
+        if spec.dtype == "json":
+            self._kept[spec.name, key] = check_meta(key, value)
+            return
+        if value.shape != tuple(row.shape):
+            raise ValueError(f"shape is {value.shape}, recorded is {tuple(row.shape)}")
+        frames, tokens = self._frames(key), self._tokens(key)
+        if frames is None:  # nothing tells: then only the other axes can be held
+            frames = value.shape[-1] if value.ndim else 0
+        check_array(spec, key, value, frames=frames, tokens=tokens)
+        if spec.name in FIRST:
+            self._kept[spec.name, key] = value
+        if spec.name == "phonemes":
+            self._check_phonemes(key)
+        elif spec.name == "durations":
+            self._check_durations(key, value)
+        elif spec.name == "codes":
+            largest = int(value.max(initial=0))
+            if self._entries is not None and largest >= self._entries:
+                raise ValueError(f"codes of {key}: {largest}, and there are {self._entries} entries")
+        elif spec.name == "f0" and value.min(initial=0) < 0:
+            raise ValueError(f"f0 of {key}: {value.min()} Hz")
+
+    def _frames(self, key: str) -> int | None:
+        """T of an utterance."""
+        if key in self._rows:
+            return int(self._rows[key]["frames"])
+        meta = self._kept.get(("meta", key))
+        return None if meta is None else self._grid.frames(meta["samples"])
+
+    def _tokens(self, key: str) -> int | None:
+        """N of an utterance."""
+        if ("phonemes", key) in self._kept:
+            return len(self._kept["phonemes", key])
+        meta = self._kept.get(("meta", key))
+        return None if meta is None else len(meta["phonemes"])
+
+    def _symbols(self, key: str) -> list[str] | None:
+        """The token strings of an utterance."""
+        ids, meta = self._kept.get(("phonemes", key)), self._kept.get(("meta", key))
+        if ids is not None and self._table is not None:
+            return list(self._table.symbols(ids))
+        return None if meta is None else list(meta["phonemes"])
+
+    def _check_phonemes(self, key: str) -> None:
+        """Ids are in the table, and their symbols are the strings in meta."""
+        symbols, meta = self._symbols(key), self._kept.get(("meta", key))
+        if symbols is not None and meta is not None and symbols != meta["phonemes"]:
+            raise ValueError(
+                f"phonemes of {key}: {' '.join(symbols)}; meta says {' '.join(meta['phonemes'])}"
+            )
+
+    def _check_durations(self, key: str, durations: np.ndarray) -> None:
+        """They sum to T, and every phone has a frame where it is known what is a phone."""
+        frames, symbols = self._frames(key), self._symbols(key)
+        if symbols is None or self._table is None:
+            symbols, optional = [""] * len(durations), frozenset({""})
+        else:
+            optional = self._table.optional
+        if frames is not None:
+            check_durations(key, durations, symbols, frames=frames, optional=optional)
+
+    def compare(self, key: str) -> None:
+        """Hold an utterance's index row against what was read of it.
+
+        Raises:
+            ValueError: naming every field that differs.
+        """
+        row = self._rows[key]
+        wrong = [
+            f"{name} is {row[name]!r}, {whose} {value!r}"
+            for name, whose, value in self._facts(key, row)
+            if row[name] != value
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+    def _facts(self, key: str, row: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+        """(field of the index, who tells, the value it must have)."""
+        yield "phone_rate", "phones and seconds make", row["phones"] / row["seconds"]
+        meta, symbols = self._kept.get(("meta", key)), self._symbols(key)
+        if meta is not None:
+            for name in ("id", "text", "speaker", "language", "audio_hash"):
+                yield name, "meta says", meta[name]
+            samples = meta["samples"]
+            yield "seconds", "its samples make", samples / self._grid.sample_rate
+            yield "frames", "its samples make", self._grid.frames(samples)
+        if symbols is not None and self._table is not None:
+            phones = sum(symbol not in self._table.optional for symbol in symbols)
+            yield "phones", "its phonemes make", phones
+
+
+def check_meta(key: str, meta: Any) -> Mapping[str, Any]:
+    """An utterance's meta has its fields, and its word spans lie in order inside the tokens.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    if not isinstance(meta, dict):
+        raise ValueError(f"meta of {key}: expected an object, got {type(meta).__name__}")
+    missing = [name for name in META_FIELDS if name not in meta]
+    if missing:
+        raise ValueError(f"meta of {key}: has no {', '.join(missing)}")
+    tokens, end = len(meta["phonemes"]), 0
+    for word, first, behind in meta["words"]:
+        if not end <= first < behind <= tokens:
+            raise ValueError(
+                f"meta of {key}: word {word!r} spans tokens [{first}, {behind}); it must begin "
+                f"at {end} or later and end by {tokens}"
+            )
+        end = behind
+    return meta

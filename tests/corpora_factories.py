@@ -1,0 +1,123 @@
+"""Small corpora in each layout, made of arrays and texts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.factories import tone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One utterance to write.
+
+    Attributes:
+        id: name of its file; folders inside are allowed where the layout has none of its own.
+        wave: (S,) or (S, channels).
+    """
+
+    id: str
+    text: str
+    wave: np.ndarray
+    rate: int = 24_000
+    speaker: str = ""
+    language: str = ""
+    split: str = ""
+
+
+def make_clips(count: int, *, seconds: float = 0.2, rate: int = 24_000) -> list[Clip]:
+    """Clips with different tones, texts and speakers (`s0`, `s1`)."""
+    return [
+        Clip(
+            id=f"clip-{i:04}",
+            text=f"This is clip number {i}.",
+            wave=tone(seconds, 100 + 10 * i, rate),
+            rate=rate,
+            speaker=f"s{i % 2}",
+        )
+        for i in range(count)
+    ]
+
+
+def write_audio(path: Path, wave: np.ndarray, rate: int, subtype: str | None = None) -> Path:
+    """Write a wave in the format that the suffix names (.opus is Ogg Opus); makes the folder."""
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = {".opus": ("OGG", "OPUS"), ".ogg": ("OGG", "VORBIS")}
+    form, sub = kind.get(path.suffix.lower(), (path.suffix[1:].upper(), None))
+    soundfile.write(path, wave, rate, format=form, subtype=subtype or sub)
+    return path
+
+
+def write_ljspeech(root: Path, clips: Iterable[Clip], suffix: str = ".wav") -> Path:
+    """`metadata.csv` with id|text|text, and `wavs/`."""
+    lines = []
+    for clip in clips:
+        write_audio(root / "wavs" / (clip.id + suffix), clip.wave, clip.rate)
+        lines.append(f"{clip.id}|{clip.text}|{clip.text}\n")
+    (root / "metadata.csv").write_text("".join(lines), encoding="utf-8")
+    return root
+
+
+def write_libritts(root: Path, clips: Iterable[Clip], suffix: str = ".wav") -> Path:
+    """<split>/<speaker>/<chapter>/<id>.wav; a clip's split is a folder: `train-clean-100`."""
+    for clip in clips:
+        folder = root / (clip.split or "train-clean-100") / (clip.speaker or "84") / "1"
+        write_audio(folder / (clip.id + suffix), clip.wave, clip.rate)
+        (folder / f"{clip.id}.normalized.txt").write_text(clip.text, encoding="utf-8")
+        (folder / f"{clip.id}.original.txt").write_text(f"{clip.text} (original)", "utf-8")
+    return root
+
+
+def write_pairs(
+    root: Path, clips: Iterable[Clip], suffix: str = ".wav", transcript: str = ".txt"
+) -> Path:
+    """<speaker>/<id>.wav with <id>.txt beside it."""
+    for clip in clips:
+        path = root / clip.speaker / clip.id
+        write_audio(path.with_name(path.name + suffix), clip.wave, clip.rate)
+        path.with_name(path.name + transcript).write_text(clip.text + "\n", encoding="utf-8")
+    return root
+
+
+def manifest_rows(root: Path, clips: Iterable[Clip], suffix: str = ".wav") -> list[dict[str, str]]:
+    """Write the audio to `audio/` and give the rows of a manifest."""
+    rows = []
+    for clip in clips:
+        write_audio(root / "audio" / (clip.id + suffix), clip.wave, clip.rate)
+        row = {
+            "audio": f"audio/{clip.id}{suffix}",
+            "text": clip.text,
+            "id": clip.id,
+            "speaker": clip.speaker,
+            "language": clip.language,
+            "split": clip.split,
+        }
+        rows.append({name: value for name, value in row.items() if value})
+    return rows
+
+
+def write_manifest(
+    root: Path, clips: Sequence[Clip], suffix: str = ".wav", name: str = "manifest.jsonl"
+) -> Path:
+    """`manifest.jsonl` or `manifest.csv`, and `audio/`; gives the manifest's own path."""
+    rows = manifest_rows(root, clips, suffix)
+    if name.endswith(".csv"):
+        fields = list(dict.fromkeys(field for row in rows for field in row))
+        table = io.StringIO()
+        writer = csv.DictWriter(table, fields)
+        writer.writeheader()
+        writer.writerows(rows)
+        text = table.getvalue()
+    else:
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (root / name).write_text(text, encoding="utf-8", newline="")
+    return root / name
