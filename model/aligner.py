@@ -53,6 +53,9 @@ class AlignerConfig:
         covariance_prior: frames of the pooled covariance added to that of each class.
         mean_prior: frames of the mean of all speech added to each phone.
         noise_floor: added to all variances, as a share of the mean pooled variance.
+        phone_states: frames that a phone lasts at least, if it may be no shorter for free.
+        short_cost: log-likelihood that a phone of one frame loses; those between lose less.
+            Without it a tenth of the phones of real speech last one frame.
     """
 
     mels: int = 80
@@ -66,9 +69,7 @@ class AlignerConfig:
     mean_prior: float = 2.0
     noise_floor: float = 0.02
     phone_states: int = 2
-    phone_haste: float = 10.0
-    pause_states: int = 3
-    pause_haste: float = 10.0
+    short_cost: float = 30.0
 
     def __post_init__(self) -> None:
         if not 0 < self.cepstra <= self.mels:
@@ -78,6 +79,8 @@ class AlignerConfig:
                 f"expected passes >= 1 and early_passes of 0 to passes, "
                 f"got {self.passes} and {self.early_passes}"
             )
+        if self.phone_states < 1 or self.short_cost < 0:
+            raise ValueError("phone_states must be at least 1, short_cost at least 0")
         if not (0 < self.temper <= 1 and self.covariance_prior > 0 and self.noise_floor > 0):
             raise ValueError("temper must lie in (0, 1], covariance_prior and noise_floor above 0")
 
@@ -231,39 +234,43 @@ def _check(mel: Tensor, tokens: Tensor, config: AlignerConfig, optional: Tensor)
 
 @dataclass(frozen=True)
 class _States:
-    """The states that the tokens of an utterance unroll into, (S,) each.
+    """The states that the tokens of an utterance unroll into, in order; (S,) each.
 
-    A token of n states may last fewer frames, at a price that falls with each frame: the last
-    state costs, each one before it gives an equal part of that back.
+    A phone of n states may last fewer frames than n, at a price: its last state costs
+    `short_cost`, each state before it gives an equal part of that back.
     """
 
-    token: Tensor  # int64, the token it belongs to
+    token: Tensor  # int64, the token that a state belongs to
     classes: Tensor  # int64
     optional: Tensor  # bool
     entry: Tensor  # float64
 
     @classmethod
-    def of(cls, classes: Tensor, optional: Tensor, config: AlignerConfig) -> _States:
-        copies = torch.where(optional, config.pause_states, config.phone_states)
-        haste = torch.where(optional, config.pause_haste, config.phone_haste).double()
-        back = haste / (copies - 1).clamp_min(1)
-        token = torch.repeat_interleave(torch.arange(len(classes)), copies)
+    def of(cls, aligner: Aligner, tokens: Tensor) -> _States:
+        """Unroll tokens (N,)."""
+        count, cost = aligner.config.phone_states, aligner.config.short_cost
+        optional = aligner.optional[tokens]
+        token = torch.repeat_interleave(torch.arange(len(tokens)), torch.where(optional, 1, count))
         last = torch.ones(len(token), dtype=torch.bool)
         last[:-1] = token[1:] != token[:-1]
-        entry = torch.where(last, -back * (copies - 1), back) if False else torch.where(
-            last, -(back * (copies - 1))[token], back[token]
+        entry = torch.where(last, -cost, cost / max(count - 1, 1)).double()
+        silent = optional[token]
+        if count == 1:
+            silent = torch.ones_like(silent)
+        return cls(
+            token=token,
+            classes=aligner.class_of[tokens][token],
+            optional=optional[token] | ~last,
+            entry=entry.masked_fill(silent, 0.0),
         )
-        return cls(token, classes[token], optional[token] | ~last, entry)
 
 
 @dataclass(frozen=True)
 class _Span:
-    """One example: its rows in the features of the whole sample, and its tokens."""
+    """One example: its rows in the features of the whole sample, and its states."""
 
     first: int
     end: int
-    classes: Tensor  # (N,) class of each token
-    optional: Tensor  # (N,)
     states: _States
 
     @property
@@ -297,7 +304,7 @@ def train_aligner(
     """
     with _reproducible():
         aligner, features, spans = _prepare(examples, config, phone_of, optional)
-        posteriors = _flat_start(examples, spans, len(aligner.means))
+        posteriors = _flat_start(examples, aligner, spans)
         part = _early_part(spans, config.early_hours)
         for done in range(config.passes):
             aligner.fit(features, posteriors)
@@ -340,8 +347,7 @@ def _prepare(
     aligner.scale = features.std(0).clamp_min(1e-3) if len(features) > 1 else aligner.scale
     spans, first = [], 0
     for piece, (_, tokens) in zip(pieces, examples, strict=True):
-        ids = tokens.long()
-        spans.append(_Span(first, first + len(piece), aligner.class_of[ids], optional[ids], _States.of(aligner.class_of[ids], optional[ids], config)))
+        spans.append(_Span(first, first + len(piece), _States.of(aligner, tokens.long())))
         first += len(piece)
     return aligner, (features - aligner.shift) / aligner.scale, spans
 
@@ -354,14 +360,15 @@ def _early_part(spans: list[_Span], hours: float) -> list[_Span]:
 
 
 def _flat_start(
-    examples: Sequence[tuple[Tensor, Tensor]], spans: list[_Span], classes: int
+    examples: Sequence[tuple[Tensor, Tensor]], aligner: Aligner, spans: list[_Span]
 ) -> Tensor:
     """(F, K) first posteriors: phones cut evenly between the ends of speech, quiet is silence."""
-    posteriors = torch.zeros(spans[-1].end, classes)
-    for (mel, _), span in zip(examples, spans, strict=True):
+    posteriors = torch.zeros(spans[-1].end, len(aligner.means))
+    for (mel, tokens), span in zip(examples, spans, strict=True):
         level = mel.float().mean(0)
         low, high = torch.quantile(level, torch.tensor([0.02, 0.98])).tolist()
-        phones = span.classes[~span.optional]
+        phones = aligner.class_of[tokens.long()]
+        phones = phones[phones != SILENCE]
         labels = torch.full((span.frames,), SILENCE)
         loud = torch.nonzero(level > low + 0.3 * (high - low)).flatten()
         begin, end = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, span.frames)
@@ -375,18 +382,18 @@ def _flat_start(
 
 
 _BATCH_CELLS = 1_000_000
-"""Frames x tokens of a batch, padding included: bounds memory at some 40 MB."""
+"""Frames x states of a batch, padding included: bounds its memory at some 40 MB."""
 
 
 def _batches(spans: list[_Span]) -> Iterator[list[_Span]]:
     """Examples of similar length together."""
     batch: list[_Span] = []
-    tokens = 0
-    for span in sorted(spans, key=lambda s: (s.frames, len(s.states.classes), s.first)):
-        tokens = max(tokens, len(span.states.classes))
-        if batch and (len(batch) + 1) * span.frames * tokens > _BATCH_CELLS:
+    width = 0
+    for span in sorted(spans, key=lambda s: (s.frames, len(s.states.token), s.first)):
+        width = max(width, len(span.states.token))
+        if batch and (len(batch) + 1) * span.frames * width > _BATCH_CELLS:
             yield batch
-            batch, tokens = [], len(span.states.classes)
+            batch, width = [], len(span.states.token)
         batch.append(span)
     if batch:
         yield batch
@@ -397,20 +404,20 @@ def _expect(aligner: Aligner, features: Tensor, spans: list[_Span], posteriors: 
     temper = aligner.config.temper
     total, frames = 0.0, 0
     for batch in _batches(spans):
-        counts = torch.tensor([[span.frames, len(span.states.classes)] for span in batch])
-        shape = (len(batch), *counts.amax(0).tolist())
-        emissions = torch.zeros(shape, dtype=torch.float64)
-        optional = torch.ones(shape[0], shape[2], dtype=torch.bool)
-        entry = torch.zeros(shape[0], shape[2], dtype=torch.float64)
+        counts = torch.tensor([[span.frames, len(span.states.token)] for span in batch])
+        longest, width = counts.amax(0).tolist()
+        scores = torch.zeros(len(batch), longest, width, dtype=torch.float64)
+        entry = torch.zeros(len(batch), width, dtype=torch.float64)
+        optional = torch.ones(len(batch), width, dtype=torch.bool)
         for row, span in enumerate(batch):
-            scores = aligner.log_likelihoods(features[span.first : span.end])
-            st = span.states
-            emissions[row, : span.frames, : len(st.classes)] = scores[:, st.classes] * temper
-            optional[row, : len(st.optional)] = st.optional
-            entry[row, : len(st.optional)] = st.entry * temper
-        sums, shares = path_posteriors(emissions, optional, counts[:, 0], counts[:, 1], entry)
+            likelihoods = aligner.log_likelihoods(features[span.first : span.end])
+            end = len(span.states.token)
+            scores[row, : span.frames, :end] = likelihoods[:, span.states.classes] * temper
+            entry[row, :end] = span.states.entry * temper
+            optional[row, :end] = span.states.optional
+        sums, shares = path_posteriors(scores, optional, counts[:, 0], counts[:, 1], entry)
         for row, span in enumerate(batch):
-            share = shares[row, : span.frames, : len(span.states.classes)].float()
+            share = shares[row, : span.frames, : len(span.states.token)].float()
             posteriors[span.first : span.end].index_add_(1, span.states.classes, share)
         total += float(sums.sum()) / temper
         frames += int(counts[:, 0].sum())
@@ -432,16 +439,15 @@ def align(aligner: Aligner, mel: Tensor, tokens: Tensor) -> Alignment:
     _check(mel, tokens, aligner.config, aligner.optional)
     with _reproducible():
         likelihoods = aligner.log_likelihoods(aligner.features(mel))
-        classes = aligner.class_of[tokens]
-        optional = aligner.optional[tokens]
-        st = _States.of(classes, optional, aligner.config)
-        dd = torch.from_numpy(
-            monotonic_search(likelihoods[:, st.classes].numpy(), st.optional.numpy(), st.entry.numpy())
+        states = _States.of(aligner, tokens)
+        path = monotonic_search(
+            likelihoods[:, states.classes].numpy(), states.optional.numpy(), states.entry.numpy()
         )
-        durations = torch.zeros(len(classes), dtype=torch.int64).index_add_(0, st.token, dd)
-        path = torch.repeat_interleave(classes, durations)
+        durations = torch.zeros(len(tokens), dtype=torch.int64)
+        durations.index_add_(0, states.token, torch.from_numpy(path))
+        path_classes = torch.repeat_interleave(aligner.class_of[tokens], durations)
         posteriors = torch.log_softmax((likelihoods + aligner.log_prior).double(), 1)
-        score = float(posteriors[torch.arange(len(path)), path].mean())
+        score = float(posteriors[torch.arange(len(posteriors)), path_classes].mean())
     return Alignment(durations=durations, score=score)
 
 

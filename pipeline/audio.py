@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ns2.pipeline.containers import check_length, counted_mp3
+from ns2.pipeline.containers import check_container, counted_mp3
 from ns2.pipeline.schema import Reason, UtteranceError
 
 SILENCE_DB = -80.0
@@ -39,7 +39,7 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     try:
         if path.stat().st_size == 0:
             raise UtteranceError(Reason.AUDIO_EMPTY, "the file has 0 bytes")
-        check_length(path)
+        check_container(path)
         channels, rate = _decode(path)
     except OSError as error:
         message = f"can't be read: {error.strerror or type(error).__name__}"

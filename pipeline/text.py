@@ -26,6 +26,7 @@ from ns2.pipeline.text_english import speak_english
 STRESSES = "ˈˌ"
 _WORD_PHONES = 100  # from about 110 phones on espeak-ng 1.52 drops the rest of a word
 _STRESS = re.compile(f"[{STRESSES}]")
+_UNSAFE = frozenset({"kl"})  # espeak-ng 1.52 ends the process at its digit 0
 _SPAN = 4  # so many written words at most become one spoken word
 
 Phones = tuple[str, ...]
@@ -111,7 +112,7 @@ def _voices() -> frozenset[str]:
         dictionary = named[1] if named else base_language(voice.language)
         if (data / f"{dictionary}_dict").is_file():  # three voices come without one
             found.add(voice.language)
-    return frozenset(found)
+    return frozenset(found - _UNSAFE)
 
 
 class _Engine:

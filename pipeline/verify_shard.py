@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,7 +131,7 @@ class _ShardCheck:
             return None
         from ns2.pipeline.phoneme_table import PhonemeTable
 
-        return PhonemeTable.from_json(self._task.table)
+        return PhonemeTable.from_json(json.loads(self._task.table))
 
     def _check_rows(self) -> None:
         faults: list[Fault] = []
@@ -242,5 +243,3 @@ def _as_member(column: str, row: Mapping[str, Any]) -> MemberRow:
         source="",
         scalars={},
     )
-
-

@@ -68,7 +68,9 @@ class Values:
         elif spec.name == "codes":
             largest = int(value.max(initial=0))
             if self._entries is not None and largest >= self._entries:
-                raise ValueError(f"codes of {key}: {largest}, and there are {self._entries} entries")
+                raise ValueError(
+                    f"codes of {key}: {largest}, and there are {self._entries} entries"
+                )
         elif spec.name == "f0" and value.min(initial=0) < 0:
             raise ValueError(f"f0 of {key}: {value.min()} Hz")
 

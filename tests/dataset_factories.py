@@ -40,6 +40,7 @@ from ns2.pipeline.statistics import add_sums, f0_statistics
 
 GRID = FrameGrid()
 MEL_CONFIG = {"bins": 20, "f_min": 0.0, "f_max": 12_000.0}
+TABLE = PhonemeTable(marks=(",", ".", "?"), phones=tuple("abdefghijklmnoprstuvwzæðŋɐɑɔəɛɡɪɹɾʃʊʌʒθ"))
 ENTRIES = 64
 LATENT_DIM = 3
 
@@ -169,7 +170,7 @@ def make_dataset(root: Path, recipe: Recipe | None = None) -> Path:
     recipe = recipe or Recipe()
     root.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(recipe.seed)
-    table, graph = PhonemeTable.default(), Graph(grid=GRID, stages={}, assets={})
+    table, graph = TABLE, Graph(grid=GRID, stages={}, assets={})
     counts: Counter[str] = Counter()
     hours, f0_sums = 0.0, dict[str, Any]()
     contents = []
@@ -308,9 +309,7 @@ def _write_shard(
         )
         for key, made in values.items()
     }
-    return ix.ShardContent(
-        number=shard, members=tuple(sources), screened=screened, markers=markers
-    )
+    return ix.ShardContent(number=shard, members=tuple(sources), screened=screened, markers=markers)
 
 
 def _of(value: Any, spec: ColumnSpec) -> ColumnSpec:
@@ -350,7 +349,7 @@ def _write_assets(root: Path, recipe: Recipe, table: PhonemeTable) -> list[str]:
     names = []
     if "phonemes" in recipe.columns:
         names.append(f"{ix.ASSETS}/phonemes-{short_hash(['phonemes'], 12)}.json")
-        write_if_changed(root / names[-1], table.to_json().encode())
+        write_if_changed(root / names[-1], canonical_json(table.to_json()).encode())
     if "codes" in recipe.columns:
         books = np.zeros((recipe.quantizers, ENTRIES, LATENT_DIM), np.float32)
         names.append(f"{ix.ASSETS}/codebooks-{short_hash(['codes'], 12)}.safetensors")

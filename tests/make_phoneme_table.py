@@ -217,7 +217,7 @@ def letters(voice: str) -> list[list[str]]:
             char
             for char in map(chr, range(0x30000))
             if unicodedata.category(char)[0] in "LM"
-            and re.split("[ -]", unicodedata.name(char, ""))[0] == script
+            and unicodedata.name(char, "").split(" ")[0] == script
         ]
         if script == "LATIN":
             plain = list("abcdefghijklmnopqrstuvwxyz")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
 import socket
 import sys
 import threading
@@ -47,6 +48,10 @@ class EncodecCodec(Codec):
         Raises:
             CodecError: the weights are of another layout, or Q is not within 1 and 32.
         """
+        # oneDNN, inside torch, keeps 1,024 convolutions, each for one length of audio, and their
+        # scraps break up the heap: a worker grows by a GB each 50 utterances. Only the first use
+        # of oneDNN in a process reads this; it changes no value.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
         self._spec = codec_spec("encodec_24khz", quantizers)
         self._model = _blank_model()
         _check_layout(state, self._model.state_dict())

@@ -156,7 +156,7 @@ def read_beside(
     finds.sort(key=lambda find: nfc(find.source))
     warnings = []
     if orphans:
-        warnings.append(f"{len(orphans)} texts without audio beside them: {some(sorted(orphans))}")
+        warnings.append(f"texts without audio beside them: {some(sorted(orphans))}")
     return settle(layout, root, finds, warnings)
 
 

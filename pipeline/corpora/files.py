@@ -280,5 +280,6 @@ class Lookup:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first few of many names, for a message."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    """How many names, and the first few of them, for a message."""
+    more = ", ..." if len(names) > 3 else ""
+    return f"{len(names)} ({', '.join(names[:3])}{more})"

@@ -50,7 +50,7 @@ class LJSpeech:
         unused = lookup.unused()
         warnings = []
         if unused:
-            warnings.append(f"{len(unused)} audio files have no row in {TABLE}: {some(unused)}")
+            warnings.append(f"audio without a row in {TABLE}: {some(unused)}")
         return settle(self.name, root, finds, warnings)
 
 

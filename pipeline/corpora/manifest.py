@@ -82,8 +82,7 @@ class Manifest:
         unused = lookup.unused()
         warnings = []
         if unused:
-            files = f"{len(unused)} audio files"
-            warnings.append(f"{files} have no row in {table.name}: {some(unused)}")
+            warnings.append(f"audio without a row in {table.name}: {some(unused)}")
         return settle(self.name, table.parent, finds, warnings)
 
 

@@ -158,6 +158,25 @@ def test_an_ogg_cut_between_two_pages(tmp_path, encoded, suffix):
     assert reason_of(path) is Reason.AUDIO_TRUNCATED
 
 
+@pytest.mark.parametrize("suffix", [".ogg", ".opus"])
+def test_no_damage_to_an_ogg_shortens_it_in_silence(tmp_path, encoded, suffix):
+    data = encoded[suffix]
+    path = tmp_path / f"a{suffix}"
+    generator = np.random.default_rng(5)
+    for at in generator.integers(len(data), size=60):
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << int(generator.integers(8))
+        path.write_bytes(damaged)
+        assert reason_of(path) in (Reason.AUDIO_UNREADABLE, Reason.AUDIO_TRUNCATED)
+    last = data.rfind(b"OggS")
+    path.write_bytes(data[:last] + b"junk" + data[last:])
+    assert reason_of(path) is Reason.AUDIO_UNREADABLE
+    path.write_bytes(data + data)  # two streams, of which libsndfile reads one
+    assert reason_of(path) is Reason.AUDIO_UNREADABLE
+    path.write_bytes(data + bytes(100))
+    assert len(read_audio(path)[0]) == 36_000
+
+
 @pytest.mark.parametrize("size", [0xFFFF_FFFF, 0x7FFF_FFFF, 0x7FFF_F000])
 def test_a_wav_written_to_a_pipe_is_whole(tmp_path, encoded, size):
     data = bytearray(encoded[".wav"])

@@ -200,7 +200,7 @@ def test_ljspeech_table(tmp_path):
     assert corpus.found == 12  # the rows that are not blank
     # g has a row, if a bad one; but what it names was never looked for
     assert corpus.warnings == (
-        "2 audio files have no row in metadata.csv: wavs/extra.wav, wavs/g.wav",
+        "audio without a row in metadata.csv: 2 (wavs/extra.wav, wavs/g.wav)",
     )
 
 
@@ -278,7 +278,7 @@ def test_libritts_finds_every_audio_file(tmp_path):
         "no-text": Reason.NO_TRANSCRIPT,
         "stray": Reason.NO_TRANSCRIPT,
     }
-    assert corpus.warnings == ("1 texts without audio beside them: train-clean-100/84/1/gone",)
+    assert corpus.warnings == ("texts without audio beside them: 1 (train-clean-100/84/1/gone)",)
 
 
 # --- pairs -----------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ def test_pairs_rejections(tmp_path):
         "e": Reason.NO_TRANSCRIPT,
         "f": Reason.AUDIO_MISSING,
     }
-    assert corpus.warnings == ("1 texts without audio beside them: orphan",)
+    assert corpus.warnings == ("texts without audio beside them: 1 (orphan)",)
 
 
 def test_what_the_file_system_leaves_behind_is_passed_over(tmp_path):
@@ -464,8 +464,7 @@ def test_manifest_rows_that_go_wrong(tmp_path):
     assert "manifest.jsonl:12: unknown split 'fold 3'; use train, val or test" in messages.values()
     assert all(m.startswith("manifest.jsonl:") for i, m in messages.items() if i != "audio/a")
     assert corpus.warnings == (
-        "4 audio files have no row in manifest.jsonl: "
-        "audio/extra.wav, audio/i.wav, audio/j.wav, ...",
+        "audio without a row in manifest.jsonl: 4 (audio/extra.wav, audio/i.wav, audio/j.wav, ...)",
     )
 
 
