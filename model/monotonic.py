@@ -79,12 +79,14 @@ def monotonic_search(
     steps = np.lib.stride_tricks.sliding_window_view(before, tokens)[::-1]
     arrivals = np.empty_like(penalty)
     best = np.empty(tokens)
+    now = before[reach:]
     scores[0] += np.where(can_start, entry, _NEVER)
-    for t in range(1, frames):
-        before[reach:] = scores[t - 1]
+    now[:] = scores[0]
+    for score in scores[1:]:
         np.add(steps, penalty, out=arrivals)
-        np.max(arrivals, axis=0, out=best)
-        scores[t] += best
+        np.maximum.reduce(arrivals, axis=0, out=best)
+        np.add(score, best, out=score)
+        now[:] = score
     ends = np.where(can_end, scores[-1], _NEVER)
     token = int(tokens - 1 - np.argmax(ends[::-1]))
     if ends[token] == _NEVER:

@@ -59,7 +59,7 @@ class Dataset:
     def index(self) -> pa.Table:
         """The whole index, a row an utterance."""
         try:
-            return pq.read_table(self.root / INDEX)
+            return pq.read_table(self.root / INDEX, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
             raise UserError(
                 f"{self.root / INDEX} can't be read: {error}; `ns2 verify` tells more"
@@ -124,6 +124,9 @@ class Dataset:
         position = self._position(which)
         arrays = {column: self.read(column, position) for column in self.columns}
         return {"key": self.keys[position], **arrays}
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._positions
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[i] for i in range(len(self)))

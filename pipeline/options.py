@@ -87,6 +87,7 @@ def build_graph(options: Options) -> Graph:
     Raises:
         UserError: an option has a value that no stage can work with, or weights are missing.
     """
+    from ns2.model.mel import MelConfig
     from ns2.pipeline.phoneme_table import PhonemeTable
     from ns2.pipeline.pitch import PitchConfig
     from ns2.pipeline.stages.audio import AudioStage
@@ -99,12 +100,19 @@ def build_graph(options: Options) -> Graph:
     from ns2.pipeline.stages.phonemes import PhonemesStage
     from ns2.pipeline.stages.tokens import TokensStage
 
-    grid = FrameGrid()
+    codes = CodesStage(options.codec, options.codec_weights, options.quantizers)
+    grid = FrameGrid(sample_rate=codes.spec.sample_rate, hop_length=codes.spec.hop_length)
     table = PhonemeTable.default()
     if options.extra_phonemes is not None:
         table = table.with_extra(options.extra_phonemes)
     try:
-        pitch = PitchConfig(method=options.f0, f0_min=options.f0_min, f0_max=options.f0_max)
+        pitch = PitchConfig(
+            method=options.f0,
+            f0_min=options.f0_min,
+            f0_max=options.f0_max,
+            sample_rate=grid.sample_rate,
+            hop_length=grid.hop_length,
+        )
     except ValueError as error:
         raise UserError(str(error)) from error
     stages: list[Stage] = [
@@ -112,11 +120,18 @@ def build_graph(options: Options) -> Graph:
         TokensStage(),
         PhonemesStage(table),
         MetaStage(),
-        MelStage(),
+        MelStage(
+            MelConfig(
+                sample_rate=grid.sample_rate,
+                hop_length=grid.hop_length,
+                fmax=grid.sample_rate / 2,
+            )
+        ),
         F0Stage(pitch),
     ]
     if "codes" in options.columns:
-        stages.append(CodesStage(options.codec, options.codec_weights, options.quantizers))
+        codes.config  # noqa: B018 - weights that can't be had are told now, before any work
+        stages.append(codes)
     stages.append(DurationsStage())
     return Graph(grid=grid, stages={stage.name: stage for stage in stages}, assets={})
 

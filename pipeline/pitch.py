@@ -12,7 +12,7 @@ of speech lie. The best candidate wins; where even that does not repeat, the fra
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -67,6 +67,8 @@ class PitchConfig:
                 f"f0_max above it and at most {ceiling:g} (a twelfth of the sample rate); "
                 "50 to 1100 fits speech and song"
             )
+        for name in ("f0_min", "f0_max"):  # 50 and 50.0 are one configuration
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def library(self) -> str:
@@ -121,25 +123,28 @@ def f0_scalars(f0: np.ndarray) -> dict[str, float]:
     }
 
 
-def f0_sums(f0: np.ndarray) -> dict[str, float]:
-    """Float64 sums over natural log F0 of the voiced frames, which add up over utterances.
+def f0_sums(arrays: Sequence[np.ndarray]) -> dict[str, float]:
+    """Float64 sums over the voiced frames of several utterances, in order.
 
     Args:
-        f0: (T,) Hz, 0 where unvoiced.
+        arrays: (T,) Hz each, 0 where unvoiced.
 
     Returns:
-        voiced, frames, log_sum, log_sum_squares, min and max (Hz; 0 if none is voiced).
+        voiced and frames (counts), log_sum and log_sum_squares (of natural logarithms of Hz);
+        and, if any frame is voiced, min and max in Hz.
     """
-    voiced = f0[f0 > 0].astype(np.float64)
-    logs = np.log(voiced)
-    return {
-        "voiced": len(voiced),
-        "frames": len(f0),
-        "log_sum": float(logs.sum()),
-        "log_sum_squares": float((logs**2).sum()),
-        "min": float(voiced.min(initial=np.inf)) if len(voiced) else 0.0,
-        "max": float(voiced.max(initial=0.0)),
-    }
+    sums: dict[str, float] = {"voiced": 0, "frames": 0, "log_sum": 0.0, "log_sum_squares": 0.0}
+    for f0 in arrays:
+        voiced = f0[f0 > 0].astype(np.float64)
+        sums["voiced"] += len(voiced)
+        sums["frames"] += len(f0)
+        if len(voiced):
+            logs = np.log(voiced)
+            sums["log_sum"] += float(logs.sum())
+            sums["log_sum_squares"] += float((logs**2).sum())
+            sums["min"] = min(sums.get("min", np.inf), float(voiced.min()))
+            sums["max"] = max(sums.get("max", 0.0), float(voiced.max()))
+    return sums
 
 
 def _dio(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
@@ -217,7 +222,7 @@ def _pyworld() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it imports the deprecated pkg_resources
         import pyworld
-    return pyworld  # type: ignore[no-any-return]
+    return pyworld
 
 
 def _on_frame_centres(
@@ -263,14 +268,12 @@ def _overtones(signal: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _speech_band(signal: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Rising by 6 dB an octave above 100 Hz and falling beyond 1.5 kHz: (S,).
+    """Rising by 6 dB an octave, falling beyond 1.5 kHz: (S,).
 
-    The rise makes pink noise as uncorrelated as white and takes the weight from rumble and hum;
-    the fall removes most of the noise of breath.
+    The rise takes the correlation out of pink and brown noise, and the weight from rumble and
+    hum; the fall removes most of the noise of breath.
     """
-    decay = np.exp(-2 * np.pi * 100 / sample_rate)
-    risen = signal.copy()
-    risen[1:] -= decay * signal[:-1]
+    risen = np.diff(signal, prepend=signal[:1])
     window = np.hanning(2 * round(sample_rate / 3000) + 1)
     return np.convolve(risen, window / window.sum())[len(window) // 2 :][: len(signal)]
 

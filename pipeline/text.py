@@ -26,6 +26,7 @@ from ns2.pipeline.text_english import speak_english
 STRESSES = "ˈˌ"
 _WORD_PHONES = 100  # from about 110 phones on espeak-ng 1.52 drops the rest of a word
 _STRESS = re.compile(f"[{STRESSES}]")
+_NO_PHONE = re.compile(r"\(.*?\)|[\x00-\x1f%|]")  # flags of a language, control characters
 _UNSAFE = frozenset({"kl"})  # espeak-ng 1.52 ends the process at its digit 0
 _SPAN = 4  # so many written words at most become one spoken word
 
@@ -149,7 +150,7 @@ class _Engine:
 
     def _alone(self, text: str) -> Phones:
         """Phones of one written word spoken alone, without stress."""
-        return tuple(p for phones in self.speak(text) for p in _unstressed(phones))
+        return tuple(p for phones in self.speak(text) for p in _bare(phones))
 
 
 @cache
@@ -180,7 +181,7 @@ def _speak_clause(engine: _Engine, words: Sequence[Word]) -> list[tuple[str, lis
             )
     written = [engine.alone(part) for part in said]
     entries = []
-    for (first, end), (start, stop) in _match(written, [_unstressed(w) for w in spoken]):
+    for (first, end), (start, stop) in _match(written, [_bare(w) for w in spoken]):
         surface = words[first].surface
         for word in words[first + 1 : end]:
             surface += word.surface if word.glued else f" {word.surface}"
@@ -199,8 +200,16 @@ def _say(words: Sequence[Word], base: str) -> list[str]:
     return said
 
 
-def _unstressed(phones: Sequence[str]) -> Phones:
-    return tuple(_STRESS.sub("", phone) for phone in phones)
+def bare(phone: str) -> str:
+    """A phone as espeak-ng gives it without stress; "" for what is no phone.
+
+    "?" is a glottal stop in Danish and Oromo; here it is the mark.
+    """
+    return _NO_PHONE.sub("", _STRESS.sub("", phone)).replace("?", "ʔ")
+
+
+def _bare(phones: Sequence[str]) -> Phones:
+    return tuple(b for phone in phones if (b := bare(phone)))
 
 
 def _tokens(phones: Sequence[str]) -> list[str]:
@@ -212,7 +221,9 @@ def _tokens(phones: Sequence[str]) -> list[str]:
     tokens = []
     for phone in phones:
         for part in re.findall(f"[{STRESSES}]*[^{STRESSES}]+", phone):
-            body = _STRESS.sub("", part).replace("?", "ʔ")  # Danish, Oromo; "?" is a mark
+            body = bare(part)
+            if not body:
+                continue
             stress = next((s for s in STRESSES if s in part), "")
             first, *rest = _take_apart(body)
             tokens += [stress + first, *rest]

@@ -371,4 +371,7 @@ def _has_han(text: str) -> bool:
 
 def _characters(core: str) -> list[str]:
     """Chinese characters one by one, everything between them in one piece."""
-    return re.findall(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+", core)
+    return re.findall(
+        r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+",
+        core,
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from ns2.pipeline import index as ix
 from ns2.pipeline.files import sha256_file, write_if_changed
 from ns2.pipeline.graph import Graph
@@ -39,7 +40,7 @@ from ns2.pipeline.sources import Source
 from ns2.pipeline.statistics import add_sums, f0_statistics
 
 GRID = FrameGrid()
-MEL_CONFIG = {"bins": 20, "f_min": 0.0, "f_max": 12_000.0}
+MEL_CONFIG = {"bins": 20, "fmin": 0.0, "fmax": 12_000.0}
 TABLE = PhonemeTable(marks=(",", ".", "?"), phones=tuple("abdefghijklmnoprstuvwzæðŋɐɑɔəɛɡɪɹɾʃʊʌʒθ"))
 ENTRIES = 64
 LATENT_DIM = 3
@@ -89,7 +90,7 @@ def make_values(
     """All columns of one utterance, true to the contract."""
     frames = int(rng.integers(*recipe.frames, endpoint=True))
     samples = frames * GRID.hop_length - int(rng.integers(0, GRID.hop_length))
-    phones = [s for s in table.symbols(np.arange(len(table))) if s not in table.optional]
+    phones = [s for s in table.symbols(range(1, len(table))) if s not in table.optional]
     tokens, words = [SILENCE], []
     for word in source.utterance.text.split():
         if words:

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from ns2.pipeline import text_clauses
 from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.text import STRESSES, _engine, _wrapper, languages
+from ns2.pipeline.text import _engine, _wrapper, bare, languages
 from ns2.pipeline.text_clauses import MARKS, base_language
 
 TABLE = Path(__file__).resolve().parent.parent / "pipeline" / "phoneme_table.json"
@@ -36,7 +36,6 @@ WORDS = 4000  # random words a voice
 _INPUT_IS_PHONEMES = 0x101  # espeakPHONEMES | espeakCHARS_UTF8
 _OUTPUT_IS_IPA = 0x02 | ord("_") << 8
 _IS_TONE_OR_STRESS = 1
-_STRESS = re.compile(f"[{STRESSES}]")
 
 
 def main() -> int:
@@ -45,13 +44,17 @@ def main() -> int:
     parser.add_argument("--voice", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.voice:
-        print(json.dumps([sorted(rendered(options.voice)), sorted(read(options.voice))]))
+        phones, repeated = rendered(options.voice)
+        print(json.dumps([sorted(phones), sorted(repeated), sorted(read(options.voice))]))
         return 0
 
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(in_own_process, languages()))
-    found = {clean(symbol) for phones, _ in results for symbol in phones} - {""}
-    heard = {clean(symbol) for _, symbols in results for symbol in symbols} - {""}
+    heard = {bare(symbol) for _, _, symbols in results for symbol in symbols} - {""}
+    found = {bare(symbol) for phones, _, _ in results for symbol in phones} - {""}
+    # A phone with a name of its own is lengthened by saying it twice: a slip, kept where heard.
+    twice = {bare(symbol) for _, repeated, _ in results for symbol in repeated}
+    found = (found - twice) | (twice & heard)
     found |= {symbol for symbol in heard if not takes_apart(symbol, found)}
 
     known = json.loads(TABLE.read_text("utf-8"))["phones"] if TABLE.exists() else []
@@ -64,20 +67,14 @@ def main() -> int:
     return 0 if options.write else int(bool(new))
 
 
-def in_own_process(voice: str) -> tuple[list[str], list[str]]:
-    """(phones of a voice, symbols heard from it)."""
+def in_own_process(voice: str) -> list[list[str]]:
+    """Phones of a voice, those that are one phone twice, symbols heard from it."""
     command = [sys.executable, "-m", "tests.make_phoneme_table", "--voice", voice]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(f"{voice}: {result.returncode} {result.stderr[-500:]}")
-    phones, symbols = json.loads(result.stdout.splitlines()[-1])
-    return phones, symbols
-
-
-def clean(symbol: str) -> str:
-    """A symbol without stress, flags and control characters; "" for what is no phone."""
-    symbol = _STRESS.sub("", re.sub(r"\(.*?\)", "", symbol)).replace("?", "ʔ")
-    return "".join(char for char in symbol if char.isprintable() and char not in "| %")
+    lists: list[list[str]] = json.loads(result.stdout.splitlines()[-1])
+    return lists
 
 
 def takes_apart(symbol: str, phones: set[str]) -> bool:
@@ -92,8 +89,8 @@ def takes_apart(symbol: str, phones: set[str]) -> bool:
 # what espeak-ng can emit
 
 
-def rendered(voice: str) -> set[str]:
-    """IPA of all phonemes of a voice, alone and with what joins them."""
+def rendered(voice: str) -> tuple[set[str], set[str]]:
+    """IPA of all phonemes of a voice, alone and with what joins them; and those said twice."""
     backend = _engine(voice)._backend._espeak
     library = backend._espeak._library
     # A call of espeak_Synth is the only way to make it take phonemes instead of letters.
@@ -114,15 +111,18 @@ def rendered(voice: str) -> set[str]:
     alone = [m for m, kind in phonemes.items() if kind != _IS_TONE_OR_STRESS]
     joiners = [m for m, kind in phonemes.items() if kind == _IS_TONE_OR_STRESS and m[0].isdigit()]
     joiners += [m for m in (":", ";", "~", "+") if m in phonemes]
-    symbols: set[str] = set()
+    phones: set[str] = set()
+    repeated: set[str] = set()
     for mnemonic in alone:
-        symbols.update(say(mnemonic))
-        symbols.update(say(f"'{mnemonic}"))
+        phones.update(said := say(mnemonic))
+        phones.update(say(f"'{mnemonic}"))
         for joiner in joiners:
             joined = say(f"{mnemonic}|{joiner}")
-            if len(joined) == 1:
-                symbols.update(joined)
-    return symbols
+            if len(joined) == 1 and len(said) == 1:
+                (symbol,) = map(bare, joined)
+                again = symbol == 2 * bare(said[0]) or symbol[-2:] in ("ːː", "ʲʲ", "\u0303\u0303")
+                (repeated if again else phones).add(symbol)
+    return phones, repeated
 
 
 def phonemes_of(voice: str) -> dict[str, int]:
@@ -151,9 +151,7 @@ def phonemes_of(voice: str) -> dict[str, int]:
 
 def table_of(voice: str, names: list[str]) -> str:
     """The phoneme table of a voice: named in its file, else that of its language."""
-    identifier = next(
-        v.identifier for v in _wrapper()().available_voices() if v.language == voice
-    )
+    identifier = next(v.identifier for v in _wrapper()().available_voices() if v.language == voice)
     content = (data_path() / "lang" / identifier).read_text("utf-8", "replace")
     named = re.search(r"^\s*phonemes\s+(\S+)", content, re.M)
     for name in (named[1] if named else "", voice, base_language(voice)):

@@ -1,0 +1,207 @@
+"""`ns2 export`: a dataset as all-in-one WebDataset tars with plain numbers, for other toolkits.
+
+    out/
+      export.json               what is in the tars, see `export`
+      train-00000.tar           a split a set of files: the samples of `train` in the order of
+      train-00001.tar           the dataset, so many a tar
+      val-00000.tar
+
+A sample has a member a column: `<key>.codes.npy`, `.mel.npy`, `.f0.npy`, `.phonemes.npy`,
+`.durations.npy` and `.meta.json`. Integers are int32 and floats float32, which every toolkit
+takes; values are those of the dataset. `meta.json` also holds `split`, `seconds` and `frames`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.files import TEMPORARY, sync_folder
+from ns2.pipeline.schema import ColumnSpec, UserError, make_key
+from ns2.pipeline.shards import encode_value, member_info
+
+EXPORT_FORMAT = "ns2-export"
+DESCRIPTION = "export.json"
+
+_PLAIN = {"uint16": "int32", "float16": "float32", "float32": "float32", "json": "json"}
+"""What a dtype becomes: one that other toolkits compute with."""
+
+_WHAT = {
+    "codes": "codec codes (Q, T), of Q quantizers",
+    "mel": "log-mel spectrogram (M, T), natural logarithm",
+    "f0": "pitch (T,) in Hz, 0 where unvoiced",
+    "phonemes": "ids (N,) into the list `phonemes`",
+    "durations": "frames (N,) of each phoneme; they sum to T",
+    "meta": "text, phonemes as strings, words as [word, first, end), speaker, split and more",
+}
+
+
+def export(
+    dataset: Dataset,
+    out: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    shard_utterances: int | None = 512,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write a dataset as all-in-one tars; nothing is seen at `out` before all is written.
+
+    `export.json` holds: format, digest of the dataset, sample_rate, hop_length, frame_rate,
+    members (suffix, dtype, dims, what it is), splits (utterances, hours, tars), codec and mel
+    settings, statistics, and `phonemes`, the symbols of all ids in order.
+
+    Args:
+        out: a folder that does not exist, or is empty.
+        columns: to export; all where None.
+        shard_utterances: utterances a tar; None makes one tar a split.
+        progress: called with the number of utterances done and of all.
+
+    Returns:
+        the tars, in the order of splits.
+
+    Raises:
+        UserError: `out` can't take it, a column does not exist, or the dataset is damaged.
+    """
+    out = Path(out)
+    if shard_utterances is not None and shard_utterances < 1:
+        raise UserError("an exported tar needs at least 1 utterance")
+    chosen = Dataset(dataset.root, columns)  # checks the columns
+    _check_place(out, chosen.root)
+    temporary = out.absolute().with_name(f"{TEMPORARY}{os.getpid()}-{out.name}")
+    temporary.mkdir(parents=True)
+    try:
+        described = _write(chosen, temporary, shard_utterances, progress or _silent)
+        sync_folder(temporary)
+        temporary.rename(out)  # takes the place of an empty folder
+        sync_folder(out.absolute().parent)
+    except ValueError as error:
+        raise UserError(f"{error}; `ns2 verify {chosen.root}` tells more") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return [out / tar for split in described["splits"].values() for tar in split["tars"]]
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def _check_place(out: Path, root: Path) -> None:
+    if out.is_dir():
+        if any(out.iterdir()):
+            raise UserError(f"{out} is not empty; name a new folder for the export")
+    elif out.exists():
+        raise UserError(f"{out} is a file; name a folder for the export")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{out} lies inside the dataset {root}; name a folder outside of it")
+
+
+def _write(
+    dataset: Dataset,
+    folder: Path,
+    shard_utterances: int | None,
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Write all tars and their description."""
+    splits: dict[str, Any] = {}
+    positions: dict[str, list[int]] = {}
+    for position, split in enumerate(dataset.index["split"].to_pylist()):
+        positions.setdefault(split, []).append(position)
+    seconds = dataset.index["seconds"].to_pylist()
+    done = 0
+    for split, members in sorted(positions.items()):
+        tars = []
+        for number, chunk in enumerate(_chunks(members, shard_utterances)):
+            tars.append(f"{make_key(split)}-{number:05d}.tar")
+            for _ in _write_tar(dataset, folder / tars[-1], chunk):
+                done += 1
+                progress(done, len(dataset))
+        hours = sum(seconds[i] for i in members) / 3600
+        splits[split] = {"utterances": len(members), "hours": hours, "tars": tars}
+    described = _describe(dataset, splits)
+    text = json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    _write_file(folder / DESCRIPTION, text.encode())
+    return described
+
+
+def _chunks(members: Sequence[int], size: int | None) -> Iterator[list[int]]:
+    rest = iter(members)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _write_tar(dataset: Dataset, path: Path, positions: Iterable[int]) -> Iterator[int]:
+    """Write one tar; gives each position when its sample is written."""
+    with path.open("wb") as file:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for position in positions:
+                for name, data in _members(dataset, position):
+                    tar.addfile(member_info(name, len(data)), BytesIO(data))
+                yield position
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _members(dataset: Dataset, position: int) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each member of a sample."""
+    row = dataset.row(position)
+    for column in dataset.columns:
+        spec = plain_spec(dataset.spec(column))
+        value = dataset.read(column, position, check=True)
+        if spec.dtype == "json":
+            value = {**value, **{name: row[name] for name in ("split", "seconds", "frames")}}
+        else:
+            value = value.astype(np.dtype(spec.dtype))
+        yield f"{row['key']}.{spec.suffix}", encode_value(spec, value)[0]
+
+
+def plain_spec(spec: ColumnSpec) -> ColumnSpec:
+    """What a column looks like in an export."""
+    return ColumnSpec(name=spec.name, dtype=_PLAIN.get(spec.dtype, spec.dtype), dims=spec.dims)
+
+
+def _describe(dataset: Dataset, splits: Mapping[str, Any]) -> dict[str, Any]:
+    card = dataset.card
+    specs = [plain_spec(dataset.spec(column)) for column in dataset.columns]
+    described: dict[str, Any] = {
+        "format": EXPORT_FORMAT,
+        "format_version": 1,
+        "dataset": card["digest"],
+        "ns2": card["ns2"],
+        **{name: card["grid"][name] for name in ("sample_rate", "hop_length", "frame_rate")},
+        "members": {
+            spec.suffix: {
+                "dtype": spec.dtype,
+                "dims": list(spec.dims),
+                "what": _WHAT.get(spec.name, ""),
+            }
+            for spec in specs
+        },
+        "splits": dict(splits),
+        "codec": card["columns"].get("codes", {}).get("config"),
+        "mel": card["columns"].get("mel", {}).get("config"),
+        "statistics": card["statistics"],
+    }
+    if "phonemes" in dataset.columns:
+        from ns2.pipeline.phoneme_table import PhonemeTable
+
+        text = dataset.asset("phonemes").read_text("utf-8")
+        table = PhonemeTable.from_json(json.loads(text))
+        described["phonemes"] = table.symbols(range(len(table)))
+    return described

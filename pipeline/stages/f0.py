@@ -1,0 +1,52 @@
+"""The `f0` column: the fundamental frequency of the audio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ns2.pipeline.pitch import PitchConfig, extract_f0, f0_scalars, f0_sums
+from ns2.pipeline.schema import ColumnSpec
+from ns2.pipeline.stages.base import Item, Product, Stage
+
+
+class F0Stage(Stage):
+    """Audio to F0 in Hz, float32 (T,), 0 where unvoiced; see `ns2.pipeline.pitch`.
+
+    Requires `audio`: (S,) float32 at the configuration's sample rate.
+    """
+
+    name: ClassVar[str] = "f0"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("audio",)
+    libraries: ClassVar[tuple[str, ...]] = ("pyworld", "praat-parselmouth")
+
+    def __init__(self, config: PitchConfig | None = None) -> None:
+        self._config = config or PitchConfig()
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The fields of `PitchConfig`."""
+        return asdict(self._config)
+
+    @property
+    def column(self) -> ColumnSpec:
+        """F0 float32 (T,)."""
+        return ColumnSpec(name="f0", dtype="float32", dims=("T",))
+
+    def compute(self, item: Item) -> Product:
+        """F0 of `audio`, with `voiced_share` and `f0_median` as scalars."""
+        f0 = extract_f0(np.asarray(item.inputs["audio"]), self._config)
+        return Product(value=f0, scalars=f0_scalars(f0))
+
+    def summarise(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Counts and sums over voiced frames, see `ns2.pipeline.pitch.f0_sums`."""
+        return f0_sums(arrays)
+
+    def library_versions(self) -> dict[str, str]:
+        """The version of the one library that the method uses."""
+        return {self._config.library: version(self._config.library)}

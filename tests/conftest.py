@@ -1,0 +1,37 @@
+"""Fixtures that several test files share; each is made once a test process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.preprocessing import run_inline
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of 10 utterances in LJSpeech layout, spoken by espeak-ng, with its truth."""
+    from tests.speak import speak_corpus
+
+    return speak_corpus(tmp_path_factory.mktemp("spoken"), utterances=10, seed=3)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """EnCodec weights of the published layout, seeded, fitted to some speech."""
+    import torch
+
+    from tests.seeded_encodec import spoken_encodec
+
+    path = tmp_path_factory.mktemp("weights") / "encodec.th"
+    torch.save(spoken_encodec(4), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def dataset(spoken: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The spoken corpus, preprocessed in shards of 4. Tests copy it before they change it."""
+    out = tmp_path_factory.mktemp("dataset") / "shards"
+    run_inline(spoken, out, weights)
+    return out
