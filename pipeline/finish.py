@@ -16,7 +16,7 @@ from ns2.pipeline.files import atomic_write, sha256_file, write_if_changed
 from ns2.pipeline.jobs import Scene, ShardJob, as_rejection
 from ns2.pipeline.options import Options, describe, described_options
 from ns2.pipeline.plan import Shard
-from ns2.pipeline.schema import FORMAT, FORMAT_VERSION, Kind, Rejection, sealed
+from ns2.pipeline.schema import FORMAT, FORMAT_VERSION, Kind, Rejection, canonical_json, sealed
 from ns2.pipeline.sources import Source
 from ns2.pipeline.splits import assign_split
 from ns2.pipeline.statistics import add_sums, f0_statistics, latent_statistics
@@ -150,7 +150,8 @@ class Finisher:
         folder, graph = self.out / ix.ASSETS, self.scene.graph
         folder.mkdir(exist_ok=True)
         paths = [folder / f"phonemes-{graph.fingerprint('phonemes')}.json"]
-        write_if_changed(paths[0], graph.stages["phonemes"].table.to_json().encode())  # type: ignore[attr-defined]
+        table = graph.stages["phonemes"].table  # type: ignore[attr-defined]
+        write_if_changed(paths[0], canonical_json(table.to_json()).encode())
         if "codes" in self.columns:
             path = folder / f"codebooks-{graph.fingerprint('codes')}.safetensors"
             if not path.is_file():

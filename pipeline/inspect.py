@@ -341,7 +341,7 @@ def render_utterance(dataset: Dataset, key: str, *, width: int = 100) -> str:
             f"  id {told['id']}" + (f", source {told['source']}" if told["source"] else "")
         )
     facts = [f"level {told['level_db']:.1f} dB"]
-    if told["f0_median"] is not None:
+    if told["f0_median"]:
         facts.append(
             f"median pitch {told['f0_median']:.1f} Hz over {100 * told['voiced_share']:.0f}% "
             "voiced frames"

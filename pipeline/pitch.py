@@ -23,11 +23,10 @@ from ns2.pipeline.schema import FrameGrid
 if TYPE_CHECKING:
     from types import ModuleType
 
-_DITHER = 0.01  # of the RMS, -40 dB
+_DITHER = 0.02  # of the RMS, -34 dB
 _WINDOW_SECONDS = 0.02
 _LEAST = 0.25  # correlation of every voiced frame
 _ENOUGH = 0.5  # correlation that some frame of every voiced run must reach
-_SHORTEST_RUN = 2  # frames
 _CHUNK = 1024  # frames correlated at once, bounds the memory
 
 
@@ -245,7 +244,7 @@ def _on_frame_centres(
 
 
 def _dithered(signal: np.ndarray) -> np.ndarray:
-    """The signal with white noise at -40 dB, under which inaudible hum is not regular.
+    """The signal with white noise at -34 dB, under which faint hum is not regular.
 
     The generator is the one whose stream numpy promises never to change.
     """
@@ -325,6 +324,6 @@ def _voiced(scores: np.ndarray) -> np.ndarray:
     voiced = scores >= _LEAST
     edges = np.flatnonzero(np.diff(voiced.astype(np.int8), prepend=0, append=0))
     for start, end in edges.reshape(-1, 2):
-        if end - start < _SHORTEST_RUN or scores[start:end].max() < _ENOUGH:
+        if scores[start:end].max() < _ENOUGH:
             voiced[start:end] = False
     return voiced

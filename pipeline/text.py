@@ -182,9 +182,9 @@ def _speak_clause(engine: _Engine, words: Sequence[Word]) -> list[tuple[str, lis
     written = [engine.alone(part) for part in said]
     entries = []
     for (first, end), (start, stop) in _match(written, [_bare(w) for w in spoken]):
-        surface = words[first].surface
+        surface = words[first].written
         for word in words[first + 1 : end]:
-            surface += word.surface if word.glued else f" {word.surface}"
+            surface += word.written if word.glued else f" {word.written}"
         entries.append((surface, [t for phones in spoken[start:stop] for t in _tokens(phones)]))
     return [entry for entry in entries if entry[1]]
 
@@ -193,11 +193,27 @@ def _say(words: Sequence[Word], base: str) -> list[str]:
     """What to say for each word of a clause in a language without a normaliser."""
     table = ABBREVIATIONS.get(base, {})
     said = []
+    before = ""
     for word in words:
-        expanded = table.get(word.surface) if word.dotted else None
-        initial = word.dotted and len(word.surface) == 1
-        said.append(expanded or (f"{word.surface}." if initial else word.surface))
+        text = word.surface
+        if word.dotted:
+            if base == "de" and text.isdigit():
+                text = _german_rank(text, before.lower())
+            else:  # espeak-ng tells initials from words by their full stop
+                text = table.get(text) or (f"{text}." if len(text) == 1 else text)
+        said.append(text)
+        before = word.surface
     return said
+
+
+def _german_rank(number: str, before: str) -> str:
+    """ "3." before a month or a small letter: "dritte" after an article, else inflected."""
+    from num2words import num2words
+
+    ending = "" if before in ("der", "die", "das", "jede", "jeder") else "r"
+    if before in ("am", "vom", "zum", "im", "beim", "dem", "den", "des", "seit", "bis", "ab"):
+        ending = "n"
+    return f"{num2words(int(number), lang='de', to='ordinal')}{ending}"
 
 
 def bare(phone: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 
 from ns2.pipeline.schema import Reason, UtteranceError
 
@@ -63,6 +64,8 @@ _SCRIPTS: dict[str, tuple[str, ...]] = {
     "ja": ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"),
     "fa-latn": ("LATIN",), "cmn-latn-pinyin": ("LATIN",), "en-shaw": ("SHAVIAN", "LATIN"),
 }  # fmt: skip
+_HINT = "; is --language right?"
+_HINTS = {"ja": "; espeak-ng can't read kanji, write kana"}
 _NO_SCRIPT = ("MODIFIER", "FEMININE", "MASCULINE", "MICRO")
 
 # Words before whose full stop no clause ends, with what is said; None: espeak-ng says it well.
@@ -81,24 +84,23 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
     },
     "de": {
         "Dr": "Doktor", "Prof": "Professor", "Hr": "Herr", "Fr": "Frau", "St": "Sankt",
-        "Nr": "Nummer", "z.B": "zum Beispiel", "z": None, "d.h": "das heißt", "d": None,
-        "u.a": "unter anderem", "usw": "und so weiter", "bzw": "beziehungsweise",
+        "Nr": "Nummer", "z.B": "zum Beispiel", "d.h": "das heißt", "u.a": "unter anderem", "usw": "und so weiter", "bzw": "beziehungsweise",
         "ca": "circa", "Str": "Straße", "Mio": "Millionen", "Mrd": "Milliarden", "vgl": "vergleiche",
     },
     "fr": {
         "M": "monsieur", "MM": "messieurs", "Mme": None, "Mlle": None, "Dr": "docteur",
-        "St": "saint", "Ste": "sainte", "p": "par", "ex": "exemple", "etc": None,
+        "St": "saint", "Ste": "sainte", "p.ex": "par exemple", "etc": None,
     },
     "es": {
         "Sr": None, "Sra": None, "Srta": None, "Dr": None, "Dra": None, "D": "don",
-        "Ud": None, "Uds": None, "EE.UU": "Estados Unidos", "p": None, "ej": "ejemplo",
+        "Ud": None, "Uds": None, "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
         "etc": None, "pág": "página", "Av": "avenida",
     },
     "it": {"Sig": "signor", "Dott": "dottor", "Prof": "professor", "ecc": "eccetera", "es": None},
     "pt": {"Sr": None, "Sra": None, "Dr": None, "Dra": None, "etc": None},
     "nl": {"dhr": None, "mevr": None, "dr": None, "prof": None, "bijv": None, "enz": None},
     "ru": {
-        "т": None, "т.е": "то есть", "т.д": "так далее", "т.п": "тому подобное", "и.о": None,
+        "т.е": "то есть", "т.д": "так далее", "т.п": "тому подобное", "и.о": None,
         "ул": "улица", "им": "имени", "др": "другие", "г": None, "см": "смотри", "руб": None,
     },
 }  # fmt: skip
@@ -138,6 +140,11 @@ class Word:
     surface: str
     dotted: bool = False
     glued: bool = False
+
+    @property
+    def written(self) -> str:
+        """The word with the full stop of an abbreviation."""
+        return f"{self.surface}." if self.dotted else self.surface
 
 
 @dataclass(kw_only=True)
@@ -181,7 +188,7 @@ def clean(text: str, language: str) -> str:
         text = text.replace(";", "?").replace("·", "; ")
     text = "".join(map(_compatible, text)).translate(_FOREIGN_MARKS)
     text = "".join(_keep(char, base) for char in text)
-    for pattern, replacement in _SPACING:
+    for pattern, replacement in (*_SPACING, *_spaced_abbreviations(base)):
         text = pattern.sub(replacement, text)
     return unicodedata.normalize("NFC", text)
 
@@ -200,7 +207,7 @@ def check_script(cleaned: str, language: str) -> None:
             raise UtteranceError(
                 Reason.WRONG_SCRIPT,
                 f"{char} ({name.lower()}) does not belong to the scripts of {language}"
-                f" ({', '.join(scripts).lower()}); is --language right?",
+                f" ({', '.join(scripts).lower()}){_HINTS.get(base_language(language), _HINT)}",
             )
 
 
@@ -219,6 +226,17 @@ _SPACING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\x00"), " "),
     (re.compile(r"(?:\s|^)/+(?=\s|$)"), ", "),  # the end of a line of verse
 )
+
+
+@cache
+def _spaced_abbreviations(base: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """ "z. B." as "z.B."."""
+    return tuple(
+        (re.compile(rf"(?<!\w){re.escape(key).replace(dot, dot + ' ')}(?=\.)"), key)
+        for dot in (re.escape("."),)
+        for key in ABBREVIATIONS.get(base, {})
+        if "." in key
+    )
 
 
 def _compatible(char: str) -> str:

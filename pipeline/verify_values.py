@@ -42,6 +42,7 @@ class Values:
         """
         self._grid, self._rows, self._entries, self._table = grid, rows, entries, table
         self._kept: dict[tuple[str, str], Any] = {}
+        self._pitch: dict[str, tuple[float, float]] = {}  # voiced share and median
 
     def add(self, spec: ColumnSpec, row: MemberRow, data: bytes) -> None:
         """Check a member whose bytes are right.
@@ -71,8 +72,14 @@ class Values:
                 raise ValueError(
                     f"codes of {key}: {largest}, and there are {self._entries} entries"
                 )
-        elif spec.name == "f0" and value.min(initial=0) < 0:
-            raise ValueError(f"f0 of {key}: {value.min()} Hz")
+        elif spec.name == "f0":
+            if value.min(initial=0) < 0:
+                raise ValueError(f"f0 of {key}: {value.min()} Hz")
+            voiced = value[value > 0]
+            self._pitch[key] = (
+                len(voiced) / max(len(value), 1),
+                float(np.median(voiced)) if len(voiced) else 0.0,
+            )
 
     def _frames(self, key: str) -> int | None:
         """T of an utterance."""
@@ -141,6 +148,10 @@ class Values:
         if symbols is not None and self._table is not None:
             phones = sum(symbol not in self._table.optional for symbol in symbols)
             yield "phones", "its phonemes make", phones
+        if key in self._pitch:
+            share, median = self._pitch[key]
+            yield "voiced_share", "its f0 makes", share
+            yield "f0_median", "its f0 makes", median
 
 
 def check_meta(key: str, meta: Any) -> Mapping[str, Any]:
