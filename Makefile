@@ -39,7 +39,7 @@ demo: setup
 	@echo
 	$(BIN)/ns2 verify $(DEMO)/shards
 	$(BIN)/ns2 inspect $(DEMO)/shards
-	$(BIN)/ns2 inspect $(DEMO)/shards --first --plot $(DEMO)/first.png
+	$(BIN)/ns2 inspect $(DEMO)/shards --plot $(DEMO)/first.png
 	@echo
 	@echo "Listen to $(DEMO)/corpus/wavs, look at $(DEMO)/first.png, read the arrays in $(DEMO)/shards."
 

@@ -174,5 +174,123 @@ def show_summary(summary: Summary, out: Path) -> None:
         click.echo(f"  {stage:<10} {seconds:>6.1f} s {speed:>8.0f}x")
 
 
+@main.command()
+@click.argument("dataset", type=DATASET)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--files", metavar="COLUMN", help="List the current tars of a column, in order.")
+@click.option("--key", metavar="K", help="Show one utterance, by key or by the corpus's own id.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw mel, F0 and phonemes of one utterance (--key, else the first) as a PNG.",
+)
+@clear_errors
+def inspect(
+    dataset: Path, as_json: bool, files: str | None, key: str | None, plot: Path | None
+) -> None:
+    """Show what is in DATASET, or one utterance of it."""
+    import json
+
+    from ns2.pipeline import inspect as look
+    from ns2.pipeline.dataset import Dataset
+
+    opened = Dataset(dataset)
+    if files is not None:
+        listed = look.files(opened, files)
+        click.echo(json.dumps(listed, indent=2) if as_json else "\n".join(listed))
+        return
+    chosen = look.find(opened, key) if key is not None else None
+    if plot is not None:
+        from ns2.pipeline.plot import plot_utterance
+
+        if chosen is None and not len(opened):
+            raise click.ClickException(f"{dataset} holds no utterance to draw")
+        plot_utterance(opened, chosen or opened.keys[0], plot)
+        click.echo(f"{plot}: {chosen or opened.keys[0]}", err=True)
+        if chosen is None:
+            return
+    if as_json:
+        found = look.utterance(opened, chosen) if chosen else look.summarise(opened)
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        click.echo(look.render_utterance(opened, chosen) if chosen else look.render(opened))
+
+
+@main.command()
+@click.argument("dataset", type=DATASET)
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Read all small files but only N arrays, instead of every tar whole.",
+)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@clear_errors
+def verify(dataset: Path, sample: int | None, workers: int, as_json: bool) -> None:
+    """Check all of DATASET: every file, array, index row, the frame contract and the ledger.
+
+    Names file, column, shard and key of whatever is wrong, and exits with 1.
+    """
+    import json
+    from dataclasses import asdict
+
+    from ns2.pipeline.progress import display
+    from ns2.pipeline.verify import verify as check
+
+    with display() as progress:
+        progress.phase("verifying", unit="shards")
+        report = check(dataset, sample=sample, workers=workers, progress=progress.reach)
+    if as_json:
+        click.echo(json.dumps({**asdict(report), "ok": report.ok}, indent=2, ensure_ascii=False))
+    else:
+        for fault in report.faults:
+            click.echo(str(fault))
+        click.echo(
+            f"{dataset}: {report.utterances} utterances in {report.shards} shards, "
+            f"{report.files} files and {report.arrays} arrays read: "
+            + ("all sound" if report.ok else f"{len(report.faults)} faults")
+        )
+    if not report.ok:
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
+@click.argument("dataset", type=DATASET)
+@click.argument("out", type=FOLDER)
+@click.option(
+    "--columns", metavar="A,B,...", help="Only these.  [default: all that the dataset has]"
+)
+@click.option(
+    "--shard-utterances",
+    type=click.IntRange(1),
+    default=512,
+    show_default=True,
+    help="Utterances a tar.",
+)
+@clear_errors
+def export(dataset: Path, out: Path, columns: str | None, shard_utterances: int) -> None:
+    """Write DATASET to OUT as all-in-one WebDataset tars, one set a split.
+
+    Every sample holds all columns of an utterance as plain .npy and .json; export.json says what
+    they are. Any WebDataset reader opens them, without ns2.
+    """
+    from ns2.pipeline.dataset import Dataset
+    from ns2.pipeline.export import export as write
+    from ns2.pipeline.progress import display
+
+    names = None if columns is None else [n.strip() for n in columns.split(",") if n.strip()]
+    with display() as progress:
+        progress.phase("exporting")
+        tars = write(
+            Dataset(dataset),
+            out,
+            columns=names,
+            shard_utterances=shard_utterances,
+            progress=progress.reach,
+        )
+    click.echo(f"{out}: {len(tars)} tars, and export.json which says what is in them")
+
+
 if __name__ == "__main__":
     main()

@@ -66,7 +66,8 @@ class _Counting:
     """Counts what is common to both displays."""
 
     def __init__(self) -> None:
-        self.name, self.total = "", None  # type: tuple[str, int | None]
+        self.name, self.unit = "", "utterances"
+        self.total: int | None = None
         self.rejected = 0
         self._begin_phase()
 
@@ -95,7 +96,7 @@ class _Counting:
         """One line: utterances, hours, rejected, speed, the slowest stages, time left."""
         elapsed = time.monotonic() - self.started
         of = f"/{self.total}" if self.total is not None else ""
-        parts = [f"{self.done}{of} utterances"]
+        parts = [f"{self.done}{of} {self.unit}"]
         if self.seconds:
             parts.append(f"{self.seconds / 3600:.2f} h")
             parts.append(f"{self.seconds / max(elapsed, 1e-9):.0f}x real time")
@@ -126,17 +127,18 @@ class Lines(_Counting):
     def __init__(self, every: float = 5.0) -> None:
         super().__init__()
         self._every, self._last = every, 0.0
+        self._told = False  # whether the last line says all
 
-    def phase(self, name: str, utterances: int | None = None) -> None:
+    def phase(self, name: str, utterances: int | None = None, *, unit: str = "utterances") -> None:
         """Close the last phase with a line and begin the next."""
         self._close()
-        self.name, self.total = name, utterances
+        self.name, self.total, self.unit = name, utterances, unit
         self._begin_phase()
         self._last = time.monotonic()
         click.echo(name, err=True)
 
     def _close(self) -> None:
-        if self.name and self.done:
+        if self.name and self.done and not self._told:
             click.echo(f"  {self.status()}", err=True)
 
     def advance(
@@ -150,7 +152,13 @@ class Lines(_Counting):
     ) -> None:
         """Count, and print when it is time."""
         self.count(utterances, seconds, rejected, stages, idle)
+        self._told = False
         self._print(f"  {self.status()}")
+
+    def reach(self, done: int, total: int) -> None:
+        """Say how far it is, and print when it is time."""
+        self.total = total
+        self.advance(utterances=done - self.done)
 
     def training(self, step: int, steps: int, loss: float) -> None:
         """Print when it is time."""
@@ -159,7 +167,7 @@ class Lines(_Counting):
     def _print(self, line: str) -> None:
         now = time.monotonic()
         if now - self._last >= self._every:
-            self._last = now
+            self._last, self._told = now, True
             click.echo(line, err=True)
 
     def note(self, message: str) -> None:
@@ -191,11 +199,11 @@ class Live(_Counting):
         )
         self._task: TaskID | None = None
 
-    def phase(self, name: str, utterances: int | None = None) -> None:
+    def phase(self, name: str, utterances: int | None = None, *, unit: str = "utterances") -> None:
         """Begin a new bar; the last one stays as it ended."""
         if self._task is not None:
             self._bars.stop_task(self._task)
-        self.name, self.total = name, utterances
+        self.name, self.total, self.unit = name, utterances, unit
         self._begin_phase()
         self._task = self._bars.add_task(name, total=utterances, status="")
 
@@ -212,6 +220,13 @@ class Live(_Counting):
         self.count(utterances, seconds, rejected, stages, idle)
         if self._task is not None:
             self._bars.update(self._task, completed=self.done, status=self.status())
+
+    def reach(self, done: int, total: int) -> None:
+        """Move the bar to a place."""
+        self.total = total
+        if self._task is not None:
+            self._bars.update(self._task, total=total)
+        self.advance(utterances=done - self.done)
 
     def training(self, step: int, steps: int, loss: float) -> None:
         """Move the bar by steps."""

@@ -183,7 +183,9 @@ class TarCheck:
                 return False
             if not self._read_member(file, row):
                 left = len(self.layout) - i
-                self._fault(f"the tar ends before this member; {left} are missing", row.key)
+                self._fault(
+                    f"the tar ends before the end of this member; {left} are missing", row.key
+                )
                 return False
             begin += row.size + -row.size % tarfile.BLOCKSIZE + tarfile.BLOCKSIZE
         return True
@@ -202,11 +204,13 @@ class TarCheck:
         if len(data) < row.size:
             return False
         padding = self._read(file, -row.size % tarfile.BLOCKSIZE)
+        if len(padding) < -row.size % tarfile.BLOCKSIZE:
+            return False
         self.arrays += 1
         name = f"{row.key}.{self.target.spec.suffix}"
         if header != member_info(name, row.size).tobuf(tarfile.USTAR_FORMAT):
             self._fault(f"the header is not that of {name} with {row.size} bytes", row.key)
-        if len(padding) != -row.size % tarfile.BLOCKSIZE or any(padding):
+        if any(padding):
             self._fault("the padding behind the data is not zeros", row.key)
         crc = zlib.crc32(data)
         if crc != row.crc32:

@@ -173,7 +173,7 @@ def test_cut_tars_name_the_first_missing_key(root: Path) -> None:
     with damaged(path, data[:begin] + bytes(10240)):  # a shorter tar, properly ended
         faults = verify(root).faults
     assert places(faults) == {("codes", 1, second)}
-    assert "ends before this member; 1 are missing" in messages(faults)
+    assert "1 are missing" in messages(faults)
 
 
 def test_missing_files_are_named(root: Path) -> None:
@@ -216,11 +216,8 @@ def test_swapped_tars_are_named(root: Path) -> None:
     expected = {("f0", shard, key) for shard, path in ((0, second), (1, first))
                 for key, _, _ in members(tar(root, "mel", shard))}  # fmt: skip
     assert places(faults) == expected
-    for path in (one, two):  # with their markers too
-        marker = path.with_suffix(".parquet")
-        marker.write_bytes(marker.read_bytes())
     a, b = one.with_suffix(".parquet"), two.with_suffix(".parquet")
-    a_data, b_data = a.read_bytes(), b.read_bytes()
+    a_data, b_data = a.read_bytes(), b.read_bytes()  # now the markers too
     a.write_bytes(b_data)
     b.write_bytes(a_data)
     found = {fault.place for fault in verify(root).faults}
@@ -300,7 +297,7 @@ def _pickled(column: str, key: str, value: Any) -> bytes:
         ("codes", _longer, "expected shape"),
         ("f0", _longer, "expected shape"),
         ("durations", _longer, "expected shape"),
-        ("phonemes", _longer, "meta says"),
+        ("phonemes", _longer, "expected shape"),
         ("mel", lambda c, k, v: v[:-1], "expected shape"),
         ("mel", lambda c, k, v: v.astype(np.float32), "expected float16"),
         ("mel", _not_finite, "not finite"),

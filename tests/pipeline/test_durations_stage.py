@@ -1,0 +1,104 @@
+"""The durations stage and the file of its aligner."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ns2.pipeline.phoneme_table import PhonemeTable
+from ns2.pipeline.schema import Reason, UserError, UtteranceError, check_array, check_durations
+from ns2.pipeline.stages.base import Item
+from ns2.pipeline.stages.durations import DurationsStage, aligner_config, train_and_save
+
+PHONES = ["<sil>", "ˈa", "t", "|", "a", "n", ",", "s", "<sil>"]
+
+
+def examples(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Spectra that differ by phone, in the order of `PHONES`."""
+    rng = np.random.default_rng(0)
+    spectra = {phone: rng.normal(size=80) * 2 for phone in "atns"} | {"": rng.normal(size=80) - 6}
+    made = []
+    for _ in range(count):
+        sounds = [spectra.get(token.lstrip("ˈ"), spectra[""]) for token in PHONES]
+        frames = np.repeat(np.array(sounds), rng.integers(3, 15, len(PHONES)), axis=0)
+        mel = (frames + rng.normal(size=frames.shape) * 0.3).T.astype(np.float16)
+        mel.flags.writeable = False
+        made.append((mel, PhonemeTable.default().ids(PHONES)))
+    return made
+
+
+def item(mel: np.ndarray, ids: np.ndarray) -> Item:
+    return Item(key="u1", record={}, inputs={"mel": mel, "phonemes": ids})
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("aligner") / "assets" / "aligner-1.safetensors"
+    train_and_save(examples(20), path, table=PhonemeTable.default())
+    return path
+
+
+def test_durations_keep_the_contract(weights: Path) -> None:
+    stage = DurationsStage(weights)
+    stage.setup()
+    for mel, ids in examples(5):
+        product = stage.compute(item(mel, ids))
+        frames = mel.shape[1]
+        assert stage.column is not None
+        check_array(stage.column, "u1", product.value, frames=frames, tokens=len(ids))
+        optional = PhonemeTable.default().optional
+        check_durations("u1", product.value, PHONES, frames=frames, optional=optional)
+        assert product.scalars["align_score"] <= 0
+        assert (product.value >= 3).all()  # as they were made
+
+
+def test_equal_input_makes_equal_bytes(weights: Path, tmp_path: Path) -> None:
+    seen: list[int] = []
+    again = tmp_path / "again.safetensors"
+    train_and_save(
+        iter(examples(20)),
+        again,
+        table=PhonemeTable.default(),
+        progress=lambda step, steps, loss: seen.append(step),
+    )
+    assert again.read_bytes() == weights.read_bytes()
+    assert seen == list(range(1, len(seen) + 1)) and seen
+
+
+def test_a_worker_gets_the_name_and_loads_the_file(weights: Path) -> None:
+    stage = DurationsStage(weights)
+    stage.setup()
+    sent = pickle.dumps(stage)
+    assert len(sent) < 1000
+    mel, ids = examples(1)[0]
+    one, two = (s.compute(item(mel, ids)) for s in (stage, pickle.loads(sent)))
+    assert one.value.tolist() == two.value.tolist() and one.scalars == two.scalars
+
+
+def test_more_phones_than_frames_cost_the_utterance(weights: Path) -> None:
+    mel, ids = examples(1)[0]
+    with pytest.raises(UtteranceError) as caught:
+        DurationsStage(weights).compute(item(mel[:, :3], ids))
+    assert caught.value.reason is Reason.MORE_PHONES_THAN_FRAMES
+
+
+def test_files_that_are_no_aligner_are_named(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is missing"):
+        DurationsStage(tmp_path / "none.safetensors").setup()
+    broken = tmp_path / "broken.safetensors"
+    for data in (b"", weights.read_bytes()[:-10], b"\0" * 100):
+        broken.write_bytes(data)
+        with pytest.raises(UserError, match=r"not a whole aligner.*delete it"):
+            DurationsStage(broken).setup()
+
+
+def test_planning_needs_no_weights() -> None:
+    stage = DurationsStage()
+    assert stage.config == {} and stage.assets == ("aligner",)
+    assert set(stage.library_versions()) == {"torch", "numpy"}
+    assert aligner_config()["passes"] > 0 and aligner_config()["libraries"]["torch"]
+    with pytest.raises(RuntimeError, match="not settled"):
+        stage.setup()
