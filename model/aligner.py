@@ -8,8 +8,9 @@ skipped. Durations are the best path under the log-likelihoods.
 
 A generative model is the point. It sees one frame and its two neighbours, so a boundary falls
 where the sound changes. A network trained with the same sum is free to move its output by some
-frames as long as it tells the order, and does: on 60 utterances of known truth, networks on top
-of these alignments had larger errors than the Gaussians they learned from.
+frames as long as it tells the order. On 60 utterances of known truth, in one trial each, such a
+network ended at a mean error of 19 ms, a first version of these Gaussians at 10.7 ms, and small
+networks trained on its alignments at 11.2 to 12.8 ms.
 
 Letters for shapes: B batch, T frames, N tokens, M mel bins, D features, K classes.
 """
@@ -25,60 +26,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ns2.model.aligner_config import VERSION, AlignerConfig
 from ns2.model.gaussians import Gaussians
 from ns2.model.monotonic import NoPathError, monotonic_search
 
-VERSION = 1
-"""Raised whenever the same configuration and sample give other values."""
-
 SILENCE, SPEECH = 0, 1
 """The first two classes: silent tokens, and any phone that the sample did not hold."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlignerConfig:
-    """Everything that decides the values of a trained aligner, beside its sample and seed.
-
-    Attributes:
-        mels: M, bins of the log-mel.
-        cepstra: coefficients of the mel's cosine transform that are kept.
-        passes: of expectation maximisation over the sample.
-        early_passes: how many of them use a part of a large sample only.
-        early_hours: of speech in that part.
-        temper: exponent of the likelihoods in the forward sum. Neighbouring frames are not
-            independent, so their product is far too sure of itself.
-        covariance_prior: frames of the pooled covariance added to that of each class.
-        mean_prior: frames of the mean of all speech added to each phone.
-        noise_floor: added to all variances, as a share of the mean pooled variance.
-        phone_states: frames that a phone lasts at least, if it may be no shorter for free.
-        short_cost: log-likelihood that a phone of one frame loses; those between lose less.
-            Without it a tenth of the phones of real speech last one frame.
-    """
-
-    mels: int = 80
-    cepstra: int = 20
-    passes: int = 10
-    early_passes: int = 5
-    early_hours: float = 0.2
-    temper: float = 0.2
-    covariance_prior: float = 1000.0
-    mean_prior: float = 2.0
-    noise_floor: float = 0.02
-    phone_states: int = 2
-    short_cost: float = 30.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.cepstra <= self.mels:
-            raise ValueError(f"cepstra must be 1 to {self.mels} (mels), got {self.cepstra}")
-        if self.passes < 1 or not 0 <= self.early_passes <= self.passes:
-            raise ValueError(
-                f"expected passes >= 1 and early_passes of 0 to passes, "
-                f"got {self.passes} and {self.early_passes}"
-            )
-        if self.phone_states < 1 or self.short_cost < 0:
-            raise ValueError("phone_states must be at least 1, short_cost at least 0")
-        if not (0 < self.temper <= 1 and self.covariance_prior > 0 and self.noise_floor > 0):
-            raise ValueError("temper must lie in (0, 1], covariance_prior and noise_floor above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,3 +239,20 @@ def aligner_from_tensors(config: AlignerConfig, tensors: Mapping[str, Tensor]) -
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"these are not the weights of such an aligner: {error}") from error
     return aligner
+
+
+__all__ = [
+    "SILENCE",
+    "SPEECH",
+    "VERSION",
+    "Aligner",
+    "AlignerConfig",
+    "Alignment",
+    "States",
+    "align",
+    "aligner_from_tensors",
+    "aligner_to_tensors",
+    "cepstra",
+    "check_example",
+    "reproducible",
+]

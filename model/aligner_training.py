@@ -69,7 +69,7 @@ def train_aligner(
     with reproducible():
         aligner, features, spans = _prepare(examples, config, phone_of, optional)
         posteriors = _flat_start(examples, aligner, spans)
-        part = _early_part(spans, config.early_hours)
+        part = _early_part(spans, config.early_frames)
         for done in range(config.passes):
             aligner.fit(features, posteriors)
             chosen = part if done < config.early_passes else spans
@@ -118,11 +118,10 @@ def _prepare(
     return aligner, (features - aligner.shift) / aligner.scale, spans
 
 
-def _early_part(spans: list[_Span], hours: float) -> list[_Span]:
-    """Examples spread evenly over the sample, about as many hours as asked for."""
+def _early_part(spans: list[_Span], frames: int) -> list[_Span]:
+    """Examples spread evenly over the sample, about as many frames as asked for."""
     total = sum(span.frames for span in spans)
-    step = max(1, math.ceil(total / (hours * 3600 * 75)))
-    return spans[::step]
+    return spans[:: max(1, math.ceil(total / max(frames, 1)))]
 
 
 def _flat_start(

@@ -7,7 +7,6 @@ words are matched to the words as written.
 
 from __future__ import annotations
 
-import heapq
 import logging
 import re
 import threading
@@ -15,8 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.schema import BORDER, SILENCE, Reason, UtteranceError
@@ -28,7 +30,8 @@ _WORD_PHONES = 100  # from about 110 phones on espeak-ng 1.52 drops the rest of 
 _STRESS = re.compile(f"[{STRESSES}]")
 _NO_PHONE = re.compile(r"\(.*?\)|[\x00-\x1f%|]")  # flags of a language, control characters
 _UNSAFE = frozenset({"kl"})  # espeak-ng 1.52 ends the process at its digit 0
-_SPAN = 4  # so many written words at most become one spoken word
+_EDIT = 10  # cost of one edit, where written and spoken words are matched
+_BORDER_WORTH = 9  # less than an edit, or leaving words out would pay
 
 Phones = tuple[str, ...]
 
@@ -267,75 +270,84 @@ def _match(
 ) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Match written words to spoken words by their sound.
 
-    Each step takes one written word and any number of spoken ones ("1984"), or a few written and
-    one spoken ("of the"), and costs the edit distance between their phones. The cheapest path
-    through all of both is found by uniform-cost search.
+    The phones of both are aligned by edit distance. Where the cheapest path passes a border of
+    both, it is cut; passing one is worth almost an edit. So "1984" gets all its spoken words, and
+    "of the" stays together where espeak-ng speaks it as one.
 
     Args:
         written: phones of each written word spoken alone, without stress.
-        spoken: phones of each spoken word, without stress.
+        spoken: phones of each spoken word, without stress; none is empty.
 
     Returns:
         pairs ([first, end) of written words, [first, end) of spoken words); every spoken word is
         in exactly one, a written word without sound in none.
     """
-    n, m = len(written), len(spoken)
-    queue: list[tuple[int, int, int]] = [(0, 0, 0)]
-    came: dict[tuple[int, int], tuple[int, int]] = {}
-    best = {(0, 0): 0}
-    while queue:
-        cost, i, j = heapq.heappop(queue)
-        i, j = -i, -j  # of equal costs the farthest is looked at first
-        if (i, j) == (n, m):
-            break
-        if cost > best[i, j]:
-            continue
-        for end, stop, step in _steps(written, spoken, i, j):
-            total = cost + step
-            if total < best.get((end, stop), total + 1):
-                best[end, stop] = total
-                came[end, stop] = (i, j)
-                heapq.heappush(queue, (total, -end, -stop))
+    if not spoken:
+        return []
+    audible = [i for i, phones in enumerate(written) if phones]
+    if not audible:
+        return [((0, len(written)), (0, len(spoken)))]
+    word_at = {0: 0}  # from the number of phones so far to the number of words
+    for k, i in enumerate(audible, 1):
+        word_at[max(word_at) + len(written[i])] = k
+    spoken_at = {0: 0}
+    for k, phones in enumerate(spoken, 1):
+        spoken_at[max(spoken_at) + len(phones)] = k
+    left = [phone for i in audible for phone in written[i]]
+    right = [phone for phones in spoken for phone in phones]
+    cuts = _cuts(left, right, frozenset(word_at), sorted(spoken_at))
     pairs = []
-    at = (n, m)
-    while at != (0, 0):
-        before = came[at]
-        if at[1] > before[1]:
-            pairs.append(((before[0], at[0]), (before[1], at[1])))
-        at = before
-    return pairs[::-1]
+    for (i, j), (end, stop) in pairwise(cuts):
+        words = audible[word_at[i]], audible[word_at[end] - 1] + 1
+        if stop > j:
+            pairs.append((words, (spoken_at[j], spoken_at[stop])))
+    return pairs
 
 
-def _steps(
-    written: Sequence[Phones], spoken: Sequence[Phones], i: int, j: int
-) -> list[tuple[int, int, int]]:
-    """(written words done, spoken words done, cost times ten) of every step from (i, j)."""
-    n, m = len(written), len(spoken)
-    steps = []
-    if i < n:
-        alone = written[i]
-        steps.append((i + 1, j, 10 * len(alone) + 5 * bool(alone)))  # not spoken at all
-        joined: Phones = ()
-        for stop in range(j + 1, m + 1):
-            joined += spoken[stop - 1]
-            if stop > j + 1 and len(joined) > 2 * len(alone) + 8 and i + 1 < n:
-                break
-            steps.append((i + 1, stop, 10 * _distance(alone, joined)))
-    if j < m:
-        for end in range(i + 2, min(i + _SPAN, n) + 1):
-            whole = sum(written[i:end], ())
-            steps.append((end, j + 1, 10 * _distance(whole, spoken[j]) + end - i))
-    return steps
+def _cuts(
+    left: Sequence[str], right: Sequence[str], rows: frozenset[int], columns: list[int]
+) -> list[tuple[int, int]]:
+    """Align two sequences by edit distance; the borders that the cheapest path passes.
 
+    Args:
+        rows: borders in `left`, as numbers of symbols before them, with 0 and the end.
+        columns: borders in `right`.
 
-@lru_cache(maxsize=50_000)
-def _distance(a: Phones, b: Phones) -> int:
-    """Levenshtein distance between two sequences of phones."""
-    if a == b:
-        return 0
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
-        for k, right in enumerate(b, 1):
-            diagonal, row[k] = row[k], min(diagonal + (left != right), row[k] + 1, row[k - 1] + 1)
-    return row[-1]
+    Returns:
+        (border in left, border in right), from (0, 0) to both ends.
+    """
+    code = {symbol: k for k, symbol in enumerate(dict.fromkeys((*left, *right)))}
+    target = np.array([code[symbol] for symbol in right])
+    slope = _EDIT * np.arange(len(right) + 1)
+    # `plain` is the cost without, `best` with what passing a border here is worth.
+    plain = np.empty((len(left) + 1, len(right) + 1), np.int64)
+    best = np.empty_like(plain)
+    plain[0] = best[0] = slope
+    for i, symbol in enumerate(left, 1):
+        row = best[i - 1] + _EDIT
+        np.minimum(row[1:], best[i - 1, :-1] + _EDIT * (target != code[symbol]), out=row[1:])
+        plain[i] = best[i] = np.minimum.accumulate(row - slope) + slope
+        if i in rows:
+            best[i, columns] -= _BORDER_WORTH
+            best[i] = np.minimum.accumulate(best[i] - slope) + slope
+    borders = frozenset(columns)
+    i, j = len(left), len(right)
+    cuts = []
+    passing = True  # whether the border at (i, j), if there is one, may count
+    while i or j:
+        if passing and best[i, j] != plain[i, j]:
+            if i in rows and j in borders and best[i, j] == plain[i, j] - _BORDER_WORTH:
+                cuts.append((i, j))
+                passing = False
+            else:
+                j -= 1
+            continue
+        cost = plain[i, j]
+        if i and j and cost == best[i - 1, j - 1] + _EDIT * (left[i - 1] != right[j - 1]):
+            i, j, passing = i - 1, j - 1, True
+        elif i and cost == best[i - 1, j] + _EDIT:
+            i, passing = i - 1, True
+        else:
+            j -= 1
+            passing = False
+    return [(0, 0), *cuts[::-1]]

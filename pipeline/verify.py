@@ -53,6 +53,14 @@ class Report:
         """Nothing is wrong."""
         return not self.faults
 
+    def summary(self) -> str:
+        """One line for people."""
+        faults = f"{len(self.faults)} faults" if self.faults else "no faults"
+        return (
+            f"{self.utterances:,} utterances in {self.shards:,} shards: {self.files:,} files, "
+            f"{self.arrays:,} arrays, {self.bytes / 1e6:,.1f} MB of tars read: {faults}"
+        )
+
 
 def verify(
     root: Path,

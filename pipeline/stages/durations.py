@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ns2.model.aligner_config import VERSION, AlignerConfig
 from ns2.pipeline.files import atomic_write
 from ns2.pipeline.schema import ColumnSpec, Reason, UserError, UtteranceError, canonical_json
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 if TYPE_CHECKING:
-    from ns2.model.aligner import Aligner, AlignerConfig
+    from ns2.model.aligner import Aligner
     from ns2.model.aligner_training import Progress
     from ns2.pipeline.phoneme_table import PhonemeTable
 
@@ -101,8 +102,6 @@ class DurationsStage(Stage):
 
 def aligner_config(config: AlignerConfig | None = None) -> dict[str, Any]:
     """All that decides a trained aligner beside its sample and seed, as JSON values."""
-    from ns2.model.aligner import VERSION, AlignerConfig
-
     libraries = {name: version(name) for name in DurationsStage.libraries}
     return {"version": VERSION, "libraries": libraries, **asdict(config or AlignerConfig())}
 
@@ -130,7 +129,7 @@ def train_and_save(
     import torch
     from safetensors.torch import save
 
-    from ns2.model.aligner import VERSION, AlignerConfig, aligner_to_tensors
+    from ns2.model.aligner import aligner_to_tensors
     from ns2.model.aligner_training import train_aligner
 
     config = config or AlignerConfig()
@@ -159,7 +158,7 @@ def load_aligner(path: Path) -> Aligner:
     """
     from safetensors import SafetensorError, safe_open
 
-    from ns2.model.aligner import VERSION, AlignerConfig, aligner_from_tensors
+    from ns2.model.aligner import aligner_from_tensors
 
     remedy = "delete it and run again: it is trained anew from its recorded sample"
     try:

@@ -95,6 +95,9 @@ def test_a_whole_dataset_passes(original: Path) -> None:
     on_disk = sum(path.is_file() for path in original.rglob("*"))
     assert report.files == on_disk - 2  # card and SHA256SUMS vouch for the rest
     assert steps == [(1, 2), (2, 2)]
+    assert report.summary() == (
+        "4 utterances in 2 shards: 28 files, 24 arrays, 0.1 MB of tars read: no faults"
+    )
 
 
 def test_processes_find_the_same(root: Path) -> None:
