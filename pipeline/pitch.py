@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _DITHER = 0.02  # of the RMS, -34 dB
+_OVERTONES = 0.2  # 0.1 leaves gaps in pure sines above 800 Hz
 _WINDOW_SECONDS = 0.02
 _LEAST = 0.25  # correlation of every voiced frame
 _ENOUGH = 0.5  # correlation that some frame of every voiced run must reach
@@ -177,7 +178,7 @@ def _harvest(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray
     pyworld = _pyworld()
     padded, lead = _on_frame_centres(signal, frames, config)
     found, times = pyworld.harvest(
-        _dithered(padded + 0.1 * _overtones(padded, config.sample_rate)),
+        _dithered(padded + _OVERTONES * _overtones(padded, config.sample_rate)),
         config.sample_rate,
         f0_floor=config.f0_min,
         f0_ceil=config.f0_max,

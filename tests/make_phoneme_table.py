@@ -24,7 +24,9 @@ import subprocess
 import sys
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from ns2.pipeline import text_clauses
 from ns2.pipeline.phoneme_table import PhonemeTable
@@ -52,6 +54,7 @@ def main() -> int:
         results = list(pool.map(in_own_process, languages()))
     heard = {bare(symbol) for _, _, symbols in results for symbol in symbols} - {""}
     found = {bare(symbol) for phones, _, _ in results for symbol in phones} - {""}
+    found |= {symbol for symbol in map(bare, named()) if symbol and not symbol.isspace()}
     # A phone with a name of its own is lengthened by saying it twice: a slip, kept where heard.
     twice = {bare(symbol) for _, repeated, _ in results for symbol in repeated}
     found = (found - twice) | (twice & heard)
@@ -120,9 +123,48 @@ def rendered(voice: str) -> tuple[set[str], set[str]]:
             joined = say(f"{mnemonic}|{joiner}")
             if len(joined) == 1 and len(said) == 1:
                 (symbol,) = map(bare, joined)
+                if symbol.startswith(bare(said[0])):  # what is written on, for all that we miss
+                    phones.add(symbol.removeprefix(bare(said[0])))
                 again = symbol == 2 * bare(said[0]) or symbol[-2:] in ("ːː", "ʲʲ", "\u0303\u0303")
                 (repeated if again else phones).add(symbol)
     return phones, repeated
+
+
+def named() -> set[str]:
+    """IPA names in the programs of all phonemes, whatever they depend on.
+
+    A program is a row of 16-bit instructions; 0x0dNN gives a name of NN bytes, two a word.
+    """
+    content = (data_path() / "phonindex").read_bytes()
+    code = struct.unpack(f"<{len(content) // 2}H", content)
+    starts = sorted({phoneme.program for _, _, phonemes in read_phontab() for phoneme in phonemes})
+    names = set()
+    for start, stop in pairwise([*filter(None, starts), len(code)]):
+        at = start
+        while at < stop:
+            if code[at] >> 8 == 0x0D:
+                words = code[at + 1 : at + instruction_words(code, at)]
+                name = struct.pack(f">{len(words)}H", *words).split(b"\0")[0]
+                names.add(name.decode("utf-8").strip())
+            at += instruction_words(code, at)
+    return names
+
+
+def instruction_words(code: tuple[int, ...], at: int) -> int:
+    """Length of an instruction, in words."""
+    group, detail = code[at] >> 12, code[at] >> 8 & 0xF
+    if group == 0:
+        return 1 + ((code[at] & 0xFF) + 1) // 2 if detail == 0xD else 1
+    if group in (2, 3):  # a condition
+        return 2 if detail in (6, 13) else 1
+    if group == 6:  # a jump, or a table of sounds by neighbouring vowel
+        return 12 if detail >> 1 in (5, 6) else 1
+    if group == 10:
+        return 4
+    if group >= 11:  # sounds
+        following = code[at + 2] if at + 2 < len(code) else 0
+        return 4 if following >> 12 == 0xF else 3 if following == 2 else 2
+    return 2 if group == 9 else 1
 
 
 def phonemes_of(voice: str) -> dict[str, int]:
@@ -139,7 +181,7 @@ def phonemes_of(voice: str) -> dict[str, int]:
             break
         index = parent - 1
     for index in reversed(chain):
-        by_code |= {code: (mnemonic, kind) for mnemonic, kind, code in tables[index][2]}
+        by_code |= {p.code: (p.mnemonic, p.kind) for p in tables[index][2]}
     usable = re.compile(r"[!-~]+")
     return {
         mnemonic: kind
@@ -160,7 +202,16 @@ def table_of(voice: str, names: list[str]) -> str:
     return "base1"
 
 
-def read_phontab() -> list[tuple[str, int, list[tuple[str, int, int]]]]:
+class Phoneme(NamedTuple):
+    """One entry of a phoneme table."""
+
+    mnemonic: str
+    program: int
+    code: int
+    kind: int
+
+
+def read_phontab() -> list[tuple[str, int, list[Phoneme]]]:
     """(name, 1 + index of the table it builds on, phonemes) of all phoneme tables."""
     content = (data_path() / "phontab").read_bytes()
     tables, at = [], 4
@@ -170,10 +221,11 @@ def read_phontab() -> list[tuple[str, int, list[tuple[str, int, int]]]]:
         at += 36
         phonemes = []
         for _ in range(count):
-            mnemonic, _, _, code, kind = struct.unpack_from("<4sIHBB", content, at)
-            phonemes.append((mnemonic.rstrip(b"\0").decode("latin-1"), kind, code))
+            mnemonic, _, program, code, kind = struct.unpack_from("<4sIHBB", content, at)
+            text = mnemonic.rstrip(b"\0").decode("latin-1")
+            phonemes.append(Phoneme(text, program, code, kind))
             at += 16
-        tables.append((name, parent, [p for p in phonemes if p[0] and p[2]]))
+        tables.append((name, parent, [p for p in phonemes if p.mnemonic and p.code]))
     assert at == len(content), "phontab has another layout: espeak-ng has changed"
     return tables
 

@@ -142,6 +142,14 @@ def test_the_noise_is_what_the_bare_extractors_call_voiced() -> None:
 
 
 @every_method
+@pytest.mark.parametrize("hz", [55.0, 440.0, 880.0])
+def test_a_pure_sine_has_a_pitch(method: str, hz: float) -> None:
+    """Bare Harvest, which scores by overtones, finds none."""
+    f0 = f0_of(0.3 * np.sin(2 * np.pi * hz * np.arange(RATE) / RATE), method)
+    assert np.allclose(f0[2:-2], hz, rtol=0.005)
+
+
+@every_method
 @pytest.mark.parametrize("hz", [90.0, 200.0, 450.0])
 def test_a_breathy_tone_stays_voiced(method: str, hz: float) -> None:
     """Ten dB above white noise, with vibrato."""
@@ -255,7 +263,8 @@ def test_recorded_speech_keeps_what_two_bare_extractors_agree_on() -> None:
     import soundfile
     import soxr
 
-    totals = dict.fromkeys(("agreed", "kept", "both", "wrong", "bare_both", "bare_wrong"), 0)
+    counted = ("agreed", "kept", "both", "right", "wrong")
+    totals = dict.fromkeys([*counted, "bare_both", "bare_right", "bare_wrong"], 0)
     shares = []
     for path in sorted((LJSPEECH / "wavs").iterdir())[:8]:
         samples, rate = soundfile.read(path)
@@ -280,10 +289,13 @@ def test_recorded_speech_keeps_what_two_bare_extractors_agree_on() -> None:
         for name, f0 in (("", ours), ("bare_", bare)):
             both = (f0 > 0) & (praat > 0)
             totals[name + "both"] += both.sum()
-            totals[name + "wrong"] += (both & (np.abs(f0 / np.maximum(praat, 1) - 1) > 0.2)).sum()
+            error = np.abs(f0 / np.maximum(praat, 1) - 1)
+            totals[name + "right"] += (both & (error < 0.05)).sum()
+            totals[name + "wrong"] += (both & (error > 0.2)).sum()
     assert totals["kept"] > 0.98 * totals["agreed"]
     assert totals["wrong"] < 0.015 * totals["both"]  # Praat is wrong too now and then
-    assert totals["bare_wrong"] > 0.05 * totals["bare_both"]  # what the dither is for
+    assert totals["bare_wrong"] > 0.05 * totals["bare_both"]  # follows hum, hence the dither
+    assert totals["right"] > 1.075 * totals["bare_right"]
     assert 0.4 < np.mean(shares) < 0.65
 
 
