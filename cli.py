@@ -246,11 +246,7 @@ def verify(dataset: Path, sample: int | None, workers: int, as_json: bool) -> No
     else:
         for fault in report.faults:
             click.echo(str(fault))
-        click.echo(
-            f"{dataset}: {report.utterances} utterances in {report.shards} shards, "
-            f"{report.files} files and {report.arrays} arrays read: "
-            + ("all sound" if report.ok else f"{len(report.faults)} faults")
-        )
+        click.echo(f"{dataset}: {report.summary()}")
     if not report.ok:
         raise click.exceptions.Exit(1)
 

@@ -320,7 +320,8 @@ def _printed(lines: Sequence[str], tables: Sequence[Table], width: int) -> str:
     console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
     out.write("\n".join(lines) + "\n")
     for table in tables:
-        console.print(table)
+        if table.row_count:
+            console.print(table)
     printed: list[str] = []
     for line in out.getvalue().splitlines():
         if line.strip() or printed[-1]:  # one blank line between tables
