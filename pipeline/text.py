@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -26,6 +27,7 @@ from ns2.pipeline.text_clauses import ABBREVIATIONS, Word, base_language, clause
 from ns2.pipeline.text_english import speak_english
 
 STRESSES = "ˈˌ"
+_LINE_BYTES = 400  # of decomposed UTF-8: beyond its buffer of 800 espeak-ng loses words
 _WORD_PHONES = 100  # from about 110 phones on espeak-ng 1.52 drops the rest of a word
 _STRESS = re.compile(f"[{STRESSES}]")
 _NO_PHONE = re.compile(r"\(.*?\)|[\x00-\x1f%|]")  # flags of a language, control characters
@@ -149,7 +151,7 @@ class _Engine:
             lines = self._backend.phonemize([text], separator=self._separator, strip=True)
         assert len(lines) == 1, f"{len(lines)} lines for {text!r}"
         spoken = [tuple(phone for phone in w.split("_") if phone) for w in lines[0].split(" ")]
-        return [phones for phones in spoken if phones]
+        return [phones for phones in spoken if _bare(phones)]
 
     def _alone(self, text: str) -> Phones:
         """Phones of one written word spoken alone, without stress."""
@@ -172,6 +174,21 @@ def _speak_clause(engine: _Engine, words: Sequence[Word]) -> list[tuple[str, lis
     """(words as written, tokens) of what one clause sounds like."""
     base = base_language(engine.language)
     said = speak_english(words, engine.language) if base == "en" else _say(words, base)
+    entries: list[tuple[str, list[str]]] = []
+    start = size = 0
+    for end, part in enumerate(said):
+        length = len(unicodedata.normalize("NFD", part).encode()) + 1
+        if size and size + length > _LINE_BYTES:
+            entries += _speak_line(engine, words[start:end], said[start:end])
+            start, size = end, 0
+        size += length
+    return entries + _speak_line(engine, words[start:], said[start:])
+
+
+def _speak_line(
+    engine: _Engine, words: Sequence[Word], said: Sequence[str]
+) -> list[tuple[str, list[str]]]:
+    """As `_speak_clause`, for what espeak-ng can take at once."""
     line = "".join(
         part if word.glued or not i else f" {part}"
         for i, (word, part) in enumerate(zip(words, said, strict=True))
@@ -184,7 +201,7 @@ def _speak_clause(engine: _Engine, words: Sequence[Word]) -> list[tuple[str, lis
             )
     written = [engine.alone(part) for part in said]
     entries = []
-    for (first, end), (start, stop) in _match(written, [_bare(w) for w in spoken]):
+    for (first, end), (start, stop) in _match(written, [_bare(phones) for phones in spoken]):
         surface = words[first].written
         for word in words[first + 1 : end]:
             surface += word.written if word.glued else f" {word.written}"

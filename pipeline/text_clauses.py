@@ -18,10 +18,9 @@ MARKS = (".", ",", ";", ":", "?", "!", "…", "—")
 
 TEXT_LIMIT = 5000  # characters of a transcript
 _WORD_LIMIT = 80  # characters of a word: espeak-ng 1.52 cuts or crashes on much longer ones
-_CLAUSE_BYTES = 400  # of decomposed UTF-8: espeak-ng loses words beyond its buffer of 800
 
 _STRENGTH = "?!.…—;:,"  # of a run of marks the first of these is kept
-_SPOKEN_SYMBOLS = frozenset("%‰&+=@#/°§±×÷−½¼¾⅓⅔⅛⅜⅝⅞²³ªºµ")
+_SPOKEN_SYMBOLS = frozenset("%‰&+=@#№/°§±×÷−½¼¾⅓⅔⅛⅜⅝⅞²³ªºµ")
 _APOSTROPHES = "'’‘‛ʼ＇`´ʹ′"
 _ELISIONS = {
     "en": {"tis", "twas", "twere", "em", "cause", "til", "n", "bout", "round", "cos", "tween"},
@@ -120,6 +119,7 @@ _BEFORE_NUMBER = {
     "ru": frozenset({"стр", "рис", "гл"}),
 }
 _MONTHS = frozenset("Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec".split())
+_UNITS = {"en": frozenset("ft lb lbs oz hr hrs min mins sec secs mi yd yds".split())}
 _ORDINAL_DOT = frozenset("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr".split())
 _GERMAN_MONTHS = frozenset(
     "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "
@@ -295,7 +295,6 @@ class _Splitter:
         self._abbreviations = ABBREVIATIONS.get(base, {})
         self._clauses: list[Clause] = []
         self._words: list[Word] = []
-        self._bytes = 0
 
     def add(self, token: str, following: str) -> None:
         """Take one token between spaces; `following` is the next one."""
@@ -317,7 +316,7 @@ class _Splitter:
                 tail = "."
         pieces = _characters(core) if self._base in ("cmn", "yue") else [core]
         for i, piece in enumerate(pieces):
-            self._append(Word(surface=piece, dotted=dotted, glued=i > 0))
+            self._words.append(Word(surface=piece, dotted=dotted, glued=i > 0))
         self._close(tail)
 
     def finish(self) -> list[Clause]:
@@ -354,18 +353,13 @@ class _Splitter:
             return True  # e.g., U.S., Ph.D.
         if core in _BEFORE_NUMBER.get(self._base, ()):
             return following[:1].isdigit() or (following[:1].islower() and core in _MONTHS)
+        if core in _UNITS.get(self._base, ()) and self._words and following[:1].islower():
+            return self._words[-1].surface[-1:].isdigit()
         if len(core) == 1 and core.isupper() and following[:1].isupper():
             return not (self._base == "en" and core == "I")  # initials
         if core.isdigit() and len(core) <= 2 and self._base in _ORDINAL_DOT:
             return following[:1].islower() or following.rstrip(".,;:?!") in _GERMAN_MONTHS
         return False
-
-    def _append(self, word: Word) -> None:
-        size = len(unicodedata.normalize("NFD", word.surface).encode()) + 1
-        if self._words and self._bytes + size > _CLAUSE_BYTES:
-            self._flush("")
-        self._words.append(word)
-        self._bytes += size
 
     def _close(self, marks: str) -> None:
         """End the clause at the strongest mark of a run; without a mark, nothing happens."""
@@ -380,7 +374,7 @@ class _Splitter:
 
     def _flush(self, mark: str) -> None:
         self._clauses.append(Clause(words=self._words, mark=mark))
-        self._words, self._bytes = [], 0
+        self._words = []
 
 
 def _has_han(text: str) -> bool:

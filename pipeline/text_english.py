@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ns2.pipeline.text_clauses import ABBREVIATIONS, Word
 
@@ -28,6 +29,7 @@ _SCALES = {
     "k": "thousand", "K": "thousand", "m": "million", "M": "million", "mn": "million",
     "b": "billion", "B": "billion", "bn": "billion", "tn": "trillion",
 }  # fmt: skip
+_S = "(?:[kKmMbB]|mn|bn|tn)"
 _SCALE_WORDS = frozenset({"hundred", "thousand", "million", "billion", "trillion"})
 _UNITS = {
     "kg": ("kilogram", "kilograms"), "mg": ("milligram", "milligrams"),
@@ -50,7 +52,7 @@ _PARTS = {2: ("half", "halves"), 3: ("third", "thirds"), 4: ("quarter", "quarter
           5: ("fifth", "fifths"), 8: ("eighth", "eighths"), 10: ("tenth", "tenths")}  # fmt: skip
 _VULGAR = {"½": "a half", "¼": "a quarter", "¾": "three quarters", "⅓": "a third",
            "⅔": "two thirds", "⅛": "an eighth"}  # fmt: skip
-_TENS = ("", "", "twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties",
+_TENS = ("", "tens", "twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties",
          "nineties")  # fmt: skip
 _NUMBERED = {"No": "number", "no": "number", "Nos": "numbers", "nos": "numbers", "p": "page",
              "pp": "pages", "vol": "volume", "Vol": "volume", "ch": "chapter", "Ch": "chapter",
@@ -61,6 +63,14 @@ _NUMBERED = {"No": "number", "no": "number", "Nos": "numbers", "nos": "numbers",
 _PLAIN = {"Mr": "mister", "Ms": "miz", "Dr": "doctor", "vs": "versus", "w/": "with",
           "w/o": "without", "and/or": "and or", "24/7": "twenty four seven",
           "№": "number"}  # fmt: skip
+_ROMAN = {"I": 1, "V": 5, "X": 10}
+_REIGNING = frozenset(
+    "Albert Alexander Alfonso Benedict Catherine Charles Christian Clement Edward Elizabeth "
+    "Ferdinand Francis Frederick George Gregory Gustav Haakon Henry Innocent Ivan James John Leo "
+    "Leopold Louis Mary Napoleon Nicholas Paul Peter Philip Pius Ptolemy Ramses Richard Urban "
+    "Victor Wilhelm William".split()
+)
+_AMOUNT = re.compile(rf"{_C}?{_D}(?:-{_C}?{_D})?")
 _MERIDIEM = re.compile(r"([AaPp])\.?[Mm]")
 
 
@@ -91,7 +101,7 @@ def _speak(word: Word, context: _Context) -> str:
         said = _abbreviation(word, context)
         if said:
             return said
-    if re.fullmatch(_D, context.before) or re.fullmatch(rf"{_C}{_D}", context.before):
+    if _AMOUNT.fullmatch(context.before):
         if text in _UNITS and context.before[0] not in _MONEY:
             return _UNITS[text][context.before != "1"]
         if text in _SCALE_WORDS and context.before[0] in _MONEY:
@@ -109,6 +119,8 @@ def _abbreviation(word: Word, context: _Context) -> str:
     text = word.surface
     if text == "St":
         return "saint" if context.after[:1].isupper() else "street"
+    if text == "Dr" and not context.after[:1].isupper() and context.before[:1].isupper():
+        return "drive"
     if text in _NUMBERED and word.dotted:
         return _NUMBERED[text]
     if text in _PLAIN:
@@ -184,7 +196,10 @@ def _money(match: re.Match[str], context: _Context) -> str:
 
 def _money_range(match: re.Match[str], context: _Context) -> str:
     low, high = decimal(match["low"], context.british), decimal(match["high"], context.british)
-    return f"{low} to {high} {_MONEY[match['sign']][1]}"
+    if context.after in _SCALE_WORDS:
+        return f"{low} to {high}"
+    scale = f" {_SCALES[match['scale']]}" if match["scale"] else ""
+    return f"{low} to {high}{scale} {_MONEY[match['sign']][1]}"
 
 
 def _clock(match: re.Match[str], context: _Context) -> str:
@@ -220,9 +235,9 @@ def _year_range(match: re.Match[str], context: _Context) -> str:
 def _decade(match: re.Match[str], context: _Context) -> str:
     century, tens = match[1], int(match[2])
     if not century:
-        return _TENS[tens]
+        return _TENS[tens] if tens > 1 else ""
     if tens:
-        return f"{cardinal(century)} {_TENS[tens]}" if tens > 1 else ""
+        return f"{cardinal(century)} {_TENS[tens]}"
     return "two thousands" if century == "20" else f"{cardinal(century)} hundreds"
 
 
@@ -231,6 +246,16 @@ def _fraction(match: re.Match[str], context: _Context) -> str:
     if under in _PARTS and 0 < over < under:
         return f"{cardinal(over)} {_PARTS[under][over > 1]}"
     return f"{cardinal(over)} {cardinal(under)}"  # 9/11
+
+
+def _roman(match: re.Match[str], context: _Context) -> str:
+    # espeak-ng says "roman eight".
+    number = 0
+    for digit, following in pairwise([*map(_ROMAN.__getitem__, match[0]), 0]):
+        number += -digit if digit < following else digit
+    if context.before in _REIGNING:
+        return f"the {ordinal(str(number))}"
+    return ordinal(str(number)) if context.after.startswith("centur") else cardinal(number)
 
 
 def _unit(match: re.Match[str], context: _Context) -> str:
@@ -242,10 +267,13 @@ _Rule = Callable[[re.Match[str], _Context], str]
 _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
     (re.compile(pattern), rule)
     for pattern, rule in (
-        (rf"(?P<sign>{_C})(?P<low>{_D})-{_C}?(?P<high>{_D})", _money_range),
+        (
+            rf"(?P<sign>{_C})(?P<low>{_D}){_S}?-{_C}?(?P<high>{_D})(?P<scale>{_S})?",
+            _money_range,
+        ),
         (
             rf"(?:US|A|C|NZ|HK)?(?P<sign>{_C})(?P<whole>{_N})(?:\.(?P<places>\d+))?"
-            r"(?P<scale>[kKmMbB]|mn|bn|tn)?",
+            rf"(?P<scale>{_S})?",
             _money,
         ),
         (rf"(?P<whole>{_N})(?:\.(?P<places>\d+))?(?P<scale>)(?P<sign>{_C})", _money),
@@ -263,15 +291,20 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"'?(1[1-9]|20|)(\d)0'?s", _decade),
         (rf"({_N})(?:st|nd|rd|th)", lambda m, c: ordinal(m[1], c.british)),
         (r"1[1-9]\d\d|20[1-9]\d", lambda m, c: year(m[0])),
+        (
+            r"(\d{1,2}):(\d{1,2})",  # a score, a ratio
+            lambda m, c: f"{cardinal(m[1])} to {cardinal(m[2])}",
+        ),
         (r"(\d{1,2})/(\d{1,2})", _fraction),
         (
             rf"({_N})([{''.join(_VULGAR)}])",
             lambda m, c: f"{cardinal(m[1], c.british)} and {_VULGAR[m[2]]}",
         ),
         (rf"({_D})({_U})", _unit),
-        (r"#(\d+)", lambda m, c: f"number {cardinal(m[1], c.british)}"),
+        (r"(?=..)X{0,3}(?:IX|IV|V?I{0,3})", _roman),
+        (r"[#№](\d+)", lambda m, c: f"number {cardinal(m[1], c.british)}"),
         (r"\.(\d+)", lambda m, c: f"point {digits(m[1])}"),
-        (r"0\d+|\d{7,}", lambda m, c: digits(m[0])),
+        (r"0\d+|\d{7,}(?<!000)|\d{16,}", lambda m, c: digits(m[0])),
         (_D, lambda m, c: decimal(m[0], c.british)),
     )
 )

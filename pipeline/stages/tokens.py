@@ -1,33 +1,35 @@
-"""The transient `tokens`: what is spoken, as IPA phones with borders and pauses."""
+"""Tokens: the pronunciation of a transcript, which the columns `phonemes` and `meta` share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 
 class TokensStage(Stage):
-    """Text to a `Pronunciation`, by espeak-ng. Requires `text`, and the record's `language`.
-
-    Raise `version` whenever `pipeline/text*.py` reads any text differently.
-    """
+    """Text to a `Pronunciation`: IPA tokens and the spans of the words."""
 
     name: ClassVar[str] = "tokens"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 1  # raise it with every change of the normaliser or the clauses
     requires: ClassVar[tuple[str, ...]] = ("text",)
     libraries: ClassVar[tuple[str, ...]] = ("espeakng-loader", "phonemizer", "num2words")
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """It has no settings."""
-        return {}
+        """The table decides how phones are taken apart that espeak-ng ran together."""
+        return {"table": PhonemeTable.default().digest}
 
     def compute(self, item: Item) -> Product:
-        """A `Pronunciation`; scalars `tokens` (N) and `phones` (those that are no pause)."""
+        """Speak `item.inputs["text"]` in `item.record["language"]`.
+
+        Raises:
+            UtteranceError: see `ns2.pipeline.text.pronounce`.
+        """
         from ns2.pipeline.text import pronounce
 
         spoken = pronounce(item.inputs["text"], item.record["language"])
-        phones = sum(end - first for _, first, end in spoken.words)
+        phones = sum(end - start for _, start, end in spoken.words)
         return Product(value=spoken, scalars={"tokens": len(spoken.tokens), "phones": phones})
