@@ -123,27 +123,38 @@ def main() -> None:
 @click.option("--checksum", is_flag=True, help="Hash all audio, whatever size and mtime say.")
 @click.option(
     "--executor",
-    type=click.Choice(["inline"]),
-    default="inline",
+    type=click.Choice(["ray", "inline"]),
+    default="ray",
     show_default=True,
-    help="Where the work is done: inline is this process.",
+    help="Where the work is done: on Ray's workers, or in this process. The bytes are the same.",
 )
+@click.option("--workers", type=click.IntRange(1), help="Ray's workers.  [default: all cores]")
+@click.option("--ray-address", metavar="HOST:PORT", help="Of a running Ray cluster to work on.")
 @clear_errors
-def preprocess(corpus: Path, out: Path, executor: str, **options: Any) -> None:
+def preprocess(
+    corpus: Path,
+    out: Path,
+    executor: str,
+    workers: int | None,
+    ray_address: str | None,
+    **options: Any,
+) -> None:
     """Turn CORPUS into a dataset in OUT, or bring that dataset up to date.
 
     CORPUS is a folder of recordings with transcripts (LJSpeech, LibriTTS, or pairs of x.wav and
     x.txt), or a manifest (JSON lines or CSV with audio and text). Whatever is there already is
     found and left alone: change an option and only what depends on it is made.
     """
-    from ns2.pipeline.executors.inline import InlineExecutor
+    from ns2.pipeline.executors import open_executor
     from ns2.pipeline.options import Options
     from ns2.pipeline.progress import display
     from ns2.pipeline.run import preprocess as run
 
     chosen = Options(**options)
-    with display() as progress:
-        summary = run(corpus, out, chosen, InlineExecutor(), progress)
+    if executor == "inline" and (workers or ray_address):
+        raise click.UsageError("--workers and --ray-address are for --executor ray")
+    with display() as progress, open_executor(executor, workers, ray_address) as crew:
+        summary = run(corpus, out, chosen, crew, progress)
     show_summary(summary, out)
     if summary.rejected_share > chosen.max_rejected:
         click.echo(

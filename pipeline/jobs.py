@@ -15,6 +15,7 @@ from ns2.pipeline.shards import Marker, Member, TarWriter, decode_value, read_me
 from ns2.pipeline.sources import Source
 from ns2.pipeline.targets import Targets
 from ns2.pipeline.worker import (
+    CRASHED,
     Batch,
     BatchResult,
     Encoded,
@@ -198,15 +199,16 @@ class ShardJob:
         for done in result.done:
             source = by_key[done.key]
             failure = done.failure
-            if done.screened is not None or (failure is not None and failure.stage in SCREEN):
+            unusable = failure is not None and failure.stage in (*SCREEN, CRASHED)
+            if done.screened is not None or unusable:
                 self._fresh = True
                 self._screened[done.key] = Screened(
                     key=done.key,
                     source=self._scene.screen_state(source),
                     scalars=done.screened or {},
-                    failure=failure if failure is not None and failure.stage in SCREEN else None,
+                    failure=failure if unusable else None,
                 )
-            if failure is not None and failure.stage not in SCREEN:
+            if failure is not None and not unusable:
                 targets = self._scene.targets
                 place = targets.folder(failure.stage).name
                 state = targets.state(failure.stage, source)

@@ -12,119 +12,27 @@ from dataclasses import dataclass
 from functools import cache
 
 from ns2.pipeline.schema import Reason, UtteranceError
-
-MARKS = (".", ",", ";", ":", "?", "!", "…", "—")
-"""The punctuation that stands for a pause; every other mark becomes one of these or nothing."""
+from ns2.pipeline.text_tables import (
+    ABBREVIATIONS,
+    APOSTROPHES,
+    BEFORE_NUMBER,
+    CLOSING,
+    ELISIONS,
+    FOREIGN_MARKS,
+    GERMAN_RANKED,
+    MONTHS,
+    NO_SCRIPT,
+    ORDINAL_DOT,
+    SCRIPT_HINT,
+    SCRIPT_HINTS,
+    SCRIPTS,
+    SPOKEN_SYMBOLS,
+    STRENGTH,
+    UNITS,
+)
 
 TEXT_LIMIT = 5000  # characters of a transcript
 _WORD_LIMIT = 80  # characters of a word: espeak-ng 1.52 cuts or crashes on much longer ones
-
-_STRENGTH = "?!.…—;:,"  # of a run of marks the first of these is kept
-_SPOKEN_SYMBOLS = frozenset("%‰&+=@#№/°§±×÷−½¼¾⅓⅔⅛⅜⅝⅞²³ªºµ")
-_APOSTROPHES = "'’‘‛ʼ＇`´ʹ′"
-_ELISIONS = {
-    "en": {"tis", "twas", "twere", "em", "cause", "til", "n", "bout", "round", "cos", "tween"},
-    "af": {"n"},
-    "nl": {"s", "t", "n", "k", "m"},
-}
-
-# Marks of other scripts; the space lets them end a clause where no space follows.
-_FOREIGN_MARKS = str.maketrans(
-    {
-        "。": ". ", "．": ". ", "｡": ". ", "，": ", ", "、": ", ", "､": ", ", "；": "; ",
-        "：": ": ", "？": "? ", "！": "! ", "‼": "! ", "⁇": "? ", "⁈": "? ", "⁉": "! ",
-        "‽": "? ", "؟": "? ", "،": ", ", "؛": "; ", "۔": ". ", "।": ". ", "॥": ". ", "։": ". ",
-        "՝": ", ", "՞": "", "՜": "", "՛": "", "።": ". ", "፣": ", ", "፤": "; ", "፥": ": ",
-        "፦": ": ", "፧": "? ", "፡": " ", "၊": ", ", "။": ". ", "׃": ". ", "‥": "… ", "⋯": "… ",
-        "—": " — ", "―": " — ", "⸺": " — ", "⸻": " — ", "־": "-", "‐": "-", "‑": "-",
-        "\u2028": ". ", "\u2029": ". ",
-    }
-)  # fmt: skip
-
-# Scripts by espeak-ng voice, else by the part before the first dash, else Latin. The names are
-# the first words of Unicode's character names. Japanese is kana alone: espeak-ng 1.52 reads every
-# kanji as the words "Chinese letter".
-_SCRIPTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        ("ba", "be", "bg", "cv", "kk", "ky", "mk", "nog", "ru", "tt", "uk"), ("CYRILLIC",)
-    ),
-    **dict.fromkeys(("bs", "hr", "sr", "uz"), ("LATIN", "CYRILLIC")),
-    **dict.fromkeys(("ar", "fa", "sd", "ug", "ur"), ("ARABIC",)),
-    **dict.fromkeys(("hi", "kok", "mr", "ne"), ("DEVANAGARI",)),
-    **dict.fromkeys(("as", "bn", "bpy"), ("BENGALI",)),
-    **dict.fromkeys(("el", "grc"), ("GREEK",)),
-    **dict.fromkeys(("hy", "hyw"), ("ARMENIAN",)),
-    **dict.fromkeys(("am", "ti"), ("ETHIOPIC",)),
-    **dict.fromkeys(("my", "shn"), ("MYANMAR",)),
-    **dict.fromkeys(("cmn", "yue"), ("CJK",)),
-    "he": ("HEBREW",), "gu": ("GUJARATI",), "pa": ("GURMUKHI",), "or": ("ORIYA",),
-    "ta": ("TAMIL",), "te": ("TELUGU",), "kn": ("KANNADA",), "ml": ("MALAYALAM",),
-    "si": ("SINHALA",), "th": ("THAI",), "ka": ("GEORGIAN",), "ko": ("HANGUL",),
-    "ja": ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"),
-    "fa-latn": ("LATIN",), "cmn-latn-pinyin": ("LATIN",), "en-shaw": ("SHAVIAN", "LATIN"),
-}  # fmt: skip
-_HINT = "; is --language right?"
-_HINTS = {"ja": "; espeak-ng can't read kanji, write kana"}
-_NO_SCRIPT = ("MODIFIER", "FEMININE", "MASCULINE", "MICRO")
-
-# Words before whose full stop no clause ends, with what is said; None: espeak-ng says it well.
-ABBREVIATIONS: dict[str, dict[str, str | None]] = {
-    "en": {
-        "Mr": "mister", "Mrs": None, "Ms": "miz", "Dr": "doctor", "Prof": "professor",
-        "Rev": "reverend", "Hon": "honorable", "Gen": "general", "Col": "colonel",
-        "Maj": "major", "Capt": "captain", "Lt": "lieutenant", "Sgt": "sergeant",
-        "Gov": "governor", "Sen": "senator", "Rep": "representative", "Messrs": "messers",
-        "Mme": "madame", "Mlle": "mademoiselle", "Mt": "mount", "Ft": "fort", "St": None,
-        "vs": "versus", "Jr": "junior", "Sr": "senior", "Esq": "esquire", "etc": None,
-        "Inc": "incorporated", "Ltd": "limited", "Co": "company", "Corp": "corporation",
-        "Bros": "brothers", "Ave": "avenue", "Blvd": "boulevard", "Rd": "road",
-        "approx": "approximately", "dept": "department", "viz": "namely", "cf": "compare",
-        "al": None,
-    },
-    "de": {
-        "Dr": "Doktor", "Prof": "Professor", "Hr": "Herr", "Fr": "Frau", "St": "Sankt",
-        "Nr": "Nummer", "z.B": "zum Beispiel", "d.h": "das heißt", "u.a": "unter anderem", "usw": "und so weiter", "bzw": "beziehungsweise",
-        "ca": "circa", "Str": "Straße", "Mio": "Millionen", "Mrd": "Milliarden", "vgl": "vergleiche",
-    },
-    "fr": {
-        "M": "monsieur", "MM": "messieurs", "Mme": None, "Mlle": None, "Dr": "docteur",
-        "St": "saint", "Ste": "sainte", "p.ex": "par exemple", "etc": None,
-    },
-    "es": {
-        "Sr": None, "Sra": None, "Srta": None, "Dr": None, "Dra": None, "D": "don",
-        "Ud": None, "Uds": None, "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
-        "etc": None, "pág": "página", "Av": "avenida",
-    },
-    "it": {"Sig": "signor", "Dott": "dottor", "Prof": "professor", "ecc": "eccetera", "es": None},
-    "pt": {"Sr": None, "Sra": None, "Dr": None, "Dra": None, "etc": None},
-    "nl": {"dhr": None, "mevr": None, "dr": None, "prof": None, "bijv": None, "enz": None},
-    "ru": {
-        "т.е": "то есть", "т.д": "так далее", "т.п": "тому подобное", "и.о": None,
-        "ул": "улица", "им": "имени", "др": "другие", "г": None, "см": "смотри", "руб": None,
-    },
-}  # fmt: skip
-_CLOSING = frozenset(
-    {"etc", "Inc", "Ltd", "Co", "Corp", "Bros", "Jr", "Sr", "Esq", "Ave", "Blvd", "Rd", "al",
-     "a.m", "p.m", "A.M", "P.M", "B.C", "A.D", "Ph.D", "M.D", "usw", "ecc", "т.д", "т.п", "др"}
-)  # fmt: skip
-"""Abbreviations that often end a sentence: they do where a capital follows."""
-
-_BEFORE_NUMBER = {
-    "en": frozenset(
-        "No Nos no nos p pp vol Vol ch Ch fig Fig Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec".split()
-    ),
-    "de": frozenset({"S", "Abb", "Kap"}),
-    "fr": frozenset({"n", "art", "vol"}),
-    "es": frozenset({"Nº", "núm", "art"}),
-    "ru": frozenset({"стр", "рис", "гл"}),
-}
-_MONTHS = frozenset("Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec".split())
-_UNITS = {"en": frozenset("ft lb lbs oz hr hrs min mins sec secs mi yd yds".split())}
-_ORDINAL_DOT = frozenset("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr".split())
-_GERMAN_MONTHS = frozenset(
-    "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "
-    "Jahrhundert Jahrhunderts".split()
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +94,10 @@ def clean(text: str, language: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if base in ("el", "grc"):  # a Greek semicolon asks, a raised dot is a semicolon
         text = text.replace(";", "?").replace("·", "; ")
-    text = "".join(map(_compatible, text)).translate(_FOREIGN_MARKS)
+    text = "".join(map(_compatible, text.translate(FOREIGN_MARKS)))
     text = "".join(_keep(char, base) for char in text)
+    if base == "en":  # in other languages it may make a letter, such as g̃
+        text = _LOOSE_ACCENT.sub("", text)
     for pattern, replacement in (*_SPACING, *_spaced_abbreviations(base)):
         text = pattern.sub(replacement, text)
     return unicodedata.normalize("NFC", text)
@@ -195,7 +105,7 @@ def clean(text: str, language: str) -> str:
 
 def check_script(cleaned: str, language: str) -> None:
     """Raise WRONG_SCRIPT at the first letter of a script that the language does not use."""
-    scripts = _SCRIPTS.get(language) or _SCRIPTS.get(base_language(language)) or ("LATIN",)
+    scripts = SCRIPTS.get(language) or SCRIPTS.get(base_language(language)) or ("LATIN",)
     for char in cleaned:
         if char.isascii():
             if "LATIN" in scripts or not char.isalpha():
@@ -203,19 +113,20 @@ def check_script(cleaned: str, language: str) -> None:
         elif unicodedata.category(char)[0] != "L":
             continue
         name = unicodedata.name(char, "an unnamed letter")
-        if name.split(" ", 1)[0] not in (*scripts, *_NO_SCRIPT):
+        if name.split(" ", 1)[0] not in (*scripts, *NO_SCRIPT):
+            hint = SCRIPT_HINTS.get(base_language(language), SCRIPT_HINT)
             raise UtteranceError(
                 Reason.WRONG_SCRIPT,
                 f"{char} ({name.lower()}) does not belong to the scripts of {language}"
-                f" ({', '.join(scripts).lower()}){_HINTS.get(base_language(language), _HINT)}",
+                f" ({', '.join(scripts).lower()}){hint}",
             )
 
 
-_JUNCTION = re.compile(r"(?<=\d)\s*[–]\s*(?=\d)")
+_HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_LOOSE_ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u036f]+")
 _SPACING: tuple[tuple[re.Pattern[str], str], ...] = (
-    (_JUNCTION, "-"),  # 10–20
     (re.compile(r"(?:\s|^)[-–](?=\s|$)"), " — "),
-    (re.compile(r"–"), "-"),
+    (re.compile(r"–"), "-"),  # 10–20
     (re.compile(r"-{2,}"), " — "),
     (re.compile(r"\.(?:\s?\.)+"), "… "),
     (re.compile(r"…+"), "… "),
@@ -247,7 +158,7 @@ def _compatible(char: str) -> str:
     if not decomposition.startswith("<") or "\u3130" <= char <= "\u318f":
         return char
     category = unicodedata.category(char)
-    if category[0] in "LN" or char in "℃℉":
+    if category[0] in "LN" or char in "℃℉" or decomposition.startswith(("<wide>", "<narrow>")):
         return unicodedata.normalize("NFKC", char)
     return char
 
@@ -256,9 +167,9 @@ def _keep(char: str, base: str) -> str:
     """What one character leaves: itself, an equivalent, a space or nothing."""
     if (char.isascii() and char.isalnum()) or char in " .,;:?!…—–-":
         return char
-    if char in _APOSTROPHES:
+    if char in APOSTROPHES:
         return "'"
-    if char in _SPOKEN_SYMBOLS:
+    if char in SPOKEN_SYMBOLS:
         return char
     category = unicodedata.category(char)
     match category:
@@ -311,7 +222,7 @@ class _Splitter:
         dotted = tail.startswith(".") and self._is_abbreviation(core, following)
         if dotted:
             tail = tail[1:]
-            ends = not following or (core in _CLOSING and following[:1].isupper())
+            ends = not following or (core in CLOSING and following[:1].isupper())
             if ends and not tail.strip("-'"):
                 tail = "."
         pieces = _characters(core) if self._base in ("cmn", "yue") else [core]
@@ -344,33 +255,33 @@ class _Splitter:
         word = rest.rstrip(".,;:?!…—-'").lower()
         if self._base == "en" and re.fullmatch(r"\d\ds?", word):
             return True  # '80s
-        return word in _ELISIONS.get(self._base, ())
+        return word in ELISIONS.get(self._base, ())
 
     def _is_abbreviation(self, core: str, following: str) -> bool:
         if core in self._abbreviations:
             return True
         if re.fullmatch(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}", core):
             return True  # e.g., U.S., Ph.D.
-        if core in _BEFORE_NUMBER.get(self._base, ()):
-            return following[:1].isdigit() or (following[:1].islower() and core in _MONTHS)
-        if core in _UNITS.get(self._base, ()) and self._words and following[:1].islower():
+        if core in BEFORE_NUMBER.get(self._base, ()):
+            return following[:1].isdigit() or (following[:1].islower() and core in MONTHS)
+        if core in UNITS.get(self._base, ()) and self._words and following[:1].islower():
             return self._words[-1].surface[-1:].isdigit()
         if len(core) == 1 and core.isupper() and following[:1].isupper():
             return not (self._base == "en" and core == "I")  # initials
-        if core.isdigit() and len(core) <= 2 and self._base in _ORDINAL_DOT:
-            return following[:1].islower() or following.rstrip(".,;:?!") in _GERMAN_MONTHS
+        if core.isdigit() and len(core) <= 2 and self._base in ORDINAL_DOT:
+            return following[:1].islower() or following.rstrip(".,;:?!") in GERMAN_RANKED
         return False
 
     def _close(self, marks: str) -> None:
         """End the clause at the strongest mark of a run; without a mark, nothing happens."""
-        mark = next((m for m in _STRENGTH if m in marks), "")
+        mark = next((m for m in STRENGTH if m in marks), "")
         if not mark:
             return
         if self._words:
             self._flush(mark)
         elif self._clauses:
             last = self._clauses[-1]
-            last.mark = next(m for m in _STRENGTH if m in (mark, last.mark))
+            last.mark = next(m for m in STRENGTH if m in (mark, last.mark))
 
     def _flush(self, mark: str) -> None:
         self._clauses.append(Clause(words=self._words, mark=mark))
@@ -378,12 +289,9 @@ class _Splitter:
 
 
 def _has_han(text: str) -> bool:
-    return any(unicodedata.name(char, "").startswith("CJK") for char in text)
+    return re.search(f"[{_HAN}]", text) is not None
 
 
 def _characters(core: str) -> list[str]:
     """Chinese characters one by one, everything between them in one piece."""
-    return re.findall(
-        r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+",
-        core,
-    )
+    return re.findall(f"[{_HAN}]|[^{_HAN}]+", core)

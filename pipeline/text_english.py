@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ns2.pipeline.text_clauses import ABBREVIATIONS, Word
+from ns2.pipeline.text_clauses import Word
+from ns2.pipeline.text_tables import ABBREVIATIONS, word_set
 
 _N = r"\d{1,3}(?:,\d{3})+|\d{1,15}"  # 1,000 or 1000
 _D = rf"(?:{_N})(?:\.\d+)?"  # with decimals
@@ -52,8 +53,8 @@ _PARTS = {2: ("half", "halves"), 3: ("third", "thirds"), 4: ("quarter", "quarter
           5: ("fifth", "fifths"), 8: ("eighth", "eighths"), 10: ("tenth", "tenths")}  # fmt: skip
 _VULGAR = {"½": "a half", "¼": "a quarter", "¾": "three quarters", "⅓": "a third",
            "⅔": "two thirds", "⅛": "an eighth"}  # fmt: skip
-_TENS = ("", "tens", "twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties",
-         "nineties")  # fmt: skip
+_TENS = ("", "tens", "twenties", "thirties", "forties", "fifties", "sixties", "seventies",
+         "eighties", "nineties")  # fmt: skip
 _NUMBERED = {"No": "number", "no": "number", "Nos": "numbers", "nos": "numbers", "p": "page",
              "pp": "pages", "vol": "volume", "Vol": "volume", "ch": "chapter", "Ch": "chapter",
              "fig": "figure", "Fig": "figure", "Jan": "January", "Feb": "February",
@@ -64,11 +65,11 @@ _PLAIN = {"Mr": "mister", "Ms": "miz", "Dr": "doctor", "vs": "versus", "w/": "wi
           "w/o": "without", "and/or": "and or", "24/7": "twenty four seven",
           "№": "number"}  # fmt: skip
 _ROMAN = {"I": 1, "V": 5, "X": 10}
-_REIGNING = frozenset(
+_REIGNING = word_set(
     "Albert Alexander Alfonso Benedict Catherine Charles Christian Clement Edward Elizabeth "
     "Ferdinand Francis Frederick George Gregory Gustav Haakon Henry Innocent Ivan James John Leo "
     "Leopold Louis Mary Napoleon Nicholas Paul Peter Philip Pius Ptolemy Ramses Richard Urban "
-    "Victor Wilhelm William".split()
+    "Victor Wilhelm William"
 )
 _AMOUNT = re.compile(rf"{_C}?{_D}(?:-{_C}?{_D})?")
 _MERIDIEM = re.compile(r"([AaPp])\.?[Mm]")

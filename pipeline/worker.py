@@ -26,6 +26,9 @@ from ns2.pipeline.schema import (
 from ns2.pipeline.shards import MemberRow, decode_value, encode_value, read_member
 from ns2.pipeline.stages.base import Item, Product
 
+CRASHED = "worker"
+"""Stands for the stage of a failure where a worker crashed: which one it was can't be known."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:

@@ -28,10 +28,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from ns2.pipeline import text_clauses
 from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.text import _engine, _wrapper, bare, languages
-from ns2.pipeline.text_clauses import MARKS, base_language
+from ns2.pipeline.text_clauses import base_language
+from ns2.pipeline.text_tables import MARKS, SCRIPTS
 
 TABLE = Path(__file__).resolve().parent.parent / "pipeline" / "phoneme_table.json"
 WORDS = 4000  # random words a voice
@@ -240,15 +240,15 @@ def data_path() -> Path:
 # what it emits
 
 
-def read(voice: str) -> set[str]:
-    """Symbols of random words in the voice's scripts, and of numbers."""
+def read(voice: str, count: int = WORDS) -> set[str]:
+    """Symbols of random words in the voice's scripts, `count` of each kind, and of numbers."""
     engine = _engine(voice)
     # rendered() has set this library to take phonemes; only [[...]] makes a difference.
     rng = random.Random(0)
     words = [str(n) for n in (*range(120), 1999, 12345, 1_000_000)]
     for pool in letters(voice):
         words += pool[:500]
-        words += ["".join(rng.choices(pool, k=rng.randint(2, 8))) for _ in range(WORDS)]
+        words += ["".join(rng.choices(pool, k=rng.randint(2, 8))) for _ in range(count)]
     return {
         phone
         for i in range(0, len(words), 5)
@@ -259,8 +259,7 @@ def read(voice: str) -> set[str]:
 
 def letters(voice: str) -> list[list[str]]:
     """Sets of letters to make words of."""
-    scripts = text_clauses._SCRIPTS
-    used = scripts.get(voice) or scripts.get(base_language(voice)) or ("LATIN",)
+    used = SCRIPTS.get(voice) or SCRIPTS.get(base_language(voice)) or ("LATIN",)
     pools = []
     for script in used:
         pool = [

@@ -1,1 +1,27 @@
 """Executors carry out batches: the same interface, the same bytes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ns2.pipeline.executors.base import Executor
+
+
+def open_executor(
+    name: str, workers: int | None = None, address: str | None = None
+) -> AbstractContextManager[Executor]:
+    """An executor by name, "ray" or "inline", stopped at the end of the block.
+
+    Args:
+        workers: Ray's workers; all cores where None.
+        address: of a running Ray cluster; None starts Ray here when it is needed.
+    """
+    if name == "ray":
+        from ns2.pipeline.executors.ray import RayExecutor
+
+        return RayExecutor(workers, address)
+    from ns2.pipeline.executors.inline import InlineExecutor
+
+    return nullcontext(InlineExecutor())

@@ -18,12 +18,12 @@ class PhonemesStage(Stage):
     requires: ClassVar[tuple[str, ...]] = ("tokens",)
 
     def __init__(self, table: PhonemeTable) -> None:
-        self._table = table
+        self.table = table
 
     @property
     def config(self) -> Mapping[str, Any]:
         """The table alone decides the ids."""
-        return {"table": self._table.digest}
+        return {"table": self.table.digest}
 
     @property
     def column(self) -> ColumnSpec:
@@ -37,4 +37,4 @@ class PhonemesStage(Stage):
         Raises:
             UtteranceError: UNKNOWN_PHONEME, naming the symbol.
         """
-        return Product(value=self._table.ids(item.inputs["tokens"].tokens))
+        return Product(value=self.table.ids(item.inputs["tokens"].tokens))

@@ -1,0 +1,123 @@
+"""What the text front end knows of languages: marks, scripts, abbreviations.
+
+Tables only; `pipeline/text_clauses.py` and `pipeline/text_english.py` use them.
+"""
+
+from __future__ import annotations
+
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a line."""
+    return frozenset(words.split())
+
+
+MARKS = (".", ",", ";", ":", "?", "!", "…", "—")
+"""The punctuation that stands for a pause; every other mark becomes one of these or nothing."""
+
+STRENGTH = "?!.…—;:,"  # of a run of marks the first of these is kept
+SPOKEN_SYMBOLS = frozenset("%‰&+=@#№/°§±×÷−½¼¾⅓⅔⅛⅜⅝⅞²³ªºµ")
+APOSTROPHES = "'’‘‛ʼ＇`´ʹ′"
+ELISIONS = {
+    "en": {"tis", "twas", "twere", "em", "cause", "til", "n", "bout", "round", "cos", "tween"},
+    "af": {"n"},
+    "nl": {"s", "t", "n", "k", "m"},
+}
+
+# Marks of other scripts; the space lets them end a clause where no space follows.
+FOREIGN_MARKS = str.maketrans(
+    {
+        "。": ". ", "．": ". ", "｡": ". ", "，": ", ", "、": ", ", "､": ", ", "；": "; ",
+        "：": ": ", "？": "? ", "！": "! ", "‼": "! ", "⁇": "? ", "⁈": "? ", "⁉": "! ",
+        "‽": "? ", "؟": "? ", "،": ", ", "؛": "; ", "۔": ". ", "।": ". ", "॥": ". ", "։": ". ",
+        "՝": ", ", "՞": "", "՜": "", "՛": "", "።": ". ", "፣": ", ", "፤": "; ", "፥": ": ",
+        "፦": ": ", "፧": "? ", "፡": " ", "၊": ", ", "။": ". ", "׃": ". ", "‥": "… ", "⋯": "… ",
+        "—": " — ", "―": " — ", "⸺": " — ", "⸻": " — ", "־": "-", "‐": "-", "‑": "-",
+    }
+)  # fmt: skip
+
+# Scripts by espeak-ng voice, else by the part before the first dash, else Latin. The names are
+# the first words of Unicode's character names. Japanese is kana alone: espeak-ng 1.52 reads every
+# kanji as the words "Chinese letter".
+SCRIPTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("ba", "be", "bg", "cv", "kk", "ky", "mk", "nog", "ru", "tt", "uk"), ("CYRILLIC",)
+    ),
+    **dict.fromkeys(("bs", "hr", "sr", "uz"), ("LATIN", "CYRILLIC")),
+    **dict.fromkeys(("ar", "fa", "sd", "ug", "ur"), ("ARABIC",)),
+    **dict.fromkeys(("hi", "kok", "mr", "ne"), ("DEVANAGARI",)),
+    **dict.fromkeys(("as", "bn", "bpy"), ("BENGALI",)),
+    **dict.fromkeys(("el", "grc"), ("GREEK",)),
+    **dict.fromkeys(("hy", "hyw"), ("ARMENIAN",)),
+    **dict.fromkeys(("am", "ti"), ("ETHIOPIC",)),
+    **dict.fromkeys(("my", "shn"), ("MYANMAR",)),
+    **dict.fromkeys(("cmn", "yue"), ("CJK",)),
+    "he": ("HEBREW",), "gu": ("GUJARATI",), "pa": ("GURMUKHI",), "or": ("ORIYA",),
+    "ta": ("TAMIL",), "te": ("TELUGU",), "kn": ("KANNADA",), "ml": ("MALAYALAM",),
+    "si": ("SINHALA",), "th": ("THAI",), "ka": ("GEORGIAN",), "ko": ("HANGUL",),
+    "ja": ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"),
+    "fa-latn": ("LATIN",), "cmn-latn-pinyin": ("LATIN",), "en-shaw": ("SHAVIAN", "LATIN"),
+}  # fmt: skip
+SCRIPT_HINT = "; is --language right?"
+SCRIPT_HINTS = {"ja": "; espeak-ng can't read kanji, write kana"}
+NO_SCRIPT = ("MODIFIER", "FEMININE", "MASCULINE", "MICRO")
+
+# Words before whose full stop no clause ends, with what is said; None: espeak-ng says it well.
+ABBREVIATIONS: dict[str, dict[str, str | None]] = {
+    "en": {
+        "Mr": "mister", "Mrs": None, "Ms": "miz", "Dr": "doctor", "Prof": "professor",
+        "Rev": "reverend", "Hon": "honorable", "Gen": "general", "Col": "colonel",
+        "Maj": "major", "Capt": "captain", "Lt": "lieutenant", "Sgt": "sergeant",
+        "Gov": "governor", "Sen": "senator", "Rep": "representative", "Messrs": "messers",
+        "Mme": "madame", "Mlle": "mademoiselle", "Mt": "mount", "Ft": "fort", "St": None,
+        "vs": "versus", "Jr": "junior", "Sr": "senior", "Esq": "esquire", "etc": None,
+        "Inc": "incorporated", "Ltd": "limited", "Co": "company", "Corp": "corporation",
+        "Bros": "brothers", "Ave": "avenue", "Blvd": "boulevard", "Rd": "road",
+        "approx": "approximately", "dept": "department", "viz": "namely", "cf": "compare",
+        "al": None,
+    },
+    "de": {
+        "Dr": "Doktor", "Prof": "Professor", "Hr": "Herr", "Fr": "Frau", "St": "Sankt",
+        "Nr": "Nummer", "z.B": "zum Beispiel", "d.h": "das heißt", "u.a": "unter anderem",
+        "usw": "und so weiter", "bzw": "beziehungsweise", "ca": "circa", "Str": "Straße",
+        "Mio": "Millionen", "Mrd": "Milliarden", "vgl": "vergleiche",
+    },
+    "fr": {
+        "M": "monsieur", "MM": "messieurs", "Mme": None, "Mlle": None, "Dr": "docteur",
+        "St": "saint", "Ste": "sainte", "p.ex": "par exemple", "etc": None,
+    },
+    "es": {
+        "Sr": None, "Sra": None, "Srta": None, "Dr": None, "Dra": None, "D": "don",
+        "Ud": None, "Uds": None, "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
+        "etc": None, "pág": "página", "Av": "avenida",
+    },
+    "it": {"Sig": "signor", "Dott": "dottor", "Prof": "professor", "ecc": "eccetera", "es": None},
+    "pt": {"Sr": None, "Sra": None, "Dr": None, "Dra": None, "etc": None},
+    "nl": {"dhr": None, "mevr": None, "dr": None, "prof": None, "bijv": None, "enz": None},
+    "ru": {
+        "т.е": "то есть", "т.д": "так далее", "т.п": "тому подобное", "и.о": None,
+        "ул": "улица", "им": "имени", "др": "другие", "г": None, "см": "смотри", "руб": None,
+    },
+}  # fmt: skip
+CLOSING = frozenset(
+    {"etc", "Inc", "Ltd", "Co", "Corp", "Bros", "Jr", "Sr", "Esq", "Ave", "Blvd", "Rd", "al",
+     "a.m", "p.m", "A.M", "P.M", "B.C", "A.D", "Ph.D", "M.D", "usw", "ecc", "т.д", "т.п", "др"}
+)  # fmt: skip
+"""Abbreviations that often end a sentence: they do where a capital follows."""
+
+BEFORE_NUMBER = {
+    "en": word_set(
+        "No Nos no nos p pp vol Vol ch Ch fig Fig Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec"
+    ),
+    "de": frozenset({"S", "Abb", "Kap"}),
+    "fr": frozenset({"n", "art", "vol"}),
+    "es": frozenset({"Nº", "núm", "art"}),
+    "ru": frozenset({"стр", "рис", "гл"}),
+}
+MONTHS = word_set("Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec")
+UNITS = {"en": word_set("ft lb lbs oz hr hrs min mins sec secs mi yd yds")}
+ORDINAL_DOT = word_set("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr")
+GERMAN_RANKED = word_set(
+    "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "
+    "Jahrhundert Jahrhunderts"
+)
+"""German nouns that follow a rank: "3. Mai"."""
