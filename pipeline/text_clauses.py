@@ -260,7 +260,7 @@ class _Splitter:
     def _is_abbreviation(self, core: str, following: str) -> bool:
         if core in self._abbreviations:
             return True
-        if re.fullmatch(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}", core):
+        if re.fullmatch(r"(?:\w+-)?(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}", core):
             return True  # e.g., U.S., Ph.D.
         if core in BEFORE_NUMBER.get(self._base, ()):
             return following[:1].isdigit() or (following[:1].islower() and core in MONTHS)

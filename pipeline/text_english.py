@@ -113,7 +113,9 @@ def _speak(word: Word, context: _Context) -> str:
         match = pattern.fullmatch(text)
         if match and (said := rule(match, context)):
             return said
-    return f"{text}." if word.dotted and len(text) == 1 else text
+    if word.dotted and len(text) == 1:
+        return "eigh" if text == "A" else f"{text}."  # "A." may become the article
+    return text
 
 
 def _abbreviation(word: Word, context: _Context) -> str:
@@ -303,6 +305,15 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         ),
         (rf"({_D})({_U})", _unit),
         (r"(?=..)X{0,3}(?:IX|IV|V?I{0,3})", _roman),
+        (r"([A-Za-z-]+):([A-Za-z-]+)", lambda m, c: f"{m[1]} {m[2]}"),  # twelve:thirty
+        (  # espeak-ng says "dot" where a part has two letters: LL.D., Ph.D.
+            r"(?=.*[A-Za-z]{2})((?:[A-Za-z]{1,2}\.)+[A-Za-z]{1,2})('s)?",
+            lambda m, c: ".".join(filter(str.isalpha, m[1])).upper() + (m[2] or ""),
+        ),
+        (
+            r"([A-Za-z]+)\.'s",  # Co.'s
+            lambda m, c: f"{ABBREVIATIONS['en'].get(m[1]) or m[1]}'s",
+        ),
         (r"[#№](\d+)", lambda m, c: f"number {cardinal(m[1], c.british)}"),
         (r"\.(\d+)", lambda m, c: f"point {digits(m[1])}"),
         (r"0\d+|\d{7,}(?<!000)|\d{16,}", lambda m, c: digits(m[0])),

@@ -1,0 +1,119 @@
+"""The Ray executor: the same bytes as inline, whatever is killed; a crash costs one utterance."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ns2.pipeline import run as run_module
+from ns2.pipeline.executors.ray import RayExecutor
+from ns2.pipeline.options import Options, build_graph
+from ns2.pipeline.progress import Silent
+from ns2.pipeline.run import preprocess
+from ns2.pipeline.stages.audio import AudioStage
+from ns2.pipeline.stages.base import Item, Product
+from ns2.pipeline.verify import verify
+from tests.factories import ROOT
+from tests.preprocessing import contents, identities
+from tests.processes import command_line, kill_tree, tree
+
+
+def options(weights: Path, **more: Any) -> Options:
+    return Options(codec_weights=weights, quantizers=4, shard_utterances=4, **more)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ray_writes_the_same_files(
+    workers: int, spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    with RayExecutor(workers=workers) as executor:
+        preprocess(spoken, tmp_path / "out", options(weights), executor, Silent())
+    assert contents(tmp_path / "out") == contents(dataset)
+
+
+class Crashing(AudioStage):
+    """Takes the whole worker with it when it meets one utterance."""
+
+    def compute(self, item: Item) -> Product:
+        if item.key.endswith("00003"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().compute(item)
+
+
+def test_a_file_that_crashes_its_worker_costs_one_utterance(
+    spoken: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def planted(chosen: Options) -> Any:
+        graph = build_graph(chosen)
+        stages = {**graph.stages, "audio": Crashing(sample_rate=24_000, trim=False)}
+        return type(graph)(grid=graph.grid, stages=stages, assets=graph.assets)
+
+    monkeypatch.setattr(run_module, "build_graph", planted)
+    chosen = Options(columns=("mel", "phonemes"), shard_utterances=4)
+    with RayExecutor(workers=1) as executor:
+        summary = preprocess(spoken, tmp_path / "out", chosen, executor, Silent())
+    assert [(one.key[-5:], str(one.reason)) for one in summary.rejected] == [
+        ("00003", "worker_crashed")
+    ]
+    assert summary.written == 9
+    assert verify(tmp_path / "out").faults == []
+
+
+def start(corpus: Path, out: Path, weights: Path) -> subprocess.Popen[bytes]:
+    """`ns2 preprocess` on Ray, as the tests' dataset was made."""
+    command = [sys.executable, "-m", "ns2.cli", "preprocess", str(corpus), "-o", str(out)]
+    command += ["--codec-weights", str(weights), "--quantizers", "4"]
+    command += ["--shard-utterances", "4", "--workers", "2"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+
+
+def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
+    """Until something is so, or the process ends."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None and not condition():
+        time.sleep(0.02)
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    out, rng = tmp_path / "out", random.Random(1)
+    for committed in (0, 3, 14):  # before any tar, amid the shards, at the durations
+        process = start(spoken, out, weights)
+        wait_for(lambda n=committed: len(list(out.glob("*-*/*.tar"))) >= max(n, 1), process)
+        time.sleep(rng.random() * 0.2)
+        before = identities(out)
+        kill_tree(process.pid)
+        process.wait()
+        whole = {n: at for n, at in before.items() if n.endswith(".parquet") and "/" in n}
+        assert whole.items() <= identities(out).items()
+        process = start(spoken, out, weights) if committed == 14 else process
+    assert process.wait(timeout=300) == 0
+    assert contents(out) == contents(dataset)
+    assert whole.items() <= identities(out).items()
+
+
+def test_workers_that_are_killed_are_replaced(
+    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    process = start(spoken, tmp_path / "out", weights)
+    killed: set[int] = set()
+    while process.poll() is None and len(killed) < 4:
+        hands = [p for p in tree(process.pid) if "ray::_Hand" in command_line(p)]
+        for hand in set(hands) - killed:
+            time.sleep(0.3)
+            os.kill(hand, signal.SIGKILL)
+            killed.add(hand)
+            break
+        time.sleep(0.1)
+    assert process.wait(timeout=300) == 0
+    assert len(killed) == 4
+    assert contents(tmp_path / "out") == contents(dataset)
