@@ -10,26 +10,32 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ns2.pipeline import index as ix
-from ns2.pipeline.assets import AlignerAsset, AlignerRecord, load_sample
-from ns2.pipeline.corpora import audio_path, read_corpus
+from ns2.pipeline.assets import AlignerRecord, load_sample
+from ns2.pipeline.corpora import read_corpus
 from ns2.pipeline.corpora.base import Corpus
 from ns2.pipeline.executors.base import Executor
 from ns2.pipeline.files import TEMPORARY
 from ns2.pipeline.finish import Finisher, Summary
 from ns2.pipeline.folder import check_folder, lock
-from ns2.pipeline.graph import SCREEN, Graph
+from ns2.pipeline.graph import Graph
 from ns2.pipeline.jobs import Scene, ShardJob
 from ns2.pipeline.options import Options, build_graph
-from ns2.pipeline.plan import Shard, load_plan, plan_shards, save_plan
+from ns2.pipeline.plan import Shard, save_plan
+from ns2.pipeline.prepare import (
+    ALIGNER_HOURS,
+    aligner_asset,
+    find_sources,
+    make_scene,
+    place,
+    plan_file,
+    state_file,
+    wanted_columns,
+    with_aligner,
+)
 from ns2.pipeline.progress import Progress
-from ns2.pipeline.schema import COLUMNS, Rejection, UserError
-from ns2.pipeline.screening import ScreenStore
-from ns2.pipeline.sources import Source, SourceStates, read_sources
-from ns2.pipeline.targets import Targets
+from ns2.pipeline.schema import Rejection
+from ns2.pipeline.sources import Source, SourceStates
 from ns2.pipeline.worker import Batch, Failure
-
-ALIGNER_HOURS = 2.0
-"""Cap on the aligner's sample: what bounds its cost on any corpus."""
 
 
 def preprocess(
@@ -70,73 +76,47 @@ class _Run:
         self._corpus, self._out, self._options = corpus, out, options
         self._graph, self._executor, self._progress = graph, executor, progress
         self._summary = Summary()
-        wanted = graph.closure(options.columns) & set(COLUMNS)
-        self._columns = tuple(c for c in COLUMNS if c in wanted)
+        self._columns = wanted_columns(graph, options)
         self._failures: dict[tuple[str, str, str], Failure] = {}
         self._aligner: AlignerRecord | None = None
 
     def carry_out(self) -> Summary:
         for path in self._out.rglob(f"{TEMPORARY}*"):  # left by a run that was killed
             path.unlink(missing_ok=True)
-        sources, self._unreadable = self._read_sources()
-        self._shards = self._plan(sources)
+        sources, self._unreadable = self._find_sources()
+        self._shards = self._place(sources)
         if "durations" in self._columns:
             self._settle_aligner()
-        failed = -1
-        while failed != len(self._failures):  # once more if an utterance had to be taken out
-            failed = len(self._failures)
-            self._make(self._ready_columns())
+        self._make(self._ready_columns())
         return self._finish()
 
-    def _read_sources(self) -> tuple[list[Source], list[Rejection]]:
-        utterances = sorted(self._corpus.utterances, key=lambda u: u.key)
-        utterances = utterances[: self._options.limit]
-        states = SourceStates(
-            self._out / ix.STATE / "sources.parquet", checksum=self._options.checksum
-        )
-        self._progress.phase("hashing sources", len(utterances))
+    def _find_sources(self) -> tuple[list[Source], list[Rejection]]:
+        states = SourceStates(state_file(self._out), checksum=self._options.checksum)
+        self._progress.phase("hashing sources", len(self._corpus.utterances))
         try:
-            return read_sources(
-                utterances,
+            return find_sources(
+                self._corpus,
+                self._options,
                 states,
-                locate=lambda utterance: audio_path(self._corpus.root, utterance),
-                language=self._options.language,
-                advance=lambda: self._progress.advance(utterances=1),
+                lambda: self._progress.advance(utterances=1),
             )
         finally:
             states.save()
 
-    def _plan(self, sources: Sequence[Source]) -> tuple[Shard, ...]:
-        state = self._out / ix.STATE / "plan.parquet"
-        size = self._options.shard_utterances
-        previous = load_plan(state, self._out / ix.INDEX, size)
-        if previous and not any(source.key in previous for source in sources):
-            raise UserError(
-                f"{self._out} holds a dataset of other utterances: none of its {len(previous)} "
-                "keys is in this corpus. Name another output folder."
-            )
-        shards = plan_shards(sources, previous, size)
+    def _place(self, sources: Sequence[Source]) -> tuple[Shard, ...]:
+        shards, previous = place(sources, self._out, self._options)
         placed = {s.key: shard.number for shard in shards for s in shard.sources}
-        if placed.items() - previous.items() or not state.is_file():
-            save_plan(state, {**previous, **placed}, size)  # what comes back finds its place
+        file = plan_file(self._out)
+        if placed.items() - previous.items() or not file.is_file():
+            # what comes back later finds its place
+            save_plan(file, {**previous, **placed}, self._options.shard_utterances)
         return shards
 
     def _ready_columns(self) -> tuple[str, ...]:
         return tuple(c for c in self._columns if not self._graph.missing_assets(c))
 
     def _scene(self) -> Scene:
-        return Scene(
-            graph=self._graph,
-            targets=Targets(self._out, self._graph),
-            screens=ScreenStore(self._out / ix.STATE / self._graph.screen_folder()),
-            limits=self._options.limits,
-            corpus=self._corpus.root,
-            language=self._options.language,
-            screen_sources=tuple(
-                dict.fromkeys(s for name in SCREEN for s in self._graph.sources(name))
-            ),
-            failures=self._failures,
-        )
+        return make_scene(self._graph, self._out, self._options, self._corpus, self._failures)
 
     def _make(self, columns: Sequence[str]) -> None:
         """Bring these columns of all shards up to date."""
@@ -176,10 +156,9 @@ class _Run:
 
     def _settle_aligner(self) -> None:
         """Find the aligner, or make what it is trained on and train it."""
-        from ns2.pipeline.stages.durations import DurationsStage, aligner_config, train_and_save
+        from ns2.pipeline.stages.durations import train_and_save
 
-        config = {**aligner_config(), "seed": self._options.seed, "hours": ALIGNER_HOURS}
-        asset = AlignerAsset(self._out / ix.ASSETS, self._graph, config)
+        asset = aligner_asset(self._graph, self._out, self._options)
         record = asset.recorded()
         if record is None or not asset.weights(record).is_file():
             self._make(("phonemes", "mel") if record else self._ready_columns())
@@ -212,9 +191,7 @@ class _Run:
                 progress=self._progress.training,
             )
         self._aligner = record
-        self._graph = self._graph.with_asset(
-            "aligner", record.fingerprint, DurationsStage(asset.weights(record))
-        )
+        self._graph = with_aligner(self._graph, asset, record)
 
     def _members(self, scene: Scene, shard: Shard) -> tuple[Source, ...]:
         return ShardJob(scene, shard, self._ready_columns()).members()

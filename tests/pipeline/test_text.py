@@ -250,6 +250,8 @@ SAID = (
     ("1/2 cup", "one half cup"),
     ("2½", "two and a half"),
     ("Henry VIII", "Henry the eighth"),
+    ("at twelve:thirty", "at twelve thirty"),
+    ("Ph.D. of A. Jones", "P.H.D. of eigh Jones"),
     ("World War II", "World War two"),
     ("ﬁne １２", "fine twelve"),
 )
