@@ -130,6 +130,10 @@ def main() -> None:
 )
 @click.option("--workers", type=click.IntRange(1), help="Ray's workers.  [default: all cores]")
 @click.option("--ray-address", metavar="HOST:PORT", help="Of a running Ray cluster to work on.")
+@click.option(
+    "--plan", is_flag=True, help="Say what would be made, why, and its size; make nothing."
+)
+@click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON.")
 @clear_errors
 def preprocess(
     corpus: Path,
@@ -137,6 +141,8 @@ def preprocess(
     executor: str,
     workers: int | None,
     ray_address: str | None,
+    plan: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Turn CORPUS into a dataset in OUT, or bring that dataset up to date.
@@ -153,6 +159,16 @@ def preprocess(
     chosen = Options(**options)
     if executor == "inline" and (workers or ray_address):
         raise click.UsageError("--workers and --ray-address are for --executor ray")
+    if as_json and not plan:
+        raise click.UsageError("--json is for --plan")
+    if plan:
+        import json
+
+        from ns2.pipeline.preview import preview, render
+
+        found = preview(corpus, out, chosen)
+        click.echo(json.dumps(found.to_json(), indent=2) if as_json else render(found))
+        return
     with display() as progress, open_executor(executor, workers, ray_address) as crew:
         summary = run(corpus, out, chosen, crew, progress)
     show_summary(summary, out)

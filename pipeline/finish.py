@@ -208,6 +208,7 @@ class Finisher:
                 for column in self.columns
             },
             "stages": {name: describe(graph, name) for name in ("audio", "tokens")},
+            "screen": graph.screen_folder(),
             "statistics": statistics,
         }
 

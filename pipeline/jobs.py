@@ -81,6 +81,21 @@ class Scene:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a shard lacks.
+
+    Attributes:
+        members: utterances that would be in it, if those not yet screened can be used.
+        unscreened: utterances that would be screened.
+        compute: for each column with a missing target, how many arrays exist nowhere.
+    """
+
+    members: int
+    unscreened: int
+    compute: dict[str, int]
+
+
 def as_rejection(source: Source, failure: Failure) -> Rejection:
     """The ledger's row of an utterance that a stage excluded."""
     return Rejection(
@@ -168,6 +183,18 @@ class ShardJob:
         cut = batches(self.number, works)
         self._waiting = len(cut)
         return cut
+
+    def outlook(self) -> Outlook:
+        """What `batches` and `commit` would have to do."""
+        unscreened = {s.key for s in self._shard.sources if s.key not in self._screened}
+        likely = unscreened | {source.key for source in self.members()}
+        expected = [source for source in self._shard.sources if source.key in likely]
+        compute = {
+            column: sum(self._existing(column, source) is None for source in expected)
+            for column in self._columns
+            if expected and not self._scene.targets.exists(column, self.number, expected)
+        }
+        return Outlook(members=len(expected), unscreened=len(unscreened), compute=compute)
 
     def _existing(self, column: str, source: Source) -> Stored | None:
         """Where an utterance's array lies, if some committed tar has it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,7 +100,14 @@ def build_graph(options: Options) -> Graph:
     from ns2.pipeline.stages.meta import MetaStage
     from ns2.pipeline.stages.phonemes import PhonemesStage
     from ns2.pipeline.stages.tokens import TokensStage
+    from ns2.pipeline.text import languages
 
+    if options.language not in languages():
+        near = get_close_matches(options.language, languages(), n=4, cutoff=0.4)
+        raise UserError(
+            f"--language {options.language}: espeak-ng has no such voice"
+            + (f"; near it: {', '.join(near)}" if near else "")
+        )
     codes = CodesStage(options.codec, options.codec_weights, options.quantizers)
     grid = FrameGrid(sample_rate=codes.spec.sample_rate, hop_length=codes.spec.hop_length)
     table = PhonemeTable.default()

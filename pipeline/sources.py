@@ -68,6 +68,10 @@ class SourceStates:
             for source, size, mtime, digest in zip(*columns, strict=True):
                 self._seen[source] = (size, mtime, digest)
 
+    def __contains__(self, source: str) -> bool:
+        """Whether a file was seen before."""
+        return source in self._seen
+
     def audio_hash(self, source: str, file: Path) -> str:
         """Hash of a file's content, from memory where the file has not changed.
 

@@ -45,10 +45,11 @@ class Pronunciation:
 
     Attributes:
         tokens: N strings. One IPA phone, its stress mark in front; `<sil>` at both ends; between
-            two words either `|` or the punctuation mark that stands there.
+            two spoken words either `|` or the punctuation mark that stands there.
         words: (word as written, first token, end token), in order and disjoint. Every phone lies
-            in exactly one of them; `<sil>`, `|` and marks lie in none. What is spoken as one word
-            is one entry ("of the"), and so is what is written as one ("$2.50").
+            in exactly one of them; `<sil>` and marks lie in none. What is spoken as one word is
+            one entry ("of the"). What is written as one is one too, with the borders between
+            its spoken words inside ("$2.50"); so numbers have the tokens of their words.
     """
 
     tokens: tuple[str, ...]
@@ -206,7 +207,11 @@ def _speak_line(
         surface = words[first].written
         for word in words[first + 1 : end]:
             surface += word.written if word.glued else f" {word.written}"
-        entries.append((surface, [t for phones in spoken[start:stop] for t in _tokens(phones)]))
+        tokens: list[str] = []
+        for phones in spoken[start:stop]:
+            more = _tokens(phones)
+            tokens += [BORDER, *more] if tokens and more else more
+        entries.append((surface, tokens))
     return [entry for entry in entries if entry[1]]
 
 

@@ -31,5 +31,6 @@ class TokensStage(Stage):
         from ns2.pipeline.text import pronounce
 
         spoken = pronounce(item.inputs["text"], item.record["language"])
-        phones = sum(end - start for _, start, end in spoken.words)
+        optional = PhonemeTable.default().optional
+        phones = sum(token not in optional for token in spoken.tokens)
         return Product(value=spoken, scalars={"tokens": len(spoken.tokens), "phones": phones})

@@ -28,16 +28,16 @@ PINNED = (
         "en-us",
         "Mr. Smith paid $2.50 at 3.14 p.m. on the 1st, i.e. 1,000 times, 10-20 a day.",
         "Mr./Smith/paid/$2.50/at/3.14/p.m./on the/1st/i.e./1,000/times/10-20/a/day",
-        "m ˈɪ s t ɚ | s m ˈɪ θ | p ˈeɪ d | t ˈuː d ˈɑː l ɚ z f ˈɪ f t i | æ t | θ ɹ ˈiː f "
-        "ˈɔːɹ t iː n | p ˌiː ˈɛ m | ɔ n ð ə | f ˈɜː s t , ˈaɪ iː | w ˈʌ n θ ˈaʊ z ə n d | t "
-        "ˈaɪ m z , t ˈɛ n t ə t w ˈɛ n t i | ɐ | d ˈeɪ .",
+        "m ˈɪ s t ɚ | s m ˈɪ θ | p ˈeɪ d | t ˈuː | d ˈɑː l ɚ z | f ˈɪ f t i | æ t | θ ɹ ˈiː |"
+        " f ˈɔːɹ t iː n | p ˌiː ˈɛ m | ɔ n ð ə | f ˈɜː s t , ˈaɪ iː | w ˈʌ n | θ ˈaʊ z ə n d "
+        "| t ˈaɪ m z , t ˈɛ n | t ə | t w ˈɛ n t i | ɐ | d ˈeɪ .",
     ),
     (
         "en-us",
         "The invention of movable metal letters, in 1455, changed everything.",
         "The/invention/of/movable/metal/letters/in/1455/changed/everything",
         "ð ɪ | ɪ n v ˈɛ n ʃ ə n | ʌ v | m ˈuː v ə b əl | m ˈɛ ɾ əl | l ˈɛ ɾ ɚ z , ɪ n | f "
-        "ˈɔːɹ t iː n f ˈɪ f t i f ˈaɪ v , tʃ ˈeɪ n dʒ d | ˈɛ v ɹ ɪ θ ˌɪ ŋ .",
+        "ˈɔːɹ t iː n | f ˈɪ f t i | f ˈaɪ v , tʃ ˈeɪ n dʒ d | ˈɛ v ɹ ɪ θ ˌɪ ŋ .",
     ),
     (
         "en-us",
@@ -56,8 +56,9 @@ PINNED = (
         "en-us",
         "It's 20°C outside; the U.S. team won 3-2 on the 22nd!",
         "It's/20°C/outside/the/U.S./team/won/3-2/on the/22nd",
-        "ɪ t s | t w ˈɛ n t i d ᵻ ɡ ɹ ˈiː z s ˈɛ l s ɪ ə s | aʊ t s ˈaɪ d ; ð ə | j ˌuː ˈɛ s "
-        "| t ˈiː m | w ˈʌ n | θ ɹ ˈiː t ə t ˈuː | ɔ n ð ə | t w ˈɛ n t i s ˈɛ k ə n d !",
+        "ɪ t s | t w ˈɛ n t i | d ᵻ ɡ ɹ ˈiː z | s ˈɛ l s ɪ ə s | aʊ t s ˈaɪ d ; ð ə | j ˌuː "
+        "ˈɛ s | t ˈiː m | w ˈʌ n | θ ɹ ˈiː | t ə | t ˈuː | ɔ n ð ə | t w ˈɛ n t i | s ˈɛ k ə "
+        "n d !",
     ),
     (
         "de",
@@ -70,8 +71,8 @@ PINNED = (
         "Herr Dr. Müller zahlt am 3. Mai 25 % mehr, z. B. für Bücher.",
         "Herr/Dr./Müller/zahlt/am/3./Mai/25/%/mehr/z.B./für/Bücher",
         "h ˈɛ ɾ | d ˈɔ k t oː ɾ | m ˈʏ l ɜ | ts ˈɑː l t | a m | d ɾ ˈɪ t ə n | m ˈaɪ | f ˈʏ n"
-        " f ʊ n t ts v ˈa n ts ɪ ç | p ɾ oː ts ˈɛ n t | m ˈeː ɾ , ts ʊ m b ˈaɪ ʃ p iː l | f "
-        "yː ɾ | b ˈyː ç ɜ .",
+        " f | ʊ n t ts v ˈa n ts ɪ ç | p ɾ oː ts ˈɛ n t | m ˈeː ɾ , ts ʊ m | b ˈaɪ ʃ p iː l |"
+        " f yː ɾ | b ˈyː ç ɜ .",
     ),
     (
         "de",
@@ -125,8 +126,8 @@ PINNED = (
         "es",
         "La Sra. García vive en EE.UU. desde 1999.",
         "La/Sra./García/vive/en/EE.UU./desde/1999",
-        "l a | s e ɲ ˈo ɾ a | ɣ a ɾ θ ˈi a | β ˈi β e | e n | e s t ˈa ð o s u n ˈi ð o s | ð"
-        " ˌe s ð e | m ˈi l n ˌo β e θ j ˈɛ n t o s n o β ˌɛ n t a i n w ˈe β e .",
+        "l a | s e ɲ ˈo ɾ a | ɣ a ɾ θ ˈi a | β ˈi β e | e n | e s t ˈa ð o s | u n ˈi ð o s |"
+        " ð ˌe s ð e | m ˈi l | n ˌo β e θ j ˈɛ n t o s | n o β ˌɛ n t a i n w ˈe β e .",
     ),
     (
         "es",
@@ -156,8 +157,8 @@ PINNED = (
         "ru",
         "У меня есть 25 книг, т. е. много!",
         "У/меня/есть/25/книг/т.е./много",
-        "u | mʲ i nʲ ˈɑ | j e s tʲ | d v ˈɑ t ts a tʲ pʲ ˈɑ tʲ | k nʲ ˈi k , t ˈo j e s tʲ | "
-        "m n ˈo ɡ ʌ !",
+        "u | mʲ i nʲ ˈɑ | j e s tʲ | d v ˈɑ t ts a tʲ pʲ ˈɑ tʲ | k nʲ ˈi k , t ˈo | j e s tʲ "
+        "| m n ˈo ɡ ʌ !",
     ),
 )
 
@@ -167,15 +168,20 @@ def check(spoken: Pronunciation) -> None:
     tokens = spoken.tokens
     assert tokens[0] == tokens[-1] == "<sil>"
     assert set(tokens[1:-1]).isdisjoint({"<sil>", "<pad>"})
+    optional = [token in TABLE.optional for token in tokens]
+    assert not any(a and b for a, b in itertools.pairwise(optional[1:-1]))
     covered: list[int] = []
     for word, start, end in spoken.words:
         assert word and start < end
+        assert not optional[start] and not optional[end - 1]
+        # What is written as one word and spoken as several has borders inside.
+        assert {t for t in tokens[start:end] if t in TABLE.optional} <= {"|"}
         covered += range(start, end)
-    assert covered == [i for i, token in enumerate(tokens) if token not in TABLE.optional]
-    separators = [i for i, token in enumerate(tokens[1:-1], 1) if token in TABLE.optional]
+    left = sorted(set(range(1, len(tokens) - 1)) - set(covered))
+    assert len(covered) == len(set(covered)) and all(optional[i] for i in left)
     final = len(tokens) - 2
     # One separator between two words, and a mark, never a border, at the end.
-    assert [i for i in separators if i != final] == [end for _, _, end in spoken.words[:-1]]
+    assert [i for i in left if i != final] == [end for _, _, end in spoken.words[:-1]]
     assert tokens[final] != "|"
     TABLE.ids(tokens)
 
