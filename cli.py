@@ -60,6 +60,8 @@ def main() -> None:
     ns2 inspect shards/                  what is in it
     ns2 verify shards/                   is all of it sound
     ns2 export shards/ out/              all-in-one tars for other toolkits
+    ns2 diff a/ b/                       what differs between two datasets
+    ns2 gc shards/                       remove what is no longer current
     """
 
 
@@ -313,6 +315,57 @@ def export(dataset: Path, out: Path, columns: str | None, shard_utterances: int)
             progress=progress.reach,
         )
     click.echo(f"{out}: {len(tars)} tars, and export.json which says what is in them")
+
+
+@main.command()
+@click.argument("dataset", type=DATASET)
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@clear_errors
+def gc(dataset: Path, dry_run: bool) -> None:
+    """Remove from DATASET what is no longer current.
+
+    That is what its card does not name: tars from before a change of corpus or options, columns
+    and screenings of other options, an aligner that is not in use, and temporary files. What is
+    not ns2's is left alone and named. Going back to those options makes their columns anew.
+
+    DATASET must be complete and its small files sound. Nothing else may be reading an older state
+    of it, such as a training that began before the last change.
+    """
+    from ns2.pipeline.gc import collect
+
+    removed = collect(dataset, dry_run=dry_run)
+    for place, (files, size) in removed.places.items():
+        click.echo(f"  {place:<28} {files:>8} files {size / 1e6:>10.1f} MB")
+    for name in removed.foreign:
+        click.echo(f"  {click.format_filename(name)} is not of the dataset and is left alone")
+    click.echo(
+        f"{dataset}: {'would remove' if dry_run else 'removed'} {removed.files} files and "
+        f"{removed.folders} folders, {removed.bytes / 1e6:.1f} MB"
+    )
+
+
+@main.command()
+@click.argument("a", type=DATASET)
+@click.argument("b", type=DATASET)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@clear_errors
+def diff(a: Path, b: Path, as_json: bool) -> None:
+    """Show what differs between two datasets, A and B.
+
+    Utterances, columns, configuration, counts and what was left out are compared. Like diff, exits
+    with 0 if they hold the same and with 1 if they differ. Utterances are matched by key; in which
+    shard they lie is no difference. Only cards, indexes and ledgers are read, no tar, and they are
+    believed: `ns2 verify` checks them.
+    """
+    import json
+
+    from ns2.pipeline.diff import diff as compare
+    from ns2.pipeline.diff import render
+
+    told = compare(a, b)
+    click.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else render(told))
+    if not told["equal"]:
+        raise click.exceptions.Exit(1)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,84 @@ def write_libritts(root: Path, clips: Iterable[Clip], suffix: str = ".wav") -> P
     return root
 
 
+def write_librispeech(root: Path, clips: Iterable[Clip], suffix: str = ".flac") -> Path:
+    """<subset>/<speaker>/1/<id>.flac and a table of each chapter, in capitals as the corpus has.
+
+    A clip's split is a subset: `train-clean-100`.
+    """
+    for clip in clips:
+        speaker = clip.speaker or "84"
+        folder = root / (clip.split or "train-clean-100") / speaker / "1"
+        write_audio(folder / (clip.id + suffix), clip.wave, clip.rate)
+        with (folder / f"{speaker}-1.trans.txt").open("a", encoding="utf-8") as table:
+            table.write(f"{clip.id} {clip.text.upper()}\n")
+    return root
+
+
+def write_vctk(root: Path, clips: Iterable[Clip], suffix: str = ".flac") -> Path:
+    """VCTK 0.92; the second microphone hears half as much."""
+    for clip in clips:
+        speaker = clip.speaker or "p225"
+        audio = root / "wav48_silence_trimmed" / speaker
+        for microphone, gain in (("mic1", 1), ("mic2", 0.5)):
+            name = f"{clip.id}_{microphone}{suffix}"
+            write_audio(audio / name, gain * clip.wave, clip.rate)
+        _write_vctk_text(root, clip, speaker)
+    return root
+
+
+def write_old_vctk(root: Path, clips: Iterable[Clip], suffix: str = ".wav") -> Path:
+    """VCTK 0.80: `wav48/<speaker>/<id>.wav`."""
+    for clip in clips:
+        speaker = clip.speaker or "p225"
+        write_audio(root / "wav48" / speaker / (clip.id + suffix), clip.wave, clip.rate)
+        _write_vctk_text(root, clip, speaker)
+    return root
+
+
+def _write_vctk_text(root: Path, clip: Clip, speaker: str) -> None:
+    text = root / "txt" / speaker / f"{clip.id}.txt"
+    text.parent.mkdir(parents=True, exist_ok=True)
+    text.write_text(clip.text + "\n", encoding="utf-8")
+
+
+def write_mls(root: Path, clips: Iterable[Clip], suffix: str = ".flac") -> Path:
+    """One language of MLS; its name is the root's, an id becomes `<speaker>_1_<id>`."""
+    for clip in clips:
+        speaker = clip.speaker or "1"
+        folder, name = root / (clip.split or "train"), f"{speaker}_1_{clip.id}"
+        write_audio(folder / "audio" / speaker / "1" / (name + suffix), clip.wave, clip.rate)
+        with (folder / "transcripts.txt").open("a", encoding="utf-8") as table:
+            table.write(f"{name}\t{clip.text}\n")
+    return root
+
+
+COMMON_VOICE_COLUMNS = (
+    "client_id", "path", "sentence_id", "sentence", "sentence_domain", "up_votes", "down_votes",
+    "age", "gender", "accents", "variant", "locale", "segment",
+)  # fmt: skip
+
+
+def write_commonvoice(root: Path, clips: Iterable[Clip], suffix: str = ".mp3") -> Path:
+    """One locale of Common Voice; a clip's split is `train`, `dev`, `test`, or none of them."""
+    tables: dict[str, list[str]] = {name: [] for name in ("train", "dev", "test", "validated")}
+    for clip in clips:
+        write_audio(root / "clips" / (clip.id + suffix), clip.wave, clip.rate)
+        known = {
+            "client_id": clip.speaker,
+            "path": clip.id + suffix,
+            "sentence": clip.text,
+            "locale": clip.language or "en",
+        }
+        row = "\t".join(known.get(column, "") for column in COMMON_VOICE_COLUMNS) + "\n"
+        for table in {"validated", clip.split} - {""}:
+            tables[table].append(row)
+    for name, rows in tables.items():
+        text = "\t".join(COMMON_VOICE_COLUMNS) + "\n" + "".join(rows)
+        (root / f"{name}.tsv").write_text(text, encoding="utf-8")
+    return root
+
+
 def write_pairs(
     root: Path, clips: Iterable[Clip], suffix: str = ".wav", transcript: str = ".txt"
 ) -> Path:

@@ -9,14 +9,27 @@ import difflib
 from pathlib import Path
 
 from ns2.pipeline.corpora.base import Corpus, Reader, audio_path
+from ns2.pipeline.corpora.commonvoice import CommonVoice
 from ns2.pipeline.corpora.files import AUDIO_SUFFIXES, list_folder
+from ns2.pipeline.corpora.librispeech import LibriSpeech
 from ns2.pipeline.corpora.libritts import LibriTTS
 from ns2.pipeline.corpora.ljspeech import LJSpeech
 from ns2.pipeline.corpora.manifest import Manifest
+from ns2.pipeline.corpora.mls import MLS
 from ns2.pipeline.corpora.pairs import Pairs
+from ns2.pipeline.corpora.vctk import VCTK
 from ns2.pipeline.schema import UserError
 
-_READERS: tuple[Reader, ...] = (LJSpeech(), LibriTTS(), Pairs(), Manifest())
+_READERS: tuple[Reader, ...] = (
+    LJSpeech(),
+    LibriTTS(),
+    LibriSpeech(),
+    VCTK(),
+    MLS(),
+    CommonVoice(),
+    Pairs(),
+    Manifest(),
+)
 
 LAYOUTS: dict[str, Reader] = {reader.name: reader for reader in _READERS}
 """All layouts by name."""
@@ -74,7 +87,7 @@ def _deeper(path: Path) -> str:
 
 
 def _known() -> str:
-    lines = [f"  {name:10}{reader.looks_like}" for name, reader in LAYOUTS.items()]
+    lines = [f"  {name:12}{reader.looks_like}" for name, reader in LAYOUTS.items()]
     return "Looked for these layouts (--layout NAME takes one without looking):\n" + "\n".join(
         lines
     )

@@ -147,7 +147,9 @@ def read_beside(
         stems = set()
         for stem, name, openable in folder.audio():
             stems.add(stem)
-            finds.append(_beside(root, folder, name, openable, stem, transcripts, here))
+            names = [stem + suffix for suffix in transcripts]
+            source = folder.source(name)
+            finds.append(pair(root, here.prefix + stem, source, openable, folder, names, here))
         for name in folder.files:
             suffix = next((text for text in transcripts if name.endswith(text)), None)
             if suffix and name.removesuffix(suffix) not in stems:
@@ -160,17 +162,24 @@ def read_beside(
     return settle(layout, root, finds, warnings)
 
 
-def _beside(
+def pair(
     root: Path,
-    folder: Folder,
-    name: str,
+    utterance_id: str,
+    source: str,
     openable: bool,
-    stem: str,
-    transcripts: Sequence[str],
+    texts: Folder,
+    names: Sequence[str],
     place: Place,
 ) -> Find:
-    source = folder.source(name)
-    utterance_id = place.prefix + stem
+    """An utterance of one audio file and one text file.
+
+    Args:
+        source: the audio's path on disk, relative to root.
+        openable: whether it is a file that can be opened.
+        texts: the folder that the text lies in.
+        names: NFC names of the text, by preference.
+        place: gives speaker and split.
+    """
     if not encodable(source):
         message = "the name of the file or of its folder is not UTF-8; rename it"
         return reject(utterance_id, source, Reason.AUDIO_UNREADABLE, message)
@@ -178,12 +187,24 @@ def _beside(
         message = "not a file that can be opened (a link to nothing?)"
         return reject(utterance_id, source, Reason.AUDIO_MISSING, message)
     try:
-        text = read_transcript(root, folder, [stem + suffix for suffix in transcripts])
+        text = read_transcript(root, texts, names)
     except UtteranceError as error:
         return reject(utterance_id, source, error.reason, error.message)
     return Utterance(
         id=utterance_id, source=source, text=text, speaker=place.speaker, split=place.split
     )
+
+
+def check_rows(finds: Sequence[Find], where: Path, form: str) -> None:
+    """Refuse a table in which nothing can be understood: it is something else.
+
+    Raises:
+        UserError: there are rows, and not one has the form.
+    """
+    bad = [find for find in finds if getattr(find, "reason", None) is Reason.BAD_ROW]
+    if bad and len(bad) == len(finds):
+        first = getattr(bad[0], "message", "")
+        raise UserError(f"{where}: no line has the form {form}; the first: {first}")
 
 
 def settle(layout: str, root: Path, finds: Iterable[Find], warnings: Sequence[str]) -> Corpus:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,11 @@ class Folder:
                 if suffix in AUDIO_SUFFIXES:
                     yield nfc(stem), name, there
 
+    def find_audio(self, stem: str) -> str | None:
+        """Name on disk of the audio with an NFC stem; of several suffixes the first in order."""
+        names = (self.files.get(stem + suffix) for suffix in AUDIO_SUFFIXES)
+        return next((name for name in names if name is not None), None)
+
 
 def list_folder(root: Path, path: str) -> Folder:
     """List one folder of a corpus.
@@ -116,8 +122,12 @@ def _kind(entry: os.DirEntry[str]) -> str:
         return "other"
 
 
-def walk(root: Path) -> Iterator[Folder]:
-    """All folders below root and root itself, following links but never in a circle."""
+def walk(root: Path, start: str = "") -> Iterator[Folder]:
+    """A folder of a corpus and all below it, following links but never in a circle.
+
+    Args:
+        start: relative to root; all paths that come are relative to root too.
+    """
 
     def visit(path: str, above: frozenset[tuple[int, int]]) -> Iterator[Folder]:
         status = (root / path).stat()
@@ -129,7 +139,7 @@ def walk(root: Path) -> Iterator[Folder]:
         for name in folder.folders:
             yield from visit(folder.source(name), above | {this})
 
-    return visit("", frozenset())
+    return visit(start, frozenset())
 
 
 def read_transcript(root: Path, folder: Folder, names: Sequence[str]) -> str:
@@ -186,6 +196,42 @@ def decode(data: bytes, name: str) -> str:
         raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message) from error
 
 
+def table_lines(table: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines of a table that are not blank, with their numbers from 1, without byte order mark.
+
+    Raises:
+        UserError: the table can't be read, or is UTF-16.
+    """
+    try:
+        with table.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if number == 1 and is_utf16(line):
+                    raise UserError(f"{table} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
+                bare = line.removeprefix(BOM_UTF8) if number == 1 else line
+                if bare.strip():
+                    yield number, bare.rstrip(b"\r\n")
+    except OSError as error:
+        raise UserError(f"can't read {table}: {error.strerror}") from error
+
+
+def id_and_text(line: bytes, where: str, separator: str | None) -> tuple[str, str | UtteranceError]:
+    """The two fields of a table's row, without outer blanks: an id in NFC, and a text.
+
+    Where the line is not UTF-8 the error stands for the text, and the id is the corpus's own as
+    far as it can be told.
+
+    Args:
+        where: the line in words, for the message.
+        separator: between the two; None for blanks. Without one the whole line is the id.
+    """
+    try:
+        head, *rest = decode(line, where).split(separator, 1) or [""]
+    except UtteranceError as error:
+        told = line.split(separator.encode() if separator else None, 1)[0]
+        return nfc(told.decode("utf-8", "backslashreplace").strip()), error
+    return nfc(head.strip()), "".join(rest).strip()
+
+
 def is_utf16(data: bytes) -> bool:
     """Whether it starts with UTF-16's byte order mark."""
     return data[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -220,10 +266,9 @@ class Lookup:
     def audio(self, path: str) -> tuple[str, bool]:
         """Find audio by its path without a suffix; of several suffixes the first in order."""
         folder, name = self._folder_and_name(path)
-        for suffix in AUDIO_SUFFIXES:
-            actual = folder.files.get(nfc(name) + suffix)
-            if actual is not None:
-                return self._use(folder, actual), True
+        actual = folder.find_audio(nfc(name))
+        if actual is not None:
+            return self._use(folder, actual), True
         return folder.source(name + AUDIO_SUFFIXES[0]), False
 
     def unused(self) -> list[str]:

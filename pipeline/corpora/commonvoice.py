@@ -1,0 +1,230 @@
+"""Common Voice: `<locale>/clips/*.mp3` with tables of tab-separated values beside `clips/`.
+
+Ardila et al. 2020, "Common Voice: A Massively-Multilingual Speech Corpus", LREC,
+https://arxiv.org/abs/1912.06670. How a release is laid out and what its tables mean:
+https://github.com/common-voice/cv-dataset; how the splits are drawn and the tables written:
+https://github.com/common-voice/CorporaCreator.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Find, check_rows, reject, settle
+from ns2.pipeline.corpora.files import (
+    AUDIO_SUFFIXES,
+    Lookup,
+    decode,
+    list_folder,
+    nfc,
+    some,
+    split_suffix,
+    table_lines,
+)
+from ns2.pipeline.schema import Reason, UserError, Utterance, UtteranceError
+
+CLIPS = "clips"
+SPLITS = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}
+VALIDATED = "validated.tsv"
+UNUSED = ("other.tsv", "invalidated.tsv")
+"""Tables of clips that too few people, or more against than for, have voted for."""
+
+COLUMNS = ("client_id", "path", "sentence")
+LOCALE = "locale"  # since release 5.0
+
+VOICES = {
+    "en": "en-us", "fr": "fr-fr", "kmr": "ku", "pt": "pt-br", "zh-CN": "cmn", "zh-HK": "yue",
+    "zh-TW": "cmn",
+}  # fmt: skip
+"""espeak-ng's voice of a locale where it is not the locale's own name. Most of the Portuguese is
+Brazilian (Gris et al. 2021, arXiv:2107.11414)."""
+
+_LOCALE = re.compile(r"([a-z]{2,3})(-[A-Z]{2}|-[a-z]+)?")
+_REGION = re.compile(r"-[A-Z]{2}$")
+
+
+def voice_of(locale: str) -> str:
+    """espeak-ng's voice of a locale: "sv-SE" is sv.
+
+    It may not exist: then the utterances are rejected as of an unknown language, which is better
+    than reading them as another.
+    """
+    return VOICES.get(locale) or _REGION.sub("", locale).lower()
+
+
+class CommonVoice:
+    """Reader of Common Voice's layout; the path is one locale, or a release with several.
+
+    The tables define what is found: `validated.tsv` where it is there, and the tables of the
+    official splits, which are drawn from it with one recording of each sentence and each speaker
+    in one split alone. What is in `validated.tsv` only takes its speaker's split if that is dev
+    (val) or test, else it is for training; so speakers still stay in one split. Without any split
+    table no utterance has a split. Clips of `other.tsv` and `invalidated.tsv` are not found.
+
+    The id is the clip's name without its suffix, the speaker the `client_id`. The language is the
+    row's `locale`, else the folder's name. Quotation marks in the tables are literal.
+    """
+
+    name = "commonvoice"
+    looks_like = f"<locale>/{CLIPS}/*.mp3 with {', '.join(SPLITS)} or {VALIDATED} beside {CLIPS}/"
+
+    def matches(self, root: Path) -> bool:
+        """It has a folder of clips and a table, or is a folder of such folders."""
+        return root.is_dir() and bool(_locales(root))
+
+    def read(self, root: Path) -> Corpus:
+        """Find all rows of the tables.
+
+        Raises:
+            UserError: clips or tables are missing, or a table can't be read or lacks a column, or
+                no line has the form of a row.
+        """
+        folders = _locales(root) if root.is_dir() else []
+        if not folders:
+            raise UserError(f"{root} is not Common Voice's layout ({self.looks_like})")
+        lookup = Lookup(root)
+        locales = [_Locale(root, folder, lookup) for folder in folders]
+        finds = [find for locale in locales for find in locale.finds()]
+        check_rows(finds, root, "of its table's first line")
+        warnings = []
+        stray = lookup.unused()
+        if stray:
+            unused = set().union(*(locale.unused() for locale in locales))
+            stray = [source for source in stray if split_suffix(source)[0] not in unused]
+        if stray:
+            warnings.append(f"audio without a row in any table: {some(stray)}")
+        return settle(self.name, root, finds, warnings)
+
+
+def _locales(root: Path) -> list[str]:
+    """Folders of locales relative to root: root itself, or all that lie in it."""
+
+    def fits(folder: str) -> bool:
+        tables = (root / folder / name for name in (VALIDATED, *SPLITS))
+        return (root / folder / CLIPS).is_dir() and any(table.is_file() for table in tables)
+
+    if fits(""):
+        return [""]
+    folders = list_folder(root, "").folders
+    return folders if all(fits(folder) for folder in folders) else []
+
+
+class _Locale:
+    """The tables of one locale."""
+
+    def __init__(self, root: Path, folder: str, lookup: Lookup) -> None:
+        self._root, self._lookup = root, lookup
+        self._prefix = f"{folder}/" if folder else ""
+        named = folder or Path(os.path.abspath(root)).name  # noqa: PTH100 - keeps links
+        self._voice = voice_of(named) if _LOCALE.fullmatch(named) else ""
+        self._shared: dict[str, str] = {}
+
+    def finds(self) -> list[Find]:
+        """All rows of the splits' tables, then what `validated.tsv` has more."""
+        finds: list[Find] = []
+        held_out: dict[str, str] = {}
+        for table, split in SPLITS.items():
+            for find in self._rows(table, split):
+                finds.append(find)
+                if isinstance(find, Utterance) and split != "train":
+                    held_out[find.speaker] = split
+        held_out.pop(DEFAULT_SPEAKER, None)
+        known = {find.id for find in finds}
+        rest = "train" if known else ""
+        finds += [find for find in self._rows(VALIDATED, rest, held_out) if find.id not in known]
+        return finds
+
+    def unused(self) -> set[str]:
+        """Sources, without suffix, of the clips that the corpus itself does not use."""
+        return {
+            f"{self._prefix}{CLIPS}/{_id(row.get('path', ''))}"
+            for table in UNUSED
+            for _, row, _ in self._table(table)
+        }
+
+    def _rows(
+        self, table: str, split: str, by_speaker: Mapping[str, str] | None = None
+    ) -> Iterator[Find]:
+        """Rows of a table.
+
+        Args:
+            split: of utterances whose speaker has none in `by_speaker`.
+        """
+        splits = by_speaker or {}
+        for number, row, error in self._table(table):
+            where = f"{self._prefix}{table}:{number}"
+            path = row.get("path", "")
+            utterance_id, source = where, ""
+            try:
+                if path and "/" not in path:
+                    utterance_id = _id(path)
+                if error:
+                    raise error
+                if utterance_id == where:
+                    message = f"its path {path!r} is not the name of a clip"
+                    raise UtteranceError(Reason.BAD_ROW, message)
+                source, there = self._clip(path)
+                if not there:
+                    raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
+                if not row["sentence"]:
+                    raise UtteranceError(Reason.EMPTY_TRANSCRIPT, "has no sentence")
+            except UtteranceError as wrong:
+                yield reject(utterance_id, source, wrong.reason, f"{where}: {wrong.message}")
+                continue
+            speaker = self._share(nfc(row["client_id"]) or DEFAULT_SPEAKER)
+            locale = row.get(LOCALE, "")
+            yield Utterance(
+                id=utterance_id,
+                source=source,
+                text=row["sentence"],
+                speaker=speaker,
+                language=self._share(voice_of(locale)) if locale else self._voice,
+                split=splits.get(speaker, split),
+            )
+
+    def _clip(self, path: str) -> tuple[str, bool]:
+        """A clip by its name; a converted one has another suffix."""
+        source, there = self._lookup.file(f"{self._prefix}{CLIPS}/{path}")
+        if not there:
+            other, there = self._lookup.audio(f"{self._prefix}{CLIPS}/{_id(path)}")
+            source = other if there else source
+        return source, there
+
+    def _share(self, text: str) -> str:
+        """One string for all equal ones: a speaker's name has 128 characters, and many rows."""
+        return self._shared.setdefault(text, text)
+
+    def _table(self, name: str) -> Iterator[tuple[int, dict[str, str], UtteranceError | None]]:
+        """Rows as (line, fields, what is wrong); nothing where there is no such table."""
+        table = self._root / self._prefix / name
+        if not table.is_file():
+            return
+        lines = table_lines(table)
+        _, first = next(lines, (1, b""))
+        header = [column.strip() for column in first.decode("utf-8", "replace").split("\t")]
+        missing = [column for column in COLUMNS if column not in header]
+        if missing:
+            raise UserError(
+                f"{table}: the first line has to name the columns, and lacks "
+                f"{' and '.join(missing)}"
+            )
+        for number, line in lines:
+            error = None
+            try:
+                decoded = decode(line, "the line")
+            except UtteranceError as wrong:
+                # Its other fields may tell which clip it is about.
+                decoded, error = line.decode("utf-8", "backslashreplace"), wrong
+            fields = [field.strip() for field in decoded.split("\t")]
+            if not error and len(fields) != len(header):
+                message = f"{len(fields)} fields, but the first line names {len(header)}"
+                error = UtteranceError(Reason.BAD_ROW, message)
+            yield number, dict(zip(header, fields, strict=False)), error
+
+
+def _id(path: str) -> str:
+    stem, suffix = split_suffix(nfc(path))
+    return stem if suffix in AUDIO_SUFFIXES else nfc(path)

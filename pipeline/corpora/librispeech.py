@@ -1,0 +1,124 @@
+"""LibriSpeech: `<subset>/<speaker>/<chapter>/<id>.flac`, the texts of a chapter in one table.
+
+Panayotov et al. 2015, "Librispeech: an ASR corpus based on public domain audio books",
+https://www.openslr.org/12. The table is `<speaker>-<chapter>.trans.txt` with lines `id TEXT`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from ns2.pipeline.corpora.base import (
+    DEFAULT_SPEAKER,
+    Corpus,
+    Find,
+    Place,
+    reject,
+    settle,
+    split_of,
+)
+from ns2.pipeline.corpora.files import Folder, id_and_text, nfc, some, table_lines, walk
+from ns2.pipeline.schema import Reason, UserError, Utterance, UtteranceError
+
+TABLE = ".trans.txt"
+_GLANCE = 200  # folders
+
+
+class LibriSpeech:
+    """Reader of LibriSpeech's layout; the path is the whole corpus or one of its subsets.
+
+    The tables define what is found; they lie beside the audio. The speaker is the folder above
+    the chapter's. train-* is the split train, dev-* is val, test-* is test.
+
+    The corpus writes all words in capitals, and espeak-ng spells some such words: IT becomes "I T"
+    and US "U S". So the text of a table without a single small letter is put into small letters;
+    one with small letters stays as it is.
+    """
+
+    name = "librispeech"
+    looks_like = f"<subset>/<speaker>/<chapter>/<id>.flac with <speaker>-<chapter>{TABLE} beside it"
+
+    def matches(self, root: Path) -> bool:
+        """Some audio has a table of the right name beside it."""
+        if not root.is_dir():
+            return False
+        return any(
+            stem.startswith(table.removesuffix(TABLE))
+            for folder in islice(walk(root), _GLANCE)
+            for table in _tables(folder)
+            for stem, _, _ in folder.audio()
+        )
+
+    def read(self, root: Path) -> Corpus:
+        """Find all rows of all tables.
+
+        Raises:
+            UserError: the path is not a folder, or can't be listed, or a table can't be read.
+        """
+        if not root.is_dir():
+            raise UserError(f"{root} is not a folder, as the layout {self.name} wants")
+        own = Path(os.path.abspath(root)).name  # noqa: PTH100 - resolve() follows links
+        finds: list[Find] = []
+        unnamed: list[str] = []
+        for folder in walk(root):
+            place = _place([own, *nfc(folder.path).split("/")] if folder.path else [own])
+            named = set()
+            for table in _tables(folder):
+                for find in _rows(root, folder, table, place):
+                    named.add(find.id)
+                    finds.append(find)
+            unnamed += [
+                folder.source(name) for stem, name, _ in folder.audio() if stem not in named
+            ]
+        warnings = []
+        if unnamed:
+            warnings.append(f"audio without a row in a {TABLE}: {some(sorted(unnamed))}")
+        return settle(self.name, root, finds, warnings)
+
+
+def _tables(folder: Folder) -> list[str]:
+    return sorted(name for name in folder.files if name.endswith(TABLE))
+
+
+def _place(parts: list[str]) -> Place:
+    """Of a chapter's folder: speaker and split, the split named nearest to the audio."""
+    splits = (split_of(part) for part in reversed(parts[:-1]))
+    return Place(
+        speaker=parts[-2] if len(parts) > 1 else DEFAULT_SPEAKER,
+        split=next((split for split in splits if split), ""),
+    )
+
+
+def _rows(root: Path, folder: Folder, table: str, place: Place) -> Iterator[Find]:
+    path = root / folder.source(folder.files[table])
+    rows = []
+    for number, line in table_lines(path):
+        where = f"{table}:{number}"
+        rows.append((where, *id_and_text(line, where, None)))
+    texts = [text for _, _, text in rows if isinstance(text, str)]
+    capitals = not any(char.islower() for text in texts for char in text)
+    for where, utterance_id, text in rows:
+        small = text.lower() if capitals and isinstance(text, str) else text
+        yield _row(folder, utterance_id, small, where, place)
+
+
+def _row(
+    folder: Folder, utterance_id: str, text: str | UtteranceError, where: str, place: Place
+) -> Find:
+    if not utterance_id:
+        return reject(where, "", Reason.BAD_ROW, f"{where} has no id")
+    name = folder.find_audio(utterance_id)
+    source = folder.source(name or f"{utterance_id}.flac")
+    if isinstance(text, UtteranceError):
+        return reject(utterance_id, source, text.reason, text.message)
+    if name is None:
+        message = f"{where}: no audio {utterance_id}.flac (or .wav, .mp3, .ogg, .opus) beside it"
+        return reject(utterance_id, source, Reason.AUDIO_MISSING, message)
+    if not text:
+        return reject(utterance_id, source, Reason.EMPTY_TRANSCRIPT, f"{where} has no text")
+    return Utterance(
+        id=utterance_id, source=source, text=text, speaker=place.speaker, split=place.split
+    )
