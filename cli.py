@@ -27,12 +27,20 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from ns2.pipeline.schema import UserError
+        from ns2.pipeline.schema import OptionError, UserError
 
         try:
             return command(*args, **kwargs)
+        except OptionError as error:
+            raise click.UsageError(str(error)) from error
         except UserError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            place = f": {error.filename}" if error.filename else ""
+            raise click.ClickException(
+                f"{error.strerror or error}{place}. What is written stays: put it right and run "
+                "again."
+            ) from error
 
     return wrapped
 
@@ -71,7 +79,12 @@ def main() -> None:
     "-o", "--out", type=FOLDER, required=True, help="The dataset's folder, new or to be updated."
 )
 @click.option("--layout", help="Of the corpus; recognised where it is not given.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first N utterances by key.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only the first N by key. For a trial take another OUT: its shards and aligner stay.",
+)
 @click.option(
     "--columns",
     callback=column_list,
@@ -82,7 +95,7 @@ def main() -> None:
 @click.option("--trim", is_flag=True, help="Cut silence at both ends.")
 @click.option("--min-seconds", default=0.3, show_default=True, help="Shorter ones are filtered.")
 @click.option("--max-seconds", default=30.0, show_default=True, help="Longer ones are filtered.")
-@click.option("--codec", default="encodec_24khz", show_default=True)
+@click.option("--codec", default="encodec_24khz", show_default=True, help="Makes the codes.")
 @click.option(
     "--codec-weights",
     type=FILE,
@@ -187,8 +200,8 @@ def show_summary(summary: Summary, out: Path) -> None:
     """Print what a run did."""
     left_out = len(summary.rejected)
     click.echo(
-        f"{out}: {summary.found} utterances found, {summary.written} written "
-        f"({summary.hours:.2f} h), {left_out} left out"
+        f"{out}: {summary.found} utterances found ({summary.hours_found:.2f} h decoded), "
+        f"{summary.written} written ({summary.hours:.2f} h), {left_out} left out"
     )
     for (kind, reason), count in summary.reasons().items():
         click.echo(f"  {kind:<10} {reason:<24} {count:>8}")

@@ -58,6 +58,24 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     return wave, rate
 
 
+def check_declared_length(path: str | Path, seconds: float) -> None:
+    """Raise UtteranceError TOO_LONG for a file whose header declares more than some seconds.
+
+    What can't be opened passes: `read_audio` tells why.
+    """
+    import soundfile
+
+    try:
+        declared = soundfile.info(path).duration
+    except (OSError, RuntimeError):
+        return
+    if declared > seconds:
+        raise UtteranceError(
+            Reason.TOO_LONG,
+            f"{declared:.0f} s; utterances of more than {seconds:g} s can't be used",
+        )
+
+
 def _decode(path: Path) -> tuple[np.ndarray, int]:
     """All channels, (S, channels) float32, and the rate."""
     import soundfile

@@ -35,6 +35,7 @@ FIELDS = tuple(n for n in index_schema([]).names if n not in ("key", "shard", "r
 _NOT_FOUND = "not found"
 _PLACEMENT = ("tars", "bytes")  # of a column in the card: these depend on the shards' size
 _LONG_LIST = 8
+_CUT = 60  # characters of a value that are shown
 
 
 def diff(a: Path, b: Path) -> dict[str, Any]:
@@ -342,8 +343,8 @@ def render(told: Mapping[str, Any]) -> str:
     ]
     lines += _section("columns", rows)
     rows = [
-        f"{name:<12} {one['count']} changed: {first['key']}: {_value(first['a'])} -> "
-        f"{_value(first['b'])}{', ...' if one['count'] > 1 else ''}"
+        f"{name:<12} {one['count']} changed: {first['key']}: {_arrow(first['a'], first['b'])}"
+        f"{', ...' if one['count'] > 1 else ''}"
         for name, one in told["fields"].items()
         for first in one["examples"][:1]
     ]
@@ -367,13 +368,25 @@ def _section(title: str, rows: Sequence[str]) -> list[str]:
 def _change(one: Mapping[str, Any]) -> str:
     if "largest" in one:
         return f"{one['path']}: {one['a']}, the largest difference is {one['largest']:.3g}"
-    a, b = (_value(one[side]) if side in one else "(none)" for side in "ab")
-    return f"{one['path']}: {a} -> {b}"
+    if len(one.keys() & {"a", "b"}) == 1:
+        a, b = (_value(one[side]) if side in one else "(none)" for side in "ab")
+        return f"{one['path']}: {a} -> {b}"
+    return f"{one['path']}: {_arrow(one['a'], one['b'])}"
 
 
-def _value(value: Any, most: int = 60) -> str:
+def _arrow(a: Any, b: Any) -> str:
+    """Two values; long texts from a little before they part."""
+    if isinstance(a, str) and isinstance(b, str):
+        shared = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
+        begin = shared - _CUT // 3
+        if begin > 0 and max(len(a), len(b)) > _CUT:
+            a, b = f"...{a[begin:]}", f"...{b[begin:]}"
+    return f"{_value(a)} -> {_value(b)}"
+
+
+def _value(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= most else text[: most - 3] + "..."
+    return text if len(text) <= _CUT else text[: _CUT - 3] + "..."
 
 
 def _some(those: Mapping[str, Any], most: int = 5) -> str:

@@ -57,6 +57,12 @@ def write_if_changed(path: Path, data: bytes) -> bool:
     return True
 
 
+def stamp(file: Path) -> tuple[int, int]:
+    """Size and mtime_ns of a file: another stamp, another content."""
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's content, 64 hex digits."""
     with path.open("rb") as file:

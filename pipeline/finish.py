@@ -28,6 +28,7 @@ class Summary:
 
     Attributes:
         found, written: utterances; found = written + len(rejected), filtered ones included.
+        hours_found: of all that could be decoded.
         hours: of speech written.
         column_bytes: size of the current tars, by column.
         stage_seconds: spent in each stage of this run.
@@ -37,6 +38,7 @@ class Summary:
 
     found: int = 0
     written: int = 0
+    hours_found: float = 0.0
     hours: float = 0.0
     rejected: list[Rejection] = field(default_factory=list)
     column_bytes: dict[str, int] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class Finisher:
             unusable: utterances that were rejected before any stage saw them.
         """
         out, summary = self.out, self.summary
+        vouched = ix.vouched_sums(out)
         summary.rejected = list(unusable)
         finish = ix.Finish(out)
         index = ix.write_index(out / ix.INDEX, self._rows(), ix.index_schema(self.columns))
@@ -93,11 +96,18 @@ class Finisher:
                 f"the ledger does not balance: found {summary.found}, written {summary.written}, "
                 f"rejected or filtered {len(summary.rejected)}"
             )
-        finish.replace(ix.REJECTED, ix.write_rejected(out / ix.REJECTED, summary.rejected))
-        finish.replace(ix.INDEX, index)
         summary.column_bytes = {c: self._counts[f"bytes.{c}"] for c in self.columns}
         assets = self._write_assets()
-        for path in (*assets, out / ix.INDEX, out / ix.REJECTED):
+        for path in assets:
+            self._sums.append((path.relative_to(out).as_posix(), sha256_file(path)))
+        try:
+            ix.check_vouched(out, self._sums, vouched)
+        except BaseException:
+            index.unlink()
+            raise
+        finish.replace(ix.REJECTED, ix.write_rejected(out / ix.REJECTED, summary.rejected))
+        finish.replace(ix.INDEX, index)
+        for path in (out / ix.INDEX, out / ix.REJECTED):
             self._sums.append((path.relative_to(out).as_posix(), sha256_file(path)))
         checksums = ix.checksum_text(self._sums).encode()
         finish.write(ix.SUMS, checksums)
@@ -110,10 +120,12 @@ class Finisher:
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         """Index rows shard by shard; what else the card tells is counted on the way."""
-        scene, counts = self.scene, self._counts
+        scene, counts, rate = self.scene, self._counts, self.scene.graph.grid.sample_rate
         for shard in self.shards:
-            known = scene.screens.load(shard.number)
-            members = ShardJob(scene, shard, self.columns).members()
+            job = ShardJob(scene, shard, self.columns)
+            known, members = job.screened, job.members()
+            samples = sum(one.scalars.get("samples", 0) for one in known.values())
+            self.summary.hours_found += samples / 3600 / rate
             included = {source.key for source in members}
             for source in shard.sources:
                 if source.key not in included:

@@ -52,8 +52,8 @@ def lock(path: Path, out: Path) -> Iterator[None]:
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise UserError(
-                f"another `ns2 preprocess` is at work in {out}; wait for it or stop it first"
+                f"another ns2 is at work in {out}; wait for it or stop it first"
             ) from error
         yield

@@ -6,6 +6,7 @@ was. The card comes last: no card, no dataset.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -18,9 +19,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.files import put_in_place, sha256_file, temporary_path, write_if_changed
+from ns2.pipeline.files import (
+    put_in_place,
+    sha256_file,
+    sync_folder,
+    temporary_path,
+    write_if_changed,
+)
 from ns2.pipeline.graph import Graph
-from ns2.pipeline.schema import Rejection, canonical_json
+from ns2.pipeline.schema import Rejection, UserError, canonical_json
 from ns2.pipeline.screening import Screened
 from ns2.pipeline.shards import Marker, read_marker
 from ns2.pipeline.sources import Source
@@ -94,13 +101,23 @@ def read_content(
     targets: Targets, number: int, members: Sequence[Source], screened: Mapping[str, Screened],
     columns: Sequence[str],
 ) -> ShardContent:  # fmt: skip
-    """Read the markers of a shard that is complete."""
-    return ShardContent(
-        number=number,
-        members=tuple(members),
-        screened=screened,
-        markers={c: read_marker(targets.path(c, number, members)) for c in columns},
-    )
+    """Read the markers of a shard that is complete.
+
+    Raises:
+        UserError: a marker or its tar is damaged.
+    """
+    markers: dict[str, Marker] = {}
+    for column in columns:
+        path = targets.path(column, number, members)
+        try:
+            markers[column] = marker = read_marker(path)
+            if marker.tar.stat().st_size != marker.size:
+                raise ValueError(f"{marker.tar.name} is not as long as it was written")
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{error}. Delete {path} and run again: only what it stands for is made anew."
+            ) from error
+    return ShardContent(number=number, members=tuple(members), screened=screened, markers=markers)
 
 
 def index_rows(
@@ -209,6 +226,7 @@ class Finish:
         """Until the new card is written there is no dataset, rather than one that lies."""
         if not self._card_dropped:
             (self._root / CARD).unlink(missing_ok=True)
+            sync_folder(self._root)
             self._card_dropped = True
 
 
@@ -239,6 +257,34 @@ def _numbers_on_one_line(text: str) -> str:
         lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]",
         text,
     )
+
+
+def vouched_sums(root: Path) -> dict[str, str]:
+    """SHA-256 by name, as a complete dataset's card vouches for them; empty where none does."""
+    card = read_card(root)
+    try:
+        data = (root / SUMS).read_bytes()
+    except OSError:
+        return {}
+    if card is None or hashlib.sha256(data).hexdigest() != card.get("sha256sums"):
+        return {}
+    lines = (line.split("  ", 1) for line in data.decode().splitlines())
+    return {name: digest for digest, name in lines}
+
+
+def check_vouched(root: Path, sums: Iterable[tuple[str, str]], vouched: Mapping[str, str]) -> None:
+    """Hold markers and assets that were there before against what they were then.
+
+    Raises:
+        UserError: one is damaged; it must not be certified anew.
+    """
+    for name, digest in sums:
+        if vouched.get(name, digest) != digest:
+            stem = (root / name).with_suffix(".*") if name.endswith((".tar", ".parquet")) else name
+            raise UserError(
+                f"{root / name} is damaged: it is not what was written. Delete {stem} and run "
+                "again: only what it held is made anew."
+            )
 
 
 def read_card(root: Path) -> dict[str, Any] | None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from ns2.pipeline.graph import SCREEN, SOURCES, Graph
 from ns2.pipeline.plan import Shard
-from ns2.pipeline.schema import Rejection, UserError
+from ns2.pipeline.schema import PASSING, Rejection, UserError
 from ns2.pipeline.screening import Screened, ScreenStore
 from ns2.pipeline.shards import Marker, Member, TarWriter, decode_value, read_member
 from ns2.pipeline.sources import Source
+from ns2.pipeline.stages.base import Stage
 from ns2.pipeline.targets import Targets
 from ns2.pipeline.worker import (
     CRASHED,
@@ -52,6 +53,14 @@ class Scene:
         """The state of what screening reads of an utterance."""
         return source.state(self.screen_sources)
 
+    def knows(self, row: Screened) -> bool:
+        """Whether a screening went far enough to decide with these limits."""
+        return (
+            row.failure is not None
+            or "phones" in row.scalars
+            or screen_failure(row.scalars, self.limits, self.graph.grid) is not None
+        )
+
     def exclusion(
         self, source: Source, screened: Screened, columns: Sequence[str]
     ) -> Failure | None:
@@ -61,6 +70,8 @@ class Scene:
         failure = screen_failure(screened.scalars, self.limits, self.graph.grid)
         if failure is not None:
             return failure
+        if not self.failures:
+            return None
         for column in columns:
             name = self.targets.folder(column).name
             failed = self.failures.get((name, source.key, self.targets.state(column, source)))
@@ -118,16 +129,36 @@ class ShardJob:
 
     def __init__(self, scene: Scene, shard: Shard, columns: Sequence[str]) -> None:
         self._scene, self._shard, self._columns = scene, shard, tuple(columns)
-        known = scene.screens.load(shard.number)
-        self._screened = {
-            source.key: known[source.key]
-            for source in shard.sources
-            if source.key in known and known[source.key].source == scene.screen_state(source)
-        }
-        self._fresh = False  # whether screening found something new
         self._made: dict[tuple[str, str], Encoded] = {}
         self._stored: dict[str, dict[tuple[str, str], Stored]] = {}
         self._waiting = 0
+        self._fresh = False  # whether screening found something new
+        known = scene.screens.load(shard.number)
+        self._screened: dict[str, Screened] = {}
+        for source in shard.sources:
+            row = known.get(source.key)
+            if row is None or row.source != scene.screen_state(source):
+                row = self._recovered(source)
+                self._fresh |= row is not None
+            if row is not None and scene.knows(row):
+                self._screened[source.key] = row
+
+    def _recovered(self, source: Source) -> Screened | None:
+        """An utterance's screening from markers, where the cache of screenings has lost it."""
+        scalars: dict[str, float] = {}
+        for column in self._columns:
+            found = self._existing(column, source)
+            if found is not None:
+                scalars.update(found.row.scalars)
+        if not {"samples", "level_db", "tokens", "phones"} <= scalars.keys():
+            return None
+        state = self._scene.screen_state(source)
+        return Screened(key=source.key, source=state, scalars=scalars)
+
+    @property
+    def screened(self) -> dict[str, Screened]:
+        """What is known of the shard's utterances, by key."""
+        return self._screened
 
     @property
     def number(self) -> int:
@@ -178,6 +209,7 @@ class ShardJob:
                     columns=columns,
                     stored=self._required(columns, source, screened is not None),
                     samples=int(screened.scalars["samples"]) if screened else None,
+                    stamp=source.stamp,
                 )
             )
         cut = batches(self.number, works)
@@ -250,7 +282,12 @@ class ShardJob:
     def commit(self) -> list[Marker]:
         """Write the screening and every missing target of the shard."""
         if self._fresh:
-            self._scene.screens.save(self.number, self._screened.values())
+            lasting = [
+                row
+                for row in self._screened.values()
+                if row.failure is None or row.failure.reason not in PASSING
+            ]
+            self._scene.screens.save(self.number, lasting)
         members = self.members()
         markers = [
             self._write(column, members)
@@ -265,12 +302,13 @@ class ShardJob:
         targets, stage = self._scene.targets, self._scene.graph.stages[column]
         spec = self._scene.graph.spec(column)
         writer = TarWriter(targets.folder(column), self.number, spec)
+        summarised = type(stage).summarise is not Stage.summarise
         arrays = []
         try:
             for source in members:
                 member = self._member(column, source)
                 writer.add(member)
-                if spec.dtype != "json":
+                if summarised:
                     arrays.append(decode_value(spec, member.data))
             marker = writer.commit(stage.summarise(arrays))
         except BaseException:

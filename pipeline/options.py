@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ns2.pipeline.graph import Graph, check_columns
-from ns2.pipeline.schema import COLUMNS, FrameGrid, UserError
+from ns2.pipeline.schema import COLUMNS, LONGEST_SECONDS, FrameGrid, OptionError, UserError
 from ns2.pipeline.worker import Limits
 
 
@@ -59,14 +59,15 @@ class Options:
     def __post_init__(self) -> None:
         def refuse(wrong: bool, message: str) -> None:
             if wrong:
-                raise UserError(message)
+                raise OptionError(message)
 
         try:
             object.__setattr__(self, "columns", check_columns(self.columns))
         except ValueError as error:
-            raise UserError(f"--columns: {error}") from error
+            raise OptionError(f"--columns: {error}") from error
         refuse(not self.columns, "--columns: name at least one column")
         refuse(self.limit is not None and self.limit < 1, "--limit must be at least 1")
+        refuse(not 0 <= self.max_rejected <= 1, "--max-rejected must be from 0 to 1")
         refuse(self.shard_utterances < 1, "--shard-utterances must be at least 1")
         refuse(not 0 <= self.val_share < 1, "--val-share must be at least 0 and below 1")
         refuse(self.val_by not in ("utterance", "speaker"), "--val-by is utterance or speaker")
@@ -74,7 +75,10 @@ class Options:
             not 0 <= self.min_seconds < self.max_seconds,
             "--min-seconds must be at least 0 and below --max-seconds",
         )
-        refuse(self.max_seconds > 800, "--max-seconds can be 800 at most: durations are 16 bits")
+        refuse(
+            self.max_seconds > LONGEST_SECONDS,
+            f"--max-seconds can be {LONGEST_SECONDS:g} at most: durations are 16 bits",
+        )
 
     @property
     def limits(self) -> Limits:
@@ -86,7 +90,8 @@ def build_graph(options: Options) -> Graph:
     """The stages that make a dataset, with the durations' aligner not yet settled.
 
     Raises:
-        UserError: an option has a value that no stage can work with, or weights are missing.
+        OptionError: an option has a value that no stage can work with.
+        UserError: the codec's weights can't be had.
     """
     from ns2.model.mel import MelConfig
     from ns2.pipeline.phoneme_table import PhonemeTable
@@ -104,11 +109,14 @@ def build_graph(options: Options) -> Graph:
 
     if options.language not in languages():
         near = get_close_matches(options.language, languages(), n=4, cutoff=0.4)
-        raise UserError(
+        raise OptionError(
             f"--language {options.language}: espeak-ng has no such voice"
             + (f"; near it: {', '.join(near)}" if near else "")
         )
-    codes = CodesStage(options.codec, options.codec_weights, options.quantizers)
+    try:
+        codes = CodesStage(options.codec, options.codec_weights, options.quantizers)
+    except UserError as error:
+        raise OptionError(str(error)) from error
     grid = FrameGrid(sample_rate=codes.spec.sample_rate, hop_length=codes.spec.hop_length)
     table = PhonemeTable.default()
     if options.extra_phonemes is not None:
@@ -122,7 +130,7 @@ def build_graph(options: Options) -> Graph:
             hop_length=grid.hop_length,
         )
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise OptionError(str(error)) from error
     stages: list[Stage] = [
         AudioStage(sample_rate=grid.sample_rate, trim=options.trim),
         TokensStage(),

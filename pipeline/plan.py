@@ -53,26 +53,36 @@ def plan_shards(
     return tuple(Shard(number, tuple(members[number])) for number in sorted(members))
 
 
-def load_plan(state: Path, index: Path, size: int) -> dict[str, int]:
-    """Shard of each key, as planned before; empty for a new dataset or another shard size.
+def load_plan(state: Path, index: Path) -> tuple[dict[str, int], int | None]:
+    """Shard of each key, as planned before, and the utterances a shard; empty for a new dataset.
 
     Args:
         state: `.state/plan.parquet`.
-        index: `index.parquet`, for a dataset that has lost its state.
+        index: `index.parquet`, for a dataset that has lost its state; it does not tell the size.
+
+    Raises:
+        UserError: both are lost.
     """
-    if state.is_file():
-        try:
-            table = pq.read_table(state)
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(
-                f"{state} can't be read ({error}); delete it: the index tells the same"
-            ) from error
-        if (table.schema.metadata or {}).get(_SIZE) != str(size).encode():
-            return {}
-    elif index.is_file():
-        table = pq.read_table(index, columns=["key", "shard"])
-    else:
-        return {}
+    try:
+        table = pq.read_table(state, page_checksum_verification=True)
+        size = int(table.schema.metadata[_SIZE])
+        return _places(table), size
+    except FileNotFoundError:
+        pass
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        state.unlink()  # damaged: the index tells nearly the same
+    try:
+        return _places(pq.read_table(index, columns=["key", "shard"])), None
+    except FileNotFoundError:
+        return {}, None
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{index} can't be read ({error}), and there is no {state} to tell the shards. "
+            f"Restore one of them, or delete {index} to plan anew."
+        ) from error
+
+
+def _places(table: pa.Table) -> dict[str, int]:
     return dict(zip(table["key"].to_pylist(), table["shard"].to_pylist(), strict=True))
 
 
@@ -83,4 +93,4 @@ def save_plan(state: Path, placed: Mapping[str, int], size: int) -> None:
         {"key": keys, "shard": pa.array([placed[key] for key in keys], pa.int32())}
     ).replace_schema_metadata({_SIZE: str(size)})
     with atomic_write(state) as file:
-        pq.write_table(table, file)
+        pq.write_table(table, file, write_page_checksum=True)

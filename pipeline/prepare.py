@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ns2.pipeline import index as ix
 from ns2.pipeline.assets import AlignerAsset, AlignerRecord
-from ns2.pipeline.corpora import audio_path
+from ns2.pipeline.corpora import audio_path, read_corpus
 from ns2.pipeline.corpora.base import Corpus
 from ns2.pipeline.graph import SCREEN, Graph
 from ns2.pipeline.jobs import Scene
 from ns2.pipeline.options import Options
 from ns2.pipeline.plan import Shard, load_plan, plan_shards
-from ns2.pipeline.schema import COLUMNS, Rejection, UserError
+from ns2.pipeline.schema import COLUMNS, Rejection, UserError, Utterance
 from ns2.pipeline.screening import ScreenStore
 from ns2.pipeline.sources import Source, SourceStates, read_sources
 from ns2.pipeline.targets import Targets
@@ -29,22 +30,38 @@ def wanted_columns(graph: Graph, options: Options) -> tuple[str, ...]:
     return tuple(column for column in COLUMNS if column in wanted)
 
 
+def open_corpus(path: Path, options: Options) -> Corpus:
+    """Read a corpus; with `--limit`, what is found is its first utterances by key.
+
+    Raises:
+        UserError: there is none.
+    """
+    corpus = read_corpus(path.absolute(), options.layout)
+    if options.limit is None:
+        return corpus
+    found: list[Utterance | Rejection] = [*corpus.utterances, *corpus.rejected]
+    found.sort(key=lambda one: (one.key, one.id))
+    first = found[: options.limit]
+    return replace(
+        corpus,
+        utterances=tuple(one for one in first if isinstance(one, Utterance)),
+        rejected=tuple(one for one in first if isinstance(one, Rejection)),
+    )
+
+
 def find_sources(
     corpus: Corpus,
     options: Options,
     states: SourceStates,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[list[Source], list[Rejection]]:
-    """Hash the sources of a corpus, or of its first utterances by key.
+    """Hash the sources of a corpus.
 
     Returns:
         sources, sorted by key, and the utterances whose audio can't be read.
     """
-    utterances = corpus.utterances
-    if options.limit is not None:
-        utterances = tuple(sorted(utterances, key=lambda u: u.key)[: options.limit])
     return read_sources(
-        utterances,
+        corpus.utterances,
         states,
         locate=lambda utterance: audio_path(corpus.root, utterance),
         language=options.language,
@@ -68,9 +85,23 @@ def place(
     """Shards of all sources, and where every key was before.
 
     Raises:
-        UserError: the folder holds a dataset of other utterances.
+        UserError: the folder holds a dataset of other utterances, or with shards of another size.
     """
-    previous = load_plan(plan_file(out), out / ix.INDEX, options.shard_utterances)
+    if not any(out.glob("*-*/*.parquet")):
+        return plan_shards(sources, {}, options.shard_utterances), {}
+    previous, size = load_plan(plan_file(out), out / ix.INDEX)
+    if size is None:
+        size = (ix.read_card(out) or {}).get("options", {}).get("shard_utterances")
+    if previous and size not in (None, options.shard_utterances):
+        raise UserError(
+            f"{out} has shards of {size} utterances, and a dataset keeps its shards: add "
+            f"--shard-utterances {size}, or name another output folder."
+        )
+    if previous and not sources:
+        raise UserError(
+            f"no audio of this corpus can be read, and {out} holds a dataset of "
+            f"{len(previous)} utterances: is the corpus's disk there?"
+        )
     if previous and not any(source.key in previous for source in sources):
         raise UserError(
             f"{out} holds a dataset of other utterances: none of its {len(previous)} "

@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from ns2.pipeline import index as ix
-from ns2.pipeline.corpora import audio_path, read_corpus
+from ns2.pipeline.corpora import audio_path
 from ns2.pipeline.corpora.base import Corpus
+from ns2.pipeline.failures import failures_file, load_failures
+from ns2.pipeline.files import stamp
 from ns2.pipeline.folder import check_folder
 from ns2.pipeline.graph import Graph
 from ns2.pipeline.jobs import Scene, ShardJob
 from ns2.pipeline.options import Options, build_graph, describe
-from ns2.pipeline.plan import Shard
+from ns2.pipeline.plan import Shard, load_plan
 from ns2.pipeline.prepare import (
     aligner_asset,
     find_sources,
     make_scene,
+    open_corpus,
     place,
+    plan_file,
     state_file,
     wanted_columns,
     with_aligner,
@@ -86,15 +90,20 @@ class Preview:
 def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     """Find out what `preprocess` would do; nothing is written, no audio is decoded.
 
-    Audio that was never seen is not hashed either; what was seen and has another size or mtime is.
+    Audio of new utterances is not hashed either.
 
     Raises:
         UserError: as `preprocess` would.
     """
     graph = build_graph(options)
-    corpus = read_corpus(corpus_path, options.layout)
+    corpus, out = open_corpus(corpus_path, options), out.absolute()
     check_folder(out, graph.grid)
     states = _Glimpse(state_file(out), checksum=options.checksum)
+    if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
+        planned, _ = load_plan(plan_file(out), out / ix.INDEX)
+        states.known = {
+            audio_path(corpus.root, one) for one in corpus.utterances if one.key in planned
+        }
     sources, unreadable = find_sources(corpus, options, states)
     shards, previous = place(sources, out, options)
     columns, train = wanted_columns(graph, options), False
@@ -104,7 +113,7 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
         train = bool(sources) and (record is None or not asset.weights(record).is_file())
         if record is not None:
             graph = with_aligner(graph, asset, record)
-    scene = make_scene(graph, out, options, corpus, {})
+    scene = make_scene(graph, out, options, corpus, load_failures(failures_file(out)))
     known = [column for column in columns if not graph.missing_assets(column)]
     missing: Counter[str] = Counter()
     compute: Counter[str] = Counter()
@@ -144,15 +153,19 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
 
 
 class _Glimpse(SourceStates):
-    """Hashes only files that were seen before: others are new, whatever is in them."""
+    """Hashes only files of utterances that were planned before: others are new anyway."""
 
-    def audio_hash(self, source: str, file: Path) -> str:
+    def __init__(self, path: Path, *, checksum: bool) -> None:
+        super().__init__(path, checksum=checksum)
+        self.known: set[Path] = set()
+
+    def look(self, file: Path) -> tuple[str, tuple[int, int]]:
         """Hash of a file, or a word that no hash is."""
-        if source in self:
-            return super().audio_hash(source, file)
-        if not file.stat() or not file.is_file():
-            raise IsADirectoryError(f"{source} is a folder")
-        return "new"
+        if file in self.known or self.seen(file):
+            return super().look(file)
+        if file.is_dir():
+            raise IsADirectoryError(f"{file} is a folder")
+        return "new", stamp(file)
 
 
 def _mean_seconds(

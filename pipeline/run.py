@@ -6,14 +6,20 @@ ledger, index and card in place. Whatever is done already is found and left alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ns2.pipeline import index as ix
 from ns2.pipeline.assets import AlignerRecord, load_sample
-from ns2.pipeline.corpora import read_corpus
 from ns2.pipeline.corpora.base import Corpus
 from ns2.pipeline.executors.base import Executor
+from ns2.pipeline.failures import (
+    check_systematic,
+    failures_file,
+    load_failures,
+    save_failures,
+)
 from ns2.pipeline.files import TEMPORARY
 from ns2.pipeline.finish import Finisher, Summary
 from ns2.pipeline.folder import check_folder, lock
@@ -26,6 +32,7 @@ from ns2.pipeline.prepare import (
     aligner_asset,
     find_sources,
     make_scene,
+    open_corpus,
     place,
     plan_file,
     state_file,
@@ -33,9 +40,9 @@ from ns2.pipeline.prepare import (
     with_aligner,
 )
 from ns2.pipeline.progress import Progress
-from ns2.pipeline.schema import Rejection
+from ns2.pipeline.schema import Kind, Rejection
 from ns2.pipeline.sources import Source, SourceStates
-from ns2.pipeline.worker import Batch, Failure
+from ns2.pipeline.worker import Batch
 
 
 def preprocess(
@@ -50,9 +57,9 @@ def preprocess(
     Raises:
         UserError: something that the user can put right; nothing that was written is lost.
     """
-    graph = build_graph(options)
+    graph, out = build_graph(options), out.absolute()  # workers may run in another folder
     progress.phase("reading the corpus")
-    corpus = read_corpus(corpus_path, options.layout)
+    corpus = open_corpus(corpus_path, options)
     for warning in corpus.warnings:
         progress.note(f"warning: {warning}")
     check_folder(out, graph.grid)
@@ -77,7 +84,7 @@ class _Run:
         self._graph, self._executor, self._progress = graph, executor, progress
         self._summary = Summary()
         self._columns = wanted_columns(graph, options)
-        self._failures: dict[tuple[str, str, str], Failure] = {}
+        self._failures = load_failures(failures_file(out))
         self._aligner: AlignerRecord | None = None
 
     def carry_out(self) -> Summary:
@@ -98,7 +105,7 @@ class _Run:
                 self._corpus,
                 self._options,
                 states,
-                lambda: self._progress.advance(utterances=1),
+                lambda count: self._progress.advance(utterances=count, idle=True),
             )
         finally:
             states.save()
@@ -141,6 +148,7 @@ class _Run:
                 yield from cut
 
         for result in self._executor.run(self._graph, scene.limits, work()):
+            check_systematic(result)
             job = jobs[result.shard]
             excluded = job.add(result)
             self._summary.stage_seconds.update(result.seconds)
@@ -148,7 +156,7 @@ class _Run:
             self._progress.advance(
                 utterances=len(result.done),
                 seconds=max(result.audio_seconds.values(), default=0.0),
-                rejected=len(excluded),
+                rejected=sum(one.kind == Kind.REJECTED for one in excluded),
                 stages=result.seconds,
             )
             if job.complete:
@@ -169,11 +177,12 @@ class _Run:
                 if examples is None:  # the corpus changed before it was trained
                     asset.description(record).unlink()
             if examples is None:
+                rate = self._graph.grid.sample_rate
                 members = [
-                    (source, known[source.key].scalars["samples"] / self._graph.grid.sample_rate)
+                    (source, job.screened[source.key].scalars["samples"] / rate)
                     for shard in self._shards
-                    for known in [scene.screens.load(shard.number)]
-                    for source in self._members(scene, shard)
+                    for job in [ShardJob(scene, shard, self._ready_columns())]
+                    for source in job.members()
                 ]
                 if not members:
                     return
@@ -193,14 +202,10 @@ class _Run:
         self._aligner = record
         self._graph = with_aligner(self._graph, asset, record)
 
-    def _members(self, scene: Scene, shard: Shard) -> tuple[Source, ...]:
-        return ShardJob(scene, shard, self._ready_columns()).members()
-
     def _finish(self) -> Summary:
         """Ledger, index, checksums and card, from the markers."""
         self._progress.phase("writing the index")
-        limit, found = self._options.limit, len(self._corpus.utterances)
-        self._summary.found = (min(limit, found) if limit else found) + len(self._corpus.rejected)
+        self._summary.found = len(self._corpus.utterances) + len(self._corpus.rejected)
         finisher = Finisher(
             out=self._out,
             options=self._options,
@@ -211,5 +216,23 @@ class _Run:
             aligner=self._aligner,
             summary=self._summary,
         )
+        before = ix.read_card(self._out)
         finisher.carry_out([*self._corpus.rejected, *self._unreadable])
+        self._tell_losses(before or {})
+        save_failures(failures_file(self._out), self._failures)
         return self._summary
+
+    def _tell_losses(self, before: Mapping[str, Any]) -> None:
+        """Say what the dataset held before this run and holds no more."""
+        lost = [c for c in before.get("columns", {}) if c not in self._ready_columns()]
+        if lost:
+            self._progress.note(
+                f"the dataset no longer holds {', '.join(lost)}, which were not asked for; their "
+                "tars stay until `ns2 gc`, and a run that asks for them finds them"
+            )
+        fewer = before.get("counts", {}).get("written", 0) - self._summary.written
+        if fewer > 0:
+            self._progress.note(
+                f"the dataset holds {fewer} utterances less than before; older tars hold them "
+                "until `ns2 gc`"
+            )

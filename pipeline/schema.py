@@ -21,6 +21,9 @@ import numpy as np
 FORMAT = "ns2-dataset"
 FORMAT_VERSION = 1
 
+LONGEST_SECONDS = 800.0
+"""An utterance can't be longer, whatever the options: durations are 16 bits of frames."""
+
 SILENCE = "<sil>"
 """Token at both ends of every utterance."""
 BORDER = "|"
@@ -155,6 +158,17 @@ class UtteranceError(Exception):
 
 class UserError(Exception):
     """Something a user can put right; the message says how. The command line exits with 1."""
+
+
+class OptionError(UserError):
+    """An option that can't be; the command line exits with 2."""
+
+
+FILTERS = frozenset({Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED})
+"""Reasons of utterances that an option excluded."""
+
+PASSING = frozenset({Reason.STAGE_FAILED, Reason.WORKER_CRASHED})
+"""Reasons that may lie in the machine, not in the utterance: every run tries again."""
 
 
 @dataclass(frozen=True, kw_only=True)

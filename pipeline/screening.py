@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,31 +45,9 @@ class ScreenStore:
         if not path.is_file():
             return {}
         try:
-            columns = pq.read_table(path).to_pydict()
-        except (pa.ArrowException, OSError):
+            return _rows(pq.read_table(path, page_checksum_verification=True).to_pydict())
+        except (pa.ArrowException, OSError, KeyError, ValueError):
             return {}  # only a cache: what is lost is screened again
-        names = [name for name in columns if name.startswith("scalar.")]
-        known: dict[str, Screened] = {}
-        for i, key in enumerate(columns["key"]):
-            failure = None
-            if columns["reason"][i]:
-                failure = Failure(
-                    stage=columns["stage"][i],
-                    kind=Kind.REJECTED,
-                    reason=Reason(columns["reason"][i]),
-                    message=columns["message"][i],
-                )
-            known[key] = Screened(
-                key=key,
-                source=columns["source"][i],
-                scalars={
-                    name.removeprefix("scalar."): columns[name][i]
-                    for name in names
-                    if columns[name][i] is not None
-                },
-                failure=failure,
-            )
-        return known
 
     def save(self, shard: int, rows: Iterable[Screened]) -> None:
         """Write a shard's screening."""
@@ -91,4 +70,30 @@ class ScreenStore:
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path(shard)) as file:
-            pq.write_table(table, file)
+            pq.write_table(table, file, write_page_checksum=True)
+
+
+def _rows(columns: Mapping[str, list[Any]]) -> dict[str, Screened]:
+    """Screenings by key, from the columns of a file."""
+    names = [name for name in columns if name.startswith("scalar.")]
+    known: dict[str, Screened] = {}
+    for i, key in enumerate(columns["key"]):
+        failure = None
+        if columns["reason"][i]:
+            failure = Failure(
+                stage=columns["stage"][i],
+                kind=Kind.REJECTED,
+                reason=Reason(columns["reason"][i]),
+                message=columns["message"][i],
+            )
+        known[key] = Screened(
+            key=key,
+            source=columns["source"][i],
+            scalars={
+                name.removeprefix("scalar."): columns[name][i]
+                for name in names
+                if columns[name][i] is not None
+            },
+            failure=failure,
+        )
+    return known

@@ -6,17 +6,23 @@ What was seen is kept in `.state/sources.parquet`, outside the promise about byt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.files import atomic_write, sha256_file
-from ns2.pipeline.schema import Kind, Reason, Rejection, Utterance, short_hash
+from ns2.pipeline.files import atomic_write, sha256_file, stamp
+from ns2.pipeline.schema import Kind, Reason, Rejection, UserError, Utterance
 
 HASH_DIGITS = 16
+_THREADS = 8  # more than cores: a network's storage answers late
+_CHUNK = 256
+_SAVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Source:
         audio_hash: of the audio file's bytes.
         text_hash: of transcript and language.
         record_hash: of id, source, speaker and language.
+        stamp: size and mtime_ns of the audio file when it was hashed.
     """
 
     utterance: Utterance
@@ -35,6 +42,7 @@ class Source:
     audio_hash: str
     text_hash: str
     record_hash: str
+    stamp: tuple[int, int] | None = None
 
     def state(self, sources: tuple[str, ...]) -> str:
         """The state of these sources as one word."""
@@ -61,32 +69,33 @@ class SourceStates:
         self._changed = False
         if path.is_file():
             try:
-                table = pq.read_table(path).to_pydict()
-            except (pa.ArrowException, OSError):
+                table = pq.read_table(path, page_checksum_verification=True).to_pydict()
+                columns = (table["path"], table["size"], table["mtime_ns"], table["hash"])
+            except (pa.ArrowException, OSError, KeyError, ValueError):
                 return  # only a cache: what is lost is hashed again
-            columns = (table["path"], table["size"], table["mtime_ns"], table["hash"])
-            for source, size, mtime, digest in zip(*columns, strict=True):
-                self._seen[source] = (size, mtime, digest)
+            for name, size, mtime, digest in zip(*columns, strict=True):
+                self._seen[name] = (size, mtime, digest)
 
-    def __contains__(self, source: str) -> bool:
-        """Whether a file was seen before."""
-        return source in self._seen
+    def seen(self, file: Path) -> bool:
+        """Whether a file was hashed before, in whatever state."""
+        return str(file) in self._seen
 
-    def audio_hash(self, source: str, file: Path) -> str:
-        """Hash of a file's content, from memory where the file has not changed.
+    def look(self, file: Path) -> tuple[str, tuple[int, int]]:
+        """Hash of a file's content, from memory where the file has not changed, and its stamp.
 
         Raises:
             OSError: it can't be read.
         """
-        stat = file.stat()
-        size, mtime = stat.st_size, stat.st_mtime_ns
-        seen = self._seen.get(source)
-        if seen is not None and seen[:2] == (size, mtime) and not self._checksum:
-            return seen[2]
+        now = stamp(file)
+        seen = self._seen.get(str(file))
+        if seen is not None and seen[:2] == now and not self._checksum:
+            return seen[2], now
         digest = sha256_file(file)[:HASH_DIGITS]
-        self._seen[source] = (size, mtime, digest)
+        if stamp(file) != now:
+            raise UserError(f"{file} changes while it is read; run again once it is at rest")
+        self._seen[str(file)] = (*now, digest)
         self._changed = True
-        return digest
+        return digest, now
 
     def save(self) -> None:
         """Write what was seen, if anything of it is new."""
@@ -103,57 +112,81 @@ class SourceStates:
             }
         )
         with atomic_write(self._path) as file:
-            pq.write_table(table, file)
+            pq.write_table(table, file, write_page_checksum=True)
         self._changed = False
 
 
 def read_sources(
-    utterances: Iterable[Utterance],
+    utterances: Sequence[Utterance],
     states: SourceStates,
     *,
     locate: Callable[[Utterance], Path],
     language: str,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[list[Source], list[Rejection]]:
-    """Hash all sources.
+    """Hash all sources, several at a time, and remember the hashes every now and then.
 
     Args:
         locate: gives an utterance's audio file.
         language: of utterances that name none.
+        advance: called with the number of utterances that were hashed since.
 
     Returns:
         sources, sorted by key, and the utterances whose audio can't be read.
     """
     sources: list[Source] = []
     rejected: list[Rejection] = []
-    for utterance in utterances:
-        advance()
-        spoken = utterance.language or language
-        try:
-            audio_hash = states.audio_hash(utterance.source, locate(utterance))
-        except OSError as error:
-            missing = isinstance(error, FileNotFoundError | IsADirectoryError)
-            rejected.append(
-                Rejection(
-                    id=utterance.id,
-                    key=utterance.key,
-                    source=utterance.source,
-                    kind=Kind.REJECTED,
-                    stage="audio",
-                    reason=Reason.AUDIO_MISSING if missing else Reason.AUDIO_UNREADABLE,
-                    message=f"{error.strerror or error}",
-                )
-            )
-            continue
-        who = [utterance.id, utterance.source, utterance.speaker, spoken]
-        sources.append(
-            Source(
-                utterance=utterance,
-                key=utterance.key,
-                audio_hash=audio_hash,
-                text_hash=short_hash([utterance.text, spoken], HASH_DIGITS),
-                record_hash=short_hash(who, HASH_DIGITS),
-            )
-        )
+    saved = time.monotonic()
+    with ThreadPoolExecutor(_THREADS) as pool:  # hashing lets other threads run
+        for start in range(0, len(utterances), _CHUNK):
+            chunk = utterances[start : start + _CHUNK]
+            looks = pool.map(lambda u: _look(states, locate(u)), chunk)
+            for utterance, found in zip(chunk, looks, strict=True):
+                if isinstance(found, OSError):
+                    rejected.append(_unreadable(utterance, found))
+                else:
+                    sources.append(_source(utterance, utterance.language or language, *found))
+            advance(len(chunk))
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                states.save()
+                saved = time.monotonic()
     sources.sort(key=lambda source: source.key)
     return sources, rejected
+
+
+def _look(states: SourceStates, file: Path) -> tuple[str, tuple[int, int]] | OSError:
+    try:
+        return states.look(file)
+    except OSError as error:
+        return error
+
+
+def _source(utterance: Utterance, language: str, audio: str, at: tuple[int, int]) -> Source:
+    who = (utterance.id, utterance.source, utterance.speaker, language)
+    return Source(
+        utterance=utterance,
+        key=utterance.key,
+        audio_hash=audio,
+        text_hash=_hash_of(utterance.text, language),
+        record_hash=_hash_of(*who),
+        stamp=at,
+    )
+
+
+def _hash_of(*parts: str) -> str:
+    """Hash of some strings; each is preceded by its length, so no two lists look alike."""
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
+
+
+def _unreadable(utterance: Utterance, error: OSError) -> Rejection:
+    missing = isinstance(error, FileNotFoundError | IsADirectoryError)
+    return Rejection(
+        id=utterance.id,
+        key=utterance.key,
+        source=utterance.source,
+        kind=Kind.REJECTED,
+        stage="audio",
+        reason=Reason.AUDIO_MISSING if missing else Reason.AUDIO_UNREADABLE,
+        message=error.strerror or type(error).__name__,
+    )

@@ -6,14 +6,17 @@ and touches no other.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ns2.pipeline.files import stamp
 from ns2.pipeline.graph import SCREEN, Graph
 from ns2.pipeline.schema import (
+    FILTERS,
     ColumnSpec,
     FrameGrid,
     Kind,
@@ -25,6 +28,10 @@ from ns2.pipeline.schema import (
 )
 from ns2.pipeline.shards import MemberRow, decode_value, encode_value, read_member
 from ns2.pipeline.stages.base import Item, Product
+
+_SCALARS = "scalars of transient stages"
+_PLACES = re.compile(r"(?<![\w.])(/[\w.~+-]+)+/?|0x[0-9a-fA-F]+")
+"""Paths and addresses: they differ from machine to machine and have no place in a dataset."""
 
 CRASHED = "worker"
 """Stands for the stage of a failure where a worker crashed: which one it was can't be known."""
@@ -67,6 +74,7 @@ class Work:
         columns: to be made.
         stored: required columns that exist.
         samples: of the decoded audio, if the utterance was screened before; else None.
+        stamp: size and mtime_ns that the audio file had when it was hashed.
     """
 
     key: str
@@ -75,6 +83,7 @@ class Work:
     columns: tuple[str, ...]
     stored: Mapping[str, Stored] = field(default_factory=dict)
     samples: int | None = None
+    stamp: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +187,11 @@ class Worker:
             for work, result in zip(works, results, strict=True):
                 try:
                     self._take(name, work, result, done[work.key], values[work.key])
+                except UserError:
+                    raise
                 except Exception as error:
                     done[work.key].failure = as_failure(name, error)
+                self._check_length(work, done[work.key], values[work.key])
             samples = sum(values[work.key].get("samples", 0) for work in works)
             audio_seconds[name] = samples / self._graph.grid.sample_rate
         for one in done.values():
@@ -193,13 +205,22 @@ class Worker:
             audio_seconds=audio_seconds,
         )
 
+    def _check_length(self, work: Work, done: Done, values: dict[str, Any]) -> None:
+        """Let go of audio that is too short or too long as soon as that is known."""
+        if work.samples is None and done.failure is None and "samples" in values:
+            samples = {"samples": float(values["samples"])}
+            if screen_failure(samples, self._limits, self._graph.grid) is not None:
+                done.excluded = True
+        if done.excluded or done.failure is not None:
+            values.pop("audio", None)
+
     def _goes_on(self, name: str, work: Work, done: Done) -> bool:
         """Whether a stage is to work on an utterance, after all that was found out about it."""
-        if name not in SCREEN and work.samples is None and done.failure is None:
+        if name not in SCREEN and work.samples is None and not _out(done):
             # before anything expensive is made of it
             scalars = done.screened or {}
             done.excluded = screen_failure(scalars, self._limits, self._graph.grid) is not None
-        return done.failure is None and not done.excluded
+        return not _out(done)
 
     def _given(self, work: Work) -> dict[str, Any]:
         """What an utterance brings along: sources, and columns that exist."""
@@ -233,6 +254,14 @@ class Worker:
         self, name: str, work: Work, result: Product | Exception, done: Done, values: dict[str, Any]
     ) -> None:
         """Keep a product: its value for later stages, its member for the tar."""
+        if name == "audio":
+            _check_unchanged(work)
+        cause = result.__cause__ if isinstance(result, UtteranceError) else result
+        if isinstance(cause, OSError | MemoryError):  # the machine's fault, not the utterance's
+            raise UserError(
+                f"{name} of {work.record['source']}: {cause or type(cause).__name__}. "
+                "Put it right and run again: what is written stays."
+            ) from cause
         if isinstance(result, Exception):
             raise result
         values[name] = result.value
@@ -240,17 +269,23 @@ class Worker:
             values["samples"] = len(result.value)
         if work.samples is None and name in SCREEN:
             done.screened = {**(done.screened or {}), **result.scalars}
+        if self._graph.stages[name].column is None:
+            values[_SCALARS] = {**values.get(_SCALARS, {}), name: result.scalars}
         if name in work.columns:
             spec = self._graph.spec(name)
             check_value(spec, work.key, result.value, values, self._graph)
             data, shape = encode_value(spec, result.value)
-            done.members[name] = Encoded(data=data, shape=shape, scalars=dict(result.scalars))
+            # what screening found goes into markers too: they alone must tell the index
+            scalars = dict(result.scalars)
+            for required in self._graph.stages[name].requires:
+                scalars.update(values.get(_SCALARS, {}).get(required, {}))
+            done.members[name] = Encoded(data=data, shape=shape, scalars=scalars)
 
 
 def screen_failure(scalars: Mapping[str, float], limits: Limits, grid: FrameGrid) -> Failure | None:
     """What excludes a screened utterance, if anything does: its length, or too many phones."""
     samples = int(scalars["samples"])
-    frames, phones = grid.frames(samples), int(scalars["phones"])
+    frames, phones = grid.frames(samples), int(scalars.get("phones", 0))
     try:
         limits.check(samples, grid)
     except UtteranceError as error:
@@ -267,13 +302,33 @@ def screen_failure(scalars: Mapping[str, float], limits: Limits, grid: FrameGrid
     return None
 
 
+def _out(done: Done) -> bool:
+    """Whether nothing more is to be made of an utterance."""
+    return done.excluded or done.failure is not None
+
+
+def _check_unchanged(work: Work) -> None:
+    """Raise UserError if the audio is no longer what was hashed: its target would lie."""
+    try:
+        unchanged = work.stamp in (None, stamp(Path(work.audio_file)))
+    except OSError:
+        unchanged = False
+    if not unchanged:
+        raise UserError(
+            f"{work.record['source']} has changed or vanished since it was hashed. "
+            "Run again once the corpus is at rest: what is written stays."
+        )
+
+
 def as_failure(stage: str, error: Exception) -> Failure:
     """The failure that an exception stands for."""
     if isinstance(error, UtteranceError):
         reason, message = error.reason, error.message
     else:
-        reason, message = Reason.STAGE_FAILED, f"{type(error).__name__}: {error}"
-    return Failure(stage=stage, kind=Kind.REJECTED, reason=reason, message=message)
+        reason = Reason.STAGE_FAILED
+        message = f"{type(error).__name__}: {_PLACES.sub('...', str(error))}"
+    kind = Kind.FILTERED if reason in FILTERS else Kind.REJECTED
+    return Failure(stage=stage, kind=kind, reason=reason, message=message)
 
 
 def check_value(

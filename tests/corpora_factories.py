@@ -80,14 +80,15 @@ def write_libritts(root: Path, clips: Iterable[Clip], suffix: str = ".wav") -> P
 def write_librispeech(root: Path, clips: Iterable[Clip], suffix: str = ".flac") -> Path:
     """<subset>/<speaker>/1/<id>.flac and a table of each chapter, in capitals as the corpus has.
 
-    A clip's split is a subset: `train-clean-100`.
+    A clip's split is a subset: `train-clean-100`; an id becomes `<speaker>-1-<id>`.
     """
     for clip in clips:
         speaker = clip.speaker or "84"
         folder = root / (clip.split or "train-clean-100") / speaker / "1"
-        write_audio(folder / (clip.id + suffix), clip.wave, clip.rate)
+        name = f"{speaker}-1-{clip.id}"
+        write_audio(folder / (name + suffix), clip.wave, clip.rate)
         with (folder / f"{speaker}-1.trans.txt").open("a", encoding="utf-8") as table:
-            table.write(f"{clip.id} {clip.text.upper()}\n")
+            table.write(f"{name} {clip.text.upper()}\n")
     return root
 
 

@@ -18,7 +18,7 @@ from ns2.pipeline.corpora.manifest import Manifest
 from ns2.pipeline.corpora.mls import MLS
 from ns2.pipeline.corpora.pairs import Pairs
 from ns2.pipeline.corpora.vctk import VCTK
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.schema import OptionError, UserError
 
 _READERS: tuple[Reader, ...] = (
     LJSpeech(),
@@ -51,7 +51,7 @@ def read_corpus(path: Path, layout: str | None = None) -> Corpus:
     if layout is not None and layout not in LAYOUTS:
         near = difflib.get_close_matches(layout, LAYOUTS, n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"no layout is called {layout!r}{meant}\n{_known()}")
+        raise OptionError(f"no layout is called {layout!r}{meant}\n{_known()}")
     if not path.exists():
         raise UserError(f"there is no corpus at {path}: no such file or folder")
     reader = _recognise(path) if layout is None else LAYOUTS[layout]

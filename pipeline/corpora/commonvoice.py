@@ -29,6 +29,7 @@ from ns2.pipeline.schema import Reason, UserError, Utterance, UtteranceError
 CLIPS = "clips"
 SPLITS = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}
 VALIDATED = "validated.tsv"
+TABLES = (*SPLITS, VALIDATED)
 UNUSED = ("other.tsv", "invalidated.tsv")
 """Tables of clips that too few people, or more against than for, have voted for."""
 
@@ -90,6 +91,9 @@ class CommonVoice:
         finds = [find for locale in locales for find in locale.finds()]
         check_rows(finds, root, "of its table's first line")
         warnings = []
+        nameless = sum(locale.nameless for locale in locales)
+        if nameless:
+            warnings.append(f"{nameless} rows name no locale: the run's --language is used")
         stray = lookup.unused()
         if stray:
             unused = set().union(*(locale.unused() for locale in locales))
@@ -103,8 +107,8 @@ def _locales(root: Path) -> list[str]:
     """Folders of locales relative to root: root itself, or all that lie in it."""
 
     def fits(folder: str) -> bool:
-        tables = (root / folder / name for name in (VALIDATED, *SPLITS))
-        return (root / folder / CLIPS).is_dir() and any(table.is_file() for table in tables)
+        inside = list_folder(root, folder)
+        return CLIPS in inside.folders and any(name in inside.files for name in TABLES)
 
     if fits(""):
         return [""]
@@ -121,6 +125,7 @@ class _Locale:
         named = folder or Path(os.path.abspath(root)).name  # noqa: PTH100 - keeps links
         self._voice = voice_of(named) if _LOCALE.fullmatch(named) else ""
         self._shared: dict[str, str] = {}
+        self.nameless = 0  # rows without a locale, in a folder whose name is none
 
     def finds(self) -> list[Find]:
         """All rows of the splits' tables, then what `validated.tsv` has more."""
@@ -176,12 +181,14 @@ class _Locale:
                 continue
             speaker = self._share(nfc(row["client_id"]) or DEFAULT_SPEAKER)
             locale = row.get(LOCALE, "")
+            voice = self._share(voice_of(locale)) if locale else self._voice
+            self.nameless += not voice
             yield Utterance(
                 id=utterance_id,
                 source=source,
                 text=row["sentence"],
                 speaker=speaker,
-                language=self._share(voice_of(locale)) if locale else self._voice,
+                language=voice,
                 split=splits.get(speaker, split),
             )
 

@@ -42,11 +42,11 @@ class LibriSpeech:
     looks_like = f"<subset>/<speaker>/<chapter>/<id>.flac with <speaker>-<chapter>{TABLE} beside it"
 
     def matches(self, root: Path) -> bool:
-        """Some audio has a table of the right name beside it."""
+        """Some audio has its chapter's table beside it."""
         if not root.is_dir():
             return False
         return any(
-            stem.startswith(table.removesuffix(TABLE))
+            stem.startswith(table.removesuffix(TABLE) + "-")
             for folder in islice(walk(root), _GLANCE)
             for table in _tables(folder)
             for stem, _, _ in folder.audio()

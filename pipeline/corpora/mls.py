@@ -79,13 +79,12 @@ def _parts(name: str) -> list[str]:
 
 
 def _splits(root: Path, folder: str) -> list[str]:
-    return [
-        name
-        for name in list_folder(root, folder).folders
-        if split_of(name)
-        and (root / folder / name / TABLE).is_file()
-        and (root / folder / name / AUDIO).is_dir()
-    ]
+    def fits(path: str) -> bool:
+        inside = list_folder(root, path)
+        return TABLE in inside.files and AUDIO in inside.folders
+
+    here = list_folder(root, folder)
+    return [name for name in here.folders if split_of(name) and fits(here.source(name))]
 
 
 def _languages(root: Path) -> list[str]:

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 from ns2.pipeline.audio import (
     RESAMPLER,
     TrimConfig,
+    check_declared_length,
     check_samples,
     level_db,
     read_audio,
     resample,
     trim_silence,
 )
+from ns2.pipeline.schema import LONGEST_SECONDS
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 
@@ -58,8 +60,10 @@ class AudioStage(Stage):
         """Decode the file at `item.inputs["audio_file"]`.
 
         Raises:
-            UtteranceError: as `read_audio` does.
+            UtteranceError: as `read_audio` does; TOO_LONG for what no option would admit, before
+                it is decoded, so that memory stays bounded.
         """
+        check_declared_length(item.inputs["audio_file"], LONGEST_SECONDS)
         wave, rate = read_audio(item.inputs["audio_file"])
         wave = resample(wave, rate, self.sample_rate)
         check_samples(wave)  # all that was there may lie above what the rate can hold

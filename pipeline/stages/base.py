@@ -17,14 +17,6 @@ from ns2.pipeline.schema import ColumnSpec, UtteranceError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What one worker of a stage holds while it works."""
-
-    cpus: float = 1.0
-    gpu: bool = False  # uses a GPU where the executor has one
-
-
-@dataclass(frozen=True, kw_only=True)
 class Item:
     """One utterance as a stage sees it.
 
@@ -68,7 +60,6 @@ class Stage(ABC):
     requires: ClassVar[tuple[str, ...]]
     libraries: ClassVar[tuple[str, ...]] = ()
     assets: ClassVar[tuple[str, ...]] = ()
-    resources: ClassVar[Resources] = Resources()
 
     @property
     @abstractmethod
@@ -110,4 +101,4 @@ class Stage(ABC):
         return {name: version(name) for name in self.libraries}
 
 
-__all__ = ["Item", "Product", "Resources", "Stage", "UtteranceError"]
+__all__ = ["Item", "Product", "Stage", "UtteranceError"]

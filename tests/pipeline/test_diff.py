@@ -220,6 +220,18 @@ def test_nothing_equals_nothing_only(tmp_path: Path) -> None:
     assert diff(a, make_dataset(tmp_path / "c", empty))["equal"]
 
 
+def test_long_texts_are_shown_where_they_part(tmp_path: Path) -> None:
+    words = ("so",) * 60
+    a = make_dataset(
+        tmp_path / "a", Recipe(shards=1, per_shard=1, frames=(400, 400), words=(*words, "much"))
+    )
+    b = make_dataset(
+        tmp_path / "b", Recipe(shards=1, per_shard=1, frames=(400, 400), words=(*words, "light"))
+    )
+    text = render(check(a, b))
+    assert 'so so much" -> "...' in text and 'so so light"' in text
+
+
 def test_the_ledger(tmp_path: Path) -> None:
     a = make_dataset(tmp_path / "a", Recipe())
     b = Path(shutil.copytree(a, tmp_path / "b"))

@@ -40,15 +40,14 @@ def test_shards_are_cut_from_sorted_keys() -> None:
 def test_added_utterances_form_new_shards_and_nobody_moves(tmp_path: Path) -> None:
     before = placed(plan_shards(sources([f"u{i}" for i in range(6)]), {}, 4))
     save_plan(tmp_path / "plan", before, 4)
-    previous = load_plan(tmp_path / "plan", tmp_path / "none", 4)
-    assert previous == before
+    previous, size = load_plan(tmp_path / "plan", tmp_path / "none")
+    assert (previous, size) == (before, 4)
     keys = [f"u{i}" for i in range(1, 6)] + ["u0a", "u3b", "u9"]
     after = placed(plan_shards(sources(keys), previous, 4))
     assert {key: after[key] for key in before if key in after} == {
         key: number for key, number in before.items() if key != "u0"
     }
     assert {after["u0a"], after["u3b"], after["u9"]} == {2}
-    assert load_plan(tmp_path / "plan", tmp_path / "none", 5) == {}  # another size: a new plan
 
 
 @pytest.mark.parametrize(
@@ -136,26 +135,31 @@ def test_hashes_follow_content_and_are_remembered(tmp_path: Path) -> None:
     file, state = tmp_path / "a.wav", tmp_path / "state"
     file.write_bytes(b"one")
     states = SourceStates(state)
-    first = states.audio_hash("a.wav", file)
+    first, _ = states.look(file)
     states.save()
-    assert SourceStates(state).audio_hash("a.wav", file) == first
+    assert SourceStates(state).look(file)[0] == first
     file.write_bytes(b"two!")
-    assert SourceStates(state).audio_hash("a.wav", file) != first
+    assert SourceStates(state).look(file)[0] != first
+    state.write_bytes(state.read_bytes()[:-9] + b"nonsense.")
+    assert not SourceStates(state).seen(file)  # lost, so hashed again
 
 
 def test_same_size_and_mtime_are_believed_unless_checksums_are_asked_for(tmp_path: Path) -> None:
     import os
+    import shutil
 
     file, state = tmp_path / "a.wav", tmp_path / "state"
     file.write_bytes(b"one")
     states = SourceStates(state)
-    first = states.audio_hash("a.wav", file)
+    first, _ = states.look(file)
     states.save()
     stat = file.stat()
     file.write_bytes(b"two")
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert SourceStates(state).audio_hash("a.wav", file) == first
-    assert SourceStates(state, checksum=True).audio_hash("a.wav", file) != first
+    assert SourceStates(state).look(file)[0] == first
+    assert SourceStates(state, checksum=True).look(file)[0] != first
+    shutil.copytree(tmp_path, tmp_path / "other", copy_function=shutil.copy2)
+    assert not SourceStates(state).seen(tmp_path / "other" / "a.wav")
 
 
 def test_audio_that_cannot_be_read_costs_its_utterance(tmp_path: Path) -> None:
@@ -189,7 +193,15 @@ def test_statistics_from_sums_equal_those_of_all_values() -> None:
     np.testing.assert_allclose(found["std"], joined.std(1), rtol=1e-9)
 
 
-def test_a_plan_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "plan").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="delete it"):
-        load_plan(tmp_path / "plan", tmp_path / "none", 4)
+def test_a_lost_plan_is_told_by_the_index(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    plan, index = tmp_path / "plan", tmp_path / "index"
+    plan.write_bytes(b"nonsense")
+    assert load_plan(plan, index) == ({}, None)
+    pq.write_table(pa.table({"key": ["a", "b"], "shard": [0, 3]}), index)
+    assert load_plan(plan, index) == ({"a": 0, "b": 3}, None)
+    index.write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="to plan anew"):
+        load_plan(plan, index)

@@ -145,13 +145,15 @@ def test_too_many_rejected_is_exit_code_3_and_a_whole_dataset(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--layout", "ljspech"], 1, "ljspeech"),
-        (["--language", "klingon"], 1, "no such voice"),
+        (["--layout", "ljspech"], 2, "ljspeech"),
+        (["--language", "klingon"], 2, "no such voice"),
         (["--columns", "mels"], 2, "no column mels"),
-        (["--f0-min", "900", "--f0-max", "100"], 1, "pitch range"),
-        (["--min-seconds", "9", "--max-seconds", "1"], 1, "--min-seconds"),
-        (["--columns", "mel,codes", "--codec", "opus"], 1, "encodec_24khz"),
+        (["--f0-min", "900", "--f0-max", "100"], 2, "pitch range"),
+        (["--min-seconds", "9", "--max-seconds", "1"], 2, "--min-seconds"),
+        (["--columns", "mel,codes", "--codec", "opus"], 2, "encodec_24khz"),
         (["--quantizers", "0"], 2, "quantizers"),
+        (["--val-share", "3"], 2, "--val-share"),
+        (["--max-rejected", "-1"], 2, "--max-rejected"),
         (["--executor", "inline", "--workers", "2"], 2, "--workers"),
     ],
 )

@@ -311,3 +311,129 @@ def test_missing_weights_say_where_they_were_looked_for(
     with pytest.raises(UserError, match="--codec-weights"):
         run_inline(spoken, tmp_path / "out", None)
     assert not (tmp_path / "out").exists()
+
+
+def test_audio_that_changes_after_it_was_hashed_stops_the_run(
+    corpus: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ns2.pipeline import run as run_module
+
+    place, wav = run_module.place, next(iter(sorted((corpus / "wavs").iterdir())))
+    whole = wav.read_bytes()
+
+    def meanwhile(*args: object) -> object:
+        wav.write_bytes(whole[:44] + whole[44 : 44 + (len(whole) - 44) // 4 * 2])
+        return place(*args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "place", meanwhile)
+        with pytest.raises(UserError, match="has changed"):
+            run_inline(corpus, tmp_path / "out", weights)
+    wav.unlink()
+    wav.write_bytes(whole)
+    assert run_inline(corpus, tmp_path / "out", weights).written == 10
+
+
+def test_recordings_that_vanish_stop_the_run_and_lose_nothing(
+    corpus: Path, weights: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ns2.pipeline import run as run_module
+
+    run_inline(corpus, shards, weights)
+    before, place = identities(shards), run_module.place
+
+    def meanwhile(*args: object) -> object:
+        (corpus / "wavs").rename(corpus / "unmounted")
+        return place(*args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "place", meanwhile)
+        with pytest.raises(UserError, match="vanished"):
+            run_inline(corpus, shards, weights, f0_max=900.0)
+    assert before.items() <= identities(shards).items()
+    with pytest.raises(UserError, match="is the corpus's disk there"):
+        run_inline(corpus, shards, weights, layout="ljspeech")
+    (corpus / "unmounted").rename(corpus / "wavs")
+    assert run_inline(corpus, shards, weights, f0_max=900.0).written == 10
+
+
+def test_the_machines_faults_are_not_the_utterances(
+    spoken: Path, weights: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ns2.pipeline.stages.tokens import TokensStage
+
+    def full(self: object, item: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def broken(self: object, item: object) -> None:
+        raise RuntimeError("/usr/lib/thing.so at 0x7f3012 is gone")
+
+    for fault, message in ((full, "No space left"), (broken, "fails on every")):
+        with monkeypatch.context() as patch:
+            patch.setattr(TokensStage, "compute", fault)
+            with pytest.raises(UserError, match=message) as error:
+                run_inline(spoken, tmp_path / "out", weights)
+            assert "0x7f3012" not in str(error.value)
+    run_inline(spoken, tmp_path / "out", weights)
+    assert contents(tmp_path / "out") == contents(dataset)
+
+
+def test_a_dataset_that_lost_its_state_is_recognised(
+    spoken: Path, weights: Path, shards: Path
+) -> None:
+    before = identities(shards)
+    shutil.rmtree(shards / ".state")
+    summary = run_inline(spoken, shards, weights)
+    assert not summary.made and not summary.stage_seconds
+    assert identities(shards) == before
+
+
+def test_damage_is_not_certified_anew(spoken: Path, weights: Path, shards: Path) -> None:
+    (aligner,) = (shards / "assets").glob("aligner-*.safetensors")
+    marker = sorted(shards.glob("f0-*/*.parquet"))[1]
+    tar = sorted(shards.glob("mel-*/*.tar"))[0]
+    for path, cut in ((aligner, False), (marker, False), (tar, True)):
+        whole = path.read_bytes()
+        spot = len(whole) // 2
+        path.write_bytes(
+            whole[:-512] if cut else whole[:spot] + bytes([whole[spot] ^ 1]) + whole[spot + 1 :]
+        )
+        with pytest.raises(UserError, match="run again"):
+            run_inline(spoken, shards, weights)
+        path.write_bytes(whole)
+    assert faults(shards) == []
+
+
+def test_another_shard_size_is_refused(spoken: Path, weights: Path, shards: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(UserError, match="--shard-utterances 4"):
+            run_inline(spoken, shards, weights, shard_utterances=3)
+        shutil.rmtree(shards / ".state", ignore_errors=True)
+
+
+def test_what_a_dataset_loses_is_said(spoken: Path, weights: Path, shards: Path) -> None:
+    from ns2.pipeline.executors.inline import InlineExecutor
+    from ns2.pipeline.options import Options
+    from ns2.pipeline.progress import Silent
+    from ns2.pipeline.run import preprocess
+
+    class Listening(Silent):
+        def __init__(self) -> None:
+            self.notes: list[str] = []
+
+        def note(self, message: str) -> None:
+            self.notes.append(message)
+
+    heard = Listening()
+    chosen = Options(columns=("f0",), shard_utterances=4, limit=8)
+    preprocess(spoken, shards, chosen, InlineExecutor(), heard)
+    assert "codes, mel, phonemes, durations, meta" in heard.notes[0]
+    assert "2 utterances less" in heard.notes[1]
+
+
+def test_a_limit_counts_all_that_is_found(corpus: Path, tmp_path: Path) -> None:
+    rows = (corpus / "metadata.csv").read_text("utf-8").splitlines()
+    rows += [f"zz{i}|Hello.|Hello." for i in range(8)]  # no audio
+    (corpus / "metadata.csv").write_text("\n".join(rows), encoding="utf-8")
+    summary = run_inline(corpus, tmp_path / "out", None, columns=("mel",), limit=11)
+    assert (summary.found, summary.written, len(summary.rejected)) == (11, 10, 1)

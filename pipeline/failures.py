@@ -1,0 +1,72 @@
+"""Utterances that a stage behind the screening could not work on, remembered between runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from ns2.pipeline import index as ix
+from ns2.pipeline.files import write_if_changed
+from ns2.pipeline.schema import PASSING, Kind, Reason, UserError, canonical_json
+from ns2.pipeline.worker import BatchResult, Failure
+
+Failures = dict[tuple[str, str, str], Failure]
+"""By folder of the column, key and source state: another of any of them is another try."""
+
+_MANY = 4
+
+
+def failures_file(out: Path) -> Path:
+    """Where a dataset's folder keeps them."""
+    return out / ix.STATE / "failures.json"
+
+
+def load_failures(path: Path) -> Failures:
+    """What was remembered; nothing where that is lost: it is found out again."""
+    try:
+        rows = json.loads(path.read_text("utf-8"))
+        return {
+            (folder, key, state): Failure(
+                stage=told["stage"],
+                kind=Kind(told["kind"]),
+                reason=Reason(told["reason"]),
+                message=told["message"],
+            )
+            for folder, key, state, told in rows
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def save_failures(path: Path, failures: Failures) -> None:
+    """Remember those that lie in the utterance; what may lie in the machine is tried again."""
+    rows = [
+        [*place, asdict(failure)]
+        for place, failure in sorted(failures.items(), key=lambda item: item[0])
+        if failure.reason not in PASSING
+    ]
+    if rows or path.is_file():
+        write_if_changed(path, canonical_json(rows).encode())
+
+
+def check_systematic(result: BatchResult) -> None:
+    """Stop a run in which a stage fails on everything: that is not the utterances' fault.
+
+    Raises:
+        UserError: every utterance of a batch of some size failed in the same stage, unexpectedly.
+    """
+    failures = [done.failure for done in result.done]
+    if len(failures) >= _MANY and all(
+        failure is not None
+        and failure.reason == Reason.STAGE_FAILED
+        and failures[0] is not None
+        and failure.stage == failures[0].stage
+        for failure in failures
+    ):
+        first = failures[0]
+        assert first is not None
+        raise UserError(
+            f"stage {first.stage} fails on every utterance: {first.message}. What is written "
+            "stays; put it right and run again."
+        )
