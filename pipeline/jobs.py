@@ -29,6 +29,10 @@ from ns2.pipeline.worker import (
 )
 
 
+SCREENING = "screen"
+"""Stands for the column's folder of a failure while screening."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scene:
     """What all jobs of a run share.
@@ -52,6 +56,12 @@ class Scene:
     def screen_state(self, source: Source) -> str:
         """The state of what screening reads of an utterance."""
         return source.state(self.screen_sources)
+
+    def failed_screening(self, source: Source) -> Screened | None:
+        """A screening that failed in this run for a reason that is not remembered for the next."""
+        state = self.screen_state(source)
+        failure = self.failures.get((SCREENING, source.key, state))
+        return failure and Screened(key=source.key, source=state, failure=failure)
 
     def knows(self, row: Screened) -> bool:
         """Whether a screening went far enough to decide with these limits."""
@@ -138,8 +148,8 @@ class ShardJob:
         for source in shard.sources:
             row = known.get(source.key)
             if row is None or row.source != scene.screen_state(source):
-                row = self._recovered(source)
-                self._fresh |= row is not None
+                row = scene.failed_screening(source) or self._recovered(source)
+                self._fresh |= row is not None and row.failure is None
             if row is not None and scene.knows(row):
                 self._screened[source.key] = row
 
@@ -267,6 +277,9 @@ class ShardJob:
                     scalars=done.screened or {},
                     failure=failure if unusable else None,
                 )
+            if failure is not None and unusable and failure.reason in PASSING:
+                state = self._scene.screen_state(source)
+                self._scene.failures[SCREENING, done.key, state] = failure
             if failure is not None and not unusable:
                 targets = self._scene.targets
                 place = targets.folder(failure.stage).name

@@ -351,8 +351,10 @@ def test_recordings_that_vanish_stop_the_run_and_lose_nothing(
         with pytest.raises(UserError, match="vanished"):
             run_inline(corpus, shards, weights, f0_max=900.0)
     assert before.items() <= identities(shards).items()
+    (corpus / "wavs").mkdir()  # where the disk would be mounted
     with pytest.raises(UserError, match="is the corpus's disk there"):
-        run_inline(corpus, shards, weights, layout="ljspeech")
+        run_inline(corpus, shards, weights)
+    (corpus / "wavs").rmdir()
     (corpus / "unmounted").rename(corpus / "wavs")
     assert run_inline(corpus, shards, weights, f0_max=900.0).written == 10
 
