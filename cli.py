@@ -137,6 +137,11 @@ def main() -> None:
 )
 @click.option("--checksum", is_flag=True, help="Hash all audio, whatever size and mtime say.")
 @click.option(
+    "--retrain-aligner",
+    is_flag=True,
+    help="Choose the aligner's sample anew among all that is there now; durations are made anew.",
+)
+@click.option(
     "--executor",
     type=click.Choice(["ray", "inline"]),
     default="ray",

@@ -9,7 +9,7 @@ changes later finds the record and trains nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,13 @@ class AlignerRecord:
         config: of network and training, seed included.
         inputs: fingerprints of the columns it reads.
         sample: (key, state of its sources) of each utterance it is trained on.
+        generation: how many were chosen for this configuration before; the last one is current.
     """
 
     config: Mapping[str, Any]
     inputs: Mapping[str, str]
     sample: tuple[tuple[str, str], ...]
+    generation: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -71,7 +73,11 @@ class AlignerAsset:
         return self._folder / f"aligner-{record.fingerprint}.json"
 
     def recorded(self) -> AlignerRecord | None:
-        """The aligner that was chosen before for this configuration, trained or not."""
+        """The aligner that was last chosen for this configuration, trained or not."""
+        found = [*self._all()]
+        return max(found, key=lambda record: record.generation, default=None)
+
+    def _all(self) -> Iterator[AlignerRecord]:
         for path in sorted(self._folder.glob("aligner-*.json")):
             try:
                 found = json.loads(path.read_text("utf-8"))
@@ -79,6 +85,7 @@ class AlignerAsset:
                     config=found["config"],
                     inputs=found["inputs"],
                     sample=tuple((key, state) for key, state in found["sample"]),
+                    generation=int(found["generation"]),
                 )
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # not whole: a new one is chosen, `ns2 verify` names this one
@@ -87,8 +94,7 @@ class AlignerAsset:
                 and record.inputs == self._inputs
                 and self.description(record) == path
             ):
-                return record
-        return None
+                yield record
 
     def choose(
         self,
@@ -96,6 +102,8 @@ class AlignerAsset:
         hours: float,
     ) -> AlignerRecord:
         """Fix a sample: the lowest hashes of keys, up to some hours.
+
+        The same sample as an earlier one is that one: nothing would come out differently.
 
         Args:
             members: utterances of the dataset and their seconds.
@@ -108,12 +116,23 @@ class AlignerAsset:
                 break
             sample.append((source.key, source.state(SAMPLE_SOURCES)))
             seconds += length
+        last = self.recorded()
         record = AlignerRecord(
-            config=self._config, inputs=self._inputs, sample=tuple(sorted(sample))
+            config=self._config,
+            inputs=self._inputs,
+            sample=tuple(sorted(sample)),
+            generation=0 if last is None else last.generation + 1,
         )
+        if last is not None and last.fingerprint == record.fingerprint:
+            return last
         self._folder.mkdir(parents=True, exist_ok=True)
         text = canonical_json(
-            {"config": record.config, "inputs": record.inputs, "sample": record.sample}
+            {
+                "config": record.config,
+                "inputs": record.inputs,
+                "sample": record.sample,
+                "generation": record.generation,
+            }
         )
         write_if_changed(self.description(record), text.encode())
         return record

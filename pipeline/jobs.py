@@ -28,7 +28,6 @@ from ns2.pipeline.worker import (
     screen_failure,
 )
 
-
 SCREENING = "screen"
 """Stands for the column's folder of a failure while screening."""
 
@@ -61,7 +60,9 @@ class Scene:
         """A screening that failed in this run for a reason that is not remembered for the next."""
         state = self.screen_state(source)
         failure = self.failures.get((SCREENING, source.key, state))
-        return failure and Screened(key=source.key, source=state, failure=failure)
+        if failure is None:
+            return None
+        return Screened(key=source.key, source=state, failure=failure)
 
     def knows(self, row: Screened) -> bool:
         """Whether a screening went far enough to decide with these limits."""

@@ -33,6 +33,7 @@ class Options:
         seed: of the aligner's training.
         max_rejected: share of rejected utterances above which the exit code is 3.
         checksum: hash all audio files, whatever their size and mtime say.
+        retrain_aligner: choose its sample anew among all utterances that there are now.
     """
 
     layout: str | None = None
@@ -55,6 +56,7 @@ class Options:
     seed: int = 0
     max_rejected: float = 0.05
     checksum: bool = False
+    retrain_aligner: bool = False
 
     def __post_init__(self) -> None:
         def refuse(wrong: bool, message: str) -> None:
@@ -166,6 +168,6 @@ def describe(graph: Graph, name: str) -> Mapping[str, Any]:
 def described_options(options: Options) -> dict[str, Any]:
     """The options as JSON values, without what names a place on a machine."""
     values = asdict(options)
-    for name in ("codec_weights", "extra_phonemes", "checksum"):
+    for name in ("codec_weights", "extra_phonemes", "checksum", "retrain_aligner"):
         del values[name]
     return {**values, "columns": list(options.columns)}

@@ -110,8 +110,9 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     if "durations" in columns:
         asset = aligner_asset(graph, out, options)
         record = asset.recorded()
-        train = bool(sources) and (record is None or not asset.weights(record).is_file())
-        if record is not None:
+        settled = record is not None and asset.weights(record).is_file()
+        train = bool(sources) and (options.retrain_aligner or not settled)
+        if record is not None and not options.retrain_aligner:
             graph = with_aligner(graph, asset, record)
     scene = make_scene(graph, out, options, corpus, load_failures(failures_file(out)))
     known = [column for column in columns if not graph.missing_assets(column)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ns2.pipeline import index as ix
-from ns2.pipeline.assets import AlignerRecord, load_sample
+from ns2.pipeline.assets import INPUTS, AlignerRecord, load_sample
 from ns2.pipeline.corpora.base import Corpus
 from ns2.pipeline.executors.base import Executor
 from ns2.pipeline.failures import (
@@ -167,12 +167,12 @@ class _Run:
         from ns2.pipeline.stages.durations import train_and_save
 
         asset = aligner_asset(self._graph, self._out, self._options)
-        record = asset.recorded()
-        if record is None or not asset.weights(record).is_file():
-            self._make(("phonemes", "mel") if record else self._ready_columns())
+        record, anew = asset.recorded(), self._options.retrain_aligner
+        if record is None or anew or not asset.weights(record).is_file():
+            self._make(self._ready_columns() if record is None or anew else INPUTS)
             scene = self._scene()
             examples = None
-            if record is not None:
+            if record is not None and not anew:
                 examples = load_sample(record, scene.targets, self._graph, self._shards)
                 if examples is None:  # the corpus changed before it was trained
                     asset.description(record).unlink()
@@ -191,14 +191,17 @@ class _Run:
                 if examples is None:
                     raise RuntimeError("the aligner's sample can't be read back")
             assert record is not None
-            self._progress.phase("training the aligner")
-            train_and_save(
-                examples,
-                asset.weights(record),
-                seed=self._options.seed,
-                table=self._graph.stages["phonemes"].table,  # type: ignore[attr-defined]
-                progress=self._progress.training,
-            )
+            if asset.weights(record).is_file():
+                self._progress.note("the aligner's sample is the same: there is nothing to retrain")
+            else:
+                self._progress.phase("training the aligner")
+                train_and_save(
+                    examples,
+                    asset.weights(record),
+                    seed=self._options.seed,
+                    table=self._graph.stages["phonemes"].table,  # type: ignore[attr-defined]
+                    progress=self._progress.training,
+                )
         self._aligner = record
         self._graph = with_aligner(self._graph, asset, record)
 

@@ -149,6 +149,27 @@ def test_added_utterances_form_new_shards(corpus: Path, weights: Path, tmp_path:
     assert faults(tmp_path / "out") == []
 
 
+def test_the_aligner_is_trained_again_only_on_demand(
+    corpus: Path, weights: Path, tmp_path: Path
+) -> None:
+    out, table = tmp_path / "out", corpus / "metadata.csv"
+    lines = table.read_text("utf-8").splitlines()
+    table.write_text("\n".join(lines[:8]))
+    columns = ("durations",)
+    run_inline(corpus, out, weights, columns=columns)
+    table.write_text("\n".join(lines))
+    run_inline(corpus, out, weights, columns=columns)
+    assert len(list(out.glob("assets/aligner-*.safetensors"))) == 1
+    old = Dataset(out).asset("aligner")
+    summary = run_inline(corpus, out, weights, columns=columns, retrain_aligner=True)
+    assert dict(summary.made) == {"durations": 3}
+    new = Dataset(out).asset("aligner")
+    assert new != old and faults(out) == []
+    for again in (True, False):  # the same sample: nothing to do; the last one stays
+        summary = run_inline(corpus, out, weights, columns=columns, retrain_aligner=again)
+        assert not summary.made and Dataset(out).asset("aligner") == new
+
+
 def test_limits_filter_without_decoding_again(spoken: Path, weights: Path, shards: Path) -> None:
     seconds = Dataset(shards).index["seconds"].to_pylist()
     longest = max(seconds)
