@@ -22,6 +22,8 @@ from ns2.pipeline.worker import CRASHED, Batch, BatchResult, Done, Failure, Limi
 
 CRASHES_ALONE = 3
 """Crashes with one utterance alone before it is blamed."""
+PART_UTTERANCES = 8
+"""Utterances an actor takes at once; a batch's result is put together from its parts."""
 OBJECT_STORE = 512 * 2**20
 """Bytes of the object store: results of batches pass through it, one a worker at a time."""
 
@@ -233,7 +235,9 @@ def _carry_out(crew: _Crew, batches: Iterator[Batch]) -> Iterator[BatchResult]:
             if batch is None:
                 exhausted = True
                 break
-            crew.give(_Part(batch, batch))
+            first, *rest = _parts(batch)
+            again.extend(rest)
+            crew.give(first)
         if not crew.at_work:
             return
         for part, found in crew.wait():
@@ -258,6 +262,14 @@ def _carry_out(crew: _Crew, batches: Iterator[Batch]) -> Iterator[BatchResult]:
                     seconds=got.seconds,
                     audio_seconds=got.audio_seconds,
                 )
+
+
+def _parts(batch: Batch) -> list[_Part]:
+    """A batch in smaller parts: towards the end no worker waits long for the others."""
+    return [
+        _Part(batch, replace(batch, works=batch.works[i : i + PART_UTTERANCES]))
+        for i in range(0, len(batch.works), PART_UTTERANCES)
+    ]
 
 
 def _after_crash(part: _Part) -> list[_Part]:

@@ -1,0 +1,1 @@
+"""What we claim, measured: every figure as a ratio within one run, with the machine named."""
