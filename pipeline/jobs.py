@@ -244,7 +244,8 @@ class ShardJob:
         targets = self._scene.targets
         if column not in self._stored:
             self._stored[column] = targets.existing(column, self.number)
-        return self._stored[column].get((source.key, targets.state(column, source)))
+        stored = self._stored[column]
+        return stored.get((source.key, targets.state(column, source))) if stored else None
 
     def _required(
         self, columns: Sequence[str], source: Source, screened: bool

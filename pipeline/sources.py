@@ -7,6 +7,7 @@ What was seen is kept in `.state/sources.parquet`, outside the promise about byt
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,12 @@ from ns2.pipeline.schema import Kind, Reason, Rejection, UserError, Utterance
 
 HASH_DIGITS = 16
 _THREADS = 8  # more than cores: a network's storage answers late
-_CHUNK = 256
+_CHUNK = 512
+_PART = 16
 _SAVE_SECONDS = 60.0
+
+
+_HASHES = {"audio_file": "audio_hash", "text": "text_hash", "record": "record_hash"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,7 @@ class Source:
 
     def state(self, sources: tuple[str, ...]) -> str:
         """The state of these sources as one word."""
-        hashes = {
-            "audio_file": self.audio_hash,
-            "text": self.text_hash,
-            "record": self.record_hash,
-        }
-        return "-".join(hashes[name] for name in sources)
+        return "-".join([getattr(self, _HASHES[name]) for name in sources])
 
 
 class SourceStates:
@@ -140,8 +140,9 @@ def read_sources(
     with ThreadPoolExecutor(_THREADS) as pool:  # hashing lets other threads run
         for start in range(0, len(utterances), _CHUNK):
             chunk = utterances[start : start + _CHUNK]
-            looks = pool.map(lambda u: _look(states, locate(u)), chunk)
-            for utterance, found in zip(chunk, looks, strict=True):
+            parts = [chunk[i : i + _PART] for i in range(0, len(chunk), _PART)]
+            looks = pool.map(lambda part: [_look(states, locate(u)) for u in part], parts)
+            for utterance, found in zip(chunk, itertools.chain(*looks), strict=True):
                 if isinstance(found, OSError):
                     rejected.append(_unreadable(utterance, found))
                 else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from click.testing import CliRunner
 from ns2.cli import main
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.verify import verify
-from tests.preprocessing import run_inline
+from tests.preprocessing import contents, identities, run_inline
 from tests.speak import SENTENCES, VOICES, speak, write_wav
 
 COLUMNS = ("mel", "f0", "phonemes", "meta", "durations")
@@ -176,3 +178,36 @@ def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:
     )
     assert result.exit_code == 1 and "Error" in result.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 250 kB; needs the right to mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=250k", "tmpfs", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_told_and_costs_nothing(
+    spoken: Path, weights: Path, dataset: Path, small_disk: Path
+) -> None:
+    out = small_disk / "out"
+    command = ["preprocess", str(spoken), "-o", str(out), "--executor", "inline"]
+    command += ["--codec-weights", str(weights), "--quantizers", "4", "--shard-utterances", "4"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.output and "run again" in result.output
+    assert not (out / "dataset.json").exists()
+    before = identities(out)
+    whole = {n: at for n, at in before.items() if n.endswith(".parquet") and "/" in n}
+    assert whole  # some targets were written before the disk was full
+    subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
+    assert CliRunner().invoke(main, command).exit_code == 0
+    assert contents(out) == contents(dataset)
+    assert whole.items() <= identities(out).items()
