@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
-class Progress(Protocol):
-    """Takes what a run has to tell."""
 
-    def phase(self, name: str, utterances: int | None = None) -> None:
+class Progress:
+    """Takes and counts what a run has to tell, and shows nothing; the displays show it."""
+
+    def __init__(self) -> None:
+        self.name, self.unit = "", "utterances"
+        self.total: int | None = None
+        self.rejected = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._started = time.monotonic()
+        self.done = self._worked = 0
+        self._seconds = 0.0
+        self._stages: Counter[str] = Counter()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Show the end."""
+
+    def phase(self, name: str, total: int | None = None, *, unit: str = "utterances") -> None:
         """A new part of the run begins, with so many utterances to come if that is known."""
+        self.name, self.total, self.unit = name, total, unit
+        self._start()
 
     def advance(
         self,
@@ -30,84 +54,45 @@ class Progress(Protocol):
         Args:
             idle: they were done before this run; they say nothing about its speed.
         """
+        self.done += utterances
+        self._worked += 0 if idle else utterances
+        self._seconds += seconds
+        self.rejected += rejected
+        self._stages.update(stages or {})
+        self._show(self.status())
+
+    def reach(self, done: int, total: int) -> None:
+        """So many of so many are done."""
+        self.total = total
+        self.advance(utterances=done - self.done)
 
     def training(self, step: int, steps: int, loss: float) -> None:
-        """A step of training."""
+        """A step of training is done."""
+        self.done, self.total = step, steps
+        self._show(f"step {step}/{steps}, loss {loss:.3f}")
 
     def note(self, message: str) -> None:
         """Something the user should read."""
 
-
-class Silent:
-    """Shows nothing."""
-
-    def phase(self, name: str, utterances: int | None = None) -> None:
-        """Nothing."""
-
-    def advance(
-        self,
-        *,
-        utterances: int = 0,
-        seconds: float = 0.0,
-        rejected: int = 0,
-        stages: Mapping[str, float] | None = None,
-        idle: bool = False,
-    ) -> None:
-        """Nothing."""
-
-    def training(self, step: int, steps: int, loss: float) -> None:
-        """Nothing."""
-
-    def note(self, message: str) -> None:
-        """Nothing."""
-
-
-class _Counting:
-    """Counts what is common to both displays."""
-
-    def __init__(self) -> None:
-        self.name, self.unit = "", "utterances"
-        self.total: int | None = None
-        self.rejected = 0
-        self._begin_phase()
-
-    def _begin_phase(self) -> None:
-        self.started = time.monotonic()
-        self.done = self.worked = 0
-        self.seconds = 0.0
-        self.stages: Counter[str] = Counter()
-
-    def count(
-        self,
-        utterances: int,
-        seconds: float,
-        rejected: int,
-        stages: Mapping[str, float] | None,
-        idle: bool,
-    ) -> None:
-        """Add to the counts."""
-        self.done += utterances
-        self.worked += 0 if idle else utterances
-        self.seconds += seconds
-        self.rejected += rejected
-        self.stages.update(stages or {})
+    def _show(self, status: str) -> None:
+        """Show how far it is, if it is time to."""
 
     def status(self) -> str:
         """One line: utterances, hours, rejected, speed, the slowest stages, time left."""
-        elapsed = time.monotonic() - self.started
+        elapsed = time.monotonic() - self._started
         of = f"/{self.total}" if self.total is not None else ""
         parts = [f"{self.done}{of} {self.unit}"]
-        if self.seconds:
-            parts.append(f"{self.seconds / 3600:.2f} h")
-            parts.append(f"{self.seconds / max(elapsed, 1e-9):.0f}x real time")
+        if self._seconds:
+            parts.append(f"{self._seconds / 3600:.2f} h")
+            parts.append(f"{self._seconds / max(elapsed, 1e-9):.0f}x real time")
         if self.rejected:
             parts.append(f"{self.rejected} rejected")
-        busy = sum(self.stages.values())
+        busy = sum(self._stages.values())
         if busy:
-            top = self.stages.most_common(3)
+            top = self._stages.most_common(3)
             parts.append(" ".join(f"{name} {100 * t / busy:.0f}%" for name, t in top))
-        if self.total is not None and self.worked and self.done < self.total:
-            left = elapsed / self.worked * (self.total - self.done)
+        if self.total is not None and self._worked and self.done < self.total:
+            left = elapsed / self._worked * (self.total - self.done)
             parts.append(f"{duration(left)} left")
         return ", ".join(parts)
 
@@ -121,73 +106,47 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-class Lines(_Counting):
+class Lines(Progress):
     """Plain lines on standard error, at most one every few seconds: for logs and pipes."""
 
     def __init__(self, every: float = 5.0) -> None:
         super().__init__()
         self._every, self._last = every, 0.0
-        self._told = False  # whether the last line says all
+        self._waiting = ""  # what was not shown yet
 
-    def phase(self, name: str, utterances: int | None = None, *, unit: str = "utterances") -> None:
-        """Close the last phase with a line and begin the next."""
-        self._close()
-        self.name, self.total, self.unit = name, utterances, unit
-        self._begin_phase()
+    def __exit__(self, *_: object) -> None:
+        """Say how the last phase ended."""
+        self._finish()
+
+    def phase(self, name: str, total: int | None = None, *, unit: str = "utterances") -> None:
+        """Say how the last phase ended, and the name of the next."""
+        self._finish()
+        super().phase(name, total, unit=unit)
         self._last = time.monotonic()
         click.echo(name, err=True)
-
-    def _close(self) -> None:
-        if self.name and self.done and not self._told:
-            click.echo(f"  {self.status()}", err=True)
-
-    def advance(
-        self,
-        *,
-        utterances: int = 0,
-        seconds: float = 0.0,
-        rejected: int = 0,
-        stages: Mapping[str, float] | None = None,
-        idle: bool = False,
-    ) -> None:
-        """Count, and print when it is time."""
-        self.count(utterances, seconds, rejected, stages, idle)
-        self._told = False
-        self._print(f"  {self.status()}")
-
-    def reach(self, done: int, total: int) -> None:
-        """Say how far it is, and print when it is time."""
-        self.total = total
-        self.advance(utterances=done - self.done)
-
-    def training(self, step: int, steps: int, loss: float) -> None:
-        """Print when it is time."""
-        self._print(f"  step {step}/{steps}, loss {loss:.3f}")
-
-    def _print(self, line: str) -> None:
-        now = time.monotonic()
-        if now - self._last >= self._every:
-            self._last, self._told = now, True
-            click.echo(line, err=True)
 
     def note(self, message: str) -> None:
         """Print at once."""
         click.echo(message, err=True)
 
-    def __enter__(self) -> Lines:
-        return self
+    def _show(self, status: str) -> None:
+        self._waiting = status
+        if time.monotonic() - self._last >= self._every:
+            self._finish()
 
-    def __exit__(self, *_: object) -> None:
-        self._close()
+    def _finish(self) -> None:
+        if self._waiting:
+            click.echo(f"  {self._waiting}", err=True)
+        self._waiting, self._last = "", time.monotonic()
 
 
-class Live(_Counting):
+class Live(Progress):
     """A bar that moves, for terminals."""
 
     def __init__(self) -> None:
         super().__init__()
         from rich.console import Console
-        from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
         from rich.progress import Progress as Bars
 
         self._bars = Bars(
@@ -199,55 +158,30 @@ class Live(_Counting):
         )
         self._task: TaskID | None = None
 
-    def phase(self, name: str, utterances: int | None = None, *, unit: str = "utterances") -> None:
-        """Begin a new bar; the last one stays as it ended."""
-        if self._task is not None:
-            self._bars.stop_task(self._task)
-        self.name, self.total, self.unit = name, utterances, unit
-        self._begin_phase()
-        self._task = self._bars.add_task(name, total=utterances, status="")
-
-    def advance(
-        self,
-        *,
-        utterances: int = 0,
-        seconds: float = 0.0,
-        rejected: int = 0,
-        stages: Mapping[str, float] | None = None,
-        idle: bool = False,
-    ) -> None:
-        """Count and move the bar."""
-        self.count(utterances, seconds, rejected, stages, idle)
-        if self._task is not None:
-            self._bars.update(self._task, completed=self.done, status=self.status())
-
-    def reach(self, done: int, total: int) -> None:
-        """Move the bar to a place."""
-        self.total = total
-        if self._task is not None:
-            self._bars.update(self._task, total=total)
-        self.advance(utterances=done - self.done)
-
-    def training(self, step: int, steps: int, loss: float) -> None:
-        """Move the bar by steps."""
-        if self._task is not None:
-            status = f"step {step}/{steps}, loss {loss:.3f}"
-            self._bars.update(self._task, completed=step, total=steps, status=status)
-
-    def note(self, message: str) -> None:
-        """Print above the bars."""
-        self._bars.console.print(message, markup=False)
-
     def __enter__(self) -> Live:
         self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Leave the bars as they are."""
         self._bars.stop()
 
+    def phase(self, name: str, total: int | None = None, *, unit: str = "utterances") -> None:
+        """Begin a new bar; the last one stays as it ended."""
+        if self._task is not None:
+            self._bars.stop_task(self._task)
+        super().phase(name, total, unit=unit)
+        self._task = self._bars.add_task(name, total=total, status="")
 
-def display() -> Lines | Live:
+    def note(self, message: str) -> None:
+        """Print above the bars."""
+        self._bars.console.print(message, markup=False)
+
+    def _show(self, status: str) -> None:
+        if self._task is not None:
+            self._bars.update(self._task, completed=self.done, total=self.total, status=status)
+
+
+def display() -> Progress:
     """The display that fits standard error."""
-    import sys
-
     return Live() if sys.stderr.isatty() else Lines()

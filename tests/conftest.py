@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,17 @@ def dataset(spoken: Path, weights: Path, tmp_path_factory: pytest.TempPathFactor
     out = tmp_path_factory.mktemp("dataset") / "shards"
     run_inline(spoken, out, weights)
     return out
+
+
+@pytest.fixture
+def corpus(spoken: Path, tmp_path: Path) -> Path:
+    """A copy of the spoken corpus that a test may change."""
+    shutil.copytree(spoken, tmp_path / "corpus")
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def shards(dataset: Path, tmp_path: Path) -> Path:
+    """A copy of the dataset that a test may change; mtimes are kept."""
+    shutil.copytree(dataset, tmp_path / "shards")
+    return tmp_path / "shards"

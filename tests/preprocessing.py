@@ -8,7 +8,7 @@ from typing import Any
 from ns2.pipeline.executors.inline import InlineExecutor
 from ns2.pipeline.finish import Summary
 from ns2.pipeline.options import Options
-from ns2.pipeline.progress import Silent
+from ns2.pipeline.progress import Progress
 from ns2.pipeline.run import preprocess
 
 
@@ -17,7 +17,7 @@ def run_inline(corpus: Path, out: Path, weights: Path | None, **options: Any) ->
     chosen = Options(
         **{"codec_weights": weights, "quantizers": 4, "shard_utterances": 4, **options}
     )
-    return preprocess(corpus, out, chosen, InlineExecutor(), Silent())
+    return preprocess(corpus, out, chosen, InlineExecutor(), Progress())
 
 
 def contents(folder: Path, *, state: bool = False) -> dict[str, bytes]:

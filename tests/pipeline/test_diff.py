@@ -78,11 +78,6 @@ def check(a: Path, b: Path) -> dict[str, Any]:
     return told
 
 
-@pytest.fixture
-def shards(dataset: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(dataset, tmp_path / "shards"))
-
-
 def test_a_copy_is_equal(dataset: Path, shards: Path) -> None:
     told = check(dataset, shards)
     assert told["equal"]

@@ -35,12 +35,6 @@ def files_of(root: Path) -> set[str]:
     return set(contents(root, state=True))
 
 
-@pytest.fixture
-def shards(dataset: Path, tmp_path: Path) -> Path:
-    """A copy of the dataset that a test may change; mtimes are kept."""
-    return Path(shutil.copytree(dataset, tmp_path / "shards"))
-
-
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of made-up arrays with one of everything that is no longer current."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
@@ -15,18 +13,6 @@ from ns2.pipeline.options import Options
 from ns2.pipeline.preview import Preview, preview, render
 from ns2.pipeline.schema import COLUMNS
 from tests.preprocessing import contents, run_inline
-
-
-@pytest.fixture
-def corpus(spoken: Path, tmp_path: Path) -> Path:
-    shutil.copytree(spoken, tmp_path / "corpus")
-    return tmp_path / "corpus"
-
-
-@pytest.fixture
-def shards(dataset: Path, tmp_path: Path) -> Path:
-    shutil.copytree(dataset, tmp_path / "shards")
-    return tmp_path / "shards"
 
 
 def plan(corpus: Path, out: Path, weights: Path, **options: Any) -> Preview:

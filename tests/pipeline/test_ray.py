@@ -16,7 +16,7 @@ import pytest
 from ns2.pipeline import run as run_module
 from ns2.pipeline.executors.ray import RayExecutor
 from ns2.pipeline.options import Options, build_graph
-from ns2.pipeline.progress import Silent
+from ns2.pipeline.progress import Progress
 from ns2.pipeline.run import preprocess
 from ns2.pipeline.stages.audio import AudioStage
 from ns2.pipeline.stages.base import Item, Product
@@ -35,7 +35,7 @@ def test_ray_writes_the_same_files(
     workers: int, spoken: Path, weights: Path, dataset: Path, tmp_path: Path
 ) -> None:
     with RayExecutor(workers=workers) as executor:
-        preprocess(spoken, tmp_path / "out", options(weights), executor, Silent())
+        preprocess(spoken, tmp_path / "out", options(weights), executor, Progress())
     assert contents(tmp_path / "out") == contents(dataset)
 
 
@@ -59,7 +59,7 @@ def test_a_file_that_crashes_its_worker_costs_one_utterance(
     monkeypatch.setattr(run_module, "build_graph", planted)
     chosen = Options(columns=("mel", "phonemes"), shard_utterances=4)
     with RayExecutor(workers=1) as executor:
-        summary = preprocess(spoken, tmp_path / "out", chosen, executor, Silent())
+        summary = preprocess(spoken, tmp_path / "out", chosen, executor, Progress())
     assert [(one.key[-5:], str(one.reason)) for one in summary.rejected] == [
         ("00003", "worker_crashed")
     ]

@@ -18,20 +18,6 @@ from ns2.pipeline.verify import verify
 from tests.preprocessing import contents, identities, run_inline
 
 
-@pytest.fixture
-def corpus(spoken: Path, tmp_path: Path) -> Path:
-    """A copy of the spoken corpus that a test may change."""
-    shutil.copytree(spoken, tmp_path / "corpus")
-    return tmp_path / "corpus"
-
-
-@pytest.fixture
-def shards(dataset: Path, tmp_path: Path) -> Path:
-    """A copy of the dataset that a test may change; mtimes are kept."""
-    shutil.copytree(dataset, tmp_path / "shards")
-    return tmp_path / "shards"
-
-
 def faults(root: Path) -> list[str]:
     return [str(fault) for fault in verify(root).faults]
 
@@ -437,11 +423,12 @@ def test_another_shard_size_is_refused(spoken: Path, weights: Path, shards: Path
 def test_what_a_dataset_loses_is_said(spoken: Path, weights: Path, shards: Path) -> None:
     from ns2.pipeline.executors.inline import InlineExecutor
     from ns2.pipeline.options import Options
-    from ns2.pipeline.progress import Silent
+    from ns2.pipeline.progress import Progress
     from ns2.pipeline.run import preprocess
 
-    class Listening(Silent):
+    class Listening(Progress):
         def __init__(self) -> None:
+            super().__init__()
             self.notes: list[str] = []
 
         def note(self, message: str) -> None:
