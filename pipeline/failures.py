@@ -9,12 +9,13 @@ from pathlib import Path
 from ns2.pipeline import index as ix
 from ns2.pipeline.files import write_if_changed
 from ns2.pipeline.schema import PASSING, Kind, Reason, UserError, canonical_json
-from ns2.pipeline.worker import BatchResult, Failure
+from ns2.pipeline.worker import BATCH_UTTERANCES, BatchResult, Failure
 
 Failures = dict[tuple[str, str, str], Failure]
 """By folder of the column, key and source state: another of any of them is another try."""
 
 _MANY = 4
+"""Fewer failures at once are no sign of anything."""
 
 
 def failures_file(out: Path) -> Path:
@@ -50,19 +51,28 @@ def save_failures(path: Path, failures: Failures) -> None:
         write_if_changed(path, canonical_json(rows).encode())
 
 
-def check_systematic(result: BatchResult) -> None:
+def check_systematic(result: BatchResult, planned: int) -> None:
     """Stop a run in which a stage fails on everything: that is not the utterances' fault.
 
+    Args:
+        planned: utterances of the shard. A batch of the few that failed in an earlier run, and are
+            tried again, says nothing.
+
     Raises:
-        UserError: every utterance of a batch of some size failed in the same stage, unexpectedly.
+        UserError: every utterance of a whole batch failed in the same stage, unexpectedly.
     """
     failures = [done.failure for done in result.done]
-    if len(failures) >= _MANY and all(
-        failure is not None
-        and failure.reason == Reason.STAGE_FAILED
-        and failures[0] is not None
-        and failure.stage == failures[0].stage
-        for failure in failures
+    whole = len(failures) >= min(planned, BATCH_UTTERANCES)
+    if (
+        len(failures) >= _MANY
+        and whole
+        and all(
+            failure is not None
+            and failure.reason == Reason.STAGE_FAILED
+            and failures[0] is not None
+            and failure.stage == failures[0].stage
+            for failure in failures
+        )
     ):
         first = failures[0]
         assert first is not None

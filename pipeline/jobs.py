@@ -177,6 +177,11 @@ class ShardJob:
         return self._shard.number
 
     @property
+    def planned(self) -> int:
+        """Utterances of the shard, whatever becomes of them."""
+        return len(self._shard.sources)
+
+    @property
     def complete(self) -> bool:
         """All results that were asked for are there."""
         return self._waiting == 0

@@ -148,8 +148,8 @@ class _Run:
                 yield from cut
 
         for result in self._executor.run(self._graph, scene.limits, work()):
-            check_systematic(result)
             job = jobs[result.shard]
+            check_systematic(result, job.planned)
             excluded = job.add(result)
             self._summary.stage_seconds.update(result.seconds)
             self._summary.stage_audio_seconds.update(result.audio_seconds)

@@ -33,6 +33,9 @@ _SCALARS = "scalars of transient stages"
 _PLACES = re.compile(r"(?<![\w.])(/[\w.~+-]+)+/?|0x[0-9a-fA-F]+")
 """Paths and addresses: they differ from machine to machine and have no place in a dataset."""
 
+BATCH_UTTERANCES = 32
+"""The unit of work: utterances of a shard, cut at fixed places."""
+
 CRASHED = "worker"
 """Stands for the stage of a failure where a worker crashed: which one it was can't be known."""
 
@@ -355,7 +358,7 @@ def check_value(
         check_durations(key, value, symbols, frames=frames, optional=table.optional)
 
 
-def batches(shard: int, works: Sequence[Work | None], size: int = 32) -> list[Batch]:
+def batches(shard: int, works: Sequence[Work | None], size: int = BATCH_UTTERANCES) -> list[Batch]:
     """Batches of a shard's utterances, cut at fixed places of the plan.
 
     Args:

@@ -235,6 +235,28 @@ def test_a_stage_that_fails_late_takes_its_utterance_out(
     assert summary.written == 9 and faults(shards) == []
 
 
+def test_many_failures_are_tried_again_and_stop_nothing(
+    spoken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ns2.pipeline.stages.base import Item, Product
+    from ns2.pipeline.stages.f0 import F0Stage
+
+    compute = F0Stage.compute
+
+    def broken(self: F0Stage, item: Item) -> Product:
+        if int(item.key[-1]) < 6:
+            raise RuntimeError("boom")
+        return compute(self, item)
+
+    out, chosen = tmp_path / "out", {"columns": ("f0",), "shard_utterances": 16}
+    with monkeypatch.context() as patch:
+        patch.setattr(F0Stage, "compute", broken)
+        for _ in range(2):
+            assert run_inline(spoken, out, None, **chosen).written == 4
+    assert run_inline(spoken, out, None, **chosen).written == 10
+    assert faults(out) == []
+
+
 def test_columns_can_be_made_one_after_the_other(
     spoken: Path, weights: Path, dataset: Path, tmp_path: Path
 ) -> None:
