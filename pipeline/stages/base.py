@@ -1,6 +1,6 @@
 """What a stage is: a declaration, a set-up once a worker, then utterances in, arrays out.
 
-A new stage is one new file with one subclass of `Stage`, and a line in `pipeline/plan.py`.
+A new stage is one new file with one subclass of `Stage`, and a line in `options.build_graph`.
 """
 
 from __future__ import annotations

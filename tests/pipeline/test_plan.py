@@ -83,7 +83,7 @@ class Toy(Stage):
         return ColumnSpec(name="mel", dtype="float16", dims=(80, "T"))
 
     def compute(self, item: Item) -> Product:
-        raise NotImplementedError
+        return Product(value=np.zeros((80, 1), np.float16))
 
 
 class Decoder(Toy):
