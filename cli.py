@@ -149,6 +149,9 @@ def main() -> None:
     help="Where the work is done: on Ray's workers, or in this process. The bytes are the same.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Ray's workers.  [default: all cores]")
+@click.option(
+    "--gpus", type=click.IntRange(0), help="For the codes.  [default: all that there are]"
+)
 @click.option("--ray-address", metavar="HOST:PORT", help="Of a running Ray cluster to work on.")
 @click.option(
     "--plan", is_flag=True, help="Say what would be made, why, and its size; make nothing."
@@ -160,6 +163,7 @@ def preprocess(
     out: Path,
     executor: str,
     workers: int | None,
+    gpus: int | None,
     ray_address: str | None,
     plan: bool,
     as_json: bool,
@@ -177,8 +181,8 @@ def preprocess(
     from ns2.pipeline.run import preprocess as run
 
     chosen = Options(**options)
-    if executor == "inline" and (workers or ray_address):
-        raise click.UsageError("--workers and --ray-address are for --executor ray")
+    if executor == "inline" and (workers or gpus or ray_address):
+        raise click.UsageError("--workers, --gpus and --ray-address are for --executor ray")
     if as_json and not plan:
         raise click.UsageError("--json is for --plan")
     if plan:
@@ -189,7 +193,7 @@ def preprocess(
         found = preview(corpus, out, chosen)
         click.echo(json.dumps(found.to_json(), indent=2) if as_json else render(found))
         return
-    with display() as progress, open_executor(executor, workers, ray_address) as crew:
+    with display() as progress, open_executor(executor, workers, ray_address, gpus) as crew:
         summary = run(corpus, out, chosen, crew, progress)
     show_summary(summary, out)
     if summary.rejected_share > chosen.max_rejected:

@@ -133,6 +133,11 @@ class Done:
     excluded: bool = False
     members: dict[str, Encoded] = field(default_factory=dict)
 
+    @property
+    def out(self) -> bool:
+        """Nothing more is to be made of it."""
+        return self.excluded or self.failure is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class BatchResult:
@@ -150,17 +155,43 @@ class BatchResult:
     audio_seconds: Mapping[str, float]
 
 
+Handed = dict[str, dict[str, Any]]
+"""Values by key and name that one worker hands to another, such as decoded audio."""
+
+
 class Worker:
     """Runs the stages of a graph on batches."""
 
-    def __init__(self, graph: Graph, limits: Limits) -> None:
-        self._graph, self._limits = graph, limits
+    def __init__(
+        self, graph: Graph, limits: Limits, *, device: str = "cpu", leave: Sequence[str] = ()
+    ) -> None:
+        """Take a graph.
+
+        Args:
+            device: where accelerated stages work.
+            leave: stages that another worker carries out, see `handed`.
+        """
+        self._graph, self._limits, self._device = graph, limits, device
+        self._leave = frozenset(leave)
         self._ready: set[str] = set()
 
-    def process(self, batch: Batch) -> BatchResult:
-        """Screen the utterances that were not, and make the columns that are asked for."""
+    def process(self, batch: Batch, given: Handed | None = None) -> BatchResult:
+        """Screen the utterances that were not, and make the columns that are asked for.
+
+        Args:
+            given: what another worker handed on.
+        """
+        return self.process_and_hand_on(batch, given)[0]
+
+    def process_and_hand_on(
+        self, batch: Batch, given: Handed | None = None
+    ) -> tuple[BatchResult, Handed]:
+        """As `process`, and what the stages that were left to others require."""
         done = {work.key: Done(key=work.key) for work in batch.works}
         values = {work.key: self._given(work) for work in batch.works}
+        for key, some in (given or {}).items():
+            if key in values:
+                values[key].update(some)
         seconds: dict[str, float] = {}
         audio_seconds: dict[str, float] = {}
         for name, stage in self._graph.stages.items():
@@ -174,6 +205,8 @@ class Worker:
             if not works:
                 continue
             if name not in self._ready:
+                if stage.accelerated:
+                    stage.device = self._device
                 stage.setup()
                 self._ready.add(name)
             items = [
@@ -200,13 +233,21 @@ class Worker:
         for one in done.values():
             if one.failure is not None:
                 one.members.clear()
-        return BatchResult(
+        whole = BatchResult(
             shard=batch.shard,
             number=batch.number,
             done=tuple(done[work.key] for work in batch.works),
             seconds=seconds,
             audio_seconds=audio_seconds,
         )
+        handed: Handed = {}
+        for work in batch.works:
+            left = self._leave.intersection(work.columns)
+            if any(self._goes_on(name, work, done[work.key]) for name in left):
+                needed = {r for name in left for r in self._graph.stages[name].requires}
+                needed |= {"samples", _SCALARS}
+                handed[work.key] = {r: v for r, v in values[work.key].items() if r in needed}
+        return whole, handed
 
     def _check_length(self, work: Work, done: Done, values: dict[str, Any]) -> None:
         """Let go of audio that is too short or too long as soon as that is known."""
@@ -214,16 +255,16 @@ class Worker:
             samples = {"samples": float(values["samples"])}
             if screen_failure(samples, self._limits, self._graph.grid) is not None:
                 done.excluded = True
-        if done.excluded or done.failure is not None:
+        if done.out:
             values.pop("audio", None)
 
     def _goes_on(self, name: str, work: Work, done: Done) -> bool:
         """Whether a stage is to work on an utterance, after all that was found out about it."""
-        if name not in SCREEN and work.samples is None and not _out(done):
+        if name not in SCREEN and work.samples is None and not done.out:
             # before anything expensive is made of it
             scalars = done.screened or {}
             done.excluded = screen_failure(scalars, self._limits, self._graph.grid) is not None
-        return not _out(done)
+        return not done.out
 
     def _given(self, work: Work) -> dict[str, Any]:
         """What an utterance brings along: sources, and columns that exist."""
@@ -249,7 +290,8 @@ class Worker:
         while waiting:
             name = waiting.pop()
             if name in self._graph.stages and name not in wanted and name not in work.stored:
-                wanted.add(name)
+                if name not in self._leave:
+                    wanted.add(name)
                 waiting.extend(self._graph.stages[name].requires)
         return wanted
 
@@ -303,11 +345,6 @@ def screen_failure(scalars: Mapping[str, float], limits: Limits, grid: FrameGrid
             message=f"{phones} phones in {frames} frames: is this the text of this recording?",
         )
     return None
-
-
-def _out(done: Done) -> bool:
-    """Whether nothing more is to be made of an utterance."""
-    return done.excluded or done.failure is not None
 
 
 def _check_unchanged(work: Work) -> None:

@@ -36,7 +36,7 @@ _STALL_SECONDS = 10.0  # between two parts of a download
 
 
 class EncodecCodec(Codec):
-    """The `encodec` package's 24 kHz network with loaded weights, on the CPU.
+    """The `encodec` package's 24 kHz network with loaded weights.
 
     Any number of its 32 quantisers can be used, not only those of its five bandwidths.
     A second of audio takes about 20 MB while it is encoded.
@@ -79,10 +79,15 @@ class EncodecCodec(Codec):
         """Hex SHA-256 of the encoder's weights and the first Q codebooks."""
         return self._digest
 
-    def _quantise(self, wave: Tensor) -> Tensor:
-        embedding = self._model.encoder(wave[None, None])
+    def to(self, device: str) -> None:
+        """Move network and codebooks."""
+        self._model.to(device)
+        self._codebooks = self._codebooks.to(device)
+
+    def _quantise(self, waves: Tensor) -> Tensor:
+        embedding = self._model.encoder(waves.to(self._codebooks.device)[:, None])
         codes: Tensor = self._model.quantizer.vq.encode(embedding, n_q=self._spec.quantizers)
-        return codes[:, 0]
+        return codes.transpose(0, 1)
 
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Audio (320 T,) float32 of latents (128, T)."""

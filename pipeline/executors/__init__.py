@@ -10,18 +10,19 @@ if TYPE_CHECKING:
 
 
 def open_executor(
-    name: str, workers: int | None = None, address: str | None = None
+    name: str, workers: int | None = None, address: str | None = None, gpus: int | None = None
 ) -> AbstractContextManager[Executor]:
     """An executor by name, "ray" or "inline", stopped at the end of the block.
 
     Args:
         workers: Ray's workers; all cores where None.
         address: of a running Ray cluster; None starts Ray here when it is needed.
+        gpus: to be used by Ray's workers; all that there are where None.
     """
     if name == "ray":
         from ns2.pipeline.executors.ray import RayExecutor
 
-        return RayExecutor(workers, address)
+        return RayExecutor(workers, address, gpus)
     from ns2.pipeline.executors.inline import InlineExecutor
 
     return nullcontext(InlineExecutor())

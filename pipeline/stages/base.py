@@ -53,6 +53,7 @@ class Stage(ABC):
         requires: sources (`audio_file`, `text`, `record`) and names of other stages.
         libraries: distributions whose versions decide its values.
         assets: names of the trained things it needs.
+        accelerated: it works on a GPU where a worker has one, on batches.
     """
 
     name: ClassVar[str]
@@ -60,6 +61,10 @@ class Stage(ABC):
     requires: ClassVar[tuple[str, ...]]
     libraries: ClassVar[tuple[str, ...]] = ()
     assets: ClassVar[tuple[str, ...]] = ()
+    accelerated: ClassVar[bool] = False
+
+    device: str = "cpu"
+    """Torch's name of where it works; a worker sets it before `setup`."""
 
     @property
     @abstractmethod

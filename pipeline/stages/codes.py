@@ -18,6 +18,8 @@ from ns2.pipeline.schema import ColumnSpec, UserError, canonical_json
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ns2.model.codec.base import Codec
 
 
@@ -32,6 +34,7 @@ class CodesStage(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio",)
     libraries: ClassVar[tuple[str, ...]] = ("torch", "encodec")
+    accelerated: ClassVar[bool] = True
 
     def __init__(
         self, codec_name: str = "encodec_24khz", weights: Path | None = None, quantizers: int = 16
@@ -91,13 +94,23 @@ class CodesStage(Stage):
                 f"digest was {str(self._digest)[:16]} and is {self._codec.digest[:16]} now "
                 f"({self._weights or 'found by the codec itself'})"
             )
+        try:
+            self._codec.to(self.device)
+        except RuntimeError as error:
+            raise UserError(
+                f"torch can't use the GPU ({error}); put that right, or run with --gpus 0"
+            ) from error
 
     def compute(self, item: Item) -> Product:
         """Codes uint16 (Q, T) of `audio` (S,) float32."""
-        import torch
+        return Product(value=_codes(self._codec.encode(_wave(item))))
 
-        wave = torch.tensor(np.asarray(item.inputs["audio"], dtype=np.float32))
-        return Product(value=self._codec.encode(wave).numpy().astype(np.uint16))
+    def compute_batch(self, items: Sequence[Item]) -> list[Product | Exception]:
+        """Products in order: one by one on the CPU, by length on a GPU."""
+        if self.device == "cpu":
+            return super().compute_batch(items)
+        found = self._codec.encode_many([_wave(item) for item in items])
+        return [Product(value=_codes(codes)) for codes in found]
 
     def summarise(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
         """Float64 sums of the latents of a shard's codes.
@@ -143,7 +156,8 @@ class CodesStage(Stage):
         }
         # one field, since safetensors writes several in any order
         return save(
-            {"codebooks": self._codec.codebooks.numpy()}, metadata={"codec": canonical_json(about)}
+            {"codebooks": self._codec.codebooks.cpu().numpy()},
+            metadata={"codec": canonical_json(about)},
         )
 
     @cached_property
@@ -155,8 +169,18 @@ class CodesStage(Stage):
 
     @cached_property
     def _codebooks(self) -> np.ndarray:
-        return self._codec.codebooks.numpy().astype(np.float64)
+        return self._codec.codebooks.cpu().numpy().astype(np.float64)
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to a worker: not the network, but the digest it must have there."""
         return {k: v for k, v in self.__dict__.items() if k not in ("_codec", "_codebooks")}
+
+
+def _wave(item: Item) -> Tensor:
+    import torch
+
+    return torch.tensor(np.asarray(item.inputs["audio"], dtype=np.float32))
+
+
+def _codes(codes: Tensor) -> np.ndarray:
+    return codes.cpu().numpy().astype(np.uint16)

@@ -58,6 +58,32 @@ def test_codes_keep_the_contract(stage: CodesStage, samples: int) -> None:
     assert np.array_equal(codes, expected.numpy())
 
 
+def test_batches_by_length_give_the_canonical_codes_but_for_rounding(stage: CodesStage) -> None:
+    """What a GPU would do, on the CPU: padding reaches no frame that is kept."""
+    codec = stage._codec
+    lengths = [24_000, 8_000, 23_999, 1, 12_345, 24_000, 11_000, 48_001]
+    waves = [torch.tensor(speech(60_000)[7 * i : 7 * i + n]) for i, n in enumerate(lengths)]
+    groups = list(codec._groups(waves))
+    assert sorted(i for group in groups for i in group) == list(range(len(waves)))
+    assert [sorted(lengths[i] for i in group) for group in groups] == [
+        [48_001], [23_999, 24_000, 24_000], [11_000, 12_345], [8_000], [1],
+    ]  # fmt: skip
+    found = codec.encode_many(waves)
+    alone = [codec.encode(wave) for wave in waves]
+    assert [codes.shape for codes in found] == [codes.shape for codes in alone]
+    equal = [one == other for one, other in zip(found, alone, strict=True)]
+    assert torch.cat([e.flatten() for e in equal]).float().mean() > 0.99
+
+
+def test_a_gpu_that_torch_can_not_use_is_told(weights: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    made = CodesStage("encodec_24khz", weights, 4)
+    made.device = "cuda"
+    with pytest.raises(UserError, match="--gpus 0"):
+        made.setup()
+
+
 @pytest.mark.parametrize("name", ["codes", "mel"])
 def test_values_do_not_depend_on_threads(stage: CodesStage, name: str) -> None:
     chosen: Stage = stage if name == "codes" else MelStage()
