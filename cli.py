@@ -95,6 +95,12 @@ def main() -> None:
 @click.option("--trim", is_flag=True, help="Cut silence at both ends.")
 @click.option("--min-seconds", default=0.3, show_default=True, help="Shorter ones are filtered.")
 @click.option("--max-seconds", default=30.0, show_default=True, help="Longer ones are filtered.")
+@click.option(
+    "--min-align-score",
+    type=float,
+    metavar="S",
+    help="Those that align worse are filtered; see align_score in the index.",
+)
 @click.option("--codec", default="encodec_24khz", show_default=True, help="Makes the codes.")
 @click.option(
     "--codec-weights",

@@ -129,7 +129,7 @@ class Finisher:
             included = {source.key for source in members}
             for source in shard.sources:
                 if source.key not in included:
-                    why = scene.exclusion(source, known[source.key], self.columns)
+                    why = job.exclusion(source)
                     assert why is not None
                     self.summary.rejected.append(as_rejection(source, why))
             if not members:

@@ -10,6 +10,7 @@ from typing import Any
 from ns2.pipeline.graph import SCREEN, SOURCES, Graph
 from ns2.pipeline.plan import Shard
 from ns2.pipeline.schema import PASSING, Rejection, UserError
+from ns2.pipeline.scores import Scores, badly_aligned
 from ns2.pipeline.screening import Screened, ScreenStore
 from ns2.pipeline.shards import Marker, Member, TarWriter, decode_value, read_member
 from ns2.pipeline.sources import Source
@@ -41,6 +42,8 @@ class Scene:
         language: of utterances that name none.
         screen_sources: the sources that screening reads.
         failures: of stages behind the screening, by (folder of the column, key, source state).
+        scores: `align_score` of utterances that it excludes.
+        min_align_score: below it an utterance is excluded; None excludes none.
     """
 
     graph: Graph
@@ -51,6 +54,8 @@ class Scene:
     language: str
     screen_sources: tuple[str, ...]
     failures: dict[tuple[str, str, str], Failure]
+    scores: Scores
+    min_align_score: float | None
 
     def screen_state(self, source: Source) -> str:
         """The state of what screening reads of an utterance."""
@@ -166,6 +171,29 @@ class ShardJob:
         state = self._scene.screen_state(source)
         return Screened(key=source.key, source=state, scalars=scalars)
 
+    def exclusion(self, source: Source) -> Failure | None:
+        """Why a screened utterance is not in the dataset, if anything excludes it."""
+        why = self._scene.exclusion(source, self._screened[source.key], self._columns)
+        least = self._scene.min_align_score
+        if why is not None or least is None or "durations" not in self._columns:
+            return why
+        score = self._score(source)
+        return None if score is None or score >= least else badly_aligned(score, least)
+
+    def _score(self, source: Source) -> float | None:
+        """How well an utterance aligns, if that is known."""
+        targets, made = self._scene.targets, self._made.get((source.key, "durations"))
+        folder = targets.folder("durations").name
+        place = (folder, source.key, targets.state("durations", source))
+        if made is None and place in self._scene.scores:
+            return self._scene.scores[place]
+        stored = None if made is not None else self._existing("durations", source)
+        told = made or (stored.row if stored is not None else None)
+        score = None if told is None else told.scalars.get("align_score")
+        if score is not None and score < (self._scene.min_align_score or 0.0):
+            self._scene.scores[place] = score
+        return score
+
     @property
     def screened(self) -> dict[str, Screened]:
         """What is known of the shard's utterances, by key."""
@@ -191,8 +219,7 @@ class ShardJob:
         return tuple(
             source
             for source in self._shard.sources
-            if source.key in self._screened
-            and self._scene.exclusion(source, self._screened[source.key], self._columns) is None
+            if source.key in self._screened and self.exclusion(source) is None
         )
 
     def batches(self) -> list[Batch]:
@@ -294,7 +321,7 @@ class ShardJob:
                 self._scene.failures[place, done.key, state] = failure
             for column, member in done.members.items():
                 self._made[done.key, column] = member
-            why = self._scene.exclusion(source, self._screened[done.key], self._columns)
+            why = self.exclusion(source)
             if why is not None:
                 excluded.append(as_rejection(source, why))
         return excluded

@@ -24,6 +24,7 @@ class Options:
         language: espeak-ng voice of utterances that name none.
         trim: cut outer silence.
         min_seconds, max_seconds: utterances outside are filtered.
+        min_align_score: utterances that align worse are filtered; None filters none.
         codec_weights: a file, or None for the usual cache or a download.
         f0: "dio", "harvest" or "praat".
         extra_phonemes: a file of symbols appended to the phoneme table.
@@ -43,6 +44,7 @@ class Options:
     trim: bool = False
     min_seconds: float = 0.3
     max_seconds: float = 30.0
+    min_align_score: float | None = None
     codec: str = "encodec_24khz"
     codec_weights: Path | None = None
     quantizers: int = 16

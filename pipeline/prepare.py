@@ -15,6 +15,7 @@ from ns2.pipeline.jobs import Scene
 from ns2.pipeline.options import Options
 from ns2.pipeline.plan import Shard, load_plan, plan_shards
 from ns2.pipeline.schema import COLUMNS, Rejection, UserError, Utterance
+from ns2.pipeline.scores import Scores
 from ns2.pipeline.screening import ScreenStore
 from ns2.pipeline.sources import Source, SourceStates, read_sources
 from ns2.pipeline.targets import Targets
@@ -116,6 +117,7 @@ def make_scene(
     options: Options,
     corpus: Corpus,
     failures: dict[tuple[str, str, str], Failure],
+    scores: Scores,
 ) -> Scene:
     """What the jobs of a run share, for a graph as it is now."""
     screened = dict.fromkeys(source for name in SCREEN for source in graph.sources(name))
@@ -128,6 +130,8 @@ def make_scene(
         language=options.language,
         screen_sources=tuple(screened),
         failures=failures,
+        scores=scores,
+        min_align_score=options.min_align_score,
     )
 
 

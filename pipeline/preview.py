@@ -31,6 +31,7 @@ from ns2.pipeline.prepare import (
     with_aligner,
 )
 from ns2.pipeline.schema import unit_interval
+from ns2.pipeline.scores import load_scores, scores_file
 from ns2.pipeline.sources import Source, SourceStates
 
 _SAMPLED = 100
@@ -101,9 +102,9 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     states = _Glimpse(state_file(out), checksum=options.checksum)
     if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
         planned, _ = load_plan(plan_file(out), out / ix.INDEX)
-        states.known = {
-            audio_path(corpus.root, one) for one in corpus.utterances if one.key in planned
-        }
+        places = (audio_path(corpus.root, u) for u in corpus.utterances if u.key in planned)
+        states.known = {place for place in places if not states.seen(place)}
+        del planned
     sources, unreadable = find_sources(corpus, options, states)
     shards, previous = place(sources, out, options)
     columns, train = wanted_columns(graph, options), False
@@ -114,7 +115,8 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
         train = bool(sources) and (options.retrain_aligner or not settled)
         if record is not None and not options.retrain_aligner:
             graph = with_aligner(graph, asset, record)
-    scene = make_scene(graph, out, options, corpus, load_failures(failures_file(out)))
+    remembered = load_failures(failures_file(out)), load_scores(scores_file(out))
+    scene = make_scene(graph, out, options, corpus, *remembered)
     known = [column for column in columns if not graph.missing_assets(column)]
     missing: Counter[str] = Counter()
     compute: Counter[str] = Counter()

@@ -41,6 +41,7 @@ from ns2.pipeline.prepare import (
 )
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import Kind, Rejection
+from ns2.pipeline.scores import load_scores, save_scores, scores_file
 from ns2.pipeline.sources import Source, SourceStates
 from ns2.pipeline.worker import Batch
 
@@ -85,6 +86,7 @@ class _Run:
         self._summary = Summary()
         self._columns = wanted_columns(graph, options)
         self._failures = load_failures(failures_file(out))
+        self._scores = load_scores(scores_file(out))
         self._aligner: AlignerRecord | None = None
 
     def carry_out(self) -> Summary:
@@ -123,7 +125,8 @@ class _Run:
         return tuple(c for c in self._columns if not self._graph.missing_assets(c))
 
     def _scene(self) -> Scene:
-        return make_scene(self._graph, self._out, self._options, self._corpus, self._failures)
+        kept = (self._failures, self._scores)
+        return make_scene(self._graph, self._out, self._options, self._corpus, *kept)
 
     def _make(self, columns: Sequence[str]) -> None:
         """Bring these columns of all shards up to date."""
@@ -223,6 +226,7 @@ class _Run:
         finisher.carry_out([*self._corpus.rejected, *self._unreadable])
         self._tell_losses(before or {})
         save_failures(failures_file(self._out), self._failures)
+        save_scores(scores_file(self._out), self._scores)
         return self._summary
 
     def _tell_losses(self, before: Mapping[str, Any]) -> None:

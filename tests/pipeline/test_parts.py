@@ -74,7 +74,7 @@ def batches(graph: Graph, spoken: Path, tmp_path_factory: pytest.TempPathFactory
     options = Options(columns=("codes", "mel", "phonemes"))
     corpus = open_corpus(spoken, options)
     sources, _ = find_sources(corpus, options, SourceStates(state_file(out), checksum=False))
-    scene = make_scene(graph, out, options, corpus, {})
+    scene = make_scene(graph, out, options, corpus, {}, {})
     shards = plan_shards(sources, {}, 5)
     cut = [job for shard in shards for job in ShardJob(scene, shard, options.columns).batches()]
     missing = replace(cut[0].works[2], audio_file=str(spoken / "metadata.csv"), stamp=None)
