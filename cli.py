@@ -69,6 +69,7 @@ def main() -> None:
     ns2 verify shards/                   is all of it sound
     ns2 export shards/ out/              all-in-one tars for other toolkits
     ns2 diff a/ b/                       what differs between two datasets
+    ns2 align-eval shards/ truth.jsonl   how far durations are from known truth
     ns2 gc shards/                       remove what is no longer current
     """
 
@@ -394,6 +395,30 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     click.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else render(told))
     if not told["equal"]:
         raise click.exceptions.Exit(1)
+
+
+@main.command("align-eval")
+@click.argument("dataset", type=DATASET)
+@click.argument("truth", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@clear_errors
+def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
+    """Hold the durations of DATASET against TRUTH, where phones truly begin.
+
+    TRUTH has a JSON object a line: key, sample_rate, phones as [start in samples, IPA], and
+    samples and voice where they are known. An empty IPA is a pause, "<word>" the start of a word.
+    Errors are those of the starts of phones, the first of each utterance excepted; below 0 is too
+    early. Utterances whose phones differ in number are skipped and counted.
+    """
+    import json
+
+    from ns2.pipeline.align_eval import evaluate, render
+    from ns2.pipeline.dataset import Dataset
+
+    found = evaluate(Dataset(dataset), truth)
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
+    for warning in found["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ Needs numpy and pyarrow only; no stage is imported.
 
 from __future__ import annotations
 
+import json
 import mmap
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +23,9 @@ import pyarrow.parquet as pq
 from ns2.pipeline.index import ASSETS, CARD, INDEX, read_card
 from ns2.pipeline.schema import FORMAT, FORMAT_VERSION, ColumnSpec, FrameGrid, UserError
 from ns2.pipeline.shards import decode_value
+
+if TYPE_CHECKING:
+    from ns2.pipeline.phoneme_table import PhonemeTable
 
 _OPEN_TARS = 256
 
@@ -145,6 +149,21 @@ class Dataset:
             if stem.startswith(f"{prefix}-") and not (prefix == "aligner" and ".json" in stem):
                 return self.root / name
         raise UserError(f"{self.root} has no asset {prefix}")
+
+    @cached_property
+    def phoneme_table(self) -> PhonemeTable:
+        """The table that its phoneme ids are of.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        from ns2.pipeline.phoneme_table import PhonemeTable
+
+        path = self.asset("phonemes")
+        try:
+            return PhonemeTable.from_json(json.loads(path.read_text("utf-8")))
+        except ValueError as error:
+            raise UserError(f"{path} is damaged: {error}; `ns2 verify` tells more") from error
 
     def _position(self, which: int | str) -> int:
         if isinstance(which, str):

@@ -199,9 +199,6 @@ def _describe(dataset: Dataset, splits: Mapping[str, Any]) -> dict[str, Any]:
         "statistics": card["statistics"],
     }
     if "phonemes" in dataset.columns:
-        from ns2.pipeline.phoneme_table import PhonemeTable
-
-        text = dataset.asset("phonemes").read_text("utf-8")
-        table = PhonemeTable.from_json(json.loads(text))
+        table = dataset.phoneme_table
         described["phonemes"] = table.symbols(range(len(table)))
     return described

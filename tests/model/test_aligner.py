@@ -19,7 +19,8 @@ from ns2.model.aligner import (
 )
 from ns2.model.aligner_training import train_aligner
 from ns2.model.monotonic import NoPathError
-from tests.alignment_truth import boundary_errors
+from ns2.pipeline.align_eval import report
+from ns2.pipeline.align_truth import Truth
 from tests.speak import SENTENCES, VOICES, WORD, speak
 
 SILENT = ("<sil>", "|", ",")
@@ -144,11 +145,11 @@ def test_boundaries_of_speech_are_near_the_truth() -> None:
         durations = found[key][1]
         assert durations.sum() == mel.shape[1]
         assert (durations[tokens.numpy() >= len(SILENT)] >= 1).all()
-    errors = boundary_errors(corpus.truth, found, SILENT)
-    assert errors.skipped == 0 and len(errors.aligned) > 800
-    summary = errors.summary()
-    assert summary["mean"] * 3 < summary["even"], summary
-    assert summary["mean"] < 20 and abs(summary["signed"]) < 8, summary
+    told = report(map(Truth.of, corpus.truth), found, SILENT)
+    assert told["utterances"]["compared"] == 40 and told["overall"]["phones"] > 800
+    errors = told["overall"]
+    assert errors["mean"] * 3 < errors["even"]["mean"], errors
+    assert errors["mean"] < 20 and abs(errors["signed"]) < 8, errors
 
 
 def test_score_tells_wrong_transcripts() -> None:
