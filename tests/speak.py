@@ -76,6 +76,8 @@ SENTENCES = (
 _SYNCHRONOUS, _PHONEME_EVENTS, _IPA = 2, 1, 2
 _WORD_EVENT, _PHONEME_EVENT = 1, 7
 _RATE, _PITCH = 1, 3
+_LEAST_CLOSURE = 0.006
+"""Seconds of digital silence before a phone that are its closure."""
 
 
 class _Id(ctypes.Union):
@@ -151,11 +153,33 @@ class _Engine:
         self._lib.espeak_SetParameter(_PITCH, pitch, 0)
         encoded = text.encode()
         self._lib.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, 1, None, None)
-        return np.concatenate(self._chunks), self._phones
+        samples = np.concatenate(self._chunks)
+        return samples, _with_closures(samples, self._phones, self.sample_rate)
 
     def close(self) -> None:
         self._lib.espeak_Terminate()
         _ctypes.dlclose(self._lib._handle)
+
+
+def _with_closures(
+    samples: np.ndarray, phones: Sequence[tuple[int, str]], rate: int
+) -> list[tuple[int, str]]:
+    """Phones, each moved to the start of the digital silence before it unless that is a pause."""
+    out: list[tuple[int, str]] = []
+    previous = ""
+    for start, ipa in phones:
+        if ipa not in ("", WORD):
+            floor = out[-1][0] if out else 0
+            sounding = np.flatnonzero(samples[floor:start])
+            begin = floor + int(sounding[-1]) + 1 if len(sounding) else floor
+            if previous and start - begin >= _LEAST_CLOSURE * rate:
+                start = begin
+                if out[-1][1] == WORD:
+                    out[-1] = (min(out[-1][0], begin), WORD)
+        if ipa != WORD:
+            previous = ipa
+        out.append((start, ipa))
+    return out
 
 
 def speak(
@@ -171,7 +195,8 @@ def speak(
     Returns:
         samples (S,) int16, their sample rate in Hz (22,050), and the phones in order as
         (start in samples, IPA): an empty IPA is a pause, `WORD` marks the start of a word.
-        A stop starts where it bursts: its closure counts to the phone before it.
+        A stop starts with its closure: espeak-ng reports the burst, so a phone is moved to the
+        start of the digital silence before it, where that lasts 6 ms or more.
 
     Raises:
         ValueError: espeak-ng has no such voice.

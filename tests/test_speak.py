@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -96,6 +97,18 @@ def test_phones_lie_where_the_sounds_are() -> None:
             heard["pause"] += 1
             assert np.sqrt(np.mean(part**2)) < 200, start
     assert min(heard.values()) >= 1, heard
+
+
+def test_a_stop_starts_with_its_closure() -> None:
+    samples, rate, phones = speak("A happy cat ate a cake.")
+    timed = [(start, ipa) for start, ipa in phones if ipa != WORD]
+    closures = [
+        start for (_, before), (start, ipa) in itertools.pairwise(timed) if before and ipa == "k"
+    ]
+    assert len(closures) == 3
+    for start in closures:
+        assert samples[start - 1] != 0
+        assert not samples[start : start + rate * 6 // 1000].any()
 
 
 def test_pitch_and_rate_are_obeyed() -> None:
