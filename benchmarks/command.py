@@ -91,9 +91,11 @@ def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
         raise
 
 
-def part(arguments: Sequence[str], scratch: Path, copies: int = 1) -> list[dict[str, Any]]:
-    """Results of `benchmarks.parts`, from so many processes at the same time."""
-    command = [sys.executable, "-m", "benchmarks.parts", *arguments]
+def part(
+    arguments: Sequence[str], scratch: Path, copies: int = 1, module: str = "benchmarks.parts"
+) -> list[dict[str, Any]]:
+    """Results of `benchmarks.parts`, or a module like it, from so many processes at once."""
+    command = [sys.executable, "-m", module, *arguments]
     if copies == 0:
         return []
     with ended(
@@ -106,7 +108,7 @@ def part(arguments: Sequence[str], scratch: Path, copies: int = 1) -> list[dict[
             text=True,
         )
     ) as process:
-        others = part(arguments, scratch, copies - 1)
+        others = part(arguments, scratch, copies - 1, module)
         out, err = process.communicate()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{err}")

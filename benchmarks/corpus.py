@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ns2.pipeline.files import atomic_write
-from tests.speak import SENTENCES, speak, write_wav
+from tests.speak import SENTENCES, speak, truth_line, write_wav
 
 VOICES = ("en-us", *(f"en-us+m{i}" for i in range(1, 8)), *(f"en-us+f{i}" for i in range(1, 6)))
 _WORDS = 16
@@ -38,24 +38,31 @@ class Spoken:
 
 
 def spoken(work: Path, minutes: float) -> Spoken:
-    """A corpus of at least so much audio; a shorter one is the beginning of a longer one."""
+    """A corpus of at least so much audio, with `truth.jsonl` about its phones.
+
+    A shorter one is the beginning of a longer one.
+    """
     root = work / f"corpus-{minutes:g}min"
     done = root / "spoken.json"
-    if done.is_file():
+    if done.is_file() and (root / "truth.jsonl").is_file():
         return Spoken(root=root, **json.loads(done.read_text()))
     rng = random.Random(0)
     (root / "wavs").mkdir(parents=True, exist_ok=True)
     seconds, count = 0.0, 0
-    with (root / "metadata.csv").open("w", encoding="utf-8") as table:
+    with (
+        (root / "metadata.csv").open("w", encoding="utf-8") as table,
+        (root / "truth.jsonl").open("w", encoding="utf-8") as truth,
+    ):
         while seconds < 60 * minutes:
             sentences: list[str] = []
             while len(" ".join(sentences).split()) < _WORDS:
                 sentences.append(rng.choice(SENTENCES))
             text, voice = " ".join(sentences), rng.choice(VOICES)
-            samples, rate, _ = speak(text, voice, rng.randint(150, 190), rng.randint(35, 65))
+            samples, rate, phones = speak(text, voice, rng.randint(150, 190), rng.randint(35, 65))
             key = f"bench-{count:06d}"
             write_wav(root / "wavs" / f"{key}.wav", samples, rate)
             table.write(f"{key}|{text}|{text}\n")
+            truth.write(truth_line(key, voice, rate, samples, phones))
             seconds, count = seconds + len(samples) / rate, count + 1
     found = {"seconds": seconds, "utterances": count}
     done.write_text(json.dumps(found))

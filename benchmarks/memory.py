@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,21 @@ def peaks(samples: Iterable[Sample]) -> tuple[int, int]:
     """The largest driver and the largest whole tree, in bytes; they need not coincide."""
     found = list(samples)
     return max((s.driver for s in found), default=0), max((s.all for s in found), default=0)
+
+
+def peak_growth(work: Callable[[], object]) -> int:
+    """Bytes by which this process grew at most while it did some work."""
+    with suppress(OSError, AttributeError):  # else it would use what was freed but is resident
+        ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident now
+    before = _status("VmRSS")
+    work()
+    return max(_status("VmHWM") - before, 0)
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def _pss(process: int) -> int:

@@ -41,7 +41,7 @@ KERNELS = {
     "alignment": "alignment (monotonic search)",
 }
 STAGES = {"phonemes": ("tokens", "phonemes"), "alignment": ("durations",)}
-_LIBRARIES = ("ns2", "torch", "ray", "encodec", "pyworld", "phonemizer", "soxr", "numpy")
+_LIBRARIES = ("ns2", "torch", "ray", "encodec", "pyworld", "phonemizer", "soxr", "numpy", "numba")
 
 
 def together(speeds: Iterable[float]) -> float:

@@ -217,6 +217,20 @@ def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
         out.writeframes(samples.astype("<i2").tobytes())
 
 
+def truth_line(
+    key: str, voice: str, rate: int, samples: np.ndarray, phones: Sequence[tuple[int, str]]
+) -> str:
+    """A line of `truth.jsonl` about what `speak` returned."""
+    row = {
+        "key": key,
+        "voice": voice,
+        "sample_rate": rate,
+        "samples": len(samples),
+        "phones": phones,
+    }
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
 def speak_corpus(
     out: Path,
     utterances: int,
@@ -252,14 +266,7 @@ def speak_corpus(
             key = f"speak{seed:03d}-{i:05d}"
             write_wav(out / "wavs" / f"{key}.wav", samples, rate)
             meta.write(f"{key}|{text}|{text}\n")
-            row = {
-                "key": key,
-                "voice": voice,
-                "sample_rate": rate,
-                "samples": len(samples),
-                "phones": phones,
-            }
-            truth.write(json.dumps(row, ensure_ascii=False) + "\n")
+            truth.write(truth_line(key, voice, rate, samples, phones))
     return out
 
 
