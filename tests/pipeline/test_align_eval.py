@@ -16,6 +16,7 @@ from ns2.pipeline.align_truth import Truth, read_truth
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.schema import UserError
 from tests.dataset_factories import Recipe, make_dataset
+from tests.preprocessing import run_inline
 
 OPTIONAL = ("<sil>", "|", ",")
 TOKENS = ("<sil>", "a", "|", "ˈb", ",", "c", "<sil>")
@@ -179,6 +180,18 @@ def test_a_preprocessed_corpus_is_near_its_truth(
     moved.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     again = evaluate(Dataset(dataset), moved)["overall"]
     assert again["signed"] == pytest.approx(overall["signed"] - 20.0)
+
+
+def test_ids_that_are_no_keys_are_found(corpus: Path, tmp_path: Path) -> None:
+    for path in list(corpus.glob("wavs/*.wav")):
+        path.rename(path.with_stem(path.stem.replace("-", ".")))
+    for name in ("metadata.csv", "truth.jsonl"):
+        text = (corpus / name).read_text("utf-8")
+        (corpus / name).write_text(text.replace("speak003-", "speak003."), encoding="utf-8")
+    out = tmp_path / "shards"
+    run_inline(corpus, out, None, columns=("durations",))
+    found = evaluate(Dataset(out), corpus / "truth.jsonl")
+    assert found["utterances"]["compared"] == 10
 
 
 def test_the_command_prints_the_figures_and_names_what_is_wrong(
