@@ -4,13 +4,15 @@
      "phones": [[0, "<word>"], [0, "h"], [1700, "ə"], [3100, ""], ...]}
 
 `phones` lists starts in samples and IPA, in order: an empty IPA is a pause, "<word>" marks where
-a word begins. `voice` and `samples` may be missing.
+a word begins. `voice` and `samples` may be missing. Marks such as "(en)", with which espeak-ng
+tells that it changes the language, are passed over.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ import numpy as np
 from ns2.pipeline.schema import UserError
 
 PAUSE, WORD = "", "<word>"
+_LANGUAGE = re.compile(r"\([a-z-]+\)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +116,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def _phones(value: Any) -> tuple[np.ndarray, list[str]]:
-    """Starts in samples and names of all entries."""
+    """Starts in samples and names of all entries but marks of a language."""
     if not isinstance(value, list | tuple):
         raise ValueError(f"phones: expected a list of [start sample, IPA], got {value!r:.60}")
     starts, names, last = [], [], 0.0
@@ -124,9 +127,10 @@ def _phones(value: Any) -> tuple[np.ndarray, list[str]]:
         start = _number(entry[0], what)
         if start < last:
             raise ValueError(f"{what}: starts at {start:g}, before {last:g}; starts may not fall")
-        starts.append(start)
-        names.append(entry[1])
         last = start
+        if not _LANGUAGE.fullmatch(entry[1]):
+            starts.append(start)
+            names.append(entry[1])
     return np.array(starts, np.float64), names
 
 

@@ -62,6 +62,13 @@ def test_another_rate_and_grid_change_nothing() -> None:
     assert told([half], aligned) == told([row()], aligned)
 
 
+def test_marks_of_a_language_are_no_phones() -> None:
+    phones = row()["phones"]
+    marked = row(phones=[*phones[:2], [600, "(en)"], phones[2], [700, "(en-us)"], *phones[3:]])
+    aligned = {"one": (TOKENS, DURATIONS)}
+    assert told([marked], aligned) == told([row()], aligned)
+
+
 def test_voices_are_told_apart_and_need_not_be_known() -> None:
     rows = [row(), row(key="two", voice="y"), row(key="three", voice=None, samples=None)]
     late = np.array([3, 3, 0, 4, 2, 4, 1])
