@@ -70,6 +70,7 @@ def main() -> None:
     ns2 export shards/ out/              all-in-one tars for other toolkits
     ns2 diff a/ b/                       what differs between two datasets
     ns2 align-eval shards/ truth.jsonl   how far durations are from known truth
+    ns2 textgrid shards/ out/            phones and words as TextGrids for Praat
     ns2 gc shards/                       remove what is no longer current
     """
 
@@ -148,6 +149,16 @@ def main() -> None:
     is_flag=True,
     help="Choose the aligner's sample anew among all that is there now; durations are made anew.",
 )
+@click.option(
+    "--aligner",
+    type=click.Choice(["builtin", "textgrid"]),
+    default="builtin",
+    show_default=True,
+    help="Where durations come from; textgrid reads them, and the phonemes, from --textgrids.",
+)
+@click.option("--textgrids", type=DATASET, help="A folder of TextGrids that were made elsewhere.")
+@click.option("--phone-tier", default="phones", show_default=True, help="Of the TextGrids.")
+@click.option("--word-tier", default="words", show_default=True, help="Likewise; need not exist.")
 @click.option(
     "--executor",
     type=click.Choice(["ray", "inline"]),
@@ -344,6 +355,32 @@ def export(dataset: Path, out: Path, columns: str | None, shard_utterances: int)
             progress=progress.reach,
         )
     click.echo(f"{out}: {len(tars)} tars, and export.json which says what is in them")
+
+
+@main.command()
+@click.argument("dataset", type=DATASET)
+@click.argument("out", type=FOLDER)
+@click.option("--keys", metavar="A,B,...", help="Only these utterances, by key or id.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N.")
+@click.option("--short", is_flag=True, help="Write Praat's short text form, not the long one.")
+@clear_errors
+def textgrid(dataset: Path, out: Path, keys: str | None, limit: int | None, short: bool) -> None:
+    """Write words and phones of DATASET to OUT as TextGrids, one file an utterance, for Praat.
+
+    Silence is left without a label. `ns2 preprocess --aligner textgrid --textgrids OUT` reads them
+    back, with whatever was corrected in them, exact to the frame.
+    """
+    from ns2.pipeline.dataset import Dataset
+    from ns2.pipeline.progress import display
+    from ns2.pipeline.textgrid import write_textgrids
+
+    names = None if keys is None else [n.strip() for n in keys.split(",") if n.strip()]
+    with display() as progress:
+        progress.phase("writing TextGrids")
+        count = write_textgrids(
+            Dataset(dataset), out, keys=names, limit=limit, short=short, progress=progress.reach
+        )
+    click.echo(f"{out}: {count} TextGrids with the tiers words and phones")
 
 
 @main.command()

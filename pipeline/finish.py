@@ -64,7 +64,8 @@ class Finisher:
     Attributes:
         layout: of the corpus.
         columns: of the dataset.
-        aligner: what the durations' aligner was trained on; None without durations.
+        aligner: what the durations' aligner was trained on; None without durations, or
+            where they come from TextGrids.
     """
 
     out: Path

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ns2.pipeline.schema import COLUMNS, ColumnSpec, FrameGrid, short_hash
 from ns2.pipeline.stages.base import Stage
 
-SOURCES = ("audio_file", "text", "record")
-"""What comes from the corpus: the recording, the transcript, and who, what and whence."""
+SOURCES = ("audio_file", "text", "record", "textgrid")
+"""What comes from the corpus: the recording, the transcript, and who, what and whence; and from
+elsewhere, its TextGrid."""
 
 SCREEN = ("audio", "tokens", "phonemes")
 """Stages that decide whether an utterance is in the dataset at all."""

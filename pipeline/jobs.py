@@ -253,6 +253,8 @@ class ShardJob:
                     stored=self._required(columns, source, screened is not None),
                     samples=int(screened.scalars["samples"]) if screened else None,
                     stamp=source.stamp,
+                    textgrid=None if source.textgrid is None else str(source.textgrid),
+                    textgrid_stamp=source.textgrid_stamp,
                 )
             )
         cut = batches(self.number, works)

@@ -35,6 +35,9 @@ class Options:
         max_rejected: share of rejected utterances above which the exit code is 3.
         checksum: hash all audio files, whatever their size and mtime say.
         retrain_aligner: choose its sample anew among all utterances that there are now.
+        aligner: "builtin", or "textgrid" to read phonemes and durations from TextGrids.
+        textgrids: the folder of those, see `find_textgrids`.
+        phone_tier, word_tier: their tiers, see `TierNames`.
     """
 
     layout: str | None = None
@@ -59,6 +62,10 @@ class Options:
     max_rejected: float = 0.05
     checksum: bool = False
     retrain_aligner: bool = False
+    aligner: Literal["builtin", "textgrid"] = "builtin"
+    textgrids: Path | None = None
+    phone_tier: str = "phones"
+    word_tier: str = "words"
 
     def __post_init__(self) -> None:
         def refuse(wrong: bool, message: str) -> None:
@@ -84,6 +91,25 @@ class Options:
             f"--max-seconds can be {LONGEST_SECONDS:g} at most: durations are 16 bits",
         )
 
+        reads = self.aligner == "textgrid"
+        refuse(reads and self.textgrids is None, "--aligner textgrid needs --textgrids DIR")
+        tiers = (self.phone_tier, self.word_tier) != ("phones", "words")
+        refuse(
+            not reads and (self.textgrids is not None or tiers),
+            "--textgrids, --phone-tier and --word-tier are for --aligner textgrid",
+        )
+        refuse(
+            reads and self.trim,
+            "--trim would shift the audio against its TextGrids: trim before you align, or leave "
+            "out --trim",
+        )
+        refuse(
+            reads and self.min_align_score is not None,
+            "--min-align-score is for --aligner builtin: TextGrids have no scores",
+        )
+        refuse(reads and self.retrain_aligner, "--retrain-aligner is for --aligner builtin")
+        refuse(not self.phone_tier.strip(), "--phone-tier needs a name")
+
     @property
     def limits(self) -> Limits:
         """The lengths these options allow."""
@@ -108,8 +134,14 @@ def build_graph(options: Options) -> Graph:
     from ns2.pipeline.stages.mel import MelStage
     from ns2.pipeline.stages.meta import MetaStage
     from ns2.pipeline.stages.phonemes import PhonemesStage
+    from ns2.pipeline.stages.textgrid import (
+        TextGridDurationsStage,
+        TextGridPhonemesStage,
+        TextGridTokensStage,
+    )
     from ns2.pipeline.stages.tokens import TokensStage
     from ns2.pipeline.text import languages
+    from ns2.pipeline.textgrid_tokens import TierNames
 
     if options.language not in languages():
         near = get_close_matches(options.language, languages(), n=4, cutoff=0.4)
@@ -135,10 +167,15 @@ def build_graph(options: Options) -> Graph:
         )
     except ValueError as error:
         raise OptionError(str(error)) from error
+    spoken: list[Stage] = [TokensStage(), PhonemesStage(table)]
+    durations: Stage = DurationsStage()
+    if options.aligner == "textgrid":
+        names = TierNames(phones=options.phone_tier, words=options.word_tier)
+        spoken = [TextGridTokensStage(names, grid), TextGridPhonemesStage(table, grid)]
+        durations = TextGridDurationsStage()
     stages: list[Stage] = [
         AudioStage(sample_rate=grid.sample_rate, trim=options.trim),
-        TokensStage(),
-        PhonemesStage(table),
+        *spoken,
         MetaStage(),
         MelStage(
             MelConfig(
@@ -152,7 +189,7 @@ def build_graph(options: Options) -> Graph:
     if "codes" in options.columns:
         codes.config  # noqa: B018 - weights that can't be had are told now, before any work
         stages.append(codes)
-    stages.append(DurationsStage())
+    stages.append(durations)
     return Graph(grid=grid, stages={stage.name: stage for stage in stages}, assets={})
 
 
@@ -168,8 +205,10 @@ def describe(graph: Graph, name: str) -> Mapping[str, Any]:
 
 
 def described_options(options: Options) -> dict[str, Any]:
-    """The options as JSON values, without what names a place on a machine."""
+    """The options as JSON values, without what names a place on a machine or has no effect."""
     values = asdict(options)
-    for name in ("codec_weights", "extra_phonemes", "checksum", "retrain_aligner"):
+    unused = () if options.aligner == "textgrid" else ("phone_tier", "word_tier")
+    places = ("codec_weights", "extra_phonemes", "textgrids")
+    for name in (*places, "checksum", "retrain_aligner", *unused):
         del values[name]
     return {**values, "columns": list(options.columns)}

@@ -19,6 +19,7 @@ from ns2.pipeline.scores import Scores
 from ns2.pipeline.screening import ScreenStore
 from ns2.pipeline.sources import Source, SourceStates, read_sources
 from ns2.pipeline.targets import Targets
+from ns2.pipeline.textgrid_find import find_textgrids
 from ns2.pipeline.worker import Failure
 
 ALIGNER_HOURS = 2.0
@@ -59,15 +60,25 @@ def find_sources(
     """Hash the sources of a corpus.
 
     Returns:
-        sources, sorted by key, and the utterances whose audio can't be read.
+        sources, sorted by key, and the utterances whose audio or TextGrid can't be read.
+
+    Raises:
+        OptionError: TextGrids are to be read, and not one is there.
     """
-    return read_sources(
-        corpus.utterances,
+    utterances, textgrids, missing = corpus.utterances, None, list[Rejection]()
+    if options.textgrids is not None:
+        textgrids, missing = find_textgrids(options.textgrids.absolute(), utterances)
+        utterances = tuple(one for one in utterances if one.key in textgrids)
+        advance(len(missing))
+    sources, unreadable = read_sources(
+        utterances,
         states,
         locate=lambda utterance: audio_path(corpus.root, utterance),
         language=options.language,
+        textgrids=textgrids,
         advance=advance,
     )
+    return sources, [*missing, *unreadable]
 
 
 def state_file(out: Path) -> Path:

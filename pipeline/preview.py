@@ -33,6 +33,7 @@ from ns2.pipeline.prepare import (
 from ns2.pipeline.schema import unit_interval
 from ns2.pipeline.scores import load_scores, scores_file
 from ns2.pipeline.sources import Source, SourceStates
+from ns2.pipeline.textgrid_find import SUFFIX
 
 _SAMPLED = 100
 _MEMBER_OVERHEAD = 512 + 128 + 256 + 60
@@ -108,7 +109,7 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     sources, unreadable = find_sources(corpus, options, states)
     shards, previous = place(sources, out, options)
     columns, train = wanted_columns(graph, options), False
-    if "durations" in columns:
+    if "durations" in columns and graph.missing_assets("durations"):
         asset = aligner_asset(graph, out, options)
         record = asset.recorded()
         settled = record is not None and asset.weights(record).is_file()
@@ -164,7 +165,8 @@ class _Glimpse(SourceStates):
 
     def look(self, file: Path) -> tuple[str, tuple[int, int]]:
         """Hash of a file, or a word that no hash is."""
-        if file in self.known or self.seen(file):
+        known = file in self.known or file.suffix.lower() == SUFFIX  # those are small
+        if known or self.seen(file):
             return super().look(file)
         if file.is_dir():
             raise IsADirectoryError(f"{file} is a folder")
@@ -249,6 +251,11 @@ def _changes(graph: Graph, column: str, card: Mapping[str, Any]) -> list[str]:
         if name not in described:
             continue
         now = json.loads(json.dumps(describe(graph, name)))
+        aligners = [told.get("config", {}).get("aligner") for told in (described[name], now)]
+        if aligners[0] != aligners[1]:  # another stage altogether: its settings say no more
+            was, now_is = (one or "builtin" for one in aligners)
+            changed.append(f"{name}.aligner ({was} -> {now_is})")
+            continue
         for part in ("version", "config", "libraries"):
             before, after = described[name].get(part), now[part]
             if before == after:

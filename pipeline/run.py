@@ -94,7 +94,7 @@ class _Run:
             path.unlink(missing_ok=True)
         sources, self._unreadable = self._find_sources()
         self._shards = self._place(sources)
-        if "durations" in self._columns:
+        if "durations" in self._columns and self._graph.missing_assets("durations"):
             self._settle_aligner()
         self._make(self._ready_columns())
         return self._finish()

@@ -122,6 +122,16 @@ class Reason(StrEnum):
     TEXT_TOO_LONG = "text_too_long"
     # found where audio and text meet
     MORE_PHONES_THAN_FRAMES = "more_phones_than_frames"
+    # found in a TextGrid
+    TEXTGRID_MISSING = "textgrid_missing"
+    TEXTGRID_UNREADABLE = "textgrid_unreadable"
+    TEXTGRID_DAMAGED = "textgrid_damaged"
+    TEXTGRID_NO_TIER = "textgrid_no_tier"
+    TEXTGRID_NO_PHONES = "textgrid_no_phones"
+    TEXTGRID_BAD_TIMES = "textgrid_bad_times"
+    TEXTGRID_OVERLAP = "textgrid_overlap"
+    TEXTGRID_LENGTH = "textgrid_length"
+    TEXTGRID_WORDS = "textgrid_words"
     # excluded by an option
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,7 +27,12 @@ _PART = 16
 _SAVE_SECONDS = 60.0
 
 
-_HASHES = {"audio_file": "audio_hash", "text": "text_hash", "record": "record_hash"}
+_HASHES = {
+    "audio_file": "audio_hash",
+    "text": "text_hash",
+    "record": "record_hash",
+    "textgrid": "textgrid_hash",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Source:
         text_hash: of transcript and language.
         record_hash: of id, source, speaker and language.
         stamp: size and mtime_ns of the audio file when it was hashed.
+        textgrid: file of its TextGrid, None where none is read; with its hash and stamp.
     """
 
     utterance: Utterance
@@ -48,6 +54,9 @@ class Source:
     text_hash: str
     record_hash: str
     stamp: tuple[int, int] | None = None
+    textgrid: Path | None = None
+    textgrid_hash: str = ""
+    textgrid_stamp: tuple[int, int] | None = None
 
     def state(self, sources: tuple[str, ...]) -> str:
         """The state of these sources as one word."""
@@ -122,6 +131,7 @@ def read_sources(
     *,
     locate: Callable[[Utterance], Path],
     language: str,
+    textgrids: Mapping[str, Path] | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[list[Source], list[Rejection]]:
     """Hash all sources, several at a time, and remember the hashes every now and then.
@@ -129,10 +139,11 @@ def read_sources(
     Args:
         locate: gives an utterance's audio file.
         language: of utterances that name none.
+        textgrids: of all utterances, by key; None where none are read.
         advance: called with the number of utterances that were hashed since.
 
     Returns:
-        sources, sorted by key, and the utterances whose audio can't be read.
+        sources, sorted by key, and the utterances whose audio or TextGrid can't be read.
     """
     sources: list[Source] = []
     rejected: list[Rejection] = []
@@ -145,8 +156,20 @@ def read_sources(
             for utterance, found in zip(chunk, itertools.chain(*looks), strict=True):
                 if isinstance(found, OSError):
                     rejected.append(_unreadable(utterance, found))
-                else:
-                    sources.append(_source(utterance, utterance.language or language, *found))
+                    continue
+                source = _source(utterance, utterance.language or language, *found)
+                if textgrids is not None:
+                    beside = _look(states, textgrids[utterance.key])
+                    if isinstance(beside, OSError):
+                        rejected.append(_unreadable(utterance, beside, "textgrids"))
+                        continue
+                    source = replace(
+                        source,
+                        textgrid=textgrids[utterance.key],
+                        textgrid_hash=beside[0],
+                        textgrid_stamp=beside[1],
+                    )
+                sources.append(source)
             advance(len(chunk))
             if time.monotonic() - saved > _SAVE_SECONDS:
                 states.save()
@@ -180,14 +203,18 @@ def _hash_of(*parts: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
 
 
-def _unreadable(utterance: Utterance, error: OSError) -> Rejection:
+def _unreadable(utterance: Utterance, error: OSError, stage: str = "audio") -> Rejection:
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
+    reasons = {
+        "audio": (Reason.AUDIO_UNREADABLE, Reason.AUDIO_MISSING),
+        "textgrids": (Reason.TEXTGRID_UNREADABLE, Reason.TEXTGRID_MISSING),
+    }
     return Rejection(
         id=utterance.id,
         key=utterance.key,
         source=utterance.source,
         kind=Kind.REJECTED,
-        stage="audio",
-        reason=Reason.AUDIO_MISSING if missing else Reason.AUDIO_UNREADABLE,
+        stage=stage,
+        reason=reasons[stage][missing],
         message=error.strerror or type(error).__name__,
     )

@@ -78,6 +78,7 @@ class Work:
         stored: required columns that exist.
         samples: of the decoded audio, if the utterance was screened before; else None.
         stamp: size and mtime_ns that the audio file had when it was hashed.
+        textgrid: file of its TextGrid where one is read, and its stamp.
     """
 
     key: str
@@ -87,6 +88,8 @@ class Work:
     stored: Mapping[str, Stored] = field(default_factory=dict)
     samples: int | None = None
     stamp: tuple[int, int] | None = None
+    textgrid: str | None = None
+    textgrid_stamp: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +272,8 @@ class Worker:
     def _given(self, work: Work) -> dict[str, Any]:
         """What an utterance brings along: sources, and columns that exist."""
         values: dict[str, Any] = {"audio_file": work.audio_file, "text": work.record["text"]}
+        if work.textgrid is not None:
+            values["textgrid"] = work.textgrid
         if work.samples is not None:
             values["samples"] = work.samples
         for column, stored in work.stored.items():
@@ -300,7 +305,9 @@ class Worker:
     ) -> None:
         """Keep a product: its value for later stages, its member for the tar."""
         if name == "audio":
-            _check_unchanged(work)
+            _check_unchanged(work.record["source"], work.audio_file, work.stamp)
+        if "textgrid" in self._graph.stages[name].requires and work.textgrid is not None:
+            _check_unchanged(Path(work.textgrid).name, work.textgrid, work.textgrid_stamp)
         cause = result.__cause__ if isinstance(result, UtteranceError) else result
         if isinstance(cause, OSError | MemoryError):  # the machine's fault, not the utterance's
             raise UserError(
@@ -347,15 +354,15 @@ def screen_failure(scalars: Mapping[str, float], limits: Limits, grid: FrameGrid
     return None
 
 
-def _check_unchanged(work: Work) -> None:
-    """Raise UserError if the audio is no longer what was hashed: its target would lie."""
+def _check_unchanged(name: str, file: str, hashed: tuple[int, int] | None) -> None:
+    """Raise UserError if a source is no longer what was hashed: its target would lie."""
     try:
-        unchanged = work.stamp in (None, stamp(Path(work.audio_file)))
+        unchanged = hashed in (None, stamp(Path(file)))
     except OSError:
         unchanged = False
     if not unchanged:
         raise UserError(
-            f"{work.record['source']} has changed or vanished since it was hashed. "
+            f"{name} has changed or vanished since it was hashed. "
             "Run again once the corpus is at rest: what is written stays."
         )
 

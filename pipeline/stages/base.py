@@ -50,7 +50,7 @@ class Stage(ABC):
     Class attributes:
         name: of the stage and of what it provides: a column, or a transient (never stored) value.
         version: raised whenever its values change for the same configuration.
-        requires: sources (`audio_file`, `text`, `record`) and names of other stages.
+        requires: sources (`audio_file`, `text`, `record`, `textgrid`) and names of other stages.
         libraries: distributions whose versions decide its values.
         assets: names of the trained things it needs.
         accelerated: it works on a GPU where a worker has one, on batches.
