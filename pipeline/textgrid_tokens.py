@@ -29,6 +29,7 @@ _BORDER_TOLERANCE = 1.0  # frames that a phone may reach over its word's border
 _GAP = 0.5  # frames; what is shorter between two intervals is no gap
 _NOISE = 1e-3  # s that intervals may overlap: what rounding in other tools leaves
 _EXACT = 1e-6  # s
+_TIE = 1e-6  # frames: times in whole ms often hit a centre, up to rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +217,7 @@ def _edges(
     def edge(seconds: float) -> int:
         if seconds >= end - _EXACT:  # the last frame's centre may lie behind the audio's end
             return frames
-        return min(frames, max(0, math.ceil(seconds * grid.frame_rate - 0.5)))
+        return min(frames, max(0, math.ceil(seconds * grid.frame_rate - 0.5 - _TIE)))
 
     return [(edge(phone.start), edge(phone.end)) for phone in phones]
 
