@@ -1,9 +1,10 @@
 """`ns2 textgrid`: phones and words of a dataset as TextGrids, for Praat and for reading back.
 
 Times are those of the frame grid, k * hop / rate seconds, except the end, which is the audio's.
-Silence of at least a frame, whatever its token, is an interval without a label; tokens of no
-frames leave no trace. So `--aligner textgrid` finds each phone, pause and word at its frames again,
-and with `|` for every mark.
+Silence of at least a frame is an interval without a label, whatever its token; only the last mark's
+has its mark, so that it can be told from the `<sil>` behind it. Tokens of no frames leave no trace:
+`--aligner textgrid` finds each phone, pause and word at its frames again and the marks in the
+transcript, but no `|` of no frames inside a word that is spoken as several ("$2.50").
 """
 
 from __future__ import annotations
@@ -95,11 +96,13 @@ def textgrid_text(
     edges = [0, *(int(edge) for edge in np.cumsum(durations, dtype=np.int64))]
     times = [min(edge * grid.hop_length / grid.sample_rate, seconds) for edge in edges]
     labels = ["" if token in silences else token for token in meta["phonemes"]]
+    if meta["phonemes"][-2] in silences:
+        labels[-2] = meta["phonemes"][-2]
     phones: Spans = []
     lasting = [i for i, frames in enumerate(durations) if frames]
     for silent, run in groupby(lasting, lambda i: not labels[i]):
         some = list(run)
-        if silent:  # a mark's pause and the silence behind it are one
+        if silent:
             phones.append((times[some[0]], times[some[-1] + 1], ""))
         else:
             phones += [(times[i], times[i + 1], labels[i]) for i in some]

@@ -7,7 +7,7 @@ frame whose centre is not earlier. Letters for shapes: N tokens, T frames.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from unicodedata import normalize
 
@@ -53,7 +53,7 @@ class Aligned:
     """What a TextGrid says of an utterance.
 
     Attributes:
-        tokens, words: as of `ns2.pipeline.text.Pronunciation`; there are no marks in it.
+        tokens, words: as of `ns2.pipeline.text.Pronunciation`.
         durations: (N,) uint16 frames; they sum to T.
     """
 
@@ -63,12 +63,19 @@ class Aligned:
 
 
 def align_textgrid(
-    textgrid: TextGrid, samples: int, grid: FrameGrid, names: TierNames = DEFAULT_NAMES
+    textgrid: TextGrid,
+    samples: int,
+    grid: FrameGrid,
+    names: TierNames = DEFAULT_NAMES,
+    marks: Callable[[Sequence[str]], Sequence[str]] = lambda words: [""] * len(words),
 ) -> Aligned:
     """Tokens and their frames.
 
     Args:
         samples: S of the audio at the grid's rate.
+        marks: gives the punctuation mark behind each word of the word tier, "" for none. A mark
+            stands for the pause behind its word; behind the last one it has frames only where an
+            interval is labelled with it.
 
     Raises:
         UtteranceError: it does not fit its audio, or itself; says where.
@@ -88,10 +95,17 @@ def align_textgrid(
     if word_tier is None:
         members = _stretches(edges)
         labels = ["".join(p.label for p in phones[m[0] : m[-1] + 1]) for m in members]
+        behind = [""] * len(labels)
     else:
         pairs = _members(phones, _spoken(textgrid, word_tier, "word"), grid)
         labels, members = [word.label for word, _ in pairs], [inside for _, inside in pairs]
-    return _assemble(phones, edges, members, labels, grid.frames(samples))
+        behind = list(marks(labels))
+    frames, last = grid.frames(samples), edges[-1][1]
+    for word, (mark, end) in _pauses(tier, phones, members).items():
+        behind[word] = mark
+        if word == len(labels) - 1:
+            last = max(last, _edge(end, textgrid.end, frames, grid))
+    return _assemble(phones, edges, list(zip(labels, members, behind, strict=True)), last, frames)
 
 
 def _check_length(textgrid: TextGrid, samples: int, grid: FrameGrid) -> None:
@@ -213,13 +227,17 @@ def _edges(
 ) -> list[tuple[int, int]]:
     """[first, behind) frames of each phone; empty for one that has no frame's centre."""
     frames = grid.frames(samples)
+    return [
+        (_edge(phone.start, end, frames, grid), _edge(phone.end, end, frames, grid))
+        for phone in phones
+    ]
 
-    def edge(seconds: float) -> int:
-        if seconds >= end - _EXACT:  # the last frame's centre may lie behind the audio's end
-            return frames
-        return min(frames, max(0, math.ceil(seconds * grid.frame_rate - 0.5 - _TIE)))
 
-    return [(edge(phone.start), edge(phone.end)) for phone in phones]
+def _edge(seconds: float, end: float, frames: int, grid: FrameGrid) -> int:
+    """The first frame whose centre is not before a time."""
+    if seconds >= end - _EXACT:  # the last frame's centre may lie behind the audio's end
+        return frames
+    return min(frames, max(0, math.ceil(seconds * grid.frame_rate - 0.5 - _TIE)))
 
 
 def _stretches(edges: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -270,32 +288,59 @@ def _members(
     return [pair for pair in zip(words, members, strict=True) if pair[1]]
 
 
+def _pauses(
+    tier: Tier, phones: Sequence[Interval], members: Sequence[Sequence[int]]
+) -> dict[int, tuple[str, float]]:
+    """Marks that the phone tier has as labels of pauses, and their ends, by the word before."""
+    marks, pauses = PhonemeTable.default().marks, dict[int, tuple[str, float]]()
+    begins = [phones[inside[0]].start for inside in members] + [math.inf]
+    for one in tier.intervals or ():
+        if one.label not in marks:
+            continue
+        for k, inside in enumerate(members):
+            behind = phones[inside[-1]].end <= one.start + _NOISE
+            if behind and one.end <= begins[k + 1] + _NOISE:
+                pauses[k] = (one.label, one.end)
+                break
+    return pauses
+
+
 def _assemble(
     phones: Sequence[Interval],
     edges: Sequence[tuple[int, int]],
-    members: Sequence[Sequence[int]],
-    labels: Sequence[str],
+    words: Sequence[tuple[str, Sequence[int], str]],
+    last: int,
     frames: int,
 ) -> Aligned:
-    """Tokens with `<sil>` at both ends, `|` between words and where a pause is inside one."""
-    tokens, durations = [SILENCE], [edges[0][0]]
-    words: list[tuple[str, int, int]] = []
-    for label, inside in zip(labels, members, strict=True):
+    """All tokens: `<sil>` at both ends, a mark or `|` between words, `|` for pauses inside one.
+
+    Args:
+        words: label, positions of its phones, and the mark behind it or "".
+        last: frame behind the pause of the last word's mark.
+    """
+    rows = [(SILENCE, edges[0][0], 0)]  # token, frames, least frames
+    spans: list[tuple[str, int, int]] = []
+    between = ""
+    for label, inside, mark in words:
+        first = len(rows) + (inside[0] > 0)  # behind the border
         for i in inside:
             gap = edges[i][0] - edges[i - 1][1] if i else 0
-            if i and (i == inside[0] or gap > 0):
-                tokens.append(BORDER)
-                durations.append(gap)
-            if i == inside[0]:
-                first = len(tokens)
-            tokens.append(phones[i].label)
-            durations.append(edges[i][1] - edges[i][0])
-        words.append((label, first, len(tokens)))
-    tokens.append(SILENCE)
-    durations.append(frames - edges[-1][1])
-    least = [0 if token in (SILENCE, BORDER) else 1 for token in tokens]
-    whole = np.array(give_frames(durations, least), np.uint16)
-    return Aligned(tokens=tuple(tokens), words=tuple(words), durations=whole)
+            if i and i == inside[0]:
+                rows.append((between or BORDER, gap, 0))
+            elif gap > 0:
+                rows.append((BORDER, gap, 0))
+            rows.append((phones[i].label, edges[i][1] - edges[i][0], 1))
+        spans.append((label, first, len(rows)))
+        between = mark
+    if between:
+        rows.append((between, last - edges[-1][1], 0))
+    rows.append((SILENCE, frames - last, 0))
+    durations = give_frames([row[1] for row in rows], [row[2] for row in rows])
+    return Aligned(
+        tokens=tuple(row[0] for row in rows),
+        words=tuple(spans),
+        durations=np.array(durations, np.uint16),
+    )
 
 
 def give_frames(durations: Sequence[int], least: Sequence[int]) -> list[int]:

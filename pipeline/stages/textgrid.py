@@ -12,6 +12,7 @@ from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.schema import ColumnSpec, FrameGrid, Reason, UtteranceError
 from ns2.pipeline.stages.base import Item, Product, Stage
 from ns2.pipeline.stages.phonemes import PhonemesStage
+from ns2.pipeline.textgrid_marks import marks_behind
 from ns2.pipeline.textgrid_tokens import TierNames, align_textgrid
 
 _UNKNOWN_WORD = "spn"  # MFA's phone of a word that its dictionary lacks
@@ -20,12 +21,13 @@ _UNKNOWN_WORD = "spn"  # MFA's phone of a word that its dictionary lacks
 class TextGridTokensStage(Stage):
     """A TextGrid to an `Aligned`: tokens, words and durations. Never stored.
 
-    Requires `audio`, for its length, and `textgrid`, the path of the file.
+    Requires `audio`, for its length, `text`, for its punctuation, and `textgrid`, the path of the
+    file.
     """
 
     name: ClassVar[str] = "tokens"
-    version: ClassVar[int] = 1  # raise it with the rules and labels of `textgrid_tokens.py`
-    requires: ClassVar[tuple[str, ...]] = ("audio", "textgrid")
+    version: ClassVar[int] = 1  # raise it with the rules of `textgrid_*.py`
+    requires: ClassVar[tuple[str, ...]] = ("audio", "text", "textgrid")
     libraries: ClassVar[tuple[str, ...]] = ("praatio",)
 
     def __init__(self, names: TierNames, grid: FrameGrid) -> None:
@@ -50,7 +52,13 @@ class TextGridTokensStage(Stage):
         from ns2.pipeline.textgrid_read import read_textgrid
 
         textgrid = read_textgrid(Path(item.inputs["textgrid"]))
-        aligned = align_textgrid(textgrid, len(item.inputs["audio"]), self._grid, self._names)
+        aligned = align_textgrid(
+            textgrid,
+            len(item.inputs["audio"]),
+            self._grid,
+            self._names,
+            lambda words: marks_behind(words, item.inputs["text"], item.record["language"]),
+        )
         optional = PhonemeTable.default().optional
         phones = sum(token not in optional for token in aligned.tokens)
         return Product(value=aligned, scalars={"tokens": len(aligned.tokens), "phones": phones})

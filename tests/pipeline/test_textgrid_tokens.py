@@ -11,7 +11,9 @@ import pytest
 
 from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.schema import FrameGrid, Reason, UtteranceError
-from ns2.pipeline.textgrid_read import Interval, TextGrid, Tier
+from ns2.pipeline.textgrid import textgrid_text
+from ns2.pipeline.textgrid_marks import marks_behind
+from ns2.pipeline.textgrid_read import Interval, TextGrid, Tier, parse_textgrid
 from ns2.pipeline.textgrid_tokens import (
     SILENCES,
     Aligned,
@@ -274,3 +276,60 @@ def test_random_textgrids_keep_the_contract() -> None:
 
 def _covered(words: Sequence[tuple[str, int, int]]) -> int:
     return sum(end - first for _, first, end in words)
+
+
+def test_what_is_written_is_read_back_token_by_token() -> None:
+    """Random words, marks and frames: all come back, wherever the pauses lie."""
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        tokens, words, marks, text = ["<sil>"], [], [], []
+        for k in range(int(rng.integers(1, 5))):
+            first = len(tokens)
+            tokens += rng.choice(PHONES, int(rng.integers(1, 4))).tolist()
+            words.append((f"w{k}", first, len(tokens)))
+            marks.append(str(rng.choice([",", ".", "…", ""])))
+            text.append(f"W{k}{marks[-1]}")
+            tokens.append(marks[-1] or "|")
+        if not marks[-1]:
+            tokens.pop()
+        tokens.append("<sil>")
+        optional = PhonemeTable.default().optional
+        least = np.array([token not in optional for token in tokens])
+        durations = least + rng.integers(0, 4, len(tokens)) * rng.integers(0, 2, len(tokens))
+        samples = int(durations.sum()) * GRID.hop_length - int(rng.integers(0, GRID.hop_length))
+        meta = {"phonemes": tokens, "words": words, "samples": samples}
+        written = textgrid_text(meta, durations, GRID, optional, short=bool(rng.integers(2)))
+        found = align_textgrid(
+            parse_textgrid(written.encode(), "x"), samples, GRID,
+            marks=lambda labels, text=text: marks_behind(labels, " ".join(text), "en-us"),
+        )  # fmt: skip
+        assert found.tokens == tuple(tokens) and found.words == tuple(words)
+        assert found.durations.tolist() == durations.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "expected"),
+    [
+        ("Well, I never.", ["well", "i", "never"], [",", "", "."]),
+        ("Well, I never.", ["well i", "never"], ["", "."]),
+        ("Well, I never.", ["Well,", "I", "Never."], [",", "", "."]),
+        ("Take 2 eggs, please!", ["take", "two", "eggs", "please"], ["", "", ",", "!"]),
+        ("Take 2, please!", ["take", "two", "please"], ["", "", "!"]),
+        ("Quite another text.", ["well", "i", "never"], ["", "", ""]),
+        ("Oh (really)? No; yes", ["oh", "really", "no", "yes"], ["", "?", ";", ""]),
+        ("", ["a"], [""]),
+        ("мама, мыла", ["мама", "мыла"], ["", ""]),  # not the language's script
+    ],
+)
+def test_marks_of_a_transcript(text: str, labels: list[str], expected: list[str]) -> None:
+    assert marks_behind(labels, text, "en-us") == expected
+
+
+def test_marks_are_pauses() -> None:
+    phones = spans((0.2, "a"), (0.2, ""), (0.2, "b"), (0.2, ","), (0.2, ""))
+    tiers = textgrid({"phones": phones, "words": [(0.0, 0.2, "x"), (0.4, 0.6, "y")]})
+    found = align_textgrid(tiers, 24_000, GRID, marks=lambda words: ["?", "!"])
+    assert found.tokens == ("<sil>", "a", "?", "b", ",", "<sil>")
+    assert found.durations.tolist() == [0, 15, 15, 15, 15, 15]
+    inside = textgrid({"phones": spans((0.2, "a"), (0.2, ","), (0.6, "b")), "words": [(0, 1, "x")]})
+    assert align_textgrid(inside, 24_000, GRID).tokens == ("<sil>", "a", "|", "b", "<sil>")

@@ -1,0 +1,52 @@
+"""Punctuation of an utterance whose words come from a TextGrid: from its transcript."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from ns2.pipeline.phoneme_table import PhonemeTable
+from ns2.pipeline.schema import UtteranceError
+from ns2.pipeline.text_clauses import clauses
+
+
+def marks_behind(labels: Sequence[str], text: str, language: str) -> list[str]:
+    """The mark that the transcript has behind each word, "" where it has none.
+
+    Words are matched in order, whatever their case; where transcript and TextGrid have other
+    words, or the transcript can't be cut into words, there are no marks.
+
+    Args:
+        labels: of the TextGrid's words; one may hold several words of the transcript.
+        text: the transcript.
+        language: an espeak-ng voice.
+    """
+    try:
+        cut = clauses(text, language)
+    except UtteranceError:
+        return [""] * len(labels)
+    written: list[str] = []
+    marks: list[str] = []
+    for clause in cut:
+        for word in clause.words:
+            written.append(_bare(word.surface))
+            marks.append("")
+        if marks:
+            marks[-1] = marks[-1] or clause.mark
+    parts = [_bare(part) for label in labels for part in label.split()]
+    place: dict[int, int] = {}  # of the transcript's word, by that of the TextGrid's
+    for block in SequenceMatcher(None, written, parts, autojunk=False).get_matching_blocks():
+        place.update((block.b + i, block.a + i) for i in range(block.size))
+    place[len(parts)] = len(written)  # both end
+    behind: list[str] = []
+    part = 0
+    for label in labels:
+        part += len(label.split())
+        first, last = place.get(part - 1), place.get(part)
+        between = [] if first is None or last is None else marks[first:last]
+        behind.append(next((mark for mark in between if mark), ""))
+    return behind
+
+
+def _bare(word: str) -> str:
+    return word.strip("".join(PhonemeTable.default().marks)).casefold()
