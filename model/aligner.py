@@ -101,9 +101,13 @@ class Aligner(nn.Module):
         """(T, D) normalised features of a log-mel (M, T)."""
         return (cepstra(mel.float(), self.config) - self.shift) / self.scale
 
-    def log_likelihoods(self, features: Tensor) -> Tensor:
-        """(T, K) log density of each frame under each class, but for a shared constant."""
-        likelihoods: Tensor = self.gaussians(features)
+    def log_likelihoods(self, features: Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
+        """(T, K) log density of each frame under each class, but for a shared constant.
+
+        Args:
+            chosen: numbers of the classes to look at, all by default; K is how many they are.
+        """
+        likelihoods: Tensor = self.gaussians(features, chosen)
         return likelihoods
 
     def fit(self, features: Tensor, posteriors: Tensor) -> None:
@@ -212,7 +216,10 @@ def align(aligner: Aligner, mel: Tensor, tokens: Tensor) -> Alignment:
         likelihoods = aligner.log_likelihoods(aligner.features(mel))
         states = States.of(aligner, tokens)
         path = monotonic_search(
-            likelihoods[:, states.classes].numpy(), states.optional.numpy(), states.entry.numpy()
+            likelihoods.numpy(),
+            states.optional.numpy(),
+            states.entry.numpy(),
+            states.classes.numpy(),
         )
         durations = torch.zeros(len(tokens), dtype=torch.int64)
         durations.index_add_(0, states.token, torch.from_numpy(path))

@@ -7,7 +7,7 @@ K classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +23,7 @@ from ns2.model.aligner import (
     check_example,
     reproducible,
 )
+from ns2.model.kernels import on_all_cores
 from ns2.model.monotonic import path_posteriors
 
 Progress = Callable[[int, int, float], None]
@@ -146,44 +147,24 @@ def _flat_start(
     return posteriors
 
 
-_BATCH_CELLS = 1_000_000
-"""Frames x states of a batch, padding included: bounds its memory at some 40 MB."""
-
-
-def _batches(spans: list[_Span]) -> Iterator[list[_Span]]:
-    """Examples of similar length together."""
-    batch: list[_Span] = []
-    width = 0
-    for span in sorted(spans, key=lambda s: (s.frames, len(s.states.token), s.first)):
-        width = max(width, len(span.states.token))
-        if batch and (len(batch) + 1) * span.frames * width > _BATCH_CELLS:
-            yield batch
-            batch, width = [], len(span.states.token)
-        batch.append(span)
-    if batch:
-        yield batch
-
-
 def _expect(aligner: Aligner, features: Tensor, spans: list[_Span], posteriors: Tensor) -> float:
     """Write the posterior of each class at each frame; the mean log-likelihood a frame."""
     temper = aligner.config.temper
-    total, frames = 0.0, 0
-    for batch in _batches(spans):
-        counts = torch.tensor([[span.frames, len(span.states.token)] for span in batch])
-        longest, width = counts.amax(0).tolist()
-        scores = torch.zeros(len(batch), longest, width, dtype=torch.float64)
-        entry = torch.zeros(len(batch), width, dtype=torch.float64)
-        optional = torch.ones(len(batch), width, dtype=torch.bool)
-        for row, span in enumerate(batch):
-            likelihoods = aligner.log_likelihoods(features[span.first : span.end])
-            end = len(span.states.token)
-            scores[row, : span.frames, :end] = likelihoods[:, span.states.classes] * temper
-            entry[row, :end] = span.states.entry * temper
-            optional[row, :end] = span.states.optional
-        sums, shares = path_posteriors(scores, optional, counts[:, 0], counts[:, 1], entry)
-        for row, span in enumerate(batch):
-            share = shares[row, : span.frames, : len(span.states.token)].float()
-            posteriors[span.first : span.end].index_add_(1, span.states.classes, share)
-        total += float(sums.sum()) / temper
-        frames += int(counts[:, 0].sum())
-    return total / frames
+
+    def expect_one(span: _Span) -> float:
+        """Write this example's rows, which no other one touches."""
+        states, rows = span.states, slice(span.first, span.end)
+        classes, columns = torch.unique(states.classes, return_inverse=True)
+        likelihoods = aligner.log_likelihoods(features[rows], classes)
+        shares, log_sum = path_posteriors(
+            likelihoods.numpy() * temper,
+            states.optional.numpy(),
+            states.entry.numpy() * temper,
+            columns.numpy(),
+        )
+        posteriors[rows, classes] = torch.from_numpy(shares).float()
+        return log_sum / temper
+
+    # Added up in the order of the examples: the same bits on any number of cores.
+    likelihood = sum(on_all_cores(expect_one, spans))
+    return likelihood / sum(span.frames for span in spans)

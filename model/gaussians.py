@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ns2.model.kernels import on_all_cores
+
 
 class Gaussians(nn.Module):
     """K Gaussians over D features; float32 buffers, fitted in closed form.
@@ -26,12 +28,17 @@ class Gaussians(nn.Module):
         self.register_buffer("whiten", torch.eye(width).repeat(classes, 1, 1))
         self.register_buffer("log_dets", torch.zeros(classes))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(F, K) log density of features (F, D) under each class, but for a shared constant."""
-        classes, width = self.means.shape
-        shift = torch.einsum("kij,kj->ki", self.whiten, self.means).reshape(-1)
-        whitened = features @ self.whiten.reshape(-1, width).T - shift
-        return -0.5 * whitened.square().view(-1, classes, width).sum(2) - self.log_dets
+    def forward(self, features: Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
+        """(F, K) log density of features (F, D) under each class, but for a shared constant.
+
+        Args:
+            chosen: numbers of the classes to look at, all by default; K is how many they are.
+        """
+        whiten, means = self.whiten[chosen], self.means[chosen]
+        classes, width = means.shape
+        shift = torch.einsum("kij,kj->ki", whiten, means).reshape(-1)
+        whitened = features @ whiten.reshape(-1, width).T - shift
+        return -0.5 * whitened.square().view(-1, classes, width).sum(2) - self.log_dets[chosen]
 
     def fit(
         self, features: Tensor, weights: Tensor, *, prior: Tensor, shared: float, floor: float
@@ -53,12 +60,13 @@ class Gaussians(nn.Module):
         means = sums / (counts[:, None] + added).clamp_min(1e-9)
         self.means = means.float()
 
-        width = features.shape[1]
-        scatters = torch.zeros(len(counts), width, width, dtype=torch.float64)
-        for k, scatter in enumerate(scatters):
-            used = torch.nonzero(weights[:, k] > 1e-3).flatten()
+        def scatter(k: int) -> Tensor:
+            used = torch.nonzero(by_class[k] > 1e-3).flatten()
             centred = features[used] - self.means[k]
-            scatter += ((centred * weights[used, k, None]).T @ centred).double()
+            return (centred * by_class[k, used, None]).T @ centred
+
+        width, by_class = features.shape[1], weights.T.contiguous()
+        scatters = torch.stack(on_all_cores(scatter, range(len(counts)))).double()
         pooled = scatters.sum(0) / counts.sum().clamp_min(1.0)
         covariances = (scatters + shared * pooled) / (counts + shared)[:, None, None]
         # The constant keeps classes apart from points even where all frames are equal.

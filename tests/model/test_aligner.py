@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import asdict, dataclass
 from functools import cache
 
@@ -195,13 +196,14 @@ def test_ids_outside_the_sample_get_the_class_of_their_phone_or_of_speech() -> N
     assert align(aligner, cases[0][0], torch.tensor([0, 14, 17, 0])).durations[1:3].min() >= 1
 
 
-def test_training_and_alignment_do_not_depend_on_threads() -> None:
+def test_training_and_alignment_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [made_example(seed, 5)[0] for seed in range(12)]
     before = torch.get_num_threads()
     states, durations = [], []
     try:
         for threads in (1, 2, 4):
             torch.set_num_threads(threads)
+            monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=threads: set(range(n)))
             aligner = train_aligner(cases, QUICK, seed=3, **layout(5))
             states.append(aligner_to_tensors(aligner))
             durations.append(torch.cat([align(aligner, *case).durations for case in cases]))
