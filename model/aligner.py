@@ -134,16 +134,13 @@ class Aligner(nn.Module):
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """One thread and deterministic algorithms, so that the same input gives the same bits."""
+    """One thread for torch, whose kernels on the CPU then give the same bits for the same input."""
     threads = torch.get_num_threads()
-    strict = torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
     try:
         with torch.no_grad():
             yield
     finally:
-        torch.use_deterministic_algorithms(strict)
         torch.set_num_threads(threads)
 
 

@@ -213,7 +213,6 @@ def test_training_and_alignment_do_not_depend_on_threads(monkeypatch: pytest.Mon
     for state, found in zip(states[1:], durations[1:], strict=True):
         assert all(torch.equal(state[name], states[0][name]) for name in states[0])
         assert torch.equal(found, durations[0])
-    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_large_samples_start_on_a_part_and_report_progress() -> None:
