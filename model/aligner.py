@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ns2.model.aligner_config import VERSION, AlignerConfig
-from ns2.model.gaussians import Gaussians
+from ns2.model.gaussians import Gaussians, Moments
 from ns2.model.monotonic import NoPathError, monotonic_search
 
 SILENCE, SPEECH = 0, 1
@@ -110,26 +110,27 @@ class Aligner(nn.Module):
         likelihoods: Tensor = self.gaussians(features, chosen)
         return likelihoods
 
-    def fit(self, features: Tensor, posteriors: Tensor) -> None:
-        """Fit the classes to features (F, D) and posteriors (F, K) of all frames of a sample.
+    def fit(self, moments: Moments) -> None:
+        """Fit the classes to the moments of a sample's features.
 
         Any speech gets what all phones get together; phones lean towards its mean.
         """
-        config, weights = self.config, posteriors.clone()
-        weights[:, SPEECH] = weights[:, SPEECH + 1 :].sum(1)
-        counts = weights.sum(0)
-        speech = weights[:, SPEECH] @ features / counts[SPEECH].clamp_min(1.0)
+        config, phones = self.config, slice(SPEECH + 1, None)
+        for values in (moments.counts, moments.sums, moments.products):
+            values[SPEECH] = values[phones].sum(0)
+        counts = torch.from_numpy(moments.counts)
+        speech = torch.from_numpy(moments.sums[SPEECH]) / counts[SPEECH].clamp_min(1.0)
         prior = torch.cat([speech, speech.new_tensor([config.mean_prior])])
         self.gaussians.fit(
-            features,
-            weights,
+            moments,
             prior=prior.repeat(len(counts), 1),
             shared=config.covariance_prior,
             floor=config.noise_floor,
         )
-        shares = (counts + 1.0) / (len(features) + len(counts))
+        frames = counts.sum() - counts[SPEECH]
+        shares = (counts + 1.0) / (frames + len(counts))
         shares[SPEECH] = 1e-6  # nothing of its own: its frames are the phones'
-        self.log_prior = shares.log()
+        self.log_prior = shares.log().float()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from ns2.model.aligner import (
     check_example,
     reproducible,
 )
+from ns2.model.gaussians import Moments
 from ns2.model.kernels import on_all_cores
 from ns2.model.monotonic import path_posteriors
 
@@ -30,17 +32,20 @@ Progress = Callable[[int, int, float], None]
 """Called with passes done, passes in all, and minus the mean log-likelihood a frame."""
 
 
-@dataclass(frozen=True)
-class _Span:
-    """One example: its rows in the features of the whole sample, and its states."""
+_BLOCKS = 16
+"""In which moments are added up, whatever the number of threads: sums keep their order."""
 
-    first: int
-    end: int
+
+@dataclass(frozen=True)
+class _Example:
+    """An utterance to train on: mel (M, T) as stored, and the states of its tokens."""
+
+    mel: Tensor
     states: States
 
     @property
     def frames(self) -> int:
-        return self.end - self.first
+        return int(self.mel.shape[1])
 
 
 def train_aligner(
@@ -68,17 +73,16 @@ def train_aligner(
         ValueError: no examples, or one that cannot be aligned; it is named by its number.
     """
     with reproducible():
-        aligner, features, spans = _prepare(examples, config, phone_of, optional)
-        posteriors = _flat_start(examples, aligner, spans)
-        part = _early_part(spans, config.early_frames)
+        aligner, sample = _prepare(examples, config, phone_of, optional)
+        moments, _ = _gather(aligner, sample, _flat_start)
+        part = _early_part(sample, config.early_frames)
         for done in range(config.passes):
-            aligner.fit(features, posteriors)
-            chosen = part if done < config.early_passes else spans
-            posteriors.zero_()
-            likelihood = _expect(aligner, features, chosen, posteriors)
+            aligner.fit(moments)
+            chosen = part if done < config.early_passes else sample
+            moments, likelihood = _gather(aligner, chosen, _expect)
             if progress is not None:
                 progress(done + 1, config.passes, -likelihood)
-        aligner.fit(features, posteriors)
+        aligner.fit(moments)
     return aligner
 
 
@@ -87,8 +91,8 @@ def _prepare(
     config: AlignerConfig,
     phone_of: Tensor,
     optional: Tensor,
-) -> tuple[Aligner, Tensor, list[_Span]]:
-    """An untrained aligner with its classes, the features of all frames (F, D), the examples."""
+) -> tuple[Aligner, list[_Example]]:
+    """An untrained aligner with its classes and the scale of its features, and the examples."""
     if not examples:
         raise ValueError("an aligner needs at least one utterance to train on")
     for number, (mel, tokens) in enumerate(examples):
@@ -108,63 +112,85 @@ def _prepare(
     aligner.class_of = torch.where(optional, SILENCE, classes)
     aligner.optional = optional.clone()
 
-    pieces = [cepstra(mel.float(), config) for mel, _ in examples]
-    features = torch.cat(pieces)
-    aligner.shift = features.mean(0)
-    aligner.scale = features.std(0).clamp_min(1e-3) if len(features) > 1 else aligner.scale
-    spans, first = [], 0
-    for piece, (_, tokens) in zip(pieces, examples, strict=True):
-        spans.append(_Span(first, first + len(piece), States.of(aligner, tokens.long())))
-        first += len(piece)
-    return aligner, (features - aligner.shift) / aligner.scale, spans
+    moments = Moments.zeros(1, 2 * config.cepstra)
+    for mel, _ in examples:
+        features = cepstra(mel.float(), config)
+        moments.add(features, np.ones((len(features), 1)), np.zeros(1, np.int64))
+    (frames,), (sums,) = moments.counts, moments.sums
+    if frames > 1:
+        mean = sums / frames
+        variance = (moments.products[0].diagonal() - frames * mean**2) / (frames - 1)
+        aligner.shift = torch.tensor(mean, dtype=torch.float32)
+        scale = torch.tensor(np.sqrt(np.maximum(variance, 0.0)), dtype=torch.float32)
+        aligner.scale = scale.clamp_min(1e-3)
+    return aligner, [_Example(mel, States.of(aligner, tokens.long())) for mel, tokens in examples]
 
 
-def _early_part(spans: list[_Span], frames: int) -> list[_Span]:
+def _early_part(sample: list[_Example], frames: int) -> list[_Example]:
     """Examples spread evenly over the sample, about as many frames as asked for."""
-    total = sum(span.frames for span in spans)
-    return spans[:: max(1, math.ceil(total / max(frames, 1)))]
+    total = sum(example.frames for example in sample)
+    return sample[:: max(1, math.ceil(total / max(frames, 1)))]
 
 
-def _flat_start(
-    examples: Sequence[tuple[Tensor, Tensor]], aligner: Aligner, spans: list[_Span]
-) -> Tensor:
-    """(F, K) first posteriors: phones cut evenly between the ends of speech, quiet is silence."""
-    posteriors = torch.zeros(spans[-1].end, len(aligner.log_prior))
-    for (mel, tokens), span in zip(examples, spans, strict=True):
-        level = mel.float().mean(0)
-        low, high = torch.quantile(level, torch.tensor([0.02, 0.98])).tolist()
-        phones = aligner.class_of[tokens.long()]
-        phones = phones[phones != SILENCE]
-        labels = torch.full((span.frames,), SILENCE)
-        loud = torch.nonzero(level > low + 0.3 * (high - low)).flatten()
-        begin, end = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, span.frames)
-        if end - begin < len(phones):
-            begin, end = 0, span.frames
-        if len(phones):
-            labels[begin:end] = phones[torch.arange(end - begin) * len(phones) // (end - begin)]
-            labels[level < low + 0.15 * (high - low)] = SILENCE
-        posteriors[torch.arange(span.first, span.end), labels] = 1.0
-    return posteriors
+_Shares = tuple[np.ndarray, np.ndarray, float]
+"""(T, C) how much of each frame belongs to each of some classes, these (C,), a log-likelihood."""
 
 
-def _expect(aligner: Aligner, features: Tensor, spans: list[_Span], posteriors: Tensor) -> float:
-    """Write the posterior of each class at each frame; the mean log-likelihood a frame."""
-    temper = aligner.config.temper
+def _gather(
+    aligner: Aligner,
+    sample: list[_Example],
+    share: Callable[[Aligner, _Example, Tensor], _Shares],
+) -> tuple[Moments, float]:
+    """Moments of a sample whose frames are shared out, and the mean log-likelihood a frame.
 
-    def expect_one(span: _Span) -> float:
-        """Write this example's rows, which no other one touches."""
-        states, rows = span.states, slice(span.first, span.end)
-        classes, columns = torch.unique(states.classes, return_inverse=True)
-        likelihoods = aligner.log_likelihoods(features[rows], classes)
-        shares, log_sum = path_posteriors(
-            likelihoods.numpy() * temper,
-            states.optional.numpy(),
-            states.entry.numpy() * temper,
-            columns.numpy(),
-        )
-        posteriors[rows, classes] = torch.from_numpy(shares).float()
-        return log_sum / temper
+    The same bits on any number of cores.
+    """
 
-    # Added up in the order of the examples: the same bits on any number of cores.
-    likelihood = sum(on_all_cores(expect_one, spans))
-    return likelihood / sum(span.frames for span in spans)
+    def gather_block(block: list[_Example]) -> tuple[Moments, float]:
+        moments = Moments.zeros(len(aligner.log_prior), len(aligner.shift))
+        likelihood = 0.0
+        for example in block:
+            features = aligner.features(example.mel)
+            shares, classes, log_sum = share(aligner, example, features)
+            moments.add(features, shares, classes)
+            likelihood += log_sum
+        return moments, likelihood
+
+    blocks = [block for i in range(_BLOCKS) if (block := sample[i::_BLOCKS])]
+    parts = on_all_cores(gather_block, blocks)
+    likelihood = sum(part for _, part in parts)
+    frames = sum(example.frames for example in sample)
+    return Moments.whole(moments for moments, _ in parts), likelihood / frames
+
+
+def _flat_start(aligner: Aligner, example: _Example, features: Tensor) -> _Shares:
+    """Phones cut evenly between the ends of speech, and quiet is silence."""
+    level = example.mel.float().mean(0)
+    low, high = torch.quantile(level, torch.tensor([0.02, 0.98])).tolist()
+    tokens = example.states.token
+    phones = example.states.classes[torch.diff(tokens, prepend=tokens.new_tensor([-1])) > 0]
+    phones = phones[phones != SILENCE]
+    labels = torch.full((example.frames,), SILENCE)
+    loud = torch.nonzero(level > low + 0.3 * (high - low)).flatten()
+    begin, end = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, example.frames)
+    if end - begin < len(phones):
+        begin, end = 0, example.frames
+    if len(phones):
+        labels[begin:end] = phones[torch.arange(end - begin) * len(phones) // (end - begin)]
+        labels[level < low + 0.15 * (high - low)] = SILENCE
+    classes, columns = torch.unique(labels, return_inverse=True)
+    return np.eye(len(classes))[columns.numpy()], classes.numpy(), 0.0
+
+
+def _expect(aligner: Aligner, example: _Example, features: Tensor) -> _Shares:
+    """The posterior of each class at each frame, under the sum of all paths."""
+    temper, states = aligner.config.temper, example.states
+    classes, columns = torch.unique(states.classes, return_inverse=True)
+    likelihoods = aligner.log_likelihoods(features, classes)
+    shares, log_sum = path_posteriors(
+        likelihoods.numpy() * temper,
+        states.optional.numpy(),
+        states.entry.numpy() * temper,
+        columns.numpy(),
+    )
+    return shares, classes.numpy(), log_sum / temper
