@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ns2.model.aligner_config import VERSION, AlignerConfig
+from ns2.model.confidence import border_confidence
 from ns2.model.gaussians import Gaussians, Moments
-from ns2.model.monotonic import NoPathError, monotonic_search
+from ns2.model.monotonic import NoPathError, monotonic_search, path_posteriors
 
 SILENCE, SPEECH = 0, 1
 """The first two classes: silent tokens, and any phone that the sample did not hold."""
@@ -40,12 +41,18 @@ class Alignment:
 
     Attributes:
         durations: (N,) int64 frames, their sum is T.
-        score: mean over frames of the log posterior of the class on the path, at most 0; it
-            falls when the transcript is not what is said.
+        score: log posterior of the class on the path, at most 0, the smaller of two means: over
+            frames, which falls with speech that the transcript does not hold, and over phones
+            (of each its mean), which falls with phones that are not said. It is relative to what
+            the other classes make of the same frames.
+        confidence: (N,) float64 probability, under the forward sum that the aligner was trained
+            with, that each token starts within one frame of where the path puts it; a token of 0
+            frames stands for the border that it lies at. None unless asked for.
     """
 
     durations: Tensor
     score: float
+    confidence: Tensor | None = None
 
 
 def cepstra(mel: Tensor, config: AlignerConfig) -> Tensor:
@@ -197,13 +204,14 @@ class States:
         )
 
 
-def align(aligner: Aligner, mel: Tensor, tokens: Tensor) -> Alignment:
+def align(aligner: Aligner, mel: Tensor, tokens: Tensor, *, confidence: bool = False) -> Alignment:
     """Durations of the tokens of one utterance; the same bits whatever the number of threads.
 
     Args:
         mel: (M, T) natural log.
         tokens: (N,) ids; ids that were not in the sample get the class of their phone, or of
             speech in general.
+        confidence: give the confidence of each border too; takes twice as long.
 
     Raises:
         ValueError: shapes or ids don't fit, or there are more phones than frames.
@@ -221,10 +229,31 @@ def align(aligner: Aligner, mel: Tensor, tokens: Tensor) -> Alignment:
         )
         durations = torch.zeros(len(tokens), dtype=torch.int64)
         durations.index_add_(0, states.token, torch.from_numpy(path))
-        path_classes = torch.repeat_interleave(aligner.class_of[tokens], durations)
-        posteriors = torch.log_softmax((likelihoods + aligner.log_prior).double(), 1)
-        score = float(posteriors[torch.arange(len(posteriors)), path_classes].mean())
-    return Alignment(durations=durations, score=score)
+        score = _score(aligner, likelihoods, tokens, durations)
+        sure = _confidence(aligner, likelihoods, states, durations) if confidence else None
+    return Alignment(durations=durations, score=score, confidence=sure)
+
+
+def _score(aligner: Aligner, likelihoods: Tensor, tokens: Tensor, durations: Tensor) -> float:
+    posteriors = torch.log_softmax((likelihoods + aligner.log_prior).double(), 1)
+    # A phone that was never heard may sound like any of the others.
+    posteriors[:, SPEECH] = torch.logsumexp(posteriors[:, SPEECH:], 1).clamp_max(0.0)
+    token = torch.repeat_interleave(torch.arange(len(tokens)), durations)
+    on_path = posteriors[torch.arange(len(token)), aligner.class_of[tokens[token]]]
+    phones = ~aligner.optional[tokens]
+    each = torch.zeros(len(tokens), dtype=torch.float64).index_add_(0, token, on_path)
+    each = each[phones] / durations[phones]
+    return float(min(on_path.mean(), each.mean())) if len(each) else float(on_path.mean())
+
+
+def _confidence(aligner: Aligner, likelihoods: Tensor, states: States, durations: Tensor) -> Tensor:
+    temper = aligner.config.temper
+    posteriors, _ = path_posteriors(
+        likelihoods[:, states.classes].numpy() * temper,
+        states.optional.numpy(),
+        states.entry.numpy() * temper,
+    )
+    return torch.from_numpy(border_confidence(posteriors, states.token.numpy(), durations.numpy()))
 
 
 def aligner_to_tensors(aligner: Aligner) -> dict[str, Tensor]:

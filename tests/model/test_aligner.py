@@ -20,8 +20,9 @@ from ns2.model.aligner import (
 )
 from ns2.model.aligner_training import train_aligner
 from ns2.model.monotonic import NoPathError
-from ns2.pipeline.align_eval import report
+from ns2.pipeline.align_eval import compare, report
 from ns2.pipeline.align_truth import Truth
+from ns2.pipeline.schema import FrameGrid
 from tests.speak import SENTENCES, VOICES, WORD, speak
 
 SILENT = ("<sil>", "|", ",")
@@ -164,6 +165,66 @@ def test_score_tells_wrong_transcripts() -> None:
             wrong.append(align(aligner, mel, tokens).score)
     assert len(wrong) > 30 and max(right) <= 0
     assert np.mean(np.array(right)[:, None] > np.array(wrong)[None]) >= 0.98
+
+
+def test_score_tells_other_faults() -> None:
+    """Noise, tones, missing words and words too many; scores of most faults lie far apart."""
+    from ns2.model.mel import LogMel, MelConfig
+
+    corpus = spoken()
+    aligner = aligner_from_tensors(*trained_state())
+    rng, transform = np.random.default_rng(0), LogMel(MelConfig())
+    scores: dict[str, list[float]] = {"right": []}
+    for mel, tokens in corpus.examples.values():
+        samples, half, end = 320 * mel.shape[1], len(tokens) // 2, tokens[-1:]
+        time = np.arange(samples) / 24_000
+        on = np.repeat(rng.random(samples // 4800 + 1) < 0.8, 4800)[:samples]
+        keys = np.repeat(rng.integers(0, 36, samples // 6000 + 1), 6000)[:samples]
+        pitches = [110 * 2 ** ((keys + step) / 12) for step in (0, 4, 7)]
+        chord = sum(
+            np.sin(2 * np.pi * h * np.cumsum(p) / 24_000) / h for p in pitches for h in (1, 2)
+        )
+        faults = {
+            "noise": (rng.normal(size=samples) * on, tokens),
+            "chords": (chord * (1 + np.cos(8 * np.pi * time)), tokens),
+            "half": (None, torch.cat([tokens[:half], end])),
+            "extra": (None, torch.cat([tokens, tokens[:half], end])),
+        }
+        scores["right"].append(align(aligner, mel, tokens).score)
+        for name, (wave, said) in faults.items():
+            sound = torch.from_numpy(0.05 * wave).float() if wave is not None else None
+            heard = mel if sound is None else transform(sound).half()
+            if int((said >= len(SILENT)).sum()) <= heard.shape[1]:
+                scores.setdefault(name, []).append(align(aligner, heard, said).score)
+    right = np.array(scores.pop("right"))
+    for name, wrong in scores.items():
+        assert len(wrong) > 30
+        assert np.mean(right[:, None] > np.array(wrong)) >= 0.98, name
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Mean rank among equals."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    mean: np.ndarray = np.cumsum(counts) - (counts - 1) / 2
+    return mean[place]
+
+
+def test_borders_of_low_confidence_are_worse() -> None:
+    corpus = spoken()
+    aligner = aligner_from_tensors(*trained_state())
+    wrong, sure = [], []
+    for row in map(Truth.of, corpus.truth):
+        mel, tokens = corpus.examples[row.key]
+        aligned = align(aligner, mel, tokens, confidence=True)
+        assert aligned.confidence is not None
+        found = (corpus.tokens[row.key], aligned.durations.numpy())
+        compared = compare(row, found, frozenset(SILENT), FrameGrid())
+        assert compared is not None and compared.agrees
+        wrong.append(np.abs(compared.errors))
+        sure.append(aligned.confidence[tokens >= len(SILENT)][1:].numpy())
+    errors, confidence = np.concatenate(wrong), np.concatenate(sure)
+    assert np.corrcoef(ranks(errors), ranks(confidence))[0, 1] < -0.1
+    assert errors[confidence < 0.9].mean() > 1.4 * errors[confidence >= 0.9].mean()
 
 
 def test_symbols_that_were_never_heard() -> None:
