@@ -38,14 +38,11 @@ _BLOCKS = 16
 
 @dataclass(frozen=True)
 class _Example:
-    """An utterance to train on: mel (M, T) as stored, and the states of its tokens."""
+    """An utterance to train on: its number, frames, and the states of its tokens."""
 
-    mel: Tensor
+    number: int
+    frames: int
     states: States
-
-    @property
-    def frames(self) -> int:
-        return int(self.mel.shape[1])
 
 
 def train_aligner(
@@ -62,7 +59,8 @@ def train_aligner(
     The same examples in the same order give the same bits, whatever the number of threads.
 
     Args:
-        examples: (mel (M, T), tokens (N,) ids) each.
+        examples: (mel (M, T), tokens (N,) ids) each. They are asked for again in every pass, by
+            several threads, and not kept: a sequence that reads them from files needs no memory.
         phone_of: (symbols,) int64, one number for all symbols that sound alike, such as one
             phone with different stress. Not used for optional symbols.
         optional: (symbols,) bool, symbols that may last 0 frames; they stand for silence.
@@ -74,12 +72,12 @@ def train_aligner(
     """
     with reproducible():
         aligner, sample = _prepare(examples, config, phone_of, optional)
-        moments, _ = _gather(aligner, sample, _flat_start)
+        moments, _ = _gather(aligner, examples, sample, _flat_start)
         part = _early_part(sample, config.early_frames)
         for done in range(config.passes):
             aligner.fit(moments)
             chosen = part if done < config.early_passes else sample
-            moments, likelihood = _gather(aligner, chosen, _expect)
+            moments, likelihood = _gather(aligner, examples, chosen, _expect)
             if progress is not None:
                 progress(done + 1, config.passes, -likelihood)
         aligner.fit(moments)
@@ -93,15 +91,18 @@ def _prepare(
     optional: Tensor,
 ) -> tuple[Aligner, list[_Example]]:
     """An untrained aligner with its classes and the scale of its features, and the examples."""
-    if not examples:
+    if not len(examples):
         raise ValueError("an aligner needs at least one utterance to train on")
+    seen, frames = [], []
     for number, (mel, tokens) in enumerate(examples):
         try:
             check_example(mel, tokens, config, optional)
         except ValueError as error:
             raise ValueError(f"example {number}: {error}") from error
-    seen = torch.unique(torch.cat([tokens for _, tokens in examples]).long())
-    phones = torch.unique(phone_of[seen[~optional[seen]]])
+        seen.append(tokens.long())
+        frames.append(mel.shape[1])
+    symbols = torch.unique(torch.cat(seen))
+    phones = torch.unique(phone_of[symbols[~optional[symbols]]])
     aligner = Aligner(config, len(phone_of), 2 + len(phones))
     place = torch.searchsorted(phones, phone_of)
     place = place.clamp_max(max(len(phones) - 1, 0))
@@ -116,14 +117,17 @@ def _prepare(
     for mel, _ in examples:
         features = cepstra(mel.float(), config)
         moments.add(features, np.ones((len(features), 1)), np.zeros(1, np.int64))
-    (frames,), (sums,) = moments.counts, moments.sums
-    if frames > 1:
-        mean = sums / frames
-        variance = (moments.products[0].diagonal() - frames * mean**2) / (frames - 1)
+    (count,), (sums,) = moments.counts, moments.sums
+    if count > 1:
+        mean = sums / count
+        variance = (moments.products[0].diagonal() - count * mean**2) / (count - 1)
         aligner.shift = torch.tensor(mean, dtype=torch.float32)
         scale = torch.tensor(np.sqrt(np.maximum(variance, 0.0)), dtype=torch.float32)
         aligner.scale = scale.clamp_min(1e-3)
-    return aligner, [_Example(mel, States.of(aligner, tokens.long())) for mel, tokens in examples]
+    return aligner, [
+        _Example(number, frames[number], States.of(aligner, tokens))
+        for number, tokens in enumerate(seen)
+    ]
 
 
 def _early_part(sample: list[_Example], frames: int) -> list[_Example]:
@@ -138,8 +142,9 @@ _Shares = tuple[np.ndarray, np.ndarray, float]
 
 def _gather(
     aligner: Aligner,
+    examples: Sequence[tuple[Tensor, Tensor]],
     sample: list[_Example],
-    share: Callable[[Aligner, _Example, Tensor], _Shares],
+    share: Callable[[Aligner, States, Tensor], _Shares],
 ) -> tuple[Moments, float]:
     """Moments of a sample whose frames are shared out, and the mean log-likelihood a frame.
 
@@ -150,9 +155,9 @@ def _gather(
         moments = Moments.zeros(len(aligner.log_prior), len(aligner.shift))
         likelihood = 0.0
         for example in block:
-            features = aligner.features(example.mel)
-            shares, classes, log_sum = share(aligner, example, features)
-            moments.add(features, shares, classes)
+            mel = examples[example.number][0]
+            shares, classes, log_sum = share(aligner, example.states, mel)
+            moments.add(aligner.features(mel), shares, classes)
             likelihood += log_sum
         return moments, likelihood
 
@@ -163,18 +168,19 @@ def _gather(
     return Moments.whole(moments for moments, _ in parts), likelihood / frames
 
 
-def _flat_start(aligner: Aligner, example: _Example, features: Tensor) -> _Shares:
+def _flat_start(aligner: Aligner, states: States, mel: Tensor) -> _Shares:
     """Phones cut evenly between the ends of speech, and quiet is silence."""
-    level = example.mel.float().mean(0)
+    level = mel.float().mean(0)
+    frames = len(level)
     low, high = torch.quantile(level, torch.tensor([0.02, 0.98])).tolist()
-    tokens = example.states.token
-    phones = example.states.classes[torch.diff(tokens, prepend=tokens.new_tensor([-1])) > 0]
+    tokens = states.token
+    phones = states.classes[torch.diff(tokens, prepend=tokens.new_tensor([-1])) > 0]
     phones = phones[phones != SILENCE]
-    labels = torch.full((example.frames,), SILENCE)
+    labels = torch.full((frames,), SILENCE)
     loud = torch.nonzero(level > low + 0.3 * (high - low)).flatten()
-    begin, end = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, example.frames)
+    begin, end = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, frames)
     if end - begin < len(phones):
-        begin, end = 0, example.frames
+        begin, end = 0, frames
     if len(phones):
         labels[begin:end] = phones[torch.arange(end - begin) * len(phones) // (end - begin)]
         labels[level < low + 0.15 * (high - low)] = SILENCE
@@ -182,11 +188,11 @@ def _flat_start(aligner: Aligner, example: _Example, features: Tensor) -> _Share
     return np.eye(len(classes))[columns.numpy()], classes.numpy(), 0.0
 
 
-def _expect(aligner: Aligner, example: _Example, features: Tensor) -> _Shares:
+def _expect(aligner: Aligner, states: States, mel: Tensor) -> _Shares:
     """The posterior of each class at each frame, under the sum of all paths."""
-    temper, states = aligner.config.temper, example.states
+    temper = aligner.config.temper
     classes, columns = torch.unique(states.classes, return_inverse=True)
-    likelihoods = aligner.log_likelihoods(features, classes)
+    likelihoods = aligner.log_likelihoods(aligner.features(mel), classes)
     shares, log_sum = path_posteriors(
         likelihoods.numpy() * temper,
         states.optional.numpy(),

@@ -9,7 +9,7 @@ changes later finds the record and trains nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from ns2.pipeline.files import write_if_changed
 from ns2.pipeline.graph import FINGERPRINT_DIGITS, Graph
 from ns2.pipeline.plan import Shard
 from ns2.pipeline.schema import canonical_json, short_hash, unit_interval
-from ns2.pipeline.shards import decode_value, read_member
+from ns2.pipeline.shards import decode_value
 from ns2.pipeline.sources import Source
 from ns2.pipeline.targets import Targets
+from ns2.pipeline.worker import Stored
 
 SAMPLE_SALT = "aligner-sample"
 INPUTS = ("mel", "phonemes")
@@ -138,36 +139,45 @@ class AlignerAsset:
         return record
 
 
-def load_sample(
+class StoredSample(Sequence[Any]):
+    """An aligner's sample where it lies: (mel, phonemes) are read when they are asked for."""
+
+    def __init__(self, graph: Graph, stored: Sequence[Mapping[str, Stored]]) -> None:
+        """Name arrays.
+
+        Args:
+            stored: where mel and phonemes of each utterance lie.
+        """
+        self._specs = {column: graph.spec(column) for column in INPUTS}
+        self._stored = stored
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __getitem__(self, number: Any) -> Any:
+        """Mel (M, T) and ids (N,) of one utterance.
+
+        Raises:
+            UserError: they can't be read, or are damaged.
+        """
+        found = self._stored[number]
+        return tuple(decode_value(self._specs[c], found[c].read()) for c in INPUTS)
+
+
+def find_sample(
     record: AlignerRecord, targets: Targets, graph: Graph, shards: Sequence[Shard]
-) -> list[tuple[Any, Any]] | None:
+) -> StoredSample | None:
     """Mel and phonemes of an aligner's sample, in its order; None if some of it is gone."""
     wanted = dict(record.sample)
-    found: dict[str, tuple[Any, Any]] = {}
+    found: dict[str, dict[str, Stored]] = {}
     for shard in shards:
-        keys = [
-            source.key
-            for source in shard.sources
-            if wanted.get(source.key) == source.state(SAMPLE_SOURCES)
-        ]
-        if not keys:
-            continue
-        arrays: dict[str, dict[str, Any]] = {}
-        for column in INPUTS:
+        chosen = [s for s in shard.sources if wanted.get(s.key) == s.state(SAMPLE_SOURCES)]
+        for column in INPUTS if chosen else ():
             existing = targets.existing(column, shard.number)
-            states = {s.key: targets.state(column, s) for s in shard.sources}
-            arrays[column] = {
-                key: decode_value(graph.spec(column), read_member(stored.tar, stored.row))
-                for key in keys
-                if (stored := existing.get((key, states[key]))) is not None
-            }
-        for key in keys:
-            if all(key in arrays[column] for column in INPUTS):
-                found[key] = (arrays["mel"][key], arrays["phonemes"][key])
-    if set(found) != set(wanted):
+            for source in chosen:
+                stored = existing.get((source.key, targets.state(column, source)))
+                if stored is not None:
+                    found.setdefault(source.key, {})[column] = stored
+    if any(len(found.get(key, ())) < len(INPUTS) for key in wanted):
         return None
-    return [found[key] for key, _ in record.sample]
-
-
-TrainProgress = Callable[[int, int, float], None]
-"""Called with step, steps and loss."""
+    return StoredSample(graph, [found[key] for key, _ in record.sample])

@@ -9,10 +9,10 @@ from typing import Any
 
 from ns2.pipeline.graph import SCREEN, SOURCES, Graph
 from ns2.pipeline.plan import Shard
-from ns2.pipeline.schema import PASSING, Rejection, UserError
+from ns2.pipeline.schema import PASSING, Rejection
 from ns2.pipeline.scores import Scores, badly_aligned
 from ns2.pipeline.screening import Screened, ScreenStore
-from ns2.pipeline.shards import Marker, Member, TarWriter, decode_value, read_member
+from ns2.pipeline.shards import Marker, Member, TarWriter, decode_value
 from ns2.pipeline.sources import Source
 from ns2.pipeline.stages.base import Stage
 from ns2.pipeline.targets import Targets
@@ -376,11 +376,6 @@ class ShardJob:
             stored = self._existing(column, source)
             if stored is None:
                 raise RuntimeError(f"{column} of {source.key} was neither made nor found")
-            try:
-                data = read_member(stored.tar, stored.row)
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"{error}. Delete {stored.tar} and run again: only what it held is made anew."
-                ) from error
+            data = stored.read()
             shape, scalars = stored.row.shape, stored.row.scalars
         return Member(key=source.key, data=data, shape=shape, source=state, scalars=scalars)

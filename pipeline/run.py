@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ns2.pipeline import index as ix
-from ns2.pipeline.assets import INPUTS, AlignerRecord, load_sample
+from ns2.pipeline.assets import INPUTS, AlignerRecord, find_sample
 from ns2.pipeline.corpora.base import Corpus
 from ns2.pipeline.executors.base import Executor
 from ns2.pipeline.failures import (
@@ -176,7 +176,7 @@ class _Run:
             scene = self._scene()
             examples = None
             if record is not None and not anew:
-                examples = load_sample(record, scene.targets, self._graph, self._shards)
+                examples = find_sample(record, scene.targets, self._graph, self._shards)
                 if examples is None:  # the corpus changed before it was trained
                     asset.description(record).unlink()
             if examples is None:
@@ -190,7 +190,7 @@ class _Run:
                 if not members:
                     return
                 record = asset.choose(members, ALIGNER_HOURS)
-                examples = load_sample(record, scene.targets, self._graph, self._shards)
+                examples = find_sample(record, scene.targets, self._graph, self._shards)
                 if examples is None:
                     raise RuntimeError("the aligner's sample can't be read back")
             assert record is not None

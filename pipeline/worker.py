@@ -67,6 +67,19 @@ class Stored:
     tar: Path
     row: MemberRow
 
+    def read(self) -> bytes:
+        """The bytes of the member.
+
+        Raises:
+            UserError: they can't be read, or are damaged.
+        """
+        try:
+            return read_member(self.tar, self.row)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{error}. Delete {self.tar} and run again: only what it held is made anew."
+            ) from error
+
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
@@ -277,13 +290,7 @@ class Worker:
         if work.samples is not None:
             values["samples"] = work.samples
         for column, stored in work.stored.items():
-            try:
-                data = read_member(stored.tar, stored.row)
-                values[column] = decode_value(self._graph.spec(column), data)
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"{error}. Delete {stored.tar} and run again: only what it held is made anew."
-                ) from error
+            values[column] = decode_value(self._graph.spec(column), stored.read())
         return values
 
     def _wanted(self, work: Work) -> set[str]:

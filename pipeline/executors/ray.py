@@ -88,6 +88,8 @@ class RayExecutor:
         if self._started:
             return
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # a record of every task ever run, for a dashboard: it would grow with the corpus
+        os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
         import ray
 
         if self._address is None:

@@ -6,7 +6,7 @@ Letters for shapes: T frames, N tokens, M mel bins.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version
@@ -21,6 +21,8 @@ from ns2.pipeline.schema import ColumnSpec, Reason, UserError, UtteranceError, c
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ns2.model.aligner import Aligner
     from ns2.model.aligner_training import Progress
     from ns2.pipeline.phoneme_table import PhonemeTable
@@ -107,7 +109,7 @@ def aligner_config(config: AlignerConfig | None = None) -> dict[str, Any]:
 
 
 def train_and_save(
-    examples: Iterable[tuple[np.ndarray, np.ndarray]],
+    examples: Sequence[tuple[np.ndarray, np.ndarray]],
     path: Path,
     config: AlignerConfig | None = None,
     *,
@@ -118,7 +120,8 @@ def train_and_save(
     """Train an aligner and write it to a file; equal input makes equal bytes.
 
     Args:
-        examples: (mel (M, T) float16, ids (N,) uint16) as stored, in a fixed order.
+        examples: (mel (M, T) float16, ids (N,) uint16) as stored, in a fixed order; each is asked
+            for several times.
         path: of the safetensors file; it appears when it is whole.
         config: None for the defaults.
         progress: called with passes done, passes in all and a loss.
@@ -136,7 +139,7 @@ def train_and_save(
     ids = np.arange(len(table))
     phone_of, _ = table.phone_and_stress(ids)
     aligner = train_aligner(
-        [_as_tensors(mel, tokens) for mel, tokens in examples],
+        _Tensors(examples),
         config,
         phone_of=torch.tensor(phone_of, dtype=torch.int64),
         optional=torch.tensor([symbol in table.optional for symbol in table.symbols(ids)]),
@@ -174,8 +177,22 @@ def load_aligner(path: Path) -> Aligner:
         raise UserError(f"{path} is not a whole aligner ({error}); {remedy}") from error
 
 
+class _Tensors(Sequence["tuple[Tensor, Tensor]"]):
+    """Examples as tensors, made when they are asked for."""
+
+    def __init__(self, examples: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, number: Any) -> Any:
+        return _as_tensors(*self._examples[number])
+
+
 def _as_tensors(mel: np.ndarray, tokens: np.ndarray) -> tuple[Any, Any]:
-    """Tensors of a stored mel and of ids; copies, since stored arrays may be read-only."""
+    """Tensors of a stored mel, in its own memory where torch can write there, and of ids."""
     import torch
 
-    return torch.tensor(np.asarray(mel)), torch.tensor(np.asarray(tokens).astype(np.int64))
+    stored = mel if isinstance(mel, np.ndarray) and mel.flags.writeable else np.array(mel)
+    return torch.from_numpy(stored), torch.tensor(np.asarray(tokens).astype(np.int64))

@@ -59,7 +59,7 @@ def test_equal_input_makes_equal_bytes(weights: Path, tmp_path: Path) -> None:
     seen: list[int] = []
     again = tmp_path / "again.safetensors"
     train_and_save(
-        iter(examples(20)),
+        examples(20),
         again,
         table=PhonemeTable.default(),
         progress=lambda step, steps, loss: seen.append(step),
