@@ -253,9 +253,17 @@ def show_summary(summary: Summary, out: Path) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Draw mel, F0 and phonemes of one utterance (--key, else the first) as a PNG.",
 )
+@click.option(
+    "--confidence", is_flag=True, help="With --key: where the aligner is unsure of its borders."
+)
 @clear_errors
 def inspect(
-    dataset: Path, as_json: bool, files: str | None, key: str | None, plot: Path | None
+    dataset: Path,
+    as_json: bool,
+    files: str | None,
+    key: str | None,
+    plot: Path | None,
+    confidence: bool,
 ) -> None:
     """Show what is in DATASET, or one utterance of it."""
     import json
@@ -263,6 +271,8 @@ def inspect(
     from ns2.pipeline import inspect as look
     from ns2.pipeline.dataset import Dataset
 
+    if confidence and key is None:
+        raise click.UsageError("--confidence is for --key")
     opened = Dataset(dataset)
     if files is not None:
         listed = look.files(opened, files)
@@ -279,10 +289,18 @@ def inspect(
         if chosen is None:
             return
     if as_json:
-        found = look.utterance(opened, chosen) if chosen else look.summarise(opened)
+        found = (
+            look.utterance(opened, chosen, confidence=confidence)
+            if chosen
+            else look.summarise(opened)
+        )
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        click.echo(look.render_utterance(opened, chosen) if chosen else look.render(opened))
+        click.echo(
+            look.render_utterance(opened, chosen, confidence=confidence)
+            if chosen
+            else look.render(opened)
+        )
 
 
 @main.command()

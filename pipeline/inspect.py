@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 TOP_SPEAKERS = 10
 
 
+DOUBTFUL = 0.9
+"""Starts of which the aligner is less sure are worth a look; few are."""
+
+
 def summarise(dataset: Dataset) -> dict[str, Any]:
     """What a dataset is, as JSON values.
 
@@ -126,7 +130,7 @@ def find(dataset: Dataset, name: str) -> str:
     raise UserError(f"{dataset.root} has no utterance {name!r}{hint}")
 
 
-def utterance(dataset: Dataset, key: str) -> dict[str, Any]:
+def utterance(dataset: Dataset, key: str, *, confidence: bool = False) -> dict[str, Any]:
     """What one utterance is, as JSON values.
 
     `phonemes` lists its tokens with begin and length in seconds and the length in frames, where
@@ -134,9 +138,10 @@ def utterance(dataset: Dataset, key: str) -> dict[str, Any]:
 
     Args:
         key: or id.
+        confidence: tell for each token how sure the aligner is of its start; loads the aligner.
 
     Raises:
-        UserError: there is no such utterance.
+        UserError: there is no such utterance, or no confidence to tell.
         ValueError: its arrays are damaged.
     """
     key = find(dataset, key)
@@ -178,6 +183,11 @@ def utterance(dataset: Dataset, key: str) -> dict[str, Any]:
         ]
     elif meta:
         told["phonemes"] = [{"token": token} for token in meta["phonemes"]]
+    if confidence:
+        from ns2.pipeline.confidence import border_confidences
+
+        for one, sure in zip(told["phonemes"], border_confidences(dataset, key), strict=True):
+            one["confidence"] = round(float(sure), 4)
     return told
 
 
@@ -329,9 +339,11 @@ def _printed(lines: Sequence[str], tables: Sequence[Table], width: int) -> str:
     return "\n".join(printed).rstrip() + "\n"
 
 
-def render_utterance(dataset: Dataset, key: str, *, width: int = 100) -> str:
+def render_utterance(
+    dataset: Dataset, key: str, *, width: int = 100, confidence: bool = False
+) -> str:
     """One utterance, for people: its text, and each token with its length in milliseconds."""
-    told = utterance(dataset, key)
+    told = utterance(dataset, key, confidence=confidence)
     lines = [
         f"{told['key']}: {told['text']}",
         f"  {told['seconds']:.2f} s, {told['frames']} frames; speaker {told['speaker']}, "
@@ -361,6 +373,13 @@ def render_utterance(dataset: Dataset, key: str, *, width: int = 100) -> str:
         timed = "seconds" in told["phonemes"][0]
         lines += ["", "  tokens, each with its milliseconds:" if timed else "  tokens:"]
         lines += _wrapped(tokens, width)
+    doubtful = [one for one in told.get("phonemes", ()) if one.get("confidence", 1.0) < DOUBTFUL]
+    if confidence:
+        lines += ["", "  starts in doubt, each with its second and the aligner's confidence:"]
+        lines += _wrapped(
+            (f"{one['token']} {one['begin']:.2f} s {one['confidence']:.2f}" for one in doubtful),
+            width,
+        )
     return "\n".join(lines) + "\n"
 
 

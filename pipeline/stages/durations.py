@@ -79,7 +79,7 @@ class DurationsStage(Stage):
         from ns2.model.aligner import align
         from ns2.model.monotonic import NoPathError
 
-        mel, tokens = _as_tensors(item.inputs["mel"], item.inputs["phonemes"])
+        mel, tokens = as_tensors(item.inputs["mel"], item.inputs["phonemes"])
         try:
             found = align(self._aligner, mel, tokens)
         except NoPathError as error:
@@ -187,10 +187,10 @@ class _Tensors(Sequence["tuple[Tensor, Tensor]"]):
         return len(self._examples)
 
     def __getitem__(self, number: Any) -> Any:
-        return _as_tensors(*self._examples[number])
+        return as_tensors(*self._examples[number])
 
 
-def _as_tensors(mel: np.ndarray, tokens: np.ndarray) -> tuple[Any, Any]:
+def as_tensors(mel: np.ndarray, tokens: np.ndarray) -> tuple[Any, Any]:
     """Tensors of a stored mel, in its own memory where torch can write there, and of ids."""
     import torch
 
