@@ -156,6 +156,13 @@ def main() -> None:
     show_default=True,
     help="Where durations come from; textgrid reads them, and the phonemes, from --textgrids.",
 )
+@click.option(
+    "--aligner-init",
+    type=click.Choice(["bundled", "none"]),
+    default="bundled",
+    show_default=True,
+    help="The builtin aligner starts with the network of the package, or from the corpus alone.",
+)
 @click.option("--textgrids", type=DATASET, help="A folder of TextGrids that were made elsewhere.")
 @click.option("--phone-tier", default="phones", show_default=True, help="Of the TextGrids.")
 @click.option("--word-tier", default="words", show_default=True, help="Likewise; need not exist.")

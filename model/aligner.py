@@ -22,11 +22,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ns2.model.aligner_config import VERSION, AlignerConfig
+from ns2.model.aligner_features import Evidence, FrameNet, Heard, network_from_tensors
 from ns2.model.confidence import border_confidence
 from ns2.model.gaussians import Gaussians, Moments
 from ns2.model.monotonic import NoPathError, monotonic_search, path_posteriors
@@ -75,6 +77,12 @@ def cepstra(mel: Tensor, config: AlignerConfig) -> Tensor:
     return torch.cat([values, slopes]).T.contiguous()
 
 
+def raw_features(mel: Tensor, heard: Heard | None, config: AlignerConfig) -> Tensor:
+    """(T, D) cepstra and, where a network has heard the mel, its features."""
+    values = cepstra(mel.float(), config)
+    return values if heard is None else torch.cat([values, heard.features], 1)
+
+
 class Aligner(nn.Module):
     """The trained classes; all values are buffers, nothing is learned by gradient.
 
@@ -87,16 +95,27 @@ class Aligner(nn.Module):
     scale: Tensor
     log_prior: Tensor
 
-    def __init__(self, config: AlignerConfig, symbols: int, classes: int) -> None:
+    def __init__(
+        self,
+        config: AlignerConfig,
+        symbols: int,
+        classes: int,
+        network: FrameNet | None = None,
+    ) -> None:
         """Make an untrained aligner.
 
         Args:
             symbols: how many token ids there are.
             classes: K.
+            network: what else there is to hear with.
         """
         super().__init__()
         self.config = config
+        self.evidence = None
         width = 2 * config.cepstra
+        if network is not None:
+            self.evidence = Evidence(network, torch.full((classes,), -1))
+            width += network.features.out_channels
         self.gaussians = Gaussians(classes, width)
         self.register_buffer("class_of", torch.zeros(symbols, dtype=torch.int64))
         self.register_buffer("optional", torch.ones(symbols, dtype=torch.bool))
@@ -104,9 +123,13 @@ class Aligner(nn.Module):
         self.register_buffer("scale", torch.ones(width))
         self.register_buffer("log_prior", torch.full((classes,), -math.log(classes)))
 
-    def features(self, mel: Tensor) -> Tensor:
-        """(T, D) normalised features of a log-mel (M, T)."""
-        return (cepstra(mel.float(), self.config) - self.shift) / self.scale
+    def hear(self, mel: Tensor) -> Heard | None:
+        """What the network makes of a log-mel (M, T); None without one."""
+        return None if self.evidence is None else self.evidence.network.hear(mel)
+
+    def features(self, mel: Tensor, heard: Heard | None) -> Tensor:
+        """(T, D) normalised features of a log-mel (M, T), and of what `hear` gave for it."""
+        return (raw_features(mel, heard, self.config) - self.shift) / self.scale
 
     def log_likelihoods(self, features: Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
         """(T, K) log density of each frame under each class, but for a shared constant.
@@ -116,6 +139,29 @@ class Aligner(nn.Module):
         """
         likelihoods: Tensor = self.gaussians(features, chosen)
         return likelihoods
+
+    def scores(self, likelihoods: Tensor | None, heard: Heard | None, chosen: Tensor) -> Tensor:
+        """What a path gains by each frame in each class, in columns as `States.columns` counts.
+
+        Args:
+            likelihoods: (T, C) of the classes chosen; None before there are any.
+            chosen: (C,) numbers of classes.
+
+        Returns:
+            (T, 2 * C): a frame within a phone, then the first frame of a phone.
+        """
+        config, evidence = self.config, self.evidence
+        if evidence is None or heard is None:
+            assert likelihoods is not None
+            return torch.cat([likelihoods, likelihoods], 1)
+        share = 1.0 if likelihoods is None else evidence.share
+        within = torch.zeros(len(heard.border), len(chosen))
+        if likelihoods is not None:
+            within += likelihoods * (1 - (1 - config.trusted_gaussians) * share)
+        if share:
+            phones = evidence.phones(heard, chosen, likelihoods)
+            within += phones * config.phone_weight * share
+        return torch.cat([within, within + config.border_weight * heard.border[:, None]], 1)
 
     def fit(self, moments: Moments) -> None:
         """Fit the classes to the moments of a sample's features.
@@ -177,12 +223,21 @@ class States:
 
     A phone of n states may last fewer frames than n, at a price: its last state costs
     `short_cost`, each state before it gives an equal part of that back.
+
+    `first` marks the first state of phones that have several. What a border costs at a frame is
+    charged there; a path gains nothing by staying, since its next state can only cost less.
     """
 
     token: Tensor  # int64, the token that a state belongs to
     classes: Tensor  # int64
     optional: Tensor  # bool
     entry: Tensor  # float64
+    first: Tensor  # bool
+
+    def columns(self) -> tuple[Tensor, Tensor]:
+        """(C,) the classes that occur, rising, and each state's column of `Aligner.scores`."""
+        chosen, columns = torch.unique(self.classes, return_inverse=True)
+        return chosen, columns + len(chosen) * self.first
 
     @classmethod
     def of(cls, aligner: Aligner, tokens: Tensor) -> States:
@@ -201,6 +256,7 @@ class States:
             classes=aligner.class_of[tokens][token],
             optional=optional[token] | ~last,
             entry=entry.masked_fill(silent, 0.0),
+            first=~last & ~silent & (torch.cat([token[:1] - 1, token[:-1]]) != token),
         )
 
 
@@ -219,18 +275,17 @@ def align(aligner: Aligner, mel: Tensor, tokens: Tensor, *, confidence: bool = F
     tokens = tokens.long()
     check_example(mel, tokens, aligner.config, aligner.optional)
     with reproducible():
-        likelihoods = aligner.log_likelihoods(aligner.features(mel))
+        heard = aligner.hear(mel)
+        likelihoods = aligner.log_likelihoods(aligner.features(mel, heard))
         states = States.of(aligner, tokens)
-        path = monotonic_search(
-            likelihoods.numpy(),
-            states.optional.numpy(),
-            states.entry.numpy(),
-            states.classes.numpy(),
-        )
+        chosen, place = states.columns()
+        scores = aligner.scores(likelihoods[:, chosen], heard, chosen).numpy()
+        columns = place.numpy()
+        path = monotonic_search(scores, states.optional.numpy(), states.entry.numpy(), columns)
         durations = torch.zeros(len(tokens), dtype=torch.int64)
         durations.index_add_(0, states.token, torch.from_numpy(path))
         score = _score(aligner, likelihoods, tokens, durations)
-        sure = _confidence(aligner, likelihoods, states, durations) if confidence else None
+        sure = _confidence(aligner, scores, columns, states, durations) if confidence else None
     return Alignment(durations=durations, score=score, confidence=sure)
 
 
@@ -246,12 +301,12 @@ def _score(aligner: Aligner, likelihoods: Tensor, tokens: Tensor, durations: Ten
     return float(min(on_path.mean(), each.mean())) if len(each) else float(on_path.mean())
 
 
-def _confidence(aligner: Aligner, likelihoods: Tensor, states: States, durations: Tensor) -> Tensor:
+def _confidence(
+    aligner: Aligner, scores: np.ndarray, columns: np.ndarray, states: States, durations: Tensor
+) -> Tensor:
     temper = aligner.config.temper
     posteriors, _ = path_posteriors(
-        likelihoods[:, states.classes].numpy() * temper,
-        states.optional.numpy(),
-        states.entry.numpy() * temper,
+        scores[:, columns] * temper, states.optional.numpy(), states.entry.numpy() * temper
     )
     return torch.from_numpy(border_confidence(posteriors, states.token.numpy(), durations.numpy()))
 
@@ -268,7 +323,18 @@ def aligner_from_tensors(config: AlignerConfig, tensors: Mapping[str, Tensor]) -
         ValueError: the tensors are not those of an aligner of this configuration.
     """
     try:
-        aligner = Aligner(config, len(tensors["class_of"]), len(tensors["log_prior"]))
+        prefix = "evidence.network."
+        weights = {
+            name.removeprefix(prefix): value
+            for name, value in tensors.items()
+            if name.startswith(prefix)
+        }
+        aligner = Aligner(
+            config,
+            len(tensors["class_of"]),
+            len(tensors["log_prior"]),
+            network_from_tensors(weights) if weights else None,
+        )
         aligner.load_state_dict(dict(tensors))
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"these are not the weights of such an aligner: {error}") from error
@@ -288,5 +354,6 @@ __all__ = [
     "aligner_to_tensors",
     "cepstra",
     "check_example",
+    "raw_features",
     "reproducible",
 ]

@@ -26,6 +26,11 @@ class AlignerConfig:
         phone_states: frames that a phone lasts at least, if it may be no shorter for free.
         short_cost: log-likelihood that a phone of one frame loses; those between lose less.
             Without it a tenth of the phones of real speech last one frame.
+        start_passes: passes where a network gives the start, in place of `passes`.
+        trust_passes: further passes where its phones are trusted.
+        border_weight: what the network's log-probability of a border counts.
+        phone_weight: what its log-probabilities of phones count where they are trusted.
+        trusted_gaussians: what the Gaussians' likelihoods count beside them.
     """
 
     mels: int = 80
@@ -39,6 +44,11 @@ class AlignerConfig:
     noise_floor: float = 0.02
     phone_states: int = 2
     short_cost: float = 30.0
+    start_passes: int = 3
+    trust_passes: int = 1
+    border_weight: float = 3.5
+    phone_weight: float = 5.0
+    trusted_gaussians: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 < self.cepstra <= self.mels:
@@ -50,5 +60,9 @@ class AlignerConfig:
             )
         if self.phone_states < 1 or self.short_cost < 0:
             raise ValueError("phone_states must be at least 1, short_cost at least 0")
+        if self.start_passes < 1 or self.trust_passes < 0:
+            raise ValueError("start_passes must be at least 1, trust_passes at least 0")
+        if min(self.border_weight, self.phone_weight, self.trusted_gaussians) < 0:
+            raise ValueError("weights of the network and the Gaussians must be at least 0")
         if not (0 < self.temper <= 1 and self.covariance_prior > 0 and self.noise_floor > 0):
             raise ValueError("temper must lie in (0, 1], covariance_prior and noise_floor above 0")

@@ -20,10 +20,11 @@ from ns2.model.aligner import (
     Aligner,
     AlignerConfig,
     States,
-    cepstra,
     check_example,
+    raw_features,
     reproducible,
 )
+from ns2.model.aligner_features import QUIET, FrameNet, Heard
 from ns2.model.gaussians import Moments
 from ns2.model.kernels import on_all_cores
 from ns2.model.monotonic import path_posteriors
@@ -34,6 +35,19 @@ Progress = Callable[[int, int, float], None]
 
 _BLOCKS = 16
 """In which moments are added up, whatever the number of threads: sums keep their order."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network and what it knows.
+
+    Attributes:
+        phone_of: (symbols,) int64, its phone for each token id, -1 where it has none. Optional
+            symbols are silence whatever stands there.
+    """
+
+    network: FrameNet
+    phone_of: Tensor
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,7 @@ def train_aligner(
     optional: Tensor,
     seed: int = 0,
     progress: Progress | None = None,
+    trained: Pretrained | None = None,
 ) -> Aligner:
     """Train an aligner on utterances without known boundaries.
 
@@ -66,20 +81,32 @@ def train_aligner(
         optional: (symbols,) bool, symbols that may last 0 frames; they stand for silence.
         seed: kept for methods that draw random numbers; this one draws none.
         progress: called after each pass.
+        trained: a network that gives the start and further evidence; None starts flat.
 
     Raises:
         ValueError: no examples, or one that cannot be aligned; it is named by its number.
     """
     with reproducible():
-        aligner, sample = _prepare(examples, config, phone_of, optional)
-        moments, _ = _gather(aligner, examples, sample, _flat_start)
-        part = _early_part(sample, config.early_frames)
-        for done in range(config.passes):
+        aligner, sample = _prepare(examples, config, phone_of, optional, trained)
+        evidence = aligner.evidence
+        if evidence is None:
+            start = _flat_start
+            part = _early_part(sample, config.early_frames)
+            parts = [part] * config.early_passes
+            parts += [sample] * (config.passes - config.early_passes)
+        else:
+            start = _heard_start
+            parts = [sample] * (config.start_passes + config.trust_passes)
+        moments = _gather(aligner, examples, sample, start).moments
+        for done, chosen in enumerate(parts):
             aligner.fit(moments)
-            chosen = part if done < config.early_passes else sample
-            moments, likelihood = _gather(aligner, examples, chosen, _expect)
+            found = _gather(aligner, examples, chosen, _expect)
+            moments = found.moments
             if progress is not None:
-                progress(done + 1, config.passes, -likelihood)
+                progress(done + 1, len(parts), -found.likelihood)
+            if evidence is not None and done + 1 == config.start_passes:
+                agreed, of = found.agreement
+                evidence.trust = (agreed / of.clamp_min(1.0)).float()
         aligner.fit(moments)
     return aligner
 
@@ -89,6 +116,7 @@ def _prepare(
     config: AlignerConfig,
     phone_of: Tensor,
     optional: Tensor,
+    trained: Pretrained | None,
 ) -> tuple[Aligner, list[_Example]]:
     """An untrained aligner with its classes and the scale of its features, and the examples."""
     if not len(examples):
@@ -103,7 +131,8 @@ def _prepare(
         frames.append(mel.shape[1])
     symbols = torch.unique(torch.cat(seen))
     phones = torch.unique(phone_of[symbols[~optional[symbols]]])
-    aligner = Aligner(config, len(phone_of), 2 + len(phones))
+    network = None if trained is None else trained.network
+    aligner = Aligner(config, len(phone_of), 2 + len(phones), network)
     place = torch.searchsorted(phones, phone_of)
     place = place.clamp_max(max(len(phones) - 1, 0))
     known = (
@@ -113,10 +142,19 @@ def _prepare(
     aligner.class_of = torch.where(optional, SILENCE, classes)
     aligner.optional = optional.clone()
 
-    moments = Moments.zeros(1, 2 * config.cepstra)
+    moments = Moments.zeros(1, len(aligner.shift))
+    if aligner.evidence is not None and trained is not None:
+        aligner.evidence.phone_of[aligner.class_of] = trained.phone_of
+        aligner.evidence.phone_of[:2] = torch.tensor([QUIET, -1])
+    heard_phones = torch.zeros(())
     for mel, _ in examples:
-        features = cepstra(mel.float(), config)
+        heard = aligner.hear(mel)
+        if heard is not None:
+            heard_phones = heard_phones + heard.phones.double().exp().sum(0)
+        features = raw_features(mel, heard, config)
         moments.add(features, np.ones((len(features), 1)), np.zeros(1, np.int64))
+    if aligner.evidence is not None:
+        aligner.evidence.set_prior(heard_phones)
     (count,), (sums,) = moments.counts, moments.sums
     if count > 1:
         mean = sums / count
@@ -136,6 +174,24 @@ def _early_part(sample: list[_Example], frames: int) -> list[_Example]:
     return sample[:: max(1, math.ceil(total / max(frames, 1)))]
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A mel (M, T), what the network made of it, and its normalised features (T, D)."""
+
+    mel: Tensor
+    heard: Heard | None
+    features: Tensor
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """Moments of a sample, the mean log-likelihood a frame, and `Evidence.agreement`."""
+
+    moments: Moments
+    likelihood: float
+    agreement: Tensor
+
+
 _Shares = tuple[np.ndarray, np.ndarray, float]
 """(T, C) how much of each frame belongs to each of some classes, these (C,), a log-likelihood."""
 
@@ -144,33 +200,39 @@ def _gather(
     aligner: Aligner,
     examples: Sequence[tuple[Tensor, Tensor]],
     sample: list[_Example],
-    share: Callable[[Aligner, States, Tensor], _Shares],
-) -> tuple[Moments, float]:
-    """Moments of a sample whose frames are shared out, and the mean log-likelihood a frame.
+    share: Callable[[Aligner, States, _Seen], _Shares],
+) -> _Gathered:
+    """Moments of a sample whose frames are shared out; the same bits on any number of cores."""
 
-    The same bits on any number of cores.
-    """
-
-    def gather_block(block: list[_Example]) -> tuple[Moments, float]:
+    def gather_block(block: list[_Example]) -> _Gathered:
         moments = Moments.zeros(len(aligner.log_prior), len(aligner.shift))
-        likelihood = 0.0
+        likelihood, agreement = 0.0, torch.zeros(2, dtype=torch.float64)
         for example in block:
             mel = examples[example.number][0]
-            shares, classes, log_sum = share(aligner, example.states, mel)
-            moments.add(aligner.features(mel), shares, classes)
+            # Heard anew in each pass: to keep it would take memory that grows with the sample.
+            heard = aligner.hear(mel)
+            seen = _Seen(mel, heard, aligner.features(mel, heard))
+            shares, classes, log_sum = share(aligner, example.states, seen)
+            moments.add(seen.features, shares, classes)
             likelihood += log_sum
-        return moments, likelihood
+            if aligner.evidence is not None and heard is not None:
+                found, chosen = torch.from_numpy(shares), torch.from_numpy(classes)
+                agreement += aligner.evidence.agreement(heard, found, chosen)
+        return _Gathered(moments, likelihood, agreement)
 
     blocks = [block for i in range(_BLOCKS) if (block := sample[i::_BLOCKS])]
     parts = on_all_cores(gather_block, blocks)
-    likelihood = sum(part for _, part in parts)
     frames = sum(example.frames for example in sample)
-    return Moments.whole(moments for moments, _ in parts), likelihood / frames
+    return _Gathered(
+        moments=Moments.whole(part.moments for part in parts),
+        likelihood=sum(part.likelihood for part in parts) / frames,
+        agreement=torch.stack([part.agreement for part in parts]).sum(0),
+    )
 
 
-def _flat_start(aligner: Aligner, states: States, mel: Tensor) -> _Shares:
+def _flat_start(aligner: Aligner, states: States, seen: _Seen) -> _Shares:
     """Phones cut evenly between the ends of speech, and quiet is silence."""
-    level = mel.float().mean(0)
+    level = seen.mel.float().mean(0)
     frames = len(level)
     low, high = torch.quantile(level, torch.tensor([0.02, 0.98])).tolist()
     tokens = states.token
@@ -188,15 +250,29 @@ def _flat_start(aligner: Aligner, states: States, mel: Tensor) -> _Shares:
     return np.eye(len(classes))[columns.numpy()], classes.numpy(), 0.0
 
 
-def _expect(aligner: Aligner, states: States, mel: Tensor) -> _Shares:
+def _heard_start(aligner: Aligner, states: States, seen: _Seen) -> _Shares:
+    """The posterior of each class at each frame, as the network alone tells it."""
+    chosen, columns = states.columns()
+    return _posteriors(aligner, states, aligner.scores(None, seen.heard, chosen), chosen, columns)
+
+
+def _expect(aligner: Aligner, states: States, seen: _Seen) -> _Shares:
     """The posterior of each class at each frame, under the sum of all paths."""
+    chosen, columns = states.columns()
+    likelihoods = aligner.log_likelihoods(seen.features, chosen)
+    scores = aligner.scores(likelihoods, seen.heard, chosen)
+    return _posteriors(aligner, states, scores, chosen, columns)
+
+
+def _posteriors(
+    aligner: Aligner, states: States, scores: Tensor, chosen: Tensor, columns: Tensor
+) -> _Shares:
     temper = aligner.config.temper
-    classes, columns = torch.unique(states.classes, return_inverse=True)
-    likelihoods = aligner.log_likelihoods(aligner.features(mel), classes)
     shares, log_sum = path_posteriors(
-        likelihoods.numpy() * temper,
+        scores.numpy() * temper,
         states.optional.numpy(),
         states.entry.numpy() * temper,
         columns.numpy(),
     )
-    return shares, classes.numpy(), log_sum / temper
+    within, first = np.split(shares, 2, axis=1)
+    return within + first, chosen.numpy(), log_sum / temper

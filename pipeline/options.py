@@ -35,6 +35,8 @@ class Options:
         max_rejected: share of rejected utterances above which the exit code is 3.
         checksum: hash all audio files, whatever their size and mtime say.
         retrain_aligner: choose its sample anew among all utterances that there are now.
+        aligner_init: "bundled" helps the aligner with the network that comes with the package;
+            "none" trains it from the corpus alone.
         aligner: "builtin", or "textgrid" to read phonemes and durations from TextGrids.
         textgrids: the folder of those, see `find_textgrids`.
         phone_tier, word_tier: their tiers, see `TierNames`.
@@ -63,6 +65,7 @@ class Options:
     checksum: bool = False
     retrain_aligner: bool = False
     aligner: Literal["builtin", "textgrid"] = "builtin"
+    aligner_init: Literal["bundled", "none"] = "bundled"
     textgrids: Path | None = None
     phone_tier: str = "phones"
     word_tier: str = "words"
@@ -108,6 +111,7 @@ class Options:
             "--min-align-score is for --aligner builtin: TextGrids have no scores",
         )
         refuse(reads and self.retrain_aligner, "--retrain-aligner is for --aligner builtin")
+        refuse(reads and self.aligner_init != "bundled", "--aligner-init is for --aligner builtin")
         refuse(not self.phone_tier.strip(), "--phone-tier needs a name")
 
     @property
@@ -207,7 +211,8 @@ def describe(graph: Graph, name: str) -> Mapping[str, Any]:
 def described_options(options: Options) -> dict[str, Any]:
     """The options as JSON values, without what names a place on a machine or has no effect."""
     values = asdict(options)
-    unused = () if options.aligner == "textgrid" else ("phone_tier", "word_tier")
+    reads = options.aligner == "textgrid"
+    unused = ("aligner_init",) if reads else ("phone_tier", "word_tier")
     places = ("codec_weights", "extra_phonemes", "textgrids")
     for name in (*places, "checksum", "retrain_aligner", *unused):
         del values[name]

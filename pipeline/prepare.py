@@ -150,7 +150,8 @@ def aligner_asset(graph: Graph, out: Path, options: Options) -> AlignerAsset:
     """The aligner of a dataset's folder, for this graph and these options."""
     from ns2.pipeline.stages.durations import aligner_config
 
-    config = {**aligner_config(), "seed": options.seed, "hours": ALIGNER_HOURS}
+    config = aligner_config(init=options.aligner_init)
+    config |= {"seed": options.seed, "hours": ALIGNER_HOURS}
     return AlignerAsset(out / ix.ASSETS, graph, config)
 
 

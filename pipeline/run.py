@@ -201,6 +201,7 @@ class _Run:
                 train_and_save(
                     examples,
                     asset.weights(record),
+                    init=self._options.aligner_init,
                     seed=self._options.seed,
                     table=self._graph.stages["phonemes"].table,  # type: ignore[attr-defined]
                     progress=self._progress.training,

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from ns2.model.aligner_config import VERSION, AlignerConfig
+from ns2.pipeline.aligner_network import bundled_network, network_digest
 from ns2.pipeline.files import atomic_write
 from ns2.pipeline.schema import ColumnSpec, Reason, UserError, UtteranceError, canonical_json
 from ns2.pipeline.stages.base import Item, Product, Stage
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ns2.model.aligner import Aligner
     from ns2.model.aligner_training import Progress
     from ns2.pipeline.phoneme_table import PhonemeTable
+
+AlignerInit = Literal["bundled", "none"]
 
 _HEADER = "ns2-aligner"  # one entry only: safetensors writes several in random order
 
@@ -102,10 +105,17 @@ class DurationsStage(Stage):
         return {"_path": self._path}
 
 
-def aligner_config(config: AlignerConfig | None = None) -> dict[str, Any]:
+def aligner_config(
+    config: AlignerConfig | None = None, *, init: AlignerInit = "bundled"
+) -> dict[str, Any]:
     """All that decides a trained aligner beside its sample and seed, as JSON values."""
     libraries = {name: version(name) for name in DurationsStage.libraries}
-    return {"version": VERSION, "libraries": libraries, **asdict(config or AlignerConfig())}
+    return {
+        "version": VERSION,
+        "libraries": libraries,
+        "network": network_digest() if init == "bundled" else None,
+        **asdict(config or AlignerConfig()),
+    }
 
 
 def train_and_save(
@@ -114,6 +124,7 @@ def train_and_save(
     config: AlignerConfig | None = None,
     *,
     table: PhonemeTable,
+    init: AlignerInit = "bundled",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> None:
@@ -124,6 +135,7 @@ def train_and_save(
             for several times.
         path: of the safetensors file; it appears when it is whole.
         config: None for the defaults.
+        init: "bundled" starts with the network that comes with the package, "none" flat.
         progress: called with passes done, passes in all and a loss.
 
     Raises:
@@ -145,6 +157,7 @@ def train_and_save(
         optional=torch.tensor([symbol in table.optional for symbol in table.symbols(ids)]),
         seed=seed,
         progress=progress,
+        trained=bundled_network(table) if init == "bundled" else None,
     )
     header = {"version": VERSION, "config": asdict(config)}
     data = save(aligner_to_tensors(aligner), metadata={_HEADER: canonical_json(header)})

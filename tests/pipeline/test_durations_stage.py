@@ -7,11 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from ns2.pipeline.aligner_network import bundled_network, network_digest
 from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.schema import Reason, UserError, UtteranceError, check_array, check_durations
 from ns2.pipeline.stages.base import Item
-from ns2.pipeline.stages.durations import DurationsStage, aligner_config, train_and_save
+from ns2.pipeline.stages.durations import (
+    DurationsStage,
+    aligner_config,
+    load_aligner,
+    train_and_save,
+)
 
 PHONES = ["<sil>", "ˈa", "t", "|", "a", "n", ",", "s", "<sil>"]
 
@@ -37,7 +44,7 @@ def item(mel: np.ndarray, ids: np.ndarray) -> Item:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("aligner") / "assets" / "aligner-1.safetensors"
-    train_and_save(examples(20), path, table=PhonemeTable.default())
+    train_and_save(examples(20), path, table=PhonemeTable.default(), init="none")
     return path
 
 
@@ -62,6 +69,7 @@ def test_equal_input_makes_equal_bytes(weights: Path, tmp_path: Path) -> None:
         examples(20),
         again,
         table=PhonemeTable.default(),
+        init="none",
         progress=lambda step, steps, loss: seen.append(step),
     )
     assert again.read_bytes() == weights.read_bytes()
@@ -102,3 +110,22 @@ def test_planning_needs_no_weights() -> None:
     assert aligner_config()["passes"] > 0 and aligner_config()["libraries"]["torch"]
     with pytest.raises(RuntimeError, match="not settled"):
         stage.setup()
+
+
+def test_the_network_of_the_package_is_part_of_the_aligner(weights: Path, tmp_path: Path) -> None:
+    table, paths = PhonemeTable.default(), [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        train_and_save(examples(20), path, table=table)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].stat().st_size > weights.stat().st_size + 500_000
+    aligner = load_aligner(paths[0])  # whole without the package's file
+    assert aligner.evidence is not None and load_aligner(weights).evidence is None
+    bundled = bundled_network(table).network.state_dict()
+    kept = aligner.evidence.network.state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in bundled.items())
+    assert DurationsStage(paths[0]).compute(item(*examples(1)[0])).value.sum() > 0
+
+
+def test_the_network_counts_in_the_fingerprint() -> None:
+    assert aligner_config(init="none")["network"] is None
+    assert aligner_config()["network"] == network_digest()

@@ -383,6 +383,7 @@ def test_options_that_do_not_go_together(spoken: Path, grids: Path, tmp_path: Pa
             {"aligner": "textgrid", "textgrids": grids, "min_align_score": -1.0},
         ),
         ("--trim", {"aligner": "textgrid", "textgrids": grids, "trim": True}),
+        ("--aligner-init", {"aligner": "textgrid", "textgrids": grids, "aligner_init": "none"}),
         ("--retrain-aligner", {"aligner": "textgrid", "textgrids": grids, "retrain_aligner": True}),
     ]
     for told, options in wrong:
