@@ -4,7 +4,8 @@ Each phone, stress removed, is one Gaussian with full covariance over cepstra of
 their slopes; silence, word borders and punctuation share one. It is trained from a flat start by
 expectation maximisation: the posteriors are exact sums over all monotonic paths (the forward
 sum of Badlani et al. 2021, "One TTS alignment to rule them all"), in which silent tokens may be
-skipped. Durations are the best path under the log-likelihoods.
+skipped. Durations are the best path under the log-likelihoods. A network that was trained elsewhere
+may give the start, more features and further evidence: see `aligner_features.py`.
 
 A generative model is the point. It sees one frame and its two neighbours, so a boundary falls
 where the sound changes. A network trained with the same sum is free to move its output by some
