@@ -22,7 +22,7 @@ def random_aligner(rng: np.random.Generator, config: AlignerConfig) -> Aligner:
 def enumerated(aligner: Aligner, mel: torch.Tensor, tokens: torch.Tensor) -> np.ndarray:
     """By every path: the probability that each token starts within a frame of the best path."""
     config = aligner.config
-    likelihoods = aligner.log_likelihoods(aligner.features(mel)).double().numpy()
+    likelihoods = aligner.log_likelihoods(aligner.features(mel, None)).double().numpy()
     # A phone has two states; the first may be skipped at a price, which its presence gives back.
     token, optional, entry = [], [], []
     for n, symbol in enumerate(tokens.tolist()):
