@@ -30,8 +30,16 @@ PASSES = 3
 FEW = 20
 LARGE = (3000, 400)
 """Frames and tokens of the case whose memory is measured: 40 s of speech."""
-Scores = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""What the aligner searches: log_probs (T, N), optional (N,), entry (N,)."""
+Scores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""What the aligner searches: log_probs (T, K), optional (N,), entry (N,), columns (N,)."""
+Wide = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""The same for searches that know no columns: log_probs (T, N), optional (N,), entry (N,)."""
+
+
+def wide(scores: Scores) -> Wide:
+    """Scores with a column for every token."""
+    log_probs, optional, entry, columns = scores
+    return np.ascontiguousarray(log_probs[:, columns]), optional, entry
 
 
 def recorded(corpus: Spoken, dataset: Path, seconds: float) -> tuple[list[Scores], list[float]]:
@@ -46,9 +54,10 @@ def recorded(corpus: Spoken, dataset: Path, seconds: float) -> tuple[list[Scores
     trained, search = load_aligner(opened.asset("aligner")), vars(module)["monotonic_search"]
     seen: list[Scores] = []
 
-    def listen(log_probs: np.ndarray, optional: np.ndarray, entry: np.ndarray) -> np.ndarray:
-        seen.append((np.array(log_probs), np.array(optional), np.array(entry)))
-        return search(log_probs, optional, entry)
+    def listen(*scores: np.ndarray) -> np.ndarray:
+        log_probs, optional, entry, columns = (np.array(one) for one in scores)
+        seen.append((log_probs, optional, entry, columns))
+        return search(*scores)
 
     lengths: list[float] = []
     vars(module)["monotonic_search"] = listen
@@ -98,14 +107,14 @@ def plain(log_probs: np.ndarray, optional: np.ndarray, entry: np.ndarray) -> np.
     return durations
 
 
-def path_score(scores: Scores, durations: np.ndarray) -> float:
+def path_score(scores: Wide, durations: np.ndarray) -> float:
     """Of a path: its log-probabilities, and the entries of the tokens that it visits."""
     log_probs, _, entry = scores
     owner = np.repeat(np.arange(len(durations)), durations)
     return float(log_probs[np.arange(len(owner)), owner].sum() + entry[durations > 0].sum())
 
 
-def for_torchaudio(scores: Scores) -> tuple[Any, Any] | None:
+def for_torchaudio(scores: Wide) -> tuple[Any, Any] | None:
     """Log-probabilities (1, T, 1 + L) and targets (1, L); None if there are too many targets."""
     import torch
 
@@ -153,10 +162,11 @@ def measure(corpus: Spoken, dataset: Path, seconds: float) -> dict[str, Any]:
     cases, lengths = recorded(corpus, dataset, seconds)
     tokens = LARGE[1]
     scores = np.random.default_rng(0).normal(size=LARGE)
-    large: Scores = (scores, np.arange(tokens) % 5 == 0, np.zeros(tokens))
+    large: Wide = (scores, np.arange(tokens) % 5 == 0, np.zeros(tokens))
     found: dict[str, Any] = {"ns2": timed(monotonic_search, cases, large, sum(lengths))}
 
-    pairs = [(for_torchaudio(case), length) for case, length in zip(cases, lengths, strict=True)]
+    wides = [wide(case) for case in cases]
+    pairs = [(for_torchaudio(case), length) for case, length in zip(wides, lengths, strict=True)]
     fit = [(pair, length) for pair, length in pairs if pair is not None]
     large_pair = for_torchaudio(large)
     if fit and large_pair is not None:
@@ -168,13 +178,13 @@ def measure(corpus: Spoken, dataset: Path, seconds: float) -> dict[str, Any]:
                 sum(length for _, length in fit),
             )
     few = slice(0, FEW)
-    found["numpy"] = timed(plain, cases[few], large, sum(lengths[few]))
-    for case in cases[few]:
+    found["numpy"] = timed(plain, wides[few], large, sum(lengths[few]))
+    for case in wides[few]:
         ours, theirs = (path_score(case, way(*case)) for way in (monotonic_search, plain))
         if not np.isclose(ours, theirs, rtol=1e-9):
             raise SystemExit(f"the search found a path of {ours}, the plain one of {theirs}")
 
-    states = np.array([case[0].shape for case in cases])
+    states = np.array([case[0].shape for case in wides])
     found["mean_frames"], found["mean_states"] = states.mean(0).tolist()
     return found
 

@@ -22,6 +22,9 @@ from torch.nn import functional
 KERNELS = (5, 5, 3)
 REACH = sum(size // 2 for size in KERNELS)
 """Frames that the network sees on either side of one."""
+_LENGTHS = 128
+"""Mels are padded to a multiple of it: oneDNN, inside torch, keeps a program for every length
+that it meets, which for a thousand lengths takes 500 MB."""
 DEPTH = 9.0
 """What lies further below the loudest value of an utterance, in nepers, is cut off."""
 QUIET = 0
@@ -81,12 +84,14 @@ class FrameNet(nn.Module):
 
     def hear(self, mel: Tensor) -> Heard:
         """What is in one log-mel (M, T), natural log."""
-        ends = functional.pad(normalised(mel.float())[None], (REACH, REACH), mode="replicate")
-        features, phones, border = self(ends)
+        frames = mel.shape[1]
+        ends = (REACH, REACH + -frames % _LENGTHS)
+        padded = functional.pad(normalised(mel.float())[None], ends, mode="replicate")
+        features, phones, border = (out[0, ..., :frames] for out in self(padded))
         return Heard(
-            features=features[0].T.contiguous(),
-            phones=torch.log_softmax(phones[0].T, 1),
-            border=functional.logsigmoid(border[0]),
+            features=features.T.contiguous(),
+            phones=torch.log_softmax(phones.T, 1),
+            border=functional.logsigmoid(border),
         )
 
 
