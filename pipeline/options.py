@@ -25,7 +25,8 @@ class Options:
         trim: cut outer silence.
         min_seconds, max_seconds: utterances outside are filtered.
         min_align_score: utterances that align worse are filtered; None filters none.
-        codec_weights: a file, or None for the usual cache or a download.
+        codec: one of `ns2.model.codec.CODECS`, or a file that `ns2 codec train` made.
+        codec_weights: a file with EnCodec's, or None for the usual cache or a download.
         f0: "dio", "harvest" or "praat".
         extra_phonemes: a file of symbols appended to the phoneme table.
         val_share: of utterances without a split of the corpus's own.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ns2.model.codec import codec_spec, load_codec
+from ns2.model.codec import CODECS, codec_file, codec_spec, load_codec
 from ns2.model.codec.base import CodecError, CodecSpec
 from ns2.pipeline.schema import ColumnSpec, UserError, canonical_json
 from ns2.pipeline.stages.base import Item, Product, Stage
@@ -33,7 +34,6 @@ class CodesStage(Stage):
     name: ClassVar[str] = "codes"
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio",)
-    libraries: ClassVar[tuple[str, ...]] = ("torch", "encodec")
     accelerated: ClassVar[bool] = True
 
     def __init__(
@@ -42,19 +42,25 @@ class CodesStage(Stage):
         """Name a codec; it is loaded later.
 
         Args:
-            codec_name: one of `ns2.model.codec.CODECS`.
-            weights: a file with its weights, or None for those it finds by itself.
+            codec_name: one of `ns2.model.codec.CODECS`, or a file that `ns2 codec train` made.
+            weights: a file with EnCodec's weights, or None for those it finds by itself.
             quantizers: Q.
 
         Raises:
-            UserError: no such codec, or it has fewer quantisers.
+            UserError: no such codec, or it has fewer quantisers, or weights of its own.
         """
         try:
             self._spec = codec_spec(codec_name, quantizers)
+            own = codec_file(codec_name)
         except CodecError as error:
             raise UserError(str(error)) from error
+        if own is not None and weights is not None:
+            raise UserError(
+                f"--codec-weights is for encodec_24khz; --codec {codec_name} has its own weights"
+            )
         # workers may have another working directory
         self._weights = None if weights is None else Path(weights).absolute()
+        self._name = codec_name if codec_name in CODECS else str(Path(codec_name).absolute())
         self._digest: str | None = None
 
     @property
@@ -92,7 +98,7 @@ class CodesStage(Stage):
             raise UserError(
                 f"the codec's weights changed while ns2 ran, or differ between machines: their "
                 f"digest was {str(self._digest)[:16]} and is {self._codec.digest[:16]} now "
-                f"({self._weights or 'found by the codec itself'})"
+                f"({self._weights or self._name})"
             )
         try:
             self._codec.to(self.device)
@@ -111,6 +117,11 @@ class CodesStage(Stage):
             return super().compute_batch(items)
         found = self._codec.encode_many([_wave(item) for item in items])
         return [Product(value=_codes(codes)) for codes in found]
+
+    def library_versions(self) -> dict[str, str]:
+        """Of those that the codec is made with."""
+        libraries = ("torch", "encodec") if self._spec.name == "encodec_24khz" else ("torch",)
+        return {name: version(name) for name in libraries}
 
     def summarise(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
         """Float64 sums of the latents of a shard's codes.
@@ -163,7 +174,7 @@ class CodesStage(Stage):
     @cached_property
     def _codec(self) -> Codec:
         try:
-            return load_codec(self._spec.name, self._weights, self._spec.quantizers)
+            return load_codec(self._name, self._weights, self._spec.quantizers)
         except CodecError as error:
             raise UserError(str(error)) from error
 

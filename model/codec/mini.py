@@ -1,0 +1,99 @@
+"""The codec that comes with ns2, and those that `ns2 codec train` makes.
+
+Letters for shapes: B batch, S samples, T frames, Q quantizers, E entries, D latent width.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from torch import Tensor
+
+from ns2.model.codec.base import Codec, CodecError, CodecSpec, weights_digest
+from ns2.model.codec.mini_config import FORMAT, MiniConfig, mini_spec, read_config
+from ns2.model.codec.mini_network import MiniNetwork, quantise
+
+
+class MiniCodec(Codec):
+    """A trained `MiniNetwork`."""
+
+    def __init__(self, network: MiniNetwork, quantizers: int | None = None) -> None:
+        """Take a network with its weights.
+
+        Args:
+            quantizers: Q, or None for all.
+
+        Raises:
+            CodecError: it has fewer quantisers.
+        """
+        self._spec = mini_spec(network.config, quantizers)
+        self._network = network.eval().requires_grad_(False)
+        self._codebooks = network.codebooks[: self._spec.quantizers]
+        encoding = {f"encoder.{key}": value for key, value in network.encoder.state_dict().items()}
+        self._digest = weights_digest({**encoding, "codebooks": self._codebooks})
+
+    @property
+    def spec(self) -> CodecSpec:
+        """24,000 Hz, hop 320, and the network's sizes."""
+        return self._spec
+
+    @property
+    def codebooks(self) -> Tensor:
+        """The entries of the first Q quantisers, (Q, E, D) float32."""
+        return self._codebooks
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the encoder's weights and the first Q codebooks."""
+        return self._digest
+
+    def to(self, device: str) -> None:
+        """Move the network and its codebooks."""
+        self._network.to(device)
+        self._codebooks = self._network.codebooks[: self._spec.quantizers]
+
+    def _quantise(self, waves: Tensor) -> Tensor:
+        latents = self._network.encode(waves.to(self._codebooks.device))
+        return quantise(latents, self._codebooks).transpose(1, 2)
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Audio (320 T,) float32 of latents (D, T)."""
+        wave: Tensor = self._network.decoder(latents.T[None])
+        return wave[0]
+
+
+def load_mini(path: Path, quantizers: int | None = None) -> MiniCodec:
+    """A codec from a file that `pack_mini` made.
+
+    Raises:
+        CodecError: it is no such file, or has fewer quantisers.
+    """
+    from safetensors.torch import load_file
+
+    config = read_config(path)
+    network = MiniNetwork(config)
+    try:
+        state = {key: value.float() for key, value in load_file(path).items()}
+        network.load_state_dict(state)
+    except Exception as error:  # what safetensors raises for a cut file has no common type
+        raise CodecError(
+            f"{path}: its tensors are not those that its header tells of: a broken file?"
+        ) from error
+    return MiniCodec(network, quantizers)
+
+
+def pack_mini(network: MiniNetwork) -> bytes:
+    """A network as a safetensors file in half precision; its header tells the sizes."""
+    from safetensors.torch import save
+
+    state: Mapping[str, Tensor] = network.state_dict()
+    return save(
+        {key: value.detach().cpu().half().contiguous() for key, value in state.items()},
+        metadata={FORMAT: json.dumps(asdict(network.config), sort_keys=True)},
+    )
+
+
+__all__ = ["MiniCodec", "MiniConfig", "load_mini", "pack_mini"]

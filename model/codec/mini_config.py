@@ -1,0 +1,107 @@
+"""What decides the shape of a `mini` codec; loads no torch, so that a plan knows its rates."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ns2.model.codec.base import CodecError, CodecSpec
+
+NAME = "mini"
+"""What cards and specs call all codecs of this shape."""
+SAMPLE_RATE = 24_000
+HOP_LENGTH = 320
+FORMAT = "ns2-mini-codec"
+"""Field of a file's metadata that holds its `MiniConfig` as JSON."""
+
+_LONGEST_HEADER = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniConfig:
+    """Sizes of the network, see `ns2.model.codec.mini_network`.
+
+    Attributes:
+        quantizers: Q, stages of the residual quantiser.
+        entries: E, of each codebook.
+        latent_dim: D, width of what is quantised.
+        encoder_width: channels of the encoder.
+        encoder_blocks: each sees two frames further to both sides. At most 4, so that no frame
+            sees more than the 8 frames of zeros behind the audio.
+        decoder_width: channels of the decoder.
+        decoder_blocks: each sees three frames further to both sides.
+        expansion: inner width of a block, as a multiple of its channels.
+        mels: bins of the input's log-mel.
+        fine_mels: bins of the log-mels of each quarter of a frame.
+        partials: lowest bins of the input's complex spectrum, 37.5 Hz each.
+        n_fft: samples of a frame that the decoder writes; whole hops.
+    """
+
+    quantizers: int = 16
+    entries: int = 1024
+    latent_dim: int = 64
+    encoder_width: int = 192
+    encoder_blocks: int = 4
+    decoder_width: int = 256
+    decoder_blocks: int = 6
+    expansion: int = 2
+    mels: int = 80
+    fine_mels: int = 32
+    partials: int = 80
+    n_fft: int = 960
+
+    def __post_init__(self) -> None:
+        if min(vars(self).values()) < 1:
+            raise ValueError(f"all sizes of a codec must be at least 1: {self}")
+        if self.encoder_blocks > 4:
+            raise ValueError(f"encoder_blocks must be 1 to 4, got {self.encoder_blocks}")
+        if self.n_fft % (2 * HOP_LENGTH) != HOP_LENGTH:
+            raise ValueError(
+                f"n_fft must be an odd multiple of {HOP_LENGTH}, so that frames are centred; "
+                f"got {self.n_fft}"
+            )
+
+
+def mini_spec(config: MiniConfig, quantizers: int | None = None) -> CodecSpec:
+    """Rates and sizes of a codec that uses the first of its quantisers, by default all.
+
+    Raises:
+        CodecError: it has fewer.
+    """
+    if quantizers is None:
+        quantizers = config.quantizers
+    if not 1 <= quantizers <= config.quantizers:
+        raise CodecError(
+            f"the codec has 1 to {config.quantizers} quantizers, {quantizers} were asked"
+        )
+    return CodecSpec(
+        name=NAME,
+        sample_rate=SAMPLE_RATE,
+        hop_length=HOP_LENGTH,
+        quantizers=quantizers,
+        entries=config.entries,
+        latent_dim=config.latent_dim,
+    )
+
+
+def read_config(path: Path) -> MiniConfig:
+    """The sizes of a codec from the header of its file; neither torch nor weights are loaded.
+
+    Raises:
+        CodecError: the file can't be read, or is no codec that `ns2 codec train` made.
+    """
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if not 2 <= size <= _LONGEST_HEADER:
+                raise ValueError("no header")
+            metadata = json.loads(file.read(size)).get("__metadata__", {})
+            return MiniConfig(**json.loads(metadata[FORMAT]))
+    except OSError as error:
+        raise CodecError(f"{path}: can't be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CodecError(
+            f"{path} is not a codec that `ns2 codec train` made (a safetensors file with "
+            f"{FORMAT} in its metadata)"
+        ) from error

@@ -1,0 +1,185 @@
+"""The network of the `mini` codec: spectra in, frames of samples out, all at 75 Hz.
+
+The decoder is like Vocos (Siuzdak 2023, arXiv:2306.00814): ConvNeXt blocks at the frame rate, then
+magnitude and phase of a short spectrum a frame, which are added up as they overlap. The residual
+quantiser is that of SoundStream (Zeghidour et al. 2021, arXiv:2107.03312).
+
+Letters for shapes: B batch, S samples, T frames, C channels, Q quantizers, E entries, D latent
+width, F features.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ns2.model.codec.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
+from ns2.model.mel import LogMel, MelConfig
+
+_FINE = 4
+"""Short spectra a frame."""
+_PARTIAL_FFT = 2 * HOP_LENGTH
+_COMPRESSION = 0.4
+"""Exponent of the complex spectrum's magnitude: loud and quiet sounds become comparable."""
+_LOUDEST = 1e2
+"""Bound of a magnitude that the decoder writes."""
+
+
+class Features:
+    """What the encoder sees of the audio: (B, S) to (B, S / hop, F).
+
+    A log-mel, one of each quarter of a frame, for where in a frame things happen, and the lowest
+    bins of the complex spectrum, for the phases of the strongest partials. Frame i is centred on
+    sample hop * i + hop / 2 in each.
+    """
+
+    def __init__(self, config: MiniConfig) -> None:
+        self._mel = LogMel(MelConfig(bins=config.mels))
+        self._fine = LogMel(
+            MelConfig(hop_length=HOP_LENGTH // _FINE, n_fft=256, bins=config.fine_mels)
+        )
+        self._partials = config.partials
+        self._window = torch.hann_window(_PARTIAL_FFT, periodic=True)
+        self.width = config.mels + _FINE * config.fine_mels + 2 * config.partials
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """Features of audio whose length is a multiple of the hop, about -2 to 2."""
+        batch, frames = waves.shape[0], waves.shape[1] // HOP_LENGTH
+        mel = self._mel(waves).transpose(1, 2)
+        fine = self._fine(waves).transpose(1, 2).reshape(batch, frames, -1)
+        self._window = self._window.to(waves.device)
+        side = (_PARTIAL_FFT - HOP_LENGTH) // 2
+        cut = functional.pad(waves, (side, side)).unfold(1, _PARTIAL_FFT, HOP_LENGTH)
+        spectrum = torch.fft.rfft(cut * self._window)[..., 1 : 1 + self._partials]
+        spectrum = spectrum * spectrum.abs().clamp(min=1e-5).pow(_COMPRESSION - 1)
+        partials = torch.view_as_real(spectrum).flatten(2)
+        return torch.cat([mel / 4 + 1, fine / 4 + 1, partials], dim=2)
+
+
+class Block(nn.Module):
+    """ConvNeXt: a convolution of each channel by itself, then two layers at each frame."""
+
+    def __init__(self, width: int, inner: int, kernel: int, scale: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+        self.scale = nn.Parameter(torch.full((width,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) to (B, T, C)."""
+        y = self.norm(self.conv(x.transpose(1, 2)).transpose(1, 2))
+        return x + self.scale * self.down(functional.gelu(self.up(y)))
+
+
+def _blocks(width: int, count: int, expansion: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        *(Block(width, width * expansion, kernel, 1 / count) for _ in range(count))
+    )
+
+
+class Encoder(nn.Module):
+    """Features (B, T, F) to latents (B, T, D)."""
+
+    def __init__(self, config: MiniConfig, features: int) -> None:
+        super().__init__()
+        width = config.encoder_width
+        self.enter = nn.Linear(features, width)
+        self.enter_norm = nn.LayerNorm(width)
+        self.blocks = _blocks(width, config.encoder_blocks, config.expansion, kernel=5)
+        self.leave_norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, config.latent_dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Latents of features."""
+        x = self.blocks(self.enter_norm(self.enter(features)))
+        out: Tensor = self.leave(self.leave_norm(x))
+        return out
+
+
+class Decoder(nn.Module):
+    """Latents (B, T, D) to audio (B, T * hop)."""
+
+    window: Tensor
+
+    def __init__(self, config: MiniConfig) -> None:
+        super().__init__()
+        width = config.decoder_width
+        self._n_fft = config.n_fft
+        self.enter = nn.Conv1d(config.latent_dim, width, 3, padding=1)
+        self.enter_norm = nn.LayerNorm(width)
+        self.blocks = _blocks(width, config.decoder_blocks, config.expansion, kernel=7)
+        self.leave_norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, 2 * (config.n_fft // 2 + 1))
+        window = torch.hann_window(config.n_fft, periodic=True)
+        self.register_buffer("window", window, persistent=False)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Audio of latents, exactly T hops long."""
+        x = self.enter(latents.transpose(1, 2)).transpose(1, 2)
+        x = self.leave_norm(self.blocks(self.enter_norm(x)))
+        level, phase = self.leave(x).float().chunk(2, dim=-1)
+        magnitude = level.exp().clamp(max=_LOUDEST)
+        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+        return self._overlap(torch.fft.irfft(spectrum, self._n_fft))
+
+    def _overlap(self, frames: Tensor) -> Tensor:
+        """Windowed frames (B, T, n_fft) added up, centred on their hops: (B, T * hop).
+
+        Divided by what the squared windows add up to, also at the ends, where fewer overlap.
+        """
+        audio = _add_up(frames * self.window)
+        weight = _add_up(self.window.square().expand(1, frames.shape[1], -1))
+        side = (self._n_fft - HOP_LENGTH) // 2
+        return (audio / weight.clamp(min=1e-3))[:, side:-side]
+
+
+def _add_up(frames: Tensor) -> Tensor:
+    """(B, T, n_fft) to (B, (T - 1) * hop + n_fft): frames a hop apart, added up."""
+    batch, count, size = frames.shape
+    hops = size // HOP_LENGTH
+    parts = frames.reshape(batch, count, hops, HOP_LENGTH)
+    rows = [functional.pad(parts[:, :, i], (0, 0, i, hops - 1 - i)) for i in range(hops)]
+    return torch.stack(rows).sum(0).flatten(1)
+
+
+class MiniNetwork(nn.Module):
+    """Encoder, codebooks and decoder."""
+
+    codebooks: Tensor
+
+    def __init__(self, config: MiniConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.features = Features(config)
+        self.encoder = Encoder(config, self.features.width)
+        self.decoder = Decoder(config)
+        shape = (config.quantizers, config.entries, config.latent_dim)
+        self.register_buffer("codebooks", torch.zeros(shape))
+
+    def encode(self, waves: Tensor) -> Tensor:
+        """Latents (B, T, D), not yet quantised, of audio (B, T * hop)."""
+        latents: Tensor = self.encoder(self.features(waves))
+        return latents.float()
+
+
+def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """Numbers (N,) of the entries (E, D) that lie nearest to vectors (N, D)."""
+    scores = torch.addmm(codebook.square().sum(1) / 2, vectors, codebook.T, alpha=-1)
+    return scores.min(1).indices  # three times as fast as argmin
+
+
+def quantise(latents: Tensor, codebooks: Tensor) -> Tensor:
+    """Codes (..., T, Q) of latents (..., T, D), each stage on what the last has left over."""
+    rest = latents.reshape(-1, latents.shape[-1])
+    codes = []
+    for codebook in codebooks:
+        chosen = nearest(rest, codebook)
+        rest = rest - codebook[chosen]
+        codes.append(chosen)
+    return torch.stack(codes, -1).reshape(*latents.shape[:-1], len(codebooks))
+
+
+__all__ = ["HOP_LENGTH", "SAMPLE_RATE", "Block", "Decoder", "Encoder", "MiniNetwork", "quantise"]

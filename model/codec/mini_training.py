@@ -1,0 +1,125 @@
+"""How a `mini` codec's quantiser learns: codebooks follow running means of what chooses them.
+
+As in SoundStream (Zeghidour et al. 2021, arXiv:2107.03312): k-means on real latents to begin
+with, then exponential means, and entries that hardly anything chooses move to where something is.
+
+Letters for shapes: B batch, T frames, N = B * T, Q quantizers, E entries, D latent width.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ns2.model.codec.mini_network import nearest
+
+_DECAY = 0.99
+_DEAD = 0.1
+"""An entry that is chosen less often than this share of the mean is moved."""
+_DEAD_EVERY = 50
+_KMEANS_ROUNDS = 8
+
+
+class CodebookTrainer:
+    """Residual quantisation with gradients for the encoder, and codebooks that learn.
+
+    Args of all methods are on the device of `codebooks`, (Q, E, D), which change in place.
+    """
+
+    def __init__(self, codebooks: Tensor) -> None:
+        self.codebooks = codebooks
+        self.counts = torch.ones(codebooks.shape[:2], device=codebooks.device)
+        self.sums = codebooks.clone()
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps beside the codebooks."""
+        return {"counts": self.counts, "sums": self.sums}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state`."""
+        self.counts.copy_(state["counts"])
+        self.sums.copy_(state["sums"])
+
+    @torch.no_grad()
+    def start(self, latents: Tensor, rng: np.random.Generator) -> None:
+        """Codebooks by k-means, each on what the last leaves over of latents (N, D), N >= E."""
+        rest = latents.clone()
+        for codebook, counts, sums in zip(self.codebooks, self.counts, self.sums, strict=True):
+            entries = len(codebook)
+            chosen = rng.choice(len(rest), entries, replace=len(rest) < entries)
+            codebook.copy_(rest[torch.from_numpy(chosen).to(rest.device)])
+            for _ in range(_KMEANS_ROUNDS):
+                codes = nearest(rest, codebook)
+                counts.copy_(torch.bincount(codes, minlength=entries))
+                sums.zero_().index_add_(0, codes, rest)
+                used = counts > 0
+                codebook[used] = sums[used] / counts[used, None]
+            rest -= codebook[nearest(rest, codebook)]
+            # as if all frames had come in one step of usual size
+            share = entries / max(float(counts.sum()), 1.0)
+            counts.mul_(share)
+            sums.mul_(share)
+
+    def __call__(self, latents: Tensor, used: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Quantise, learn, and pass gradients straight through.
+
+        Args:
+            latents: (B, T, D).
+            used: (B,) quantisers of each item, in falling order: those behind see none of it.
+
+        Returns:
+            the sums of the chosen entries (B, T, D), whose gradients are those of `latents`; and
+            the commitment loss: how far latents are from the sums after each of their stages.
+        """
+        shape = latents.shape
+        flat = latents.reshape(-1, shape[-1])
+        rest = flat.detach().clone()
+        total, stages = torch.zeros_like(rest), torch.zeros_like(rest)
+        with torch.no_grad():
+            for q, codebook in enumerate(self.codebooks):
+                active = int((used > q).sum()) * shape[1]
+                if not active:
+                    break
+                part = rest[:active]
+                codes = nearest(part, codebook)
+                self._count(q, codes, part)
+                part -= codebook[codes]
+                total[:active] = flat[:active] - part
+                stages[:active] += total[:active]
+            self.codebooks.copy_(self.sums / self.counts.clamp(min=1e-4)[..., None])
+        depth = torch.from_numpy(used.astype(np.float32)).to(latents.device)
+        centre = stages / depth.repeat_interleave(shape[1])[:, None]
+        commitment = functional.mse_loss(flat, centre)
+        return (flat + (total - flat).detach()).reshape(shape), commitment
+
+    def _count(self, stage: int, codes: Tensor, vectors: Tensor) -> None:
+        counts, sums = self.counts[stage], self.sums[stage]
+        new = torch.bincount(codes, minlength=len(counts)).to(counts)
+        counts.lerp_(new, 1 - _DECAY)
+        sums.mul_(_DECAY).index_add_(0, codes, vectors, alpha=1 - _DECAY)
+
+    @torch.no_grad()
+    def revive(self, latents: Tensor, step: int, rng: np.random.Generator) -> int:
+        """Every 50 steps move entries that are hardly chosen to some of latents (B, T, D).
+
+        Returns:
+            how many were moved.
+        """
+        if step % _DEAD_EVERY:
+            return 0
+        moved = 0
+        rest = latents.detach().reshape(-1, latents.shape[-1]).clone()
+        for codebook, counts, sums in zip(self.codebooks, self.counts, self.sums, strict=True):
+            mean = counts.mean()
+            dead = torch.nonzero(counts < _DEAD * mean).flatten()[: len(rest)]
+            codes = nearest(rest, codebook)
+            if len(dead):
+                picked = torch.from_numpy(rng.choice(len(rest), len(dead), replace=False))
+                codebook[dead] = rest[picked.to(rest.device)]
+                counts[dead] = mean
+                sums[dead] = codebook[dead] * mean
+                moved += len(dead)
+            rest -= codebook[codes]
+        return moved

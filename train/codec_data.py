@@ -1,0 +1,141 @@
+"""Recordings for the training of a codec: read once, then cut and varied at random.
+
+Letters for shapes: B batch, S samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchaudio.functional import resample as change_speed
+
+from ns2.pipeline.audio import read_audio, resample
+from ns2.pipeline.corpora import audio_path, read_corpus
+from ns2.pipeline.progress import Progress
+from ns2.pipeline.schema import UserError, UtteranceError, unit_interval
+
+SPLIT_SALT = "codec-validation"
+_SPEEDS = ((15, 16), (16, 15), (9, 10), (10, 9), (5, 6), (6, 5))
+"""Old and new rate: the voice becomes lower and slower, or higher and faster."""
+_SPEED_SHARE, _EQ_SHARE, _NOISE_SHARE = 0.5, 0.4, 0.15
+_EQ_DB = 4.0
+
+
+@dataclass(frozen=True)
+class Voices:
+    """Recordings of some corpora.
+
+    Attributes:
+        train: of each corpus, its recordings (S,) int16 at 24 kHz.
+        validation: recordings of all corpora that are never trained on, likewise.
+    """
+
+    train: tuple[tuple[np.ndarray, ...], ...]
+    validation: tuple[np.ndarray, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of all recordings to train on, at 24 kHz."""
+        return sum(len(wave) for corpus in self.train for wave in corpus) / 24_000
+
+
+def read_voices(
+    corpora: Sequence[Path],
+    *,
+    layout: str | None,
+    sample_rate: int,
+    val_share: float,
+    progress: Progress,
+) -> Voices:
+    """Decode all recordings of some corpora; those that can't be used are named and left out.
+
+    The validation recordings are drawn by hashes of their ids, at least one of each corpus.
+
+    Raises:
+        UserError: a corpus has not got two recordings that can be used.
+    """
+    train, validation = [], []
+    for path in corpora:
+        found = read_corpus(path, layout)
+        progress.phase(f"reading {path}", len(found.utterances))
+        waves: dict[str, np.ndarray] = {}
+        for utterance in sorted(found.utterances, key=lambda u: u.key):
+            try:
+                wave, rate = read_audio(audio_path(found.root, utterance))
+            except UtteranceError as error:
+                progress.note(f"{utterance.source}: left out: {error}")
+                continue
+            wave = resample(wave, rate, sample_rate)
+            waves[utterance.key] = np.round(np.clip(wave, -1, 1) * 32767).astype(np.int16)
+            progress.advance(utterances=1, seconds=len(wave) / sample_rate)
+        if len(waves) < 2:
+            raise UserError(f"{path}: a codec needs at least two recordings, {len(waves)} found")
+        order = sorted(waves, key=lambda key: (unit_interval(key, SPLIT_SALT), key))
+        held = max(1, round(val_share * len(order)))
+        validation += [waves[key] for key in order[:held]]
+        train.append(tuple(waves[key] for key in order[held:]))
+    return Voices(tuple(train), tuple(validation))
+
+
+class Crops:
+    """Batches of pieces of recordings, varied; batch n is always the same one.
+
+    Every corpus gives the same share of pieces, whatever its length; within a corpus every second
+    is as likely as any other.
+    """
+
+    def __init__(self, voices: Voices, *, batch: int, samples: int, seed: int) -> None:
+        self._voices, self._batch, self._samples, self._seed = voices, batch, samples, seed
+        self._ends = [np.cumsum([len(w) for w in corpus]) for corpus in voices.train]
+
+    def rng(self, number: int) -> np.random.Generator:
+        """The random numbers of batch n."""
+        return np.random.default_rng([self._seed, number])
+
+    def batch(self, rng: np.random.Generator) -> Tensor:
+        """(B, S) float32."""
+        return torch.stack([self._piece(rng) for _ in range(self._batch)])
+
+    def _piece(self, rng: np.random.Generator) -> Tensor:
+        corpus = int(rng.integers(len(self._ends)))
+        ends = self._ends[corpus]
+        wave = self._voices.train[corpus][
+            int(np.searchsorted(ends, rng.integers(ends[-1]), "right"))
+        ]
+        old, new = 1, 1
+        if rng.random() < _SPEED_SHARE:
+            old, new = _SPEEDS[int(rng.integers(len(_SPEEDS)))]
+        wanted = -(-self._samples * old // new) + 8
+        start = int(rng.integers(max(len(wave) - wanted, 0) + 1))
+        cut = torch.from_numpy(wave[start : start + wanted].astype(np.float32) / 32767)
+        cut = change_speed(cut, old, new)[: self._samples]
+        cut = torch.nn.functional.pad(cut, (0, self._samples - len(cut)))
+        return _varied(cut, rng)
+
+
+def _varied(wave: Tensor, rng: np.random.Generator) -> Tensor:
+    """Another tone, level and polarity, and sometimes some noise."""
+    if rng.random() < _EQ_SHARE:
+        wave = _equalised(wave, rng)
+    if rng.random() < _NOISE_SHARE:
+        level = float(wave.square().mean().sqrt()) * 10 ** (-rng.uniform(20, 50) / 20)
+        noise = rng.standard_normal(len(wave), np.float32)
+        wave = wave + torch.from_numpy(noise) * level
+    wave = wave * float(10 ** (rng.uniform(-12, 3) / 20) * rng.choice((-1.0, 1.0)))
+    return wave / max(1.0, float(wave.abs().max()))
+
+
+def _equalised(wave: Tensor, rng: np.random.Generator) -> Tensor:
+    """Through a filter whose gain is a smooth random curve over the logarithm of frequency."""
+    spectrum = torch.fft.rfft(wave)
+    place = torch.linspace(0, 1, len(spectrum)).mul(1000).log1p().div(np.log(1001))
+    curve = torch.zeros(len(spectrum))
+    for ripple in (0.5, 1.0, 2.0, 3.0):
+        phase = 2 * np.pi * float(rng.random())
+        curve += float(rng.normal(0, _EQ_DB / 2)) * torch.cos(np.pi * ripple * place + phase)
+    return torch.fft.irfft(spectrum * torch.pow(10.0, curve / 20), len(wave))
