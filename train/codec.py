@@ -31,7 +31,7 @@ from ns2.model.codec.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
 from ns2.model.codec.mini_network import MiniNetwork, quantise
 from ns2.model.codec.mini_training import CodebookTrainer
 from ns2.model.mel import LogMel
-from ns2.pipeline.files import atomic_write
+from ns2.pipeline.files import atomic_write, write_if_changed
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import UserError
 from ns2.train.codec_data import Crops, Voices, read_voices
@@ -39,6 +39,7 @@ from ns2.train.codec_data import Crops, Voices, read_voices
 VERSION = 1
 _START_BATCHES = 16
 """Batches whose latents begin the codebooks."""
+_LOG_EVERY = 50
 _VALIDATION_SECONDS = 60.0
 _SAMPLES = 3
 
@@ -163,25 +164,32 @@ def _run(trainer: Trainer, folder: Path, progress: Progress) -> None:
     config = trainer.config
     progress.phase("training", config.steps, unit="steps")
     saved = time.monotonic()
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
+    log = _log_until(folder / "log.jsonl", trainer.spent.step)
+    with log.open("a", encoding="utf-8") as lines:
         while trainer.share < 1:
             row = trainer.step()
-            done = trainer.spent.step
-            ends = trainer.share >= 1
+            done, ends = trainer.spent.step, trainer.share >= 1
             progress.training(done, trainer.steps_expected(), row["mel"])
-            if done % 50 == 0 or ends:
-                if done % config.validate_every == 0 or ends:
-                    row["validation"] = trainer.validate()
-                    progress.note(
-                        f"step {done}: log-mel distance {row['validation']:.3f} on the "
-                        "validation recordings"
-                    )
-                log.write(json.dumps(row) + "\n")
-                log.flush()
-            if time.monotonic() - saved >= config.checkpoint_seconds or ends:
+            validates = ends or done % config.validate_every == 0
+            if validates:
+                row["validation"] = trainer.validate()
+                progress.note(f"step {done}: log-mel distance {row['validation']:.3f}")
+                _write_samples(trainer, folder / "samples")
+            if validates or done % _LOG_EVERY == 0:
+                lines.write(json.dumps(row) + "\n")
+                lines.flush()
+            if ends or time.monotonic() - saved >= config.checkpoint_seconds:
                 _save(trainer, folder)
                 saved = time.monotonic()
-    _write_samples(trainer, folder / "samples")
+
+
+def _log_until(path: Path, step: int) -> Path:
+    """The log without rows behind the checkpoint, which come again."""
+    if path.is_file():
+        rows = [line for line in path.read_text("utf-8").splitlines() if line.endswith("}")]
+        kept = [line + "\n" for line in rows if json.loads(line)["step"] <= step]
+        write_if_changed(path, "".join(kept).encode())
+    return path
 
 
 def _save(trainer: Trainer, folder: Path) -> None:

@@ -241,7 +241,7 @@ def _download(path: Path, prefix: str) -> None:
     raise CodecError(
         f"no weights for encodec_24khz: {path} does not exist, and the download of {WEIGHTS_URL} "
         f"failed: {failure}. With that file at hand, name it with --codec-weights FILE, or put "
-        "it at that path"
+        "it at that path; `--codec mini` comes with ns2 and needs neither"
     )
 
 
