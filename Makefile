@@ -31,17 +31,16 @@ test: check
 demo: setup
 	$(BIN)/python -m tests.speak $(DEMO)/corpus --utterances 40 --seed 0
 	@echo
-	@echo "EnCodec's published weights are not in this package. The demo makes seeded ones of the"
-	@echo "same layout: everything runs for real, but these codes do not decode to good speech."
-	$(BIN)/python -m tests.seeded_encodec $(DEMO)/encodec-seeded.th --audio $(DEMO)/corpus/wavs
+	@echo "The codec is mini, which comes with ns2: what it makes of a sentence, to hear."
+	$(BIN)/ns2 codec copy $(DEMO)/corpus/wavs/speak000-00000.wav $(DEMO)/first.wav --codec mini
 	@echo
-	$(BIN)/ns2 preprocess $(DEMO)/corpus -o $(DEMO)/shards --codec-weights $(DEMO)/encodec-seeded.th
+	$(BIN)/ns2 preprocess $(DEMO)/corpus -o $(DEMO)/shards --codec mini
 	@echo
 	$(BIN)/ns2 verify $(DEMO)/shards
 	$(BIN)/ns2 inspect $(DEMO)/shards
 	$(BIN)/ns2 inspect $(DEMO)/shards --plot $(DEMO)/first.png
 	@echo
-	@echo "Listen to $(DEMO)/corpus/wavs, look at $(DEMO)/first.png, read the arrays in $(DEMO)/shards."
+	@echo "Listen to $(DEMO)/corpus/wavs and $(DEMO)/first.wav, look at $(DEMO)/first.png, read the arrays in $(DEMO)/shards."
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+from ns2.model.codec import CODECS
+from ns2.model.codec.mini_config import NAME as MINI
 from ns2.pipeline.graph import Graph, check_columns
 from ns2.pipeline.schema import COLUMNS, LONGEST_SECONDS, FrameGrid, OptionError, UserError
 from ns2.pipeline.worker import Limits
@@ -217,4 +219,5 @@ def described_options(options: Options) -> dict[str, Any]:
     places = ("codec_weights", "extra_phonemes", "textgrids")
     for name in (*places, "checksum", "retrain_aligner", *unused):
         del values[name]
-    return {**values, "columns": list(options.columns)}
+    codec = options.codec if options.codec in CODECS else MINI  # a file is a place too
+    return {**values, "codec": codec, "columns": list(options.columns)}

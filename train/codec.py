@@ -58,6 +58,8 @@ class CodecTraining:
         learning_rate: its highest; it rises at first, holds, and then falls to nothing.
         warmup: steps in which it rises.
         hold: share of the training after which it falls.
+        natural: share of pieces that are not varied once the learning rate falls. Codebooks
+            settle then, and should be made for speech as it is.
         plain_steps: steps before there is a quantiser, at most a tenth of all.
         mel, magnitude, complex, commitment: weights of the losses, see `SpectralLoss`.
         ema: decay of the running mean of all weights, which is the result.
@@ -76,6 +78,7 @@ class CodecTraining:
     learning_rate: float = 1e-3
     warmup: int = 200
     hold: float = 0.5
+    natural: float = 0.7
     plain_steps: int = 400
     mel: float = 1.0
     magnitude: float = 0.5
@@ -255,7 +258,8 @@ class Trainer:
         rng = self._crops.rng(number)
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        waves = self._crops.batch(rng).to(self._device)
+        natural = self.config.natural if self.share >= self.config.hold else 0.0
+        waves = self._crops.batch(rng, natural).to(self._device)
         if number == self._plain_steps:
             self._start_codebooks(rng)
         parts = self._losses(waves, rng)

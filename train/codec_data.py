@@ -97,25 +97,29 @@ class Crops:
         """The random numbers of batch n."""
         return np.random.default_rng([self._seed, number])
 
-    def batch(self, rng: np.random.Generator) -> Tensor:
-        """(B, S) float32."""
-        return torch.stack([self._piece(rng) for _ in range(self._batch)])
+    def batch(self, rng: np.random.Generator, natural: float = 0.0) -> Tensor:
+        """(B, S) float32.
 
-    def _piece(self, rng: np.random.Generator) -> Tensor:
+        Args:
+            natural: share of pieces that are left as they were recorded.
+        """
+        return torch.stack([self._piece(rng, rng.random() >= natural) for _ in range(self._batch)])
+
+    def _piece(self, rng: np.random.Generator, vary: bool) -> Tensor:
         corpus = int(rng.integers(len(self._ends)))
         ends = self._ends[corpus]
         wave = self._voices.train[corpus][
             int(np.searchsorted(ends, rng.integers(ends[-1]), "right"))
         ]
         old, new = 1, 1
-        if rng.random() < _SPEED_SHARE:
+        if vary and rng.random() < _SPEED_SHARE:
             old, new = _SPEEDS[int(rng.integers(len(_SPEEDS)))]
         wanted = -(-self._samples * old // new) + 8
         start = int(rng.integers(max(len(wave) - wanted, 0) + 1))
         cut = torch.from_numpy(wave[start : start + wanted].astype(np.float32) / 32767)
         cut = change_speed(cut, old, new)[: self._samples]
         cut = torch.nn.functional.pad(cut, (0, self._samples - len(cut)))
-        return _varied(cut, rng)
+        return _varied(cut, rng) if vary else cut
 
 
 def _varied(wave: Tensor, rng: np.random.Generator) -> Tensor:

@@ -48,7 +48,7 @@ def trained(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_improves_the_validation_figure(trained: Path) -> None:
     figures = [row["validation"] for row in rows(trained) if "validation" in row]
     assert len(figures) == 9
-    assert figures[-1] < 0.8 * figures[0]
+    assert figures[-1] < 0.9 * figures[0]
     codec = load_codec(str(trained), None, None)
     assert codec.spec.quantizers == 3
     samples = sorted((trained.with_suffix(".training") / "samples").iterdir())
