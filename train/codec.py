@@ -58,8 +58,9 @@ class CodecTraining:
         learning_rate: its highest; it rises at first, holds, and then falls to nothing.
         warmup: steps in which it rises.
         hold: share of the training after which it falls.
-        natural: share of pieces that are not varied once the learning rate falls. Codebooks
-            settle then, and should be made for speech as it is.
+        natural: share of the training after which no piece is varied; from `hold` on ever fewer
+            are. Codebooks settle then, and should be made for speech as it is: entries for
+            noise and strange voices are entries that speech does not use.
         plain_steps: steps before there is a quantiser, at most a tenth of all.
         mel, magnitude, complex, commitment: weights of the losses, see `SpectralLoss`.
         ema: decay of the running mean of all weights, which is the result.
@@ -78,7 +79,7 @@ class CodecTraining:
     learning_rate: float = 1e-3
     warmup: int = 200
     hold: float = 0.5
-    natural: float = 0.7
+    natural: float = 0.8
     plain_steps: int = 400
     mel: float = 1.0
     magnitude: float = 0.5
@@ -96,8 +97,8 @@ class CodecTraining:
             raise ValueError(f"steps and batch must be at least 1, frames at least 8: {self}")
         if self.minutes is not None and self.minutes <= 0:
             raise ValueError(f"minutes must be above 0, got {self.minutes}")
-        if not (0 < self.val_share < 1 and 0 <= self.hold < 1):
-            raise ValueError("val_share must lie in (0, 1), hold in [0, 1)")
+        if not (0 < self.val_share < 1 and 0 <= self.hold < self.natural <= 1):
+            raise ValueError("val_share must lie in (0, 1), and 0 <= hold < natural <= 1")
 
     @classmethod
     def sized(cls, quantizers: int, *, steps: int | None = None, **more: Any) -> CodecTraining:
@@ -258,8 +259,7 @@ class Trainer:
         rng = self._crops.rng(number)
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        natural = self.config.natural if self.share >= self.config.hold else 0.0
-        waves = self._crops.batch(rng, natural).to(self._device)
+        waves = self._crops.batch(rng, self._natural()).to(self._device)
         if number == self._plain_steps:
             self._start_codebooks(rng)
         parts = self._losses(waves, rng)
@@ -315,6 +315,11 @@ class Trainer:
             waves = self._crops.batch(rng).to(self._device)
             latents.append(self._network.encode(waves).flatten(0, 1))
         self._codebooks.start(torch.cat(latents), rng)
+
+    def _natural(self) -> float:
+        """Share of pieces that are not varied."""
+        config = self.config
+        return float(np.clip((self.share - config.hold) / (config.natural - config.hold), 0, 1))
 
     def _learning_rate(self) -> float:
         config = self.config
