@@ -135,8 +135,8 @@ def train_codec(
         the validation figure, see `Trainer.validate`.
 
     Raises:
-        UserError: a corpus can't be used, or there is a checkpoint and `resume` is not set, or
-            none and it is.
+        UserError: a corpus or the device can't be used, or there is a checkpoint and `resume` is
+            not set, or none and it is.
     """
     folder = out.with_suffix(".training")
     checkpoint = folder / "checkpoint.pt"
@@ -153,8 +153,11 @@ def train_codec(
         val_share=config.val_share,
         progress=progress,
     )
+    try:
+        trainer = Trainer(config, voices, device)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA at all
+        raise UserError(f"torch can't use the device {device!r}: {error}; try cpu") from error
     (folder / "samples").mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(config, voices, device)
     if resume:
         trainer.load(torch.load(checkpoint, map_location=device, weights_only=True))
     _run(trainer, folder, progress)

@@ -6,6 +6,7 @@ Letters for shapes: B batch, S samples, T frames, Q quantizers, E entries, D lat
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +30,8 @@ class MiniCodec(Codec):
         Raises:
             CodecError: it has fewer quantisers.
         """
+        # see `EncodecCodec`: or every length of audio adds to what oneDNN keeps
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
         self._spec = mini_spec(network.config, quantizers)
         self._network = network.eval().requires_grad_(False)
         self._codebooks = network.codebooks[: self._spec.quantizers]

@@ -141,3 +141,8 @@ def test_a_corpus_of_one_recording_is_too_small(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("a|a|a\n")
     with pytest.raises(UserError, match="at least two recordings"):
         voices(tmp_path)
+
+
+def test_a_device_that_is_not_there(spoken: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'nowhere'"):
+        train_codec([spoken], tmp_path / "c.safetensors", CONFIG, Progress(), device="nowhere")
