@@ -36,7 +36,7 @@ from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import UserError
 from ns2.train.codec_data import Crops, Voices, read_voices
 
-VERSION = 1
+VERSION = 2
 _START_BATCHES = 16
 """Batches whose latents begin the codebooks."""
 _LOG_EVERY = 50
@@ -110,10 +110,11 @@ class CodecTraining:
 
 @dataclass
 class _Spent:
-    """How far a training is."""
+    """How far a training is, and the step at which the quantisers began; -1 before that."""
 
     step: int = 0
     seconds: float = 0.0
+    quantised: int = -1
 
 
 def train_codec(
@@ -173,6 +174,10 @@ def _run(trainer: Trainer, folder: Path, progress: Progress) -> None:
     saved = time.monotonic()
     log = _log_until(folder / "log.jsonl", trainer.spent.step)
     with log.open("a", encoding="utf-8") as lines:
+        if trainer.spent.step == 0:
+            first = trainer.validate()
+            progress.note(f"step 0: log-mel distance {first:.3f}")
+            lines.write(json.dumps({"step": 0, "validation": first}) + "\n")
         while trainer.share < 1:
             row = trainer.step()
             done, ends = trainer.spent.step, trainer.share >= 1
@@ -263,8 +268,9 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
         waves = self._crops.batch(rng, self._natural()).to(self._device)
-        if number == self._plain_steps:
+        if self.spent.quantised < 0 and self._has_plain_steps():
             self._start_codebooks(rng)
+            self.spent.quantised = number
         parts = self._losses(waves, rng)
         loss = sum((getattr(self.config, name) * part for name, part in parts.items()), start=0.0)
         assert isinstance(loss, Tensor)
@@ -283,11 +289,12 @@ class Trainer:
             **{name: float(part.detach()) for name, part in parts.items()},
         }
 
-    @property
-    def _plain_steps(self) -> int:
+    def _has_plain_steps(self) -> bool:
+        """Whether the steps without a quantiser are done: a tenth of all at most."""
+        plain, step = self.config.plain_steps, self.spent.step
         if self.config.minutes is not None:
-            return self.config.plain_steps
-        return min(self.config.plain_steps, self.config.steps // 10)
+            return step >= plain or self.share >= 0.1
+        return step >= min(plain, self.config.steps // 10)
 
     def _losses(self, waves: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         features = self._network.features(waves)
@@ -295,7 +302,7 @@ class Trainer:
             latents = self._network.encoder(features)
         latents = latents.float()
         parts: dict[str, Tensor] = {}
-        if self.spent.step >= self._plain_steps:
+        if self.spent.quantised >= 0:
             used = self._depths(rng)
             self._codebooks.revive(latents, self.spent.step, rng)
             latents, parts["commitment"] = self._codebooks(latents, used)
@@ -349,7 +356,7 @@ class Trainer:
         for wave in self._validation:
             whole = wave[: len(wave) // HOP_LENGTH * HOP_LENGTH]
             latents = network.encode(whole[None].to(self._device))
-            if self.spent.step > self._plain_steps:
+            if self.spent.quantised >= 0:
                 codes = quantise(latents, network.codebooks)
                 latents = sum(
                     (book[codes[..., q]] for q, book in enumerate(network.codebooks)),
@@ -374,6 +381,7 @@ class Trainer:
             "config": json.dumps(asdict(self.config), sort_keys=True),
             "step": self.spent.step,
             "seconds": self.spent.seconds,
+            "quantised": self.spent.quantised,
             "network": self._network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "codebooks": self._codebooks.state(),
@@ -391,7 +399,7 @@ class Trainer:
         saved = json.loads(state["config"])
         if saved["network"] != asdict(self.config.network):
             raise UserError("the checkpoint is of a codec of other sizes; resume with the same")
-        self.spent = _Spent(step=state["step"], seconds=state["seconds"])
+        self.spent = _Spent(state["step"], state["seconds"], state["quantised"])
         self._network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self._codebooks.load(state["codebooks"])
