@@ -8,6 +8,7 @@ Letters for shapes: S samples, T frames, Q quantizers, E entries, D latent width
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,23 +67,37 @@ class CodecSpec:
 class Codec(ABC):
     """A neural codec with a residual quantiser, ready to use: weights loaded, not trained."""
 
+    def __init__(self, spec: CodecSpec, codebooks: Tensor, encoding: Mapping[str, Tensor]) -> None:
+        """Take what all codecs have.
+
+        Args:
+            codebooks: the entries of all quantisers, (Q, E, D) float32.
+            encoding: all weights that decide what `encode` returns, by name.
+        """
+        # oneDNN, inside torch, keeps 1,024 convolutions, each for one length of audio, and their
+        # scraps break up the heap: a worker grows by a GB each 50 utterances. Only the first use
+        # of oneDNN in a process reads this; it changes no value.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+        self._spec, self._codebooks = spec, codebooks
+        self._digest = weights_digest(encoding)
+
     @property
-    @abstractmethod
     def spec(self) -> CodecSpec:
         """Rates and sizes."""
+        return self._spec
 
     @property
-    @abstractmethod
     def codebooks(self) -> Tensor:
         """The entries of all quantisers, (Q, E, D) float32."""
+        return self._codebooks
 
     @property
-    @abstractmethod
     def digest(self) -> str:
         """Hex SHA-256 of all weights that decide what `encode` returns, see `weights_digest`.
 
         Neither the decoder nor quantisers beyond Q are part of it.
         """
+        return self._digest
 
     @abstractmethod
     def to(self, device: str) -> None:

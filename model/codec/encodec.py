@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import socket
 import sys
 import threading
@@ -25,7 +24,7 @@ from torch import Tensor
 from torch.nn.utils import remove_weight_norm
 
 from ns2.model.codec import codec_spec
-from ns2.model.codec.base import Codec, CodecError, CodecSpec, weights_digest
+from ns2.model.codec.base import Codec, CodecError
 
 WEIGHTS_URL = "https://dl.fbaipublicfiles.com/encodec/v0/encodec_24khz-d7cc33bc.th"
 """The published weights; their name ends with the first digits of their SHA-256."""
@@ -48,36 +47,17 @@ class EncodecCodec(Codec):
         Raises:
             CodecError: the weights are of another layout, or Q is not within 1 and 32.
         """
-        # oneDNN, inside torch, keeps 1,024 convolutions, each for one length of audio, and their
-        # scraps break up the heap: a worker grows by a GB each 50 utterances. Only the first use
-        # of oneDNN in a process reads this; it changes no value.
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-        self._spec = codec_spec("encodec_24khz", quantizers)
+        spec = codec_spec("encodec_24khz", quantizers)
         self._model = _blank_model()
         _check_layout(state, self._model.state_dict())
         self._model.load_state_dict({name: state[name] for name in self._model.state_dict()})
-        self._digest = weights_digest(_encoding_weights(state, quantizers))
         for module in self._model.modules():
             if hasattr(module, "weight_g"):  # the same values, not multiplied anew in each call
                 remove_weight_norm(module)
         self._model.eval().requires_grad_(False)
         layers = self._model.quantizer.vq.layers[:quantizers]
-        self._codebooks = torch.stack([layer.codebook for layer in layers])
-
-    @property
-    def spec(self) -> CodecSpec:
-        """24,000 Hz, hop 320, Q quantisers with 1,024 entries of width 128."""
-        return self._spec
-
-    @property
-    def codebooks(self) -> Tensor:
-        """The entries of the first Q quantisers, (Q, 1024, 128) float32."""
-        return self._codebooks
-
-    @property
-    def digest(self) -> str:
-        """Hex SHA-256 of the encoder's weights and the first Q codebooks."""
-        return self._digest
+        codebooks = torch.stack([layer.codebook for layer in layers])
+        super().__init__(spec, codebooks, _encoding_weights(state, quantizers))
 
     def to(self, device: str) -> None:
         """Move network and codebooks."""

@@ -6,14 +6,13 @@ Letters for shapes: B batch, S samples, T frames, Q quantizers, E entries, D lat
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from torch import Tensor
 
-from ns2.model.codec.base import Codec, CodecError, CodecSpec, weights_digest
+from ns2.model.codec.base import Codec, CodecError
 from ns2.model.codec.mini_config import FORMAT, MiniConfig, mini_spec, read_config
 from ns2.model.codec.mini_network import MiniNetwork, quantise
 
@@ -30,28 +29,11 @@ class MiniCodec(Codec):
         Raises:
             CodecError: it has fewer quantisers.
         """
-        # see `EncodecCodec`: or every length of audio adds to what oneDNN keeps
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-        self._spec = mini_spec(network.config, quantizers)
-        self._network = network.eval().requires_grad_(False)
-        self._codebooks = network.codebooks[: self._spec.quantizers]
+        spec = mini_spec(network.config, quantizers)
+        codebooks = network.codebooks[: spec.quantizers]
         encoding = {f"encoder.{key}": value for key, value in network.encoder.state_dict().items()}
-        self._digest = weights_digest({**encoding, "codebooks": self._codebooks})
-
-    @property
-    def spec(self) -> CodecSpec:
-        """24,000 Hz, hop 320, and the network's sizes."""
-        return self._spec
-
-    @property
-    def codebooks(self) -> Tensor:
-        """The entries of the first Q quantisers, (Q, E, D) float32."""
-        return self._codebooks
-
-    @property
-    def digest(self) -> str:
-        """Hex SHA-256 of the encoder's weights and the first Q codebooks."""
-        return self._digest
+        super().__init__(spec, codebooks, {**encoding, "codebooks": codebooks})
+        self._network = network.eval().requires_grad_(False)
 
     def to(self, device: str) -> None:
         """Move the network and its codebooks."""
