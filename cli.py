@@ -5,44 +5,15 @@ Exit codes: 0 done, 1 failed check or error, 2 wrong usage, 3 too many utterance
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from ns2.pipeline.finish import Summary
+from ns2.pipeline.command_line import DATASET, FILE, FOLDER, clear_errors
+from ns2.train.codec_commands import codec
 
 TOO_MANY_REJECTED = 3
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
-DATASET = click.Path(path_type=Path, exists=True, file_okay=False)
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-
-
-def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Show what a user can put right as one message, without a traceback."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from ns2.pipeline.schema import OptionError, UserError
-
-        try:
-            return command(*args, **kwargs)
-        except OptionError as error:
-            raise click.UsageError(str(error)) from error
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            place = f": {error.filename}" if error.filename else ""
-            raise click.ClickException(
-                f"{error.strerror or error}{place}. What is written stays: put it right and run "
-                "again."
-            ) from error
-
-    return wrapped
 
 
 def column_list(_: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -202,9 +173,10 @@ def preprocess(
 ) -> None:
     """Turn CORPUS into a dataset in OUT, or bring that dataset up to date.
 
-    CORPUS is a folder of recordings with transcripts (LJSpeech, LibriTTS, or pairs of x.wav and
-    x.txt), or a manifest (JSON lines or CSV with audio and text). Whatever is there already is
-    found and left alone: change an option and only what depends on it is made.
+    CORPUS is a folder of recordings with transcripts (LJSpeech, LibriTTS, LibriSpeech, VCTK, MLS,
+    Common Voice, or pairs of x.wav and x.txt), or a manifest (JSON lines or CSV with audio and
+    text). Whatever is there already is found and left alone: change an option and only what
+    depends on it is made.
     """
     from ns2.pipeline.executors import open_executor
     from ns2.pipeline.options import Options
@@ -226,7 +198,7 @@ def preprocess(
         return
     with display() as progress, open_executor(executor, workers, ray_address, gpus) as crew:
         summary = run(corpus, out, chosen, crew, progress)
-    show_summary(summary, out)
+    click.echo(summary.render(out))
     if summary.rejected_share > chosen.max_rejected:
         click.echo(
             f"{summary.rejected_share:.1%} of the utterances were rejected, more than "
@@ -234,26 +206,6 @@ def preprocess(
             err=True,
         )
         raise click.exceptions.Exit(TOO_MANY_REJECTED)
-
-
-def show_summary(summary: Summary, out: Path) -> None:
-    """Print what a run did."""
-    left_out = len(summary.rejected)
-    click.echo(
-        f"{out}: {summary.found} utterances found ({summary.hours_found:.2f} h decoded), "
-        f"{summary.written} written ({summary.hours:.2f} h), {left_out} left out"
-    )
-    for (kind, reason), count in summary.reasons().items():
-        click.echo(f"  {kind:<10} {reason:<24} {count:>8}")
-    if summary.column_bytes:
-        click.echo("column         size   new tars")
-    for column, size in summary.column_bytes.items():
-        click.echo(f"  {column:<10} {size / 1e6:>7.1f} MB {summary.made[column]:>6}")
-    if summary.stage_seconds:
-        click.echo("stage        time   times real time")
-    for stage, seconds in summary.stage_seconds.items():
-        speed = summary.stage_audio_seconds[stage] / seconds if seconds else 0.0
-        click.echo(f"  {stage:<10} {seconds:>6.1f} s {speed:>8.0f}x")
 
 
 @main.command()
@@ -489,108 +441,7 @@ def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
         click.echo(f"warning: {warning}", err=True)
 
 
-@main.group()
-def codec() -> None:
-    """Train a codec, measure one, or hear what it does.
-
-    CODEC is encodec_24khz, mini, or a file that `ns2 codec train` made.
-    """
-
-
-CODEC_WEIGHTS = click.option("--codec-weights", type=FILE, help="Of encodec_24khz.")
-
-
-@codec.command("train")
-@click.argument(
-    "corpora", metavar="CORPUS...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
-@click.option(
-    "-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The codec."
-)
-@click.option("--steps", type=click.IntRange(1), help="In all.  [default: 12000]")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Instead of --steps.")
-@click.option("--quantizers", type=click.IntRange(1, 64), default=16, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=12, show_default=True, help="Pieces.")
-@click.option("--layout", help="Of the corpora; recognised where it is not given.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--resume", is_flag=True, help="Go on where a training of OUT was stopped.")
-@clear_errors
-def codec_train(
-    corpora: tuple[Path, ...],
-    out: Path,
-    steps: int | None,
-    minutes: float | None,
-    quantizers: int,
-    batch: int,
-    layout: str | None,
-    device: str,
-    seed: int,
-    resume: bool,
-) -> None:
-    """Train a codec on the recordings of CORPUS, any that `ns2 preprocess` reads.
-
-    Of several, each gives the same share of what is trained on. OUT.training/ beside it keeps the
-    checkpoint, the log and samples to listen to.
-    """
-    from ns2.pipeline.progress import display
-    from ns2.train.codec import CodecTraining, train_codec
-
-    if steps and minutes:
-        raise click.UsageError("name --steps or --minutes, not both")
-    config = CodecTraining.sized(
-        quantizers, steps=steps, minutes=minutes, batch=batch, layout=layout, seed=seed
-    )
-    with display() as progress:
-        figure = train_codec(corpora, out, config, progress, device=device, resume=resume)
-    click.echo(f"{out}: log-mel distance {figure:.3f} on recordings that were not trained on")
-
-
-@codec.command("eval")
-@click.argument("name", metavar="CODEC")
-@click.argument("corpus", type=click.Path(path_type=Path, exists=True))
-@click.option("--quantizers", type=click.IntRange(1), help="Only the first.  [default: all]")
-@CODEC_WEIGHTS
-@click.option("--layout", help="Of the corpus; recognised where it is not given.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N by key.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@clear_errors
-def codec_eval(
-    name: str,
-    corpus: Path,
-    quantizers: int | None,
-    codec_weights: Path | None,
-    layout: str | None,
-    limit: int | None,
-    as_json: bool,
-) -> None:
-    """Measure what CODEC loses on the recordings of CORPUS, how its entries are used, its speed."""
-    import json
-
-    from ns2.pipeline.codec_eval import evaluate, open_codec, render
-    from ns2.pipeline.progress import display
-
-    opened = open_codec(name, codec_weights, quantizers)
-    with display() as progress:
-        found = evaluate(opened, corpus, progress, layout=layout, limit=limit)
-    click.echo(json.dumps(found, indent=2) if as_json else render(found))
-
-
-@codec.command("copy")
-@click.argument("source", metavar="IN", type=FILE)
-@click.argument("target", metavar="OUT.wav", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--codec", "name", default="mini", show_default=True)
-@click.option("--quantizers", type=click.IntRange(1), help="Only the first.  [default: all]")
-@CODEC_WEIGHTS
-@clear_errors
-def codec_copy(
-    source: Path, target: Path, name: str, quantizers: int | None, codec_weights: Path | None
-) -> None:
-    """Write what a codec makes of the recording IN to OUT.wav."""
-    from ns2.pipeline.codec_eval import copy_recording, open_codec
-
-    done = copy_recording(open_codec(name, codec_weights, quantizers), source, target)
-    click.echo(f"{target}: {done['seconds']:.1f} s at {done['bit_rate'] / 1000:g} kbit/s")
+main.add_command(codec)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,29 @@ class Summary:
         """How many utterances were left out, by kind and reason."""
         return dict(sorted(Counter((str(r.kind), str(r.reason)) for r in self.rejected).items()))
 
+    def render(self, out: Path) -> str:
+        """What a run did, for people.
+
+        Args:
+            out: the dataset's folder.
+        """
+        lines = [
+            f"{out}: {self.found} utterances found ({self.hours_found:.2f} h decoded), "
+            f"{self.written} written ({self.hours:.2f} h), {len(self.rejected)} left out"
+        ]
+        for (kind, reason), count in self.reasons().items():
+            lines.append(f"  {kind:<10} {reason:<24} {count:>8}")
+        if self.column_bytes:
+            lines.append("column         size   new tars")
+        for column, size in self.column_bytes.items():
+            lines.append(f"  {column:<10} {size / 1e6:>7.1f} MB {self.made[column]:>6}")
+        if self.stage_seconds:
+            lines.append("stage        time   times real time")
+        for stage, seconds in self.stage_seconds.items():
+            speed = self.stage_audio_seconds[stage] / seconds if seconds else 0.0
+            lines.append(f"  {stage:<10} {seconds:>6.1f} s {speed:>8.0f}x")
+        return "\n".join(lines)
+
 
 @dataclass(kw_only=True)
 class Finisher:

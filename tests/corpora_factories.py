@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ns2.pipeline.corpora import Corpus
+from ns2.pipeline.schema import Kind, Reason, Utterance, make_key
 from tests.factories import tone
 
 
@@ -200,3 +202,29 @@ def write_manifest(
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (root / name).write_text(text, encoding="utf-8", newline="")
     return root / name
+
+
+def put(root: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Files with content, in `root`."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return root
+
+
+def touch(root: Path, *names: str) -> Path:
+    """Files that only have to exist: readers never open audio."""
+    return put(root, dict.fromkeys(names, b""))
+
+
+def reasons(corpus: Corpus) -> dict[str, Reason]:
+    """Why a reader rejected what it did, by id."""
+    assert all(r.kind is Kind.REJECTED and r.stage == "corpus" for r in corpus.rejected)
+    assert all(r.key == make_key(r.id) for r in corpus.rejected)
+    return {r.id: r.reason for r in corpus.rejected}
+
+
+def by_id(corpus: Corpus) -> dict[str, Utterance]:
+    """What a reader found, by id."""
+    return {u.id: u for u in corpus.utterances}

@@ -1,24 +1,25 @@
-"""LibriSpeech, VCTK, MLS and Common Voice: readers, recognition, and each through to arrays."""
+"""LibriSpeech, VCTK, MLS and Common Voice: readers and recognition."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from ns2.pipeline.corpora import LAYOUTS, Corpus, audio_path, commonvoice, mls, read_corpus
+from ns2.pipeline.corpora import LAYOUTS, audio_path, commonvoice, mls, read_corpus
 from ns2.pipeline.corpora.commonvoice import voice_of
-from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.schema import Reason, UserError, Utterance
 from ns2.pipeline.text import languages
-from ns2.pipeline.verify import verify
 from tests.corpora_factories import (
     COMMON_VOICE_COLUMNS,
     Clip,
+    by_id,
     make_clips,
+    put,
+    reasons,
+    touch,
     write_commonvoice,
     write_librispeech,
     write_libritts,
@@ -29,31 +30,8 @@ from tests.corpora_factories import (
     write_pairs,
     write_vctk,
 )
-from tests.preprocessing import run_inline
-from tests.speak import SENTENCES, speak
 
 CLIPS = make_clips(4)
-
-
-def put(root: Path, files: Mapping[str, str | bytes]) -> Path:
-    """Files with content; audio only has to exist, since readers never open it."""
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return root
-
-
-def touch(root: Path, *names: str) -> Path:
-    return put(root, dict.fromkeys(names, b""))
-
-
-def reasons(corpus: Corpus) -> dict[str, Reason]:
-    return {r.id: r.reason for r in corpus.rejected}
-
-
-def by_id(corpus: Corpus) -> dict[str, Utterance]:
-    return {u.id: u for u in corpus.utterances}
 
 
 # --- recognition -----------------------------------------------------------------------------
@@ -435,80 +413,3 @@ def test_voices_of_locales_exist() -> None:
     assert {voice for voice in voices.values() if voice not in languages()} == set()
     assert {*commonvoice.VOICES.values(), *mls.VOICES.values()} <= set(languages())
     assert voice_of("gl") == "gl"  # espeak-ng has none: rejected as such, not read as another
-
-
-# --- to arrays -------------------------------------------------------------------------------
-
-COLUMNS = ("mel", "phonemes", "meta")
-GERMAN = ("Die alte Brücke knarrt.", "Bitte bring ein frisches Brot.", "Sie misst den Garten.")
-
-
-@pytest.fixture(scope="module")
-def spoken() -> list[Clip]:
-    made = []
-    for i, text in enumerate(SENTENCES[:3]):
-        samples, rate, _ = speak(text)
-        wave = samples.astype(np.float32) / 32768
-        made.append(Clip(id=f"u-{i}", text=text, wave=wave, rate=rate, speaker=f"s{i % 2}"))
-    return made
-
-
-def run(corpus: Path, out: Path) -> Dataset:
-    run_inline(corpus, out, None, columns=COLUMNS)
-    assert verify(out).faults == []
-    return Dataset(out)
-
-
-def with_texts(
-    clips: list[Clip], texts: Iterable[str], splits: Iterable[str], language: str = ""
-) -> list[Clip]:
-    return [
-        dataclasses.replace(clip, text=text, split=split, language=language)
-        for clip, text, split in zip(clips, texts, splits, strict=True)
-    ]
-
-
-@pytest.mark.parametrize("layout", ["librispeech", "vctk", "mls", "commonvoice"])
-def test_every_layout_gives_the_arrays_of_a_manifest(
-    layout: str, spoken: list[Clip], tmp_path: Path
-) -> None:
-    texts = {
-        "librispeech": [clip.text.lower() for clip in spoken],
-        "vctk": [clip.text for clip in spoken],
-    }.get(layout, GERMAN)
-    language = "de" if texts is GERMAN else ""
-    folders = {
-        "librispeech": ("train-clean-100", "dev-clean", "test-other"),
-        "vctk": ("", "", ""),
-        "mls": ("train", "dev", "test"),
-        "commonvoice": ("train", "dev", ""),
-    }[layout]
-    clips = with_texts(spoken, texts, folders, language)
-    if layout == "mls":
-        corpus = write_mls(tmp_path / "mls_german", clips)
-    elif layout == "commonvoice":
-        corpus = write_commonvoice(tmp_path / "de", clips)
-    else:
-        corpus = {"librispeech": write_librispeech, "vctk": write_vctk}[layout](
-            tmp_path / "corpus", clips
-        )
-    found = run(corpus, tmp_path / "out")
-    assert found.card["corpus"]["layout"] == layout
-
-    plain = with_texts(spoken, texts, ("", "", ""), language)
-    expected = {
-        u["meta"]["text"]: u
-        for u in run(write_manifest(tmp_path / "manifest", plain), tmp_path / "expected")
-    }
-    assert len(found) == len(expected) == 3
-    for utterance in found:
-        same = expected[utterance["meta"]["text"]]
-        np.testing.assert_array_equal(utterance["phonemes"], same["phonemes"])
-        assert utterance["meta"]["speaker"] == same["meta"]["speaker"]
-        assert utterance["meta"]["language"] == same["meta"]["language"] == (language or "en-us")
-        assert utterance["mel"].shape == same["mel"].shape
-        if layout != "commonvoice":  # mp3 loses something
-            np.testing.assert_array_equal(utterance["mel"], same["mel"])
-    splits = {row["text"]: row["split"] for row in found.index.to_pylist()}
-    ours = {"vctk": ("train",) * 3, "commonvoice": ("train", "val", "train")}
-    assert [splits[text] for text in texts] == list(ours.get(layout, ("train", "val", "test")))

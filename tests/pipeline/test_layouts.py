@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,14 @@ from ns2.pipeline.verify import verify
 from tests.corpora_factories import (
     Clip,
     write_audio,
+    write_commonvoice,
+    write_librispeech,
     write_libritts,
     write_ljspeech,
     write_manifest,
+    write_mls,
     write_pairs,
+    write_vctk,
 )
 from tests.preprocessing import run_inline
 from tests.speak import SENTENCES, speak
@@ -135,3 +140,67 @@ def test_every_format_gives_the_same_frames(clips: list[Clip], tmp_path: Path) -
     for name, bound in FORMATS.items():
         assert by_name[name].shape == exact.shape, name
         assert np.abs(by_name[name] - exact)[heard].mean() < bound, name
+
+
+GERMAN = ("Die alte Brücke knarrt.", "Bitte bring ein frisches Brot.", "Sie misst den Garten.")
+
+
+def run(corpus: Path, out: Path) -> Dataset:
+    run_inline(corpus, out, None, columns=COLUMNS)
+    assert verify(out).faults == []
+    return Dataset(out)
+
+
+def with_texts(
+    clips: list[Clip], texts: Iterable[str], splits: Iterable[str], language: str = ""
+) -> list[Clip]:
+    return [
+        dataclasses.replace(clip, text=text, split=split, language=language)
+        for clip, text, split in zip(clips, texts, splits, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("layout", ["librispeech", "vctk", "mls", "commonvoice"])
+def test_every_layout_gives_the_arrays_of_a_manifest(
+    layout: str, clips: list[Clip], tmp_path: Path
+) -> None:
+    texts = {
+        "librispeech": [clip.text.lower() for clip in clips],
+        "vctk": [clip.text for clip in clips],
+    }.get(layout, GERMAN)
+    language = "de" if texts is GERMAN else ""
+    folders = {
+        "librispeech": ("train-clean-100", "dev-clean", "test-other"),
+        "vctk": ("", "", ""),
+        "mls": ("train", "dev", "test"),
+        "commonvoice": ("train", "dev", ""),
+    }[layout]
+    placed = with_texts(clips, texts, folders, language)
+    if layout == "mls":
+        corpus = write_mls(tmp_path / "mls_german", placed)
+    elif layout == "commonvoice":
+        corpus = write_commonvoice(tmp_path / "de", placed)
+    else:
+        corpus = {"librispeech": write_librispeech, "vctk": write_vctk}[layout](
+            tmp_path / "corpus", placed
+        )
+    found = run(corpus, tmp_path / "out")
+    assert found.card["corpus"]["layout"] == layout
+
+    plain = with_texts(clips, texts, ("", "", ""), language)
+    expected = {
+        u["meta"]["text"]: u
+        for u in run(write_manifest(tmp_path / "manifest", plain), tmp_path / "expected")
+    }
+    assert len(found) == len(expected) == 3
+    for utterance in found:
+        same = expected[utterance["meta"]["text"]]
+        np.testing.assert_array_equal(utterance["phonemes"], same["phonemes"])
+        assert utterance["meta"]["speaker"] == same["meta"]["speaker"]
+        assert utterance["meta"]["language"] == same["meta"]["language"] == (language or "en-us")
+        assert utterance["mel"].shape == same["mel"].shape
+        if layout != "commonvoice":  # mp3 loses something
+            np.testing.assert_array_equal(utterance["mel"], same["mel"])
+    splits = {row["text"]: row["split"] for row in found.index.to_pylist()}
+    ours = {"vctk": ("train",) * 3, "commonvoice": ("train", "val", "train")}
+    assert [splits[text] for text in texts] == list(ours.get(layout, ("train", "val", "test")))
