@@ -11,15 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import ROOT, Run, part, preprocess
+from benchmarks.command import ROOT, Run, arguments, folders, part, preprocess
 from benchmarks.corpus import Spoken, spoken
 from benchmarks.preprocess import check_written, machine, show_machine, verdict
 from benchmarks.search import LARGE
@@ -142,11 +139,7 @@ def show_errors(found: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.align",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = arguments("benchmarks.align", __doc__)
     add = parser.add_argument
     add("--minutes", type=float, default=60.0, help="of speech, at least  [default: 60]")
     add("--workers", type=int, default=os.cpu_count() or 1, help="[default: all cores]")
@@ -154,15 +147,9 @@ def main() -> None:
     add("--out", type=Path, default=ROOT / "build" / "benchmark", help="keeps corpus and figures")
     add("--sample-minutes", type=float, default=10.0, help="for the search  [default: 10]")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is cleaned up
     args.out = args.out.absolute()
-    args.out.mkdir(parents=True, exist_ok=True)
-    # Ray's sockets need a short path, so its files can't lie in the work folder
-    with (
-        tempfile.TemporaryDirectory(prefix="run-", dir=args.out) as folder,
-        tempfile.TemporaryDirectory(prefix="ns2-", ignore_cleanup_errors=True) as scratch,
-    ):
-        figures = measure(args, Path(folder), Path(scratch))
+    with folders(args.out) as (folder, scratch):
+        figures = measure(args, folder, scratch)
     (args.out / "align.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -170,3 +173,25 @@ def _collect(process: subprocess.Popen[bytes], lines: list[tuple[float, str]]) -
     assert process.stderr is not None
     for line in process.stderr:
         lines.append((time.monotonic(), line.decode("utf-8", "replace").rstrip()))
+
+
+def arguments(module: str, doc: str | None) -> argparse.ArgumentParser:
+    """A parser of a benchmark's options."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+@contextmanager
+def folders(work: Path) -> Iterator[tuple[Path, Path]]:
+    """A folder below `work` and one for Ray's files; both are removed, also after a SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    work.mkdir(parents=True, exist_ok=True)
+    # Ray's sockets need a short path, so its files can't lie in the work folder
+    with (
+        tempfile.TemporaryDirectory(prefix="run-", dir=work) as folder,
+        tempfile.TemporaryDirectory(prefix="ns2-", ignore_cleanup_errors=True) as scratch,
+    ):
+        yield Path(folder), Path(scratch)

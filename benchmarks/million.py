@@ -11,20 +11,18 @@ command, which finds nothing to make and writes the index. Limits: 60 s and 2 GB
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.command import ROOT
+from benchmarks.command import ROOT, arguments, folders
 from benchmarks.corpus import spoken, weights
 
 T = TypeVar("T")
@@ -181,11 +179,7 @@ def timed(arguments: Sequence[str], log: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.million",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = arguments("benchmarks.million", __doc__)
     add = parser.add_argument
     add("--utterances", type=int, default=1_000_000, help="[default: 1000000]")
     add("--work", type=Path, default=ROOT / "build" / "benchmark", help="keeps the corpus")
@@ -195,8 +189,8 @@ def main() -> None:
     codec_weights = apart(seeded, work)
     print(f"corpus      {args.utterances} utterances, shards of {SHARD}", flush=True)
     manifest = apart(make_corpus, work / f"made-up-{args.utterances}", args.utterances)
-    with tempfile.TemporaryDirectory(prefix="run-", dir=work) as folder:
-        out, log = Path(folder, "dataset"), work / "million.log"
+    with folders(work) as (folder, _):
+        out, log = folder / "dataset", work / "million.log"
         common = ["preprocess", str(manifest), "-o", str(out), "--codec-weights"]
         common += [str(codec_weights), "--shard-utterances", str(SHARD)]
         figures: dict[str, Any] = {"utterances": args.utterances}

@@ -14,16 +14,13 @@ import json
 import os
 import platform
 import shutil
-import signal
-import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import ROOT, Run, part, preprocess
+from benchmarks.command import ROOT, Run, arguments, folders, part, preprocess
 from benchmarks.corpus import Spoken, spoken, weights
 
 RATIO_LIMIT = 0.85
@@ -290,11 +287,7 @@ def show_memory(title: str, run: Run) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.preprocess",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = arguments("benchmarks.preprocess", __doc__)
     add = parser.add_argument
     add("--minutes", type=float, default=40.0, help="of audio, at least  [default: 40]")
     add("--workers", type=int, default=os.cpu_count() or 1, help="[default: all cores]")
@@ -304,15 +297,9 @@ def main() -> None:
     add("--memory", action="store_true", help="compare with a corpus 4 times as long")
     add("--memory-columns", default=MEMORY_COLUMNS, metavar="A,B", help="for both sizes")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is cleaned up
     args.work = args.work.absolute()
-    args.work.mkdir(parents=True, exist_ok=True)
-    # Ray's sockets need a short path, so its files can't lie in the work folder
-    with (
-        tempfile.TemporaryDirectory(prefix="run-", dir=args.work) as folder,
-        tempfile.TemporaryDirectory(prefix="ns2-", ignore_cleanup_errors=True) as scratch,
-    ):
-        figures = measure(args, Path(folder), Path(scratch))
+    with folders(args.work) as (folder, scratch):
+        figures = measure(args, folder, scratch)
     if args.json is not None:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
 
