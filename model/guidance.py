@@ -1,0 +1,65 @@
+"""Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): away from the unconditional.
+
+Letters for shapes: B batch, D latent width, T frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+
+def guide(predictions: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
+    """Predictions (B, D, T) under more and more conditions, their differences exaggerated.
+
+    Two predictions and one scale: unconditional + scale (conditional - unconditional). Three and
+    two, such as without anything, with content, with content and prompt: each condition has a
+    scale of its own (Brooks et al. 2023, arXiv:2211.09800). Scales of 1 give the last prediction;
+    0 leaves a condition out.
+
+    Args:
+        predictions: in order; each has a condition more than the one before.
+        scales: one less.
+
+    Raises:
+        ValueError: the numbers don't fit.
+    """
+    if len(scales) != len(predictions) - 1:
+        raise ValueError(
+            f"{len(predictions)} predictions have {len(predictions) - 1} differences, "
+            f"but {len(scales)} scales were given"
+        )
+    guided = predictions[0]
+    for scale, less, more in zip(scales, predictions, predictions[1:], strict=False):
+        guided = guided + scale * (more - less)
+    return guided
+
+
+def rescale(guided: Tensor, conditional: Tensor, mask: Tensor, amount: float = 0.7) -> Tensor:
+    """A guided prediction with the deviation of the conditional one, or something in between.
+
+    Guidance makes deviations larger than those of data; see Lin et al. 2023 (arXiv:2305.08891),
+    section 3.4. They are those of an utterance: over all channels of its own frames.
+
+    Args:
+        guided: (B, D, T).
+        conditional: (B, D, T).
+        mask: (B, T), True for frames of the utterance.
+        amount: 0 leaves the guided prediction, 1 gives it the other's deviation.
+
+    Raises:
+        ValueError: the amount is not within 0 and 1.
+    """
+    if not 0 <= amount <= 1:
+        raise ValueError(f"amount must lie within 0 and 1, got {amount}")
+    ratio = _deviation(conditional, mask) / _deviation(guided, mask).clamp(min=1e-8)
+    return guided * (amount * ratio + 1 - amount)
+
+
+def _deviation(x: Tensor, mask: Tensor) -> Tensor:
+    """(B, 1, 1) of (B, D, T), over what is not masked."""
+    inside = mask[:, None, :].expand_as(x)
+    count = inside.sum((1, 2), keepdim=True).clamp(min=1)
+    mean = x.where(inside, 0).sum((1, 2), keepdim=True) / count
+    return ((x - mean).where(inside, 0).square().sum((1, 2), keepdim=True) / count).sqrt()

@@ -1,0 +1,184 @@
+"""From noise to latents: five ways along a schedule, given a function that guesses x0.
+
+The function is asked `steps` times, at times from t_max down to t_min, and its last answer is the
+sample. In between x moves to the next time by one of
+
+- euler: Euler's method in time on the probability-flow ODE (Song et al. 2021, arXiv:2011.13456),
+  the paper's;
+- ddim: Song et al. 2020 (arXiv:2010.02502); eta 0 is deterministic, 1 is ddpm;
+- ddpm: draws from the posterior of the next x given this one and x0 (Ho et al. 2020,
+  arXiv:2006.11239);
+- dpm++: DPM-Solver++ 2M (Lu et al. 2022, arXiv:2211.01095), second order for one call a step. Its
+  last move is of first order, since the log-SNR jumps there and extrapolating would overshoot.
+
+Letters for shapes: B batch, D latent width, T frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ns2.model.schedules import Schedule
+
+SamplerKind = Literal["euler", "ddim", "ddpm", "dpm++"]
+Spacing = Literal["time", "log_snr"]
+X0Function = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""x0 (B, D, T) of x_t (B, D, T), t (B,) and the x0 of the step before, None in the first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """How to sample.
+
+    Attributes:
+        kind: euler, ddim, ddpm or dpm++.
+        steps: calls of the x0 function.
+        temperature: sampling starts from N(0, 1 / temperature^2). Only at 1 are samples those of
+            the distribution; more makes them less varied, as the paper does with 1.2.
+        eta: share of new noise in a step of ddim, 0 to 1.
+        time_difference: steps by which a move of ddim or ddpm goes further than to the time that
+            the function is told next; the asymmetric time intervals of Chen et al. 2022
+            (arXiv:2208.04202), in units of its section 4.
+        spacing: times are even in time, or even in log-SNR.
+    """
+
+    kind: SamplerKind = "euler"
+    steps: int = 150
+    temperature: float = 1.2
+    eta: float = 0.0
+    time_difference: float = 0.0
+    spacing: Spacing = "time"
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(SamplerKind):
+            kinds = ", ".join(get_args(SamplerKind))
+            raise ValueError(f"there is no sampler {self.kind!r}; choose one of: {kinds}")
+        if self.spacing not in get_args(Spacing):
+            raise ValueError(f"there is no spacing {self.spacing!r}; choose time or log_snr")
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, got {self.steps}")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature must lie above 0, got {self.temperature}")
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta must lie within 0 and 1, got {self.eta}")
+        if self.eta and self.kind != "ddim":
+            raise ValueError(f"eta is for ddim; leave it out for {self.kind}")
+        if self.time_difference < 0:
+            raise ValueError(f"time_difference must be at least 0, got {self.time_difference}")
+        if self.time_difference and self.kind not in ("ddim", "ddpm"):
+            raise ValueError(f"time_difference is for ddim and ddpm; leave it out for {self.kind}")
+
+    @property
+    def random(self) -> bool:
+        """Whether steps draw noise, beside the start."""
+        return self.kind == "ddpm" or self.eta > 0
+
+
+@torch.no_grad()
+def sample(
+    x0_function: X0Function,
+    start: Tensor,
+    schedule: Schedule,
+    config: SamplerConfig,
+    noise: Callable[[int], Tensor] | None = None,
+) -> Tensor:
+    """Latents (B, D, T).
+
+    Args:
+        x0_function: see `X0Function`.
+        start: noise (B, D, T) of variance 1.
+        noise: noise (B, D, T) of variance 1 for a step, of 0 to steps - 2; asked once a step, in
+            order, by those samplers that need it. The caller draws it, so that an utterance's
+            noise need not depend on its neighbours.
+
+    Raises:
+        ValueError: the sampler needs noise and there is none.
+    """
+    if config.random and noise is None:
+        raise ValueError(f"{config.kind} draws noise in each step; give it a function `noise`")
+    last = config.steps - 1
+    eta = 1.0 if config.kind == "ddpm" else config.eta
+    x, previous = start / config.temperature, None
+    before: _Point | None = None
+    for step in range(last):
+        now = _point(schedule, config, step)
+        then = _point(schedule, config, min(step + 1 + config.time_difference, last))
+        x0 = x0_function(x, x.new_full(x.shape[:1], now.t), previous)
+        if config.kind == "euler":
+            x = _euler(x, x0, now, then)
+        elif config.kind == "dpm++":
+            x = _multistep(x, x0, now, then, previous, None if step == last - 1 else before)
+        else:
+            x = _ddim(x, x0, now, then, eta)
+            if noise is not None and eta > 0:
+                x = x + eta * _posterior_deviation(now, then) * noise(step)
+        previous, before = x0, now
+    end = _point(schedule, config, last)
+    return x0_function(x, x.new_full(x.shape[:1], end.t), previous)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A time of the sampler and its levels, in float64."""
+
+    t: float
+    alpha: float
+    sigma: float
+    log_snr: float
+    diffusion: float
+
+
+def _point(schedule: Schedule, config: SamplerConfig, step: float) -> _Point:
+    """Where a sampler is at a step, which may be a fraction; 0 is t_max, steps - 1 t_min."""
+    share = step / max(config.steps - 1, 1)
+    ends = torch.tensor([schedule.config.t_max, schedule.config.t_min], dtype=torch.float64)
+    if config.spacing == "time":
+        t = torch.lerp(ends[0], ends[1], share)
+    else:
+        snrs = schedule.at(ends).log_snr
+        t = schedule.time_at(torch.lerp(snrs[0], snrs[1], share))
+    levels = schedule.at(t)
+    return _Point(
+        t=float(t),
+        alpha=float(levels.alpha),
+        sigma=float(levels.sigma),
+        log_snr=float(levels.log_snr),
+        diffusion=float(levels.diffusion),
+    )
+
+
+def _euler(x: Tensor, x0: Tensor, now: _Point, then: _Point) -> Tensor:
+    score = (now.alpha * x0 - x) / now.sigma**2
+    return x - (then.t - now.t) * now.diffusion / 2 * (x + score)
+
+
+def _fresh(now: _Point, then: _Point) -> float:
+    """Share of the variance at `then` that is new noise, if `now` and x0 are known: below 1."""
+    return -math.expm1(now.log_snr - then.log_snr)
+
+
+def _posterior_deviation(now: _Point, then: _Point) -> float:
+    return then.sigma * math.sqrt(_fresh(now, then))
+
+
+def _ddim(x: Tensor, x0: Tensor, now: _Point, then: _Point, eta: float) -> Tensor:
+    """The next x but for its new noise: as much of the old as leaves room for that."""
+    eps = (x - now.alpha * x0) / now.sigma
+    return then.alpha * x0 + then.sigma * math.sqrt(1 - eta**2 * _fresh(now, then)) * eps
+
+
+def _multistep(
+    x: Tensor, x0: Tensor, now: _Point, then: _Point, previous: Tensor | None, before: _Point | None
+) -> Tensor:
+    """As if x0 stayed what it is halfway in log-SNR: extrapolated, where there is one before."""
+    h = (then.log_snr - now.log_snr) / 2
+    if previous is not None and before is not None:
+        ratio = h / (now.log_snr - before.log_snr)  # half of h over the h before
+        x0 = x0 + ratio * (x0 - previous)
+    return then.sigma / now.sigma * x - then.alpha * math.expm1(-h) * x0
