@@ -102,30 +102,34 @@ def sample(
     """
     if config.random and noise is None:
         raise ValueError(f"{config.kind} draws noise in each step; give it a function `noise`")
-    last = config.steps - 1
     eta = 1.0 if config.kind == "ddpm" else config.eta
+    last = config.steps - 1
+    steps = torch.arange(config.steps, dtype=torch.float64)
+    points = _points(schedule, config, steps)
+    # where a step goes is settled before the levels of that time are: they differ
+    nexts = _points(schedule, config, (steps + 1 + config.time_difference).clamp(max=last))
     x, previous = start / config.temperature, None
-    before: _Point | None = None
-    for step in range(last):
-        now = _point(schedule, config, step)
-        then = _point(schedule, config, min(step + 1 + config.time_difference, last))
+    for step, now in enumerate(points):
         x0 = x0_function(x, x.new_full(x.shape[:1], now.t), previous)
+        if step == last:
+            break
+        then = nexts[step]
         if config.kind == "euler":
             x = _euler(x, x0, now, then)
         elif config.kind == "dpm++":
-            x = _multistep(x, x0, now, then, previous, None if step == last - 1 else before)
+            before = points[step - 1] if step < last - 1 else None
+            x = _multistep(x, x0, now, then, previous, before)
         else:
             x = _ddim(x, x0, now, then, eta)
             if noise is not None and eta > 0:
                 x = x + eta * _posterior_deviation(now, then) * noise(step)
-        previous, before = x0, now
-    end = _point(schedule, config, last)
-    return x0_function(x, x.new_full(x.shape[:1], end.t), previous)
+        previous = x0
+    return x0
 
 
 @dataclass(frozen=True)
 class _Point:
-    """A time of the sampler and its levels, in float64."""
+    """A time of the sampler and its levels: plain numbers, so that no step waits for a device."""
 
     t: float
     alpha: float
@@ -134,23 +138,18 @@ class _Point:
     diffusion: float
 
 
-def _point(schedule: Schedule, config: SamplerConfig, step: float) -> _Point:
-    """Where a sampler is at a step, which may be a fraction; 0 is t_max, steps - 1 t_min."""
-    share = step / max(config.steps - 1, 1)
+def _points(schedule: Schedule, config: SamplerConfig, steps: Tensor) -> list[_Point]:
+    """Where a sampler is at steps, which may be fractions; 0 is t_max, the last t_min."""
+    shares = steps / max(config.steps - 1, 1)
     ends = torch.tensor([schedule.config.t_max, schedule.config.t_min], dtype=torch.float64)
     if config.spacing == "time":
-        t = torch.lerp(ends[0], ends[1], share)
+        times = torch.lerp(ends[0], ends[1], shares)
     else:
-        snrs = schedule.at(ends).log_snr
-        t = schedule.time_at(torch.lerp(snrs[0], snrs[1], share))
-    levels = schedule.at(t)
-    return _Point(
-        t=float(t),
-        alpha=float(levels.alpha),
-        sigma=float(levels.sigma),
-        log_snr=float(levels.log_snr),
-        diffusion=float(levels.diffusion),
-    )
+        log_snr = schedule.at(ends).log_snr
+        times = schedule.time_at(torch.lerp(log_snr[0], log_snr[1], shares))
+    levels = schedule.at(times)
+    columns = (times, levels.alpha, levels.sigma, levels.log_snr, levels.diffusion)
+    return [_Point(*row) for row in torch.stack(columns, 1).tolist()]
 
 
 def _euler(x: Tensor, x0: Tensor, now: _Point, then: _Point) -> Tensor:
