@@ -1,0 +1,210 @@
+"""What one step of training sees: utterances cut into target and prompt, padded to one shape.
+
+Letters for shapes: B batch, T target frames, N target phonemes, P prompt frames, Q quantizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ns2.model.layers import length_mask
+from ns2.model.prompts import PromptConfig, cut_other, cut_prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One utterance as it is stored, and what its random numbers come from.
+
+    Attributes:
+        codes: (Q, T).
+        phonemes: ids, (N,).
+        durations: frames, (N,), with the sum T.
+        f0: Hz, 0 where unvoiced, (T,).
+        seed: decides its prompt, time, noise and drops; of (run's seed, step, utterance).
+        other: codes of another utterance of the speaker (Q, T'), or None.
+    """
+
+    codes: np.ndarray
+    phonemes: np.ndarray
+    durations: np.ndarray
+    f0: np.ndarray
+    seed: int
+    other: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Targets and prompts of some utterances.
+
+    Attributes:
+        codes: of the target, (B, Q, T) int32.
+        frames: of the target, (B,) int64.
+        phonemes: ids of the target's tokens alone, (B, N) int64, 0 behind the end.
+        tokens: their number, (B,) int64.
+        durations: in frames, (B, N) int64; they sum to `frames`.
+        f0: Hz of the target's frames, 0 where unvoiced, (B, T) float32.
+        prompt_codes: (B, Q, P) int32, P at least 1.
+        prompt_frames: (B,) int64; 0 where there is no prompt.
+        seeds: (B,) int64.
+    """
+
+    codes: Tensor
+    frames: Tensor
+    phonemes: Tensor
+    tokens: Tensor
+    durations: Tensor
+    f0: Tensor
+    prompt_codes: Tensor
+    prompt_frames: Tensor
+    seeds: Tensor
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def to(self, device: str | torch.device) -> Batch:
+        """The same on another device; from pinned memory the copy is asynchronous."""
+        return self._each(lambda t: t.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same in pinned memory."""
+        return self._each(lambda t: t.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return replace(self, **{f.name: change(getattr(self, f.name)) for f in fields(self)})
+
+    @property
+    def frame_mask(self) -> Tensor:
+        """(B, T)."""
+        return length_mask(self.frames, self.codes.shape[2])
+
+    @property
+    def token_mask(self) -> Tensor:
+        """(B, N)."""
+        return length_mask(self.tokens, self.phonemes.shape[1])
+
+    @property
+    def prompt_mask(self) -> Tensor:
+        """(B, P)."""
+        return length_mask(self.prompt_frames, self.prompt_codes.shape[2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What losses are divided by: over the whole step, whatever device holds which part.
+
+    Attributes:
+        frames: of all targets.
+        tokens: of all targets.
+        voiced: frames with a pitch.
+        utterances: of the step.
+    """
+
+    frames: Tensor
+    tokens: Tensor
+    voiced: Tensor
+    utterances: Tensor
+
+    @staticmethod
+    def of(batch: Batch) -> Counts:
+        """Counts of one batch, () float32 each, at least 1."""
+        voiced = ((batch.f0 > 0) & batch.frame_mask).sum()
+        ones = torch.ones_like(batch.frames)
+        values = (batch.frames.sum(), batch.tokens.sum(), voiced, ones.sum())
+        frames, tokens, voiced, utterances = (v.float().clamp(min=1) for v in values)
+        return Counts(frames=frames, tokens=tokens, voiced=voiced, utterances=utterances)
+
+
+def collate(
+    examples: Sequence[Example],
+    border: np.ndarray,
+    config: PromptConfig,
+    *,
+    frame_multiple: int = 1,
+    token_multiple: int = 1,
+    prompt_multiple: int = 1,
+) -> Batch:
+    """Cut utterances into target and prompt and pad them to one shape.
+
+    Args:
+        border: of every phoneme id, whether it is no phone; bool.
+        frame_multiple: T becomes a multiple of it; likewise N and P. Few shapes compile sooner.
+
+    Raises:
+        ValueError: no examples, or one whose columns do not belong together.
+    """
+    if not examples:
+        raise ValueError("a batch needs at least one example")
+    parts = [_cut(example, border, config) for example in examples]
+    targets = _Padded(len(parts), max(p.codes.shape[1] for p in parts), frame_multiple)
+    tokens = _Padded(len(parts), max(len(p.phonemes) for p in parts), token_multiple)
+    prompts = _Padded(len(parts), max(p.prompt.shape[1] for p in parts), prompt_multiple)
+    return Batch(
+        codes=targets([p.codes for p in parts], np.int32),
+        frames=torch.tensor([p.codes.shape[1] for p in parts]),
+        phonemes=tokens([p.phonemes for p in parts], np.int64),
+        tokens=torch.tensor([len(p.phonemes) for p in parts]),
+        durations=tokens([p.durations for p in parts], np.int64),
+        f0=targets([p.f0 for p in parts], np.float32),
+        prompt_codes=prompts([p.prompt for p in parts], np.int32),
+        prompt_frames=torch.tensor([p.prompt.shape[1] for p in parts]),
+        seeds=torch.tensor([e.seed for e in examples], dtype=torch.int64),
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    codes: np.ndarray
+    phonemes: np.ndarray
+    durations: np.ndarray
+    f0: np.ndarray
+    prompt: np.ndarray
+
+
+def _cut(example: Example, border: np.ndarray, config: PromptConfig) -> _Parts:
+    durations = example.durations.astype(np.int64)
+    frames = example.codes.shape[1]
+    if int(durations.sum()) != frames or len(example.f0) != frames:
+        raise ValueError(
+            f"codes of {frames} frames, durations of {int(durations.sum())}, f0 of "
+            f"{len(example.f0)}: they are not of one utterance"
+        )
+    if len(durations) != len(example.phonemes):
+        raise ValueError(f"{len(durations)} durations of {len(example.phonemes)} phonemes")
+    rng = np.random.default_rng(example.seed & (1 << 63) - 1)
+    run = cut_prompt(durations, border[example.phonemes], config, rng)
+    if run is None:
+        prompt = example.codes[:, :0]
+        if example.other is not None and example.other.shape[1]:
+            first, end = cut_other(example.other.shape[1], config, rng)
+            prompt = example.other[:, first:end]
+        return _Parts(example.codes, example.phonemes, durations, example.f0, prompt)
+    ends = np.concatenate([[0], np.cumsum(durations)])
+    kept_tokens = np.r_[0 : run[0], run[1] : len(durations)]
+    start, end = int(ends[run[0]]), int(ends[run[1]])
+    kept_frames = np.r_[0:start, end:frames]
+    return _Parts(
+        example.codes[:, kept_frames],
+        example.phonemes[kept_tokens],
+        durations[kept_tokens],
+        example.f0[kept_frames],
+        example.codes[:, start:end],
+    )
+
+
+class _Padded:
+    """Arrays of several lengths in one tensor, zeros behind their ends."""
+
+    def __init__(self, count: int, longest: int, multiple: int) -> None:
+        self._count = count
+        self._size = max(1, -(-longest // multiple)) * multiple
+
+    def __call__(self, arrays: Sequence[np.ndarray], dtype: type) -> Tensor:
+        out = np.zeros((self._count, *arrays[0].shape[:-1], self._size), dtype)
+        for row, array in zip(out, arrays, strict=True):
+            row[..., : array.shape[-1]] = array
+        return torch.from_numpy(out)

@@ -1,0 +1,92 @@
+"""The random numbers of a training step, each from its own utterance's seed.
+
+So they depend neither on what else is in the batch, nor on its padding, the device, or how many
+processes share the step. They are drawn on the CPU, where the next batch is prepared.
+
+Letters for shapes: B batch, D latent width, T frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from ns2.model.ns2_config import DiffusionConfig, Sizes
+
+_MASK = (1 << 63) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """Random numbers of a step.
+
+    Attributes:
+        uniform: where in the schedule's times each utterance is, (B,) of [0, 1).
+        noise: of variance 1, (B, D, T); zeros behind the end.
+        quantizer: whose cross-entropy is taken, (B,) int64.
+        drop_prompt: who learns without prompt, (B,) bool.
+        drop_content: whose denoiser learns without content, (B,) bool.
+        self_condition: whether the denoiser sees an earlier estimate: one for the whole step.
+    """
+
+    uniform: Tensor
+    noise: Tensor
+    quantizer: Tensor
+    drop_prompt: Tensor
+    drop_content: Tensor
+    self_condition: bool
+
+    def to(self, device: str | torch.device) -> Draws:
+        """The same on another device."""
+        moved = {
+            f.name: getattr(self, f.name).to(device, non_blocking=True)
+            for f in fields(self)
+            if f.name != "self_condition"
+        }
+        return replace(self, **moved)
+
+
+def draw(
+    seeds: Tensor,
+    frames: Tensor,
+    padded: int,
+    sizes: Sizes,
+    config: DiffusionConfig,
+    *,
+    self_condition: bool,
+) -> Draws:
+    """Draw for a batch, on the CPU.
+
+    Args:
+        seeds: (B,) int64.
+        frames: (B,), of each utterance.
+        padded: T.
+        self_condition: decided by the caller, for a step as a whole.
+    """
+    count = len(seeds)
+    uniform = torch.empty(count)
+    noise = torch.zeros(count, sizes.latent_dim, padded)
+    quantizer = torch.empty(count, dtype=torch.int64)
+    drops = torch.empty(count, 2)
+    rows = zip(seeds.tolist(), frames.tolist(), strict=True)
+    for i, (seed, length) in enumerate(rows):
+        generator = torch.Generator().manual_seed(seed & _MASK)
+        uniform[i : i + 1].uniform_(generator=generator)
+        quantizer[i : i + 1].random_(0, sizes.quantizers, generator=generator)
+        drops[i].uniform_(generator=generator)
+        noise[i, :, :length] = latent_noise(generator, sizes.latent_dim, length)
+    return Draws(
+        uniform=uniform,
+        noise=noise,
+        quantizer=quantizer,
+        drop_prompt=drops[:, 0] < config.drop_prompt,
+        drop_content=drops[:, 1] < config.drop_content,
+        self_condition=self_condition,
+    )
+
+
+def latent_noise(generator: torch.Generator, latent_dim: int, frames: int) -> Tensor:
+    """Noise (D, T) of variance 1."""
+    return torch.randn(latent_dim, frames, generator=generator)

@@ -1,0 +1,153 @@
+"""What the networks of the model are built of: norms, positions, attention, convolutions.
+
+Sequences are (B, T, C) everywhere. A mask is True where there is something. What lies behind a
+sequence's end never reaches its inside: convolutions see zeros there, attention nothing.
+
+Letters for shapes: B batch, T sequence, K keys, C width, H heads, F inner width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Norm = Literal["layer", "rms"]
+Activation = Literal["relu", "silu", "gelu"]
+NORMS: tuple[Norm, ...] = ("layer", "rms")
+ACTIVATIONS: tuple[Activation, ...] = ("relu", "silu", "gelu")
+
+_EPS = 1e-5
+_ROTARY_BASE = 10_000.0
+
+
+def norm_layer(kind: Norm, width: int) -> nn.Module:
+    """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) over the last axis."""
+    return nn.LayerNorm(width, _EPS) if kind == "layer" else nn.RMSNorm(width, _EPS)
+
+
+def activation(kind: Activation) -> Callable[[Tensor], Tensor]:
+    """The function of that name."""
+    functions: dict[Activation, Callable[[Tensor], Tensor]] = {
+        "relu": functional.relu,
+        "silu": functional.silu,
+        "gelu": functional.gelu,
+    }
+    return functions[kind]
+
+
+def length_mask(lengths: Tensor, size: int) -> Tensor:
+    """(B, size) bool, True in front of each length (B,)."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def sinusoids(positions: Tensor, width: int, *, longest: float = 10_000.0) -> Tensor:
+    """Sines and cosines of positions (...): (..., width) float32 (Vaswani et al. 2017).
+
+    Args:
+        width: even.
+        longest: period of the slowest wave, over 2 pi.
+    """
+    half = width // 2
+    steps = torch.arange(half, device=positions.device, dtype=torch.float32)
+    rates = torch.exp(-math.log(longest) * steps / max(half - 1, 1))
+    angles = positions.float()[..., None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def rotated(x: Tensor) -> Tensor:
+    """Queries or keys (B, H, T, C / H), turned by their positions (RoPE, Su et al. 2021)."""
+    half = x.shape[-1] // 2
+    steps = torch.arange(half, device=x.device, dtype=torch.float32)
+    rates = torch.exp(-math.log(_ROTARY_BASE) * steps / half)
+    angles = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32)[:, None] * rates
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    first, second = x[..., :half], x[..., half : 2 * half]
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of a sequence to itself or to another one.
+
+    Queries and keys have no bias: one of the keys shifts all scores alike and would never learn.
+    """
+
+    def __init__(
+        self, width: int, heads: int, *, dropout: float = 0.0, rotary: bool = False
+    ) -> None:
+        """Take sizes; `width` is that of the sequence and of what it attends to.
+
+        Raises:
+            ValueError: heads do not divide the width, or rotary positions find no pairs.
+        """
+        super().__init__()
+        if width % heads or (rotary and width // heads % 2):
+            raise ValueError(f"a width of {width} can't be split among {heads} heads")
+        self._heads, self._dropout, self._rotary = heads, dropout, rotary
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width)
+        self.leave = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend.
+
+        Args:
+            x: (B, T, C).
+            context: (B, K, C); `x` itself for self-attention.
+            mask: (B, K), which of the context there is, at least one a row; None for all.
+
+        Returns:
+            (B, T, C).
+        """
+        query, key, value = (
+            layer(source).unflatten(-1, (self._heads, -1)).transpose(1, 2)
+            for layer, source in ((self.query, x), (self.key, context), (self.value, context))
+        )
+        if self._rotary:
+            query, key = rotated(query), rotated(key)
+        seen = functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=None if mask is None else mask[:, None, None, :],
+            dropout_p=self._dropout if self.training else 0.0,
+        )
+        out: Tensor = self.leave(seen.transpose(1, 2).flatten(2))
+        return out
+
+
+class Conv(nn.Conv1d):
+    """A convolution along (B, T, C) that keeps T; zeros lie outside of the mask.
+
+    The transposed view goes to torch as it lies in memory, channels last, which GPUs like best.
+    """
+
+    def __init__(
+        self, enter: int, leave: int, kernel: int, *, dilation: int = 1, causal: bool = False
+    ) -> None:
+        """Take sizes.
+
+        Args:
+            causal: see only what came before.
+
+        Raises:
+            ValueError: an even kernel that is not causal has no middle.
+        """
+        if kernel % 2 == 0 and not causal:
+            raise ValueError(f"a kernel has to be odd, got {kernel}")
+        super().__init__(enter, leave, kernel, dilation=dilation)
+        self._reach = (kernel - 1) * dilation
+        self._causal = causal
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, T, enter) to (B, T, leave); mask (B, T)."""
+        if mask is not None:
+            x = x * mask[..., None]
+        before = self._reach if self._causal else self._reach // 2
+        padded = functional.pad(x, (0, 0, before, self._reach - before))
+        return super().forward(padded.transpose(1, 2)).transpose(1, 2)

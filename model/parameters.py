@@ -1,0 +1,59 @@
+"""Parameters of a model, part by part, beside those that the paper gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ns2.model.ns2 import NS2
+from ns2.model.ns2_config import NS2Config, Sizes
+
+PAPER = {
+    "phoneme encoder": 72_000_000,
+    "prompt encoder": 69_000_000,
+    "duration predictor": 34_000_000,
+    "pitch predictor": 50_000_000,
+    "diffusion network": 183_000_000,
+}
+"""Shen et al. 2023 (arXiv:2304.09116), table of sizes; the codec's 27 million are left out."""
+
+_PARTS = {
+    "phoneme encoder": ("phone", "stress", "phoneme_encoder"),
+    "prompt encoder": ("prompt_enter", "prompt_encoder", "null_prompt"),
+    "duration predictor": ("duration_predictor",),
+    "pitch predictor": ("pitch_predictor",),
+    "diffusion network": ("denoiser", "pitch", "null_content"),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row: a part of the model, its parameters, and those of the paper's."""
+
+    name: str
+    parameters: int
+    paper: int
+
+
+def count_parts(config: NS2Config, sizes: Sizes) -> list[Part]:
+    """Parameters of each part; no memory is taken for them."""
+    with torch.device("meta"):
+        model = NS2(config, sizes)
+    found: dict[str, int] = dict.fromkeys(_PARTS, 0)
+    owner = {child: part for part, children in _PARTS.items() for child in children}
+    for name, parameter in model.named_parameters():
+        found[owner[name.partition(".")[0]]] += parameter.numel()
+    return [Part(name, found[name], PAPER[name]) for name in _PARTS]
+
+
+def render(parts: list[Part]) -> str:
+    """The table for people."""
+    lines = [f"{'part':<20} {'parameters':>12} {'the paper':>10} {'ratio':>6}"]
+    total = Part("all", sum(p.parameters for p in parts), sum(p.paper for p in parts))
+    for part in (*parts, total):
+        lines.append(
+            f"{part.name:<20} {part.parameters / 1e6:>10.2f} M {part.paper / 1e6:>8.0f} M "
+            f"{part.parameters / part.paper:>6.2f}"
+        )
+    return "\n".join(lines)

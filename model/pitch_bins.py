@@ -1,0 +1,50 @@
+"""The pitch quantiser: F0 in Hz to bins that are even in the logarithm, and back.
+
+Bin 0 stands for unvoiced frames. What lies outside of the range counts as its nearest bin.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class PitchBins:
+    """A pitch quantiser (inferred of the paper: 256 to 512 log-spaced bins of 50 to 1,100 Hz).
+
+    Attributes:
+        voiced: bins of voiced frames, numbered from 1.
+        lowest: Hz, the centre of bin 1.
+        highest: Hz, the centre of the last bin.
+    """
+
+    voiced: int = 256
+    lowest: float = 50.0
+    highest: float = 1100.0
+
+    def __post_init__(self) -> None:
+        if self.voiced < 2 or not 0 < self.lowest < self.highest:
+            raise ValueError(f"pitch bins need two or more, between 0 < lowest < highest: {self}")
+
+    def __len__(self) -> int:
+        return self.voiced + 1
+
+    @property
+    def step(self) -> float:
+        """Distance of two bins, in natural logarithms."""
+        return math.log(self.highest / self.lowest) / (self.voiced - 1)
+
+    def bins(self, f0: Tensor) -> Tensor:
+        """Bins int64 of F0 in Hz, 0 where unvoiced, of any shape."""
+        above = (f0.clamp(min=self.lowest, max=self.highest) / self.lowest).log()
+        found = (above / self.step).round().long() + 1
+        return torch.where(f0 > 0, found, torch.zeros_like(found))
+
+    def f0(self, bins: Tensor) -> Tensor:
+        """Hz of bins, 0 for bin 0: what `bins` takes to the same bins."""
+        f0 = self.lowest * ((bins - 1).float() * self.step).exp()
+        return torch.where(bins > 0, f0, torch.zeros_like(f0))

@@ -1,0 +1,97 @@
+"""Which part of an utterance is its speech prompt.
+
+In training a run of an utterance's own frames is cut out and given as prompt; what is left on both
+sides, joined, is the target. The cut lies between tokens, at word borders where possible, so that
+the phonemes of the target are whole and their durations sum to its length. (That cuts lie between
+phonemes is inferred; the paper names frames u:v.)
+
+Letters for shapes: N tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """How long prompts are, in frames.
+
+    Attributes:
+        shortest: of a prompt that is cut out.
+        longest: of any prompt; longer ones of another utterance are cut at a random place.
+        share: of an utterance, that a prompt may take at most.
+        whole_below: shorter utterances stay whole; another one of the speaker is their prompt.
+    """
+
+    shortest: int = 75
+    longest: int = 375
+    share: float = 0.5
+    whole_below: int = 150
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shortest <= self.longest or not 0 < self.share < 1:
+            raise ValueError(
+                f"prompts need 1 <= shortest <= longest and a share between 0 and 1: {self}"
+            )
+        if self.whole_below * self.share < self.shortest:
+            raise ValueError(
+                f"utterances of {self.whole_below} frames have no room for a prompt of "
+                f"{self.shortest}: raise whole_below or lower shortest"
+            )
+
+
+def cut_prompt(
+    durations: np.ndarray, border: np.ndarray, config: PromptConfig, rng: np.random.Generator
+) -> tuple[int, int] | None:
+    """The tokens of an utterance that become its prompt.
+
+    The length wanted is drawn evenly between shortest and what is allowed, the place evenly over
+    the utterance; then the run of tokens that comes nearest to both is taken, among runs that
+    begin and end at word borders if one of these is allowed at all.
+
+    Args:
+        durations: frames of each token, (N,).
+        border: which tokens are no phones (silence, word borders, marks), (N,) bool.
+
+    Returns:
+        (first, end) of a half-open run of tokens; None where the utterance is to stay whole: too
+        short, or no run of whole tokens is of an allowed length.
+    """
+    ends = np.concatenate([[0], np.cumsum(durations, dtype=np.int64)])
+    frames = int(ends[-1])
+    if frames < config.whole_below:
+        return None
+    most = min(config.longest, int(frames * config.share))
+    wanted = int(rng.integers(config.shortest, most + 1))
+    start = int(rng.integers(0, frames - wanted + 1))
+    # cuts in front of token i: a word's first phone, the end, or behind its last phone
+    words = np.concatenate([[True], border[1:] | border[:-1], [True]])
+    for cuts in (np.flatnonzero(words), np.arange(len(ends))):
+        if found := _nearest(ends, cuts, start, start + wanted, config.shortest, most):
+            return found
+    return None
+
+
+def _nearest(
+    ends: np.ndarray, cuts: np.ndarray, start: int, end: int, shortest: int, longest: int
+) -> tuple[int, int] | None:
+    """Of all pairs of cuts whose distance is allowed, the one nearest to [start, end)."""
+    places = ends[cuts]
+    length = places[None, :] - places[:, None]
+    cost = np.abs(places - start)[:, None] + np.abs(places - end)[None, :]
+    cost = np.where((length >= shortest) & (length <= longest), cost, np.iinfo(np.int64).max)
+    best = int(cost.argmin())
+    first, last = divmod(best, len(cuts))
+    if cost[first, last] == np.iinfo(np.int64).max:
+        return None
+    return int(cuts[first]), int(cuts[last])
+
+
+def cut_other(frames: int, config: PromptConfig, rng: np.random.Generator) -> tuple[int, int]:
+    """Frames [first, end) of another utterance of the speaker that are the prompt."""
+    length = min(frames, config.longest)
+    first = int(rng.integers(0, frames - length + 1))
+    return first, first + length

@@ -1,0 +1,81 @@
+"""The prompt resampler: a speech prompt of any length to a fixed number of tokens.
+
+Learned queries attend to the prompt's states, as in Perceiver (Jaegle et al. 2021) and Flamingo
+(Alayrac et al. 2022). NaturalSpeech 2 has 32 of them; what they found is all that the denoiser
+sees of the prompt.
+
+Letters for shapes: B batch, K prompt frames, M queries, C width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ns2.model.layers import Attention
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResamplerConfig:
+    """Sizes of a resampler.
+
+    Attributes:
+        queries: M, tokens that come out.
+        layers: each attends to the prompt once.
+        heads: of the attention.
+        expansion: of the feed-forward part, times the width; 0 leaves that part out.
+    """
+
+    queries: int = 32
+    layers: int = 1
+    heads: int = 8
+    expansion: int = 0
+
+    def __post_init__(self) -> None:
+        if self.queries < 1 or self.layers < 1 or self.expansion < 0:
+            raise ValueError(f"a resampler needs queries and layers, one at least: {self}")
+
+
+class ResamplerLayer(nn.Module):
+    """Attention of the queries to the prompt, and a feed-forward part, with residuals."""
+
+    def __init__(self, config: ResamplerConfig, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width, config.heads)
+        inner = config.expansion * width
+        self.feed: nn.Module | None = None
+        if inner:
+            self.feed = nn.Sequential(
+                nn.LayerNorm(width), nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width)
+            )
+
+    def forward(self, x: Tensor, prompt: Tensor, mask: Tensor) -> Tensor:
+        """(B, M, C) to (B, M, C)."""
+        x = x + self.attention(self.norm(x), prompt, mask)
+        return x if self.feed is None else x + self.feed(x)
+
+
+class Resampler(nn.Module):
+    """States of a prompt (B, K, C) to tokens (B, M, C)."""
+
+    def __init__(self, config: ResamplerConfig, width: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(config.queries, width) / width**0.5)
+        self.layers = nn.ModuleList(ResamplerLayer(config, width) for _ in range(config.layers))
+        self.last_norm = nn.LayerNorm(width)
+
+    def forward(self, prompt: Tensor, mask: Tensor) -> Tensor:
+        """Tokens of a prompt.
+
+        Args:
+            prompt: (B, K, C).
+            mask: (B, K), at least one True a row.
+        """
+        x = self.queries.to(prompt.dtype).expand(len(prompt), -1, -1)
+        for layer in self.layers:
+            x = layer(x, prompt, mask)
+        out: Tensor = self.last_norm(x)
+        return out
