@@ -12,6 +12,7 @@ import click
 
 from ns2.pipeline.command_line import DATASET, FILE, FOLDER, clear_errors
 from ns2.train.codec_commands import codec
+from ns2.train.model_command import model
 
 TOO_MANY_REJECTED = 3
 
@@ -44,6 +45,7 @@ def main() -> None:
     ns2 textgrid shards/ out/            phones and words as TextGrids for Praat
     ns2 gc shards/                       remove what is no longer current
     ns2 codec train corpus/ -o C         a codec of one's own; also eval and copy
+    ns2 model --preset paper             parameters of a model, part by part
     """
 
 
@@ -442,6 +444,7 @@ def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
 
 
 main.add_command(codec)
+main.add_command(model)
 
 
 if __name__ == "__main__":
