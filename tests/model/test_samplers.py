@@ -127,7 +127,7 @@ def test_with_an_oracle_x_is_at_each_time_what_noise_makes_of_the_data(
     truth, start = 3 * Noise((2, 3, 500), 1)(0), Noise((2, 3, 500), 2)(0)
     oracle = Oracle(truth)
     exact = options["kind"] != "euler"
-    config = SamplerConfig(steps=25 if exact else 800, temperature=1.0, spacing=spacing, **options)
+    config = SamplerConfig(steps=25 if exact else 1500, temperature=1.0, spacing=spacing, **options)
     made = sample(oracle, start, schedule, config, Noise((2, 3, 500)))
     assert torch.equal(made, truth)
     assert len(oracle.shown) == config.steps
@@ -140,7 +140,7 @@ def test_with_an_oracle_x_is_at_each_time_what_noise_makes_of_the_data(
             assert torch.equal(x, start)
         eps = (x - alpha * truth) / sigma
         if not exact:
-            assert (x - alpha * truth - sigma * first).abs().max() < 0.1
+            assert (x - alpha * truth - sigma * first).abs().max() < 0.07
         elif options["kind"] == "ddpm" or "eta" in options:
             assert abs(float(eps.square().mean()) - 1) < 0.1
         else:
