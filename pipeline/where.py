@@ -1,0 +1,211 @@
+"""`--where "seconds < 12 and align_score > -3"`: a condition on index rows, for pyarrow.
+
+It is read with `ast` and nothing in it is ever executed. A comparison with a value that is missing
+(null) is neither true nor false, as in SQL: `not` leaves it unknown, and a row is taken only where
+the whole condition is true. `is None` and `is not None` ask for missing values.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ns2.pipeline.schema import UserError
+
+_COMPARE: dict[type[ast.cmpop], str] = {
+    ast.Lt: "less",
+    ast.LtE: "less_equal",
+    ast.Gt: "greater",
+    ast.GtE: "greater_equal",
+    ast.Eq: "equal",
+    ast.NotEq: "not_equal",
+}
+_ALLOWED = "comparisons (< <= > >= == !=), in, not in, is None, and, or, not"
+
+
+@dataclass(frozen=True)
+class Where:
+    """A condition that can be held against index rows.
+
+    Attributes:
+        text: as it was written.
+        expression: for `Table.filter` and dataset scanners.
+        columns: those that it reads, in the order of their first use.
+    """
+
+    text: str
+    expression: pc.Expression
+    columns: tuple[str, ...]
+
+
+def parse_where(text: str, schema: pa.Schema) -> Where:
+    """Read a condition over the columns of a schema.
+
+    Raises:
+        UserError: it is no condition, names a column that is not there, or compares values of
+            different kinds; the message says which and what would do.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+        parser = _Parser(text, schema)
+        expression = parser.condition(tree.body)
+    except SyntaxError as error:
+        raise UserError(f"--where {text!r} can't be read: {error.msg}") from None
+    except (RecursionError, MemoryError, ValueError) as error:
+        raise UserError(f"--where {text[:60]!r} can't be read: {error}") from None
+    return Where(text, expression, tuple(parser.columns))
+
+
+@dataclass(frozen=True)
+class _Value:
+    """One side of a comparison: a column or a constant, and its kind."""
+
+    expression: pc.Expression
+    kind: str
+    shown: str
+    column: bool
+
+
+@dataclass
+class _Parser:
+    text: str
+    schema: pa.Schema
+    columns: dict[str, None] = field(default_factory=dict)
+
+    def condition(self, node: ast.expr) -> pc.Expression:
+        """An expression that is true, false or null."""
+        if isinstance(node, ast.BoolOp):
+            parts = [self.condition(value) for value in node.values]
+            while len(parts) > 1:  # in pairs, so that long conditions do not nest deeply
+                pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+                both = isinstance(node.op, ast.And)
+                parts = [
+                    p[0] if len(p) == 1 else p[0] & p[1] if both else p[0] | p[1] for p in pairs
+                ]
+            return parts[0]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return ~self.condition(node.operand)
+        if isinstance(node, ast.Compare):
+            return self.compare(node)
+        if isinstance(node, ast.Name):
+            self.column(node.id)
+            raise self.error(node, "is a column, not a condition: compare it with something")
+        raise self.error(node, f"is no condition; there are {_ALLOWED}")
+
+    def compare(self, node: ast.Compare) -> pc.Expression:
+        """A comparison, also chained: a < b < c."""
+        found: pc.Expression | None = None
+        left_node = node.left
+        for operator, right_node in zip(node.ops, node.comparators, strict=True):
+            one = self.one(left_node, operator, right_node)
+            found = one if found is None else found & one
+            left_node = right_node
+        return found
+
+    def one(self, left_node: ast.expr, operator: ast.cmpop, right_node: ast.expr) -> pc.Expression:
+        if isinstance(operator, ast.Is | ast.IsNot):
+            left = self.value(left_node)
+            is_none = isinstance(right_node, ast.Constant) and right_node.value is None
+            if not (left.column and is_none):
+                raise self.error(right_node, "after `is` has to be None, and a column before it")
+            missing = left.expression.is_null()
+            return missing if isinstance(operator, ast.Is) else ~missing
+        if isinstance(operator, ast.In | ast.NotIn):
+            inside = self.inside(self.value(left_node), right_node)
+            return inside if isinstance(operator, ast.In) else ~inside
+        left, right = self.value(left_node), self.value(right_node)
+        if not (left.column or right.column):
+            raise UserError(
+                f"--where: {left.shown} and {right.shown} are both constants: name a column"
+            )
+        self.same_kind(left, right)
+        return pc.Expression._call(_COMPARE[type(operator)], [left.expression, right.expression])
+
+    def inside(self, left: _Value, node: ast.expr) -> pc.Expression:
+        """Whether a column's value is one of a list; null where it is missing."""
+        if not left.column:
+            raise UserError(f"--where: {left.shown} before `in` has to be a column")
+        if not isinstance(node, ast.Tuple | ast.List | ast.Set):
+            raise self.error(node, 'after `in` has to be a list: ("a", "b")')
+        values = [self.value(item) for item in node.elts]
+        for value in values:
+            if value.column:
+                raise UserError(f"--where: {value.shown} in a list has to be a constant")
+            self.same_kind(left, value)
+        constants = [_constant(item) for item in node.elts]
+        kind = pa.string() if left.kind == "text" else None
+        among = pa.array(constants or [], kind if constants else pa.string())
+        if left.kind == "number":
+            doubles = pa.array([float(c) for c in constants], pa.float64())
+            found = left.expression.cast(pa.float64()).isin(doubles)
+        else:
+            found = left.expression.isin(among)
+        unknown = pc.scalar(pa.scalar(None, pa.bool_()))
+        return pc.Expression._call("if_else", [left.expression.is_null(), unknown, found])
+
+    def value(self, node: ast.expr) -> _Value:
+        """A column or a constant."""
+        if isinstance(node, ast.Name):
+            return self.column(node.id)
+        constant = _constant(node)
+        if isinstance(constant, bool) or constant is None:
+            hint = "; write `is None`" if isinstance(node, ast.Constant) else ""
+            hint = hint if isinstance(node, ast.Constant) and node.value is None else ""
+            raise self.error(node, f"is neither a column, a number nor a text{hint}")
+        if isinstance(constant, str):
+            return _Value(pc.scalar(constant), "text", repr(constant), False)
+        # doubles hold every value of the index's numbers, so that 10.5 is not cut to an int
+        return _Value(pc.scalar(float(constant)), "number", str(constant), False)
+
+    def column(self, name: str) -> _Value:
+        """A column of the index.
+
+        Raises:
+            UserError: there is none of that name, or it can't be compared.
+        """
+        if name not in self.schema.names:
+            near = difflib.get_close_matches(name, self.schema.names, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else _some(self.schema)
+            raise UserError(f"--where: the index has no column {name}; {hint}")
+        kind = self.schema.field(name).type
+        self.columns.setdefault(name)
+        expression = pc.field(name)
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            return _Value(expression.cast(pa.float64()), "number", name, True)
+        if pa.types.is_string(kind):
+            return _Value(expression, "text", name, True)
+        raise UserError(f"--where: {name} is of type {kind}, which can't be compared")
+
+    def same_kind(self, left: _Value, right: _Value) -> None:
+        if left.kind != right.kind:
+            raise UserError(
+                f"--where: {left.shown} is a {left.kind} and {right.shown} a {right.kind}"
+                + ("; texts stand in quotes" if "number" in (left.kind, right.kind) else "")
+            )
+
+    def error(self, node: ast.expr, problem: str) -> UserError:
+        source = ast.get_source_segment(self.text.strip(), node) or ast.unparse(node)
+        return UserError(f"--where: `{source}` {problem}")
+
+
+def _constant(node: ast.expr) -> Any:
+    """The number or text that a node stands for, or None."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        inner = _constant(node.operand)
+        if isinstance(inner, bool) or not isinstance(inner, int | float):
+            return None
+        return -inner if isinstance(node.op, ast.USub) else inner
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str):
+        return node.value
+    return None
+
+
+def _some(schema: pa.Schema) -> str:
+    """The columns that one would ask about."""
+    names = [name for name in schema.names if "_file" not in name and "_crc" not in name]
+    return f"it has {', '.join(n for n in names if not n.endswith(('_offset', '_size', '_shape')))}"
