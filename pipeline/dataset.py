@@ -4,19 +4,28 @@
     utterance = dataset[0]
     utterance["mel"].shape  # (80, T)
 
+Where arrays lie is held as plain numpy columns, loaded for a column when it is first read: ten
+million utterances take 200 MB a column, and a read touches no other. The head of a .npy is parsed
+once for every shape that there is.
+
 Needs numpy and pyarrow only; no stage is imported.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import mmap
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -28,6 +37,27 @@ if TYPE_CHECKING:
     from ns2.pipeline.phoneme_table import PhonemeTable
 
 _OPEN_TARS = 256
+_HEAD = 128
+"""Bytes of a .npy before its data, for every array of few dimensions that numpy writes."""
+_HEADS = 65_536
+"""Heads of so many shapes are remembered."""
+
+Head = tuple[np.dtype[Any], tuple[int, ...], int]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where a column's arrays lie: (n,) each.
+
+    Attributes:
+        names: the tars.
+        tar: which of `names`.
+    """
+
+    names: list[str]
+    tar: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
 
 
 class Dataset:
@@ -58,21 +88,68 @@ class Dataset:
             )
         self.columns = there if columns is None else tuple(columns)
         self._tars: dict[str, mmap.mmap] = {}
+        self._places: dict[str, _Places] = {}
+        self._crcs: dict[str, np.ndarray] = {}
+        self._heads: dict[bytes, Head] = {}
+        self._lock = threading.Lock()
 
     @cached_property
     def index(self) -> pa.Table:
         """The whole index, a row an utterance."""
-        try:
-            return pq.read_table(self.root / INDEX, page_checksum_verification=True)
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(
-                f"{self.root / INDEX} can't be read: {error}; `ns2 verify` tells more"
-            ) from error
+        return self._read_index(None)
+
+    @cached_property
+    def index_schema(self) -> pa.Schema:
+        """The names and types of the index's columns; no row is read.
+
+        Raises:
+            UserError: the index is missing or damaged.
+        """
+        with self._reading_index():
+            return pq.read_schema(self.root / INDEX)
+
+    def fields(self, names: Sequence[str], *, codes: Sequence[str] = ()) -> pa.Table:
+        """Some columns of the index; nothing else is read or kept.
+
+        Args:
+            codes: those of them that come as dictionaries, with one dictionary for all rows.
+
+        Raises:
+            UserError: the index is damaged, or has no such column.
+        """
+        missing = [name for name in names if name not in self.index_schema.names]
+        if missing:
+            raise UserError(f"the index of {self.root} has no column {', '.join(missing)}")
+        return self._read_index(list(names), codes).unify_dictionaries()
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A column of the index as numbers, (n,); missing ones are NaN."""
+        return self.fields([name])[name].to_numpy()
+
+    def names(self, name: str) -> tuple[list[str], np.ndarray]:
+        """A column of the index that repeats few texts: those, and (n,) int32 into them."""
+        column = self.fields([name], codes=[name])[name]
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode().unify_dictionaries()
+        if not column.num_chunks:
+            return [], np.zeros(0, np.int32)
+        parts = [np.asarray(chunk.indices) for chunk in column.chunks]
+        return column.chunk(0).dictionary.to_pylist(), np.concatenate(parts).astype(np.int32)
 
     @cached_property
     def keys(self) -> list[str]:
         """Keys of all utterances, in order."""
-        return self.index["key"].to_pylist()
+        return self._key_column.to_pylist()
+
+    def key(self, position: int) -> str:
+        """The key of an utterance; does not make the list of all."""
+        return str(self._key_column[position].as_py())
+
+    @cached_property
+    def _key_column(self) -> pa.Array:
+        column = self.fields(["key"])["key"]
+        whole = column.combine_chunks()
+        return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) and whole.num_chunks else whole
 
     @cached_property
     def _positions(self) -> dict[str, int]:
@@ -93,25 +170,41 @@ class Dataset:
         """The index row of an utterance, by position or key."""
         return self.index.slice(self._position(which), 1).to_pylist()[0]
 
-    def read(self, column: str, which: int | str, *, check: bool = False) -> Any:
+    def read(self, column: str, which: int | str, *, check: bool = False, copy: bool = True) -> Any:
         """One array (or `meta`'s object) of an utterance.
 
         Args:
             check: compare its CRC-32 with the index.
+            copy: False gives the mapped bytes themselves, read-only.
 
         Raises:
-            ValueError: the bytes are not those that were committed.
+            ValueError: the tar is missing, or its bytes are not those that were committed.
         """
         position = self._position(which)
-        file = self.index[f"{column}_file"][position].as_py()
-        offset = self.index[f"{column}_offset"][position].as_py()
-        size = self.index[f"{column}_size"][position].as_py()
-        data = memoryview(self._map(file))[offset : offset + size]
-        if len(data) != size:
-            raise ValueError(f"{file}: ends before {column} of {self.keys[position]}")
-        if check and zlib.crc32(data) != self.index[f"{column}_crc32"][position].as_py():
-            raise ValueError(f"{file}: {column} of {self.keys[position]} is damaged")
-        return decode_value(self.spec(column), data)
+        places = self._places.get(column) or self._load(column)
+        file = places.names[places.tar[position]]
+        mapped = self._tars.get(file)
+        if mapped is None:
+            mapped = self._map(file)
+        offset, size = int(places.offset[position]), int(places.size[position])
+        if offset + size > len(mapped):
+            raise ValueError(f"{file}: ends before {column} of {self.key(position)}")
+        if check:
+            with memoryview(mapped) as view, view[offset : offset + size] as data:
+                good = zlib.crc32(data) == self._crc(column)[position]
+            if not good:
+                raise ValueError(f"{file}: {column} of {self.key(position)} is damaged")
+        head = self._heads.get(mapped[offset : offset + _HEAD])
+        if head is None:
+            head = self._head(column, mapped[offset : offset + size])
+            if head is None:
+                return decode_value(self.spec(column), mapped[offset : offset + size])
+        dtype, shape, length = head
+        if length != size:
+            raise ValueError(f"{file}: {column} of {self.key(position)} is damaged")
+        count = (size - _HEAD) // dtype.itemsize
+        array = np.frombuffer(mapped, dtype, count, offset + _HEAD).reshape(shape)
+        return array.copy() if copy else array
 
     def __len__(self) -> int:
         return int(self.card["counts"]["written"])
@@ -127,7 +220,7 @@ class Dataset:
         """
         position = self._position(which)
         arrays = {column: self.read(column, position) for column in self.columns}
-        return {"key": self.keys[position], **arrays}
+        return {"key": self.key(position), **arrays}
 
     def __contains__(self, key: object) -> bool:
         return key in self._positions
@@ -139,7 +232,7 @@ class Dataset:
         """The current tars of a column, in the order of shards."""
         if column not in self.card["columns"]:
             raise UserError(f"{self.root} has no column {column}")
-        files = self.index[f"{column}_file"].unique().to_pylist()
+        files = self.fields([f"{column}_file"])[f"{column}_file"].unique().to_pylist()
         return [self.root / file for file in files]
 
     def asset(self, prefix: str) -> Path:
@@ -176,19 +269,89 @@ class Dataset:
             raise IndexError(f"utterance {which} of {len(self)}")
         return position
 
+    def _load(self, column: str) -> _Places:
+        """Where a column's arrays lie, from the index."""
+        if column not in self.card["columns"]:
+            raise UserError(f"{self.root} has no column {column}")
+        names, tar = self.names(f"{column}_file")
+        places = _Places(
+            names, tar, self.numbers(f"{column}_offset"), self.numbers(f"{column}_size")
+        )
+        self._places[column] = places
+        return places
+
+    def _crc(self, column: str) -> np.ndarray:
+        if column not in self._crcs:
+            self._crcs[column] = self.numbers(f"{column}_crc32")
+        return self._crcs[column]
+
+    def prepare(self, columns: Sequence[str], *, check: bool = False) -> None:
+        """Load now what reads of these columns need; otherwise the first read does."""
+        for column in columns:
+            if column not in self._places:
+                self._load(column)
+            if check:
+                self._crc(column)
+
+    def _head(self, column: str, data: bytes) -> Head | None:
+        """What the head of a .npy says: dtype, shape and bytes with head; None where it is rare."""
+        if self.card["columns"][column]["dtype"] == "json":
+            return None
+        stream = io.BytesIO(data)
+        if np.lib.format.read_magic(stream) != (1, 0):
+            return None
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        if fortran or dtype.hasobject or stream.tell() != _HEAD:
+            return None
+        if len(self._heads) >= _HEADS:
+            self._heads.clear()
+        length = _HEAD + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        self._heads[data[:_HEAD]] = head = (dtype, shape, length)
+        return head
+
     def _map(self, file: str) -> mmap.mmap:
-        """A tar's bytes; the most recently used ones stay mapped."""
-        mapped = self._tars.pop(file, None)
-        if mapped is None:
-            with (self.root / file).open("rb") as tar:
-                mapped = mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ)
+        """Map a tar; of many the ones that were mapped first are given up."""
+        with self._lock:
+            if file in self._tars:
+                return self._tars[file]
+            try:
+                with (self.root / file).open("rb") as tar:
+                    mapped = mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ)
+            except FileNotFoundError:
+                raise ValueError(f"{self.root / file} is missing") from None
+            except ValueError as error:  # an empty file
+                raise ValueError(f"{self.root / file}: {error}") from None
             while len(self._tars) >= _OPEN_TARS:
                 del self._tars[next(iter(self._tars))]
-        self._tars[file] = mapped
-        return mapped
+            self._tars[file] = mapped
+            return mapped
+
+    def _read_index(self, names: list[str] | None, codes: Sequence[str] = ()) -> pa.Table:
+        with self._reading_index():
+            return pq.read_table(
+                self.root / INDEX,
+                columns=names,
+                read_dictionary=list(codes),
+                page_checksum_verification=True,
+            )
+
+    @contextmanager
+    def _reading_index(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(
+                f"{self.root / INDEX} can't be read: {error}; `ns2 verify` tells more"
+            ) from error
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tars": {}}  # maps do not travel to other processes
+        # neither maps nor locks travel to other processes
+        state = {name: value for name, value in self.__dict__.items() if name != "_lock"}
+        return {**state, "_tars": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
 
 
 def open_card(root: Path) -> dict[str, Any]:

@@ -136,6 +136,64 @@ def test_it_travels_to_other_processes(root: Path) -> None:
     assert again.keys == dataset.keys
 
 
+def test_mapped_arrays_are_read_only_and_outlive_their_map(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ns2.pipeline.dataset._OPEN_TARS", 1)
+    dataset, truth = Dataset(root), by_hand(root, "codes")
+    arrays = [dataset.read("codes", i, check=True, copy=False) for i in range(9)]
+    for array, expected in zip(arrays, truth.values(), strict=True):
+        np.testing.assert_array_equal(array, expected)
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+
+
+def test_a_missing_tar_and_a_head_that_lies_are_told(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "shards", Recipe(shards=2))
+    first, second = sorted((root / folder("f0")).glob("*.tar"))
+    first.unlink()
+    row = Dataset(root).row(3)
+    data = bytearray(second.read_bytes())
+    shape = data.index(b"(%d,)" % row["f0_shape"][0])
+    data[shape + 1 : shape + 3] = b"99"
+    second.write_bytes(data)
+    dataset = Dataset(root)
+    with pytest.raises(ValueError, match=r"f0-.*tar is missing"):
+        dataset.read("f0", 0)
+    with pytest.raises(ValueError, match="f0 of utt0003 is damaged"):
+        dataset.read("f0", 3)
+    dataset.read("f0", 4)
+    with pytest.raises(UserError, match="no column video"):
+        dataset.read("video", 0)
+
+
+def test_arrays_of_any_layout_are_read(tmp_path: Path) -> None:
+    def other(column: str, key: str, value: Any) -> Any:
+        if column == "mel":
+            return np.asfortranarray(value)
+        return value.reshape((1,) * 30 + value.shape) if column == "f0" else value
+
+    root = make_dataset(tmp_path / "shards", Recipe(shards=1, change=other))
+    dataset, expected = Dataset(root), by_hand(root, "f0")
+    for key in dataset.keys:
+        np.testing.assert_array_equal(dataset.read("f0", key), expected[key])
+        np.testing.assert_array_equal(dataset.read("mel", key), by_hand(root, "mel")[key])
+
+
+def test_fields_are_read_without_the_rest(root: Path) -> None:
+    dataset, rows = Dataset(root), pq.read_table(root / ix.INDEX).to_pylist()
+    assert dataset.fields(["frames", "speaker"]).to_pylist() == [
+        {"frames": row["frames"], "speaker": row["speaker"]} for row in rows
+    ]
+    names, codes = dataset.names("speaker")
+    assert sorted(names) == ["speaker0", "speaker1"]
+    assert [names[i] for i in codes] == [row["speaker"] for row in rows]
+    assert dataset.numbers("seconds").tolist() == [row["seconds"] for row in rows]
+    assert "index" not in vars(dataset) and dataset.key(4) == rows[4]["key"]
+    with pytest.raises(UserError, match="no column colour"):
+        dataset.fields(["colour"])
+
+
 def test_few_tars_stay_open(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ns2.pipeline.dataset._OPEN_TARS", 2)
     dataset, all_open = Dataset(root), Dataset(root)
