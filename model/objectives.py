@@ -6,8 +6,8 @@ of the three and x_t give the others. Nothing here assumes that alpha^2 + sigma^
 A conversion and its inverse give back what they got. In float64 that holds to 1e-9 at all times
 that a schedule uses; in float32 to 1e-5 where alpha and sigma are above 0.1. Beyond, no formula can
 hold it: with little noise x0 and x_t differ by the last digits, and eps is their difference over
-sigma. The error is then about 2e-7 |x_t| / sigma for eps and v that went through x0, and
-2e-7 |x_t| / alpha for x0 and v that went through eps; x0 through v, eps through v lose nothing.
+sigma. The error is then within 4e-7 (|x_t| + |what was converted| + 1) / min(alpha, sigma, 1), and
+it is eps and v that lose through x0, x0 and v through eps; x0 and eps lose nothing through v.
 
 Letters for shapes: B batch, D latent width, T frames; alpha and sigma are (B,), all else (B, D, T).
 """
