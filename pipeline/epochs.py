@@ -22,6 +22,10 @@ WINDOW_STEPS = 64
 """A window has at least so many shards and fills at least so many steps, where there are enough."""
 BUCKETS_AN_OCTAVE = 32
 """Utterances whose lengths differ by less than 1/32 of an octave, 2 %, are mixed."""
+EVEN = 0.05
+"""Runs of neighbours are even if no rank's frames are further from the mean."""
+_FEWEST, _MOST = 7, 64
+"""Steps of 7 utterances a rank or more divide evenly among 2, 4, ... 64 ranks."""
 
 _GOLDEN, _FIRST, _SECOND = (
     np.uint64(0x9E3779B97F4A7C15),
@@ -110,10 +114,11 @@ class EpochPlan:
 
 
 def shares(frames: np.ndarray, ranks: int) -> np.ndarray:
-    """Deal utterances to ranks so that all get about as many frames.
+    """Share utterances among ranks so that all get about as many frames.
 
-    The longest first, each to the rank that has least (Graham 1969); ranks differ by at most one
-    utterance's frames.
+    Where runs of neighbours in length come out even, ranks take those: least padding. Otherwise the
+    longest are dealt first, each to the rank that has least (Graham 1969), and ranks differ by at
+    most one utterance.
 
     Args:
         frames: (n,).
@@ -122,11 +127,19 @@ def shares(frames: np.ndarray, ranks: int) -> np.ndarray:
         (n,) int64, the rank of each.
     """
     rank_of = np.zeros(len(frames), np.int64)
-    if ranks == 1:
+    if ranks == 1 or not len(frames):
+        return rank_of
+    by_length = np.argsort(-frames.astype(np.int64), kind="stable")
+    ends = np.cumsum(frames[by_length], dtype=np.int64)
+    middles = ends - frames[by_length] / 2
+    runs = np.minimum(middles * ranks // ends[-1], ranks - 1).astype(np.int64)
+    loads = np.bincount(runs, frames[by_length], ranks)
+    if np.abs(loads - loads.mean()).max() <= EVEN * loads.mean():
+        rank_of[by_length] = runs
         return rank_of
     load = [(0, rank) for rank in range(ranks)]
     lengths = frames.tolist()
-    for i in np.argsort(-frames.astype(np.int64), kind="stable").tolist():
+    for i in by_length.tolist():
         least, rank = load[0]
         rank_of[i] = rank
         heapq.heapreplace(load, (least + lengths[i], rank))
@@ -217,8 +230,15 @@ def _cut(frames: np.ndarray, bounds: list[int], most: int) -> np.ndarray:
         while begin < stop:
             starts.append(begin)
             before = int(ends[begin - 1]) if begin else 0
-            begin = min(stop, int(ends.searchsorted(before + most, "right")))
+            end = int(ends.searchsorted(before + most, "right"))
+            begin = stop if end >= stop else begin + _divisible(end - begin)
     return np.array([*starts, len(frames)], np.int64)
+
+
+def _divisible(count: int) -> int:
+    """The largest number up to this one that a power of two, 1/7 of it at most, divides."""
+    power = max(1, count // _FEWEST)
+    return count - count % min(_MOST, 1 << (power.bit_length() - 1))
 
 
 def _shuffle_steps(

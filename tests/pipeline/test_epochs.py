@@ -50,7 +50,8 @@ def test_ranks_share_the_same_steps(shards: int) -> None:
             parts = [plan.share(number, rank, ranks).tolist() for rank in range(ranks)]
             assert sorted(itertools.chain(*parts)) == sorted(whole)
             loads = [int(frames[part].sum()) for part in parts]
-            assert max(loads) - min(loads) <= frames[whole].max()
+            far = max(abs(load - sum(loads) / ranks) for load in loads)
+            assert far <= max(frames[whole].max(), 0.05 * sum(loads) / ranks)
     with pytest.raises(ValueError, match="rank 2 of 2"):
         plan.share(0, 2, 2)
 
@@ -73,7 +74,7 @@ def test_little_is_padding_and_shares_are_within_a_tenth(ranks: int) -> None:
     where, frames = corpus(2, 40_000)
     plan = plan_epoch(where, frames, seed=0, epoch=0, global_frames=20 * 1500 * ranks // 4 + 20_000)
     assert plan.padding(ranks, multiple=8) < 0.05
-    full = [i for i in range(len(plan)) if len(plan.step(i)) >= 12 * ranks]
+    full = [i for i in range(len(plan)) if len(plan.step(i)) >= 7 * ranks]
     assert full
     for number in full:
         loads = [int(frames[plan.share(number, r, ranks)].sum()) for r in range(ranks)]
@@ -85,7 +86,8 @@ def test_padding_is_what_batches_would_hold() -> None:
     plan = EpochPlan(
         order=np.arange(5), frames=np.array([10, 9, 8, 7, 3]), starts=np.array([0, 4, 5])
     )
-    # one rank: 4 x 10 + 1 x 3; two: {10, 7}, {9, 8}, {3}; padded to multiples of 4 as well
+    # one rank: 4 x 10 + 1 x 3; two: {10, 7}, {9, 8}, {3}; padded to multiples of 4 as well.
+    # In runs {10, 9} and {8, 7} would be 19 and 15 frames, which is not even
     assert plan.padding() == pytest.approx(1 - 37 / 43)
     assert plan.padding(2) == pytest.approx(1 - 37 / (20 + 18 + 3))
     assert plan.padding(2, multiple=4) == pytest.approx(1 - 37 / (24 + 24 + 4))
