@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ns2.model.batch import Batch, Example, collate
 from ns2.model.draws import Draws
+from ns2.model.encoder import EncoderConfig
 from ns2.model.ns2 import NS2
 from ns2.model.ns2_config import NS2Config, Sizes
 from ns2.model.presets import preset
@@ -142,6 +143,34 @@ def make_model(
         stress_of=ids % 3,
     )
     return made.train(training)
+
+
+def narrow(config: NS2Config | str, head: int = 4) -> NS2Config:
+    """A config of the same structure (layers, heads, kernels, dilations), but of small widths.
+
+    Args:
+        config: or the name of a preset; all its parts have as many heads.
+        head: width of each head; inner widths shrink as much as the widths around them.
+    """
+    config = preset(config) if isinstance(config, str) else config
+    wavenet = config.denoiser.wavenet
+    width, hidden = config.phoneme_encoder.heads * head, wavenet.heads * head
+
+    def encoder(of: EncoderConfig) -> EncoderConfig:
+        return replace(of, inner=of.inner * width // config.width)
+
+    return replace(
+        config,
+        width=width,
+        phoneme_encoder=encoder(config.phoneme_encoder),
+        prompt_encoder=encoder(config.prompt_encoder),
+        denoiser=replace(
+            config.denoiser,
+            wavenet=replace(
+                wavenet, hidden=hidden, filter=wavenet.filter * hidden // wavenet.hidden
+            ),
+        ),
+    )
 
 
 def with_drops(draws: Draws) -> Draws:
