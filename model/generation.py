@@ -17,7 +17,7 @@ from ns2.model.draws import latent_noise
 from ns2.model.durations import round_durations, spread
 from ns2.model.guidance import guide, rescale
 from ns2.model.layers import length_mask
-from ns2.model.ns2 import NS2, Voice
+from ns2.model.ns2 import NS2, Voice, bounded
 from ns2.model.objectives import to_x0
 from ns2.model.predictors import predicted_f0
 from ns2.model.samplers import SamplerConfig, sample
@@ -236,7 +236,7 @@ def _latents(
             estimate=None if previous is None else previous.repeat(copies, 1, 1),
         )
         level = model.schedule.at(time.repeat(copies))
-        x0 = to_x0(objective, answer, x.repeat(copies, 1, 1), level.alpha, level.sigma)
+        x0 = bounded(to_x0(objective, answer, x.repeat(copies, 1, 1), level.alpha, level.sigma))
         if not guided:
             return x0
         plain, conditional = x0.chunk(2)

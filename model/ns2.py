@@ -28,6 +28,9 @@ from ns2.model.predictors import Predictor, duration_error, pitch_errors
 from ns2.model.rvq import rvq_cross_entropy, rvq_cross_entropy_of_all
 from ns2.model.schedules import Schedule
 
+_FARTHEST = 10.0
+"""Deviations from the mean that no latent exceeds."""
+
 
 @dataclass(frozen=True)
 class Voice:
@@ -252,7 +255,7 @@ class NS2(nn.Module):
         if draws.self_condition:
             with torch.no_grad():
                 answer = self.denoiser(x_t, time, mask, content=content, tokens=tokens)
-                estimate = to_x0(config.objective, answer, x_t, level.alpha, level.sigma)
+                estimate = bounded(to_x0(config.objective, answer, x_t, level.alpha, level.sigma))
         answer = self.denoiser(x_t, time, mask, content=content, tokens=tokens, estimate=estimate)
         wanted = target(config.objective, x0, draws.noise, level.alpha, level.sigma)
         error = _squares(answer - wanted, mask)
@@ -279,6 +282,14 @@ class NS2(nn.Module):
             nats = rvq_cross_entropy(latents, batch.codes, self.codebooks, draws.quantizer, mask)
         # what an answer of eps says about x0 has its error over alpha
         return nats * alpha.square() if config.objective == "eps" else nats
+
+
+def bounded(estimate: Tensor) -> Tensor:
+    """An estimate of normalised latents, kept to what data can be.
+
+    From an answer of eps where hardly any data is left, x0 comes out hundreds of deviations away.
+    """
+    return estimate.clamp(-_FARTHEST, _FARTHEST)
 
 
 def _squares(error: Tensor, mask: Tensor) -> Tensor:
