@@ -14,6 +14,7 @@ Needs numpy and pyarrow only; no stage is imported.
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import re
 import threading
@@ -50,7 +51,7 @@ _WRITTEN = re.compile(
 """A head as numpy writes it. numpy's own reader parses Python, which is slow, and which threads of
 Python 3.11 can't do at the same time: it takes over only where a head is unusual."""
 
-Head = tuple[np.dtype[Any], tuple[int, ...], int]
+Head = tuple[np.dtype[Any], tuple[int, ...], int, int]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Dataset:
                 f"{self.root} has no column {', '.join(unknown)}; it has {', '.join(there)}"
             )
         self.columns = there if columns is None else tuple(columns)
+        self._count = int(self.card["counts"]["written"])
         self._tars: dict[str, mmap.mmap] = {}
         self._places: dict[str, _Places] = {}
         self._crcs: dict[str, np.ndarray] = {}
@@ -136,13 +138,7 @@ class Dataset:
 
     def names(self, name: str) -> tuple[list[str], np.ndarray]:
         """A column of the index that repeats few texts: those, and (n,) int32 into them."""
-        column = self.fields([name], codes=[name])[name]
-        if not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode().unify_dictionaries()
-        if not column.num_chunks:
-            return [], np.zeros(0, np.int32)
-        parts = [np.asarray(chunk.indices) for chunk in column.chunks]
-        return column.chunk(0).dictionary.to_pylist(), np.concatenate(parts).astype(np.int32)
+        return _codes(self.fields([name], codes=[name])[name])
 
     @cached_property
     def keys(self) -> list[str]:
@@ -190,33 +186,57 @@ class Dataset:
         """
         position = self._position(which)
         places = self._places.get(column) or self._load(column)
-        file = places.names[places.tar[position]]
+        value = self._value(
+            column, position, places.names[places.tar.item(position)],
+            places.offset.item(position), places.size.item(position),
+            self._crc(column).item(position) if check else None,
+        )  # fmt: skip
+        return value.copy() if copy and isinstance(value, np.ndarray) else value
+
+    def read_many(
+        self, column: str, positions: Sequence[int] | np.ndarray, *, check: bool = False
+    ) -> list[Any]:
+        """One array of each of some utterances: the mapped bytes themselves, read-only.
+
+        Args:
+            positions: from 0 on.
+            check: compare CRC-32s with the index.
+
+        Raises:
+            ValueError: a tar is missing, or its bytes are not those that were committed.
+        """
+        places = self._places.get(column) or self._load(column)
+        at, names, value = np.asarray(positions, np.int64), places.names, self._value
+        crcs = self._crc(column)[at].tolist() if check else [None] * len(at)
+        tar, offset, size = (a[at].tolist() for a in (places.tar, places.offset, places.size))
+        return [
+            value(column, position, names[t], o, s, crc)
+            for position, t, o, s, crc in zip(at.tolist(), tar, offset, size, crcs, strict=True)
+        ]
+
+    def _value(
+        self, column: str, position: int, file: str, offset: int, size: int, crc: int | None
+    ) -> Any:
+        """The array at a place in a tar."""
         mapped = self._tars.get(file)
         if mapped is None:
-            mapped = self._map(file)
-        offset, size = int(places.offset[position]), int(places.size[position])
+            mapped = self._map(file, f"{column} of {self.key(position)}")
         if offset + size > len(mapped):
             raise ValueError(f"{file}: ends before {column} of {self.key(position)}")
-        if check:
-            with memoryview(mapped) as view, view[offset : offset + size] as data:
-                good = zlib.crc32(data) == self._crc(column)[position]
-            if not good:
-                raise ValueError(f"{file}: {column} of {self.key(position)} is damaged")
-        head = self._heads.get(mapped[offset : offset + _HEAD])
+        if crc is not None and zlib.crc32(memoryview(mapped)[offset : offset + size]) != crc:
+            raise ValueError(f"{file}: {column} of {self.key(position)} is damaged")
+        first = mapped[offset : offset + _HEAD]
+        head = self._heads.get(first) or self._head(column, first)
         if head is None:
-            head = self._head(column, mapped[offset : offset + size])
-            if head is None:
-                with self._lock:
-                    return decode_value(self.spec(column), mapped[offset : offset + size])
-        dtype, shape, length = head
+            with self._lock:
+                return decode_value(self.spec(column), mapped[offset : offset + size])
+        dtype, shape, count, length = head
         if length != size:
             raise ValueError(f"{file}: {column} of {self.key(position)} is damaged")
-        count = (size - _HEAD) // dtype.itemsize
-        array = np.frombuffer(mapped, dtype, count, offset + _HEAD).reshape(shape)
-        return array.copy() if copy else array
+        return np.frombuffer(mapped, dtype, count, offset + _HEAD).reshape(shape)
 
     def __len__(self) -> int:
-        return int(self.card["counts"]["written"])
+        return self._count
 
     def __getitem__(self, which: int | str) -> dict[str, Any]:
         """An utterance's arrays by column, and its `key`.
@@ -273,19 +293,18 @@ class Dataset:
                 return self._positions[which]
             except KeyError:
                 raise KeyError(f"{self.root} has no utterance {which!r}") from None
-        position = which + len(self) if which < 0 else which
-        if not 0 <= position < len(self):
-            raise IndexError(f"utterance {which} of {len(self)}")
+        position = which + self._count if which < 0 else which
+        if not 0 <= position < self._count:
+            raise IndexError(f"utterance {which} of {self._count}")
         return position
 
     def _load(self, column: str) -> _Places:
         """Where a column's arrays lie, from the index."""
         if column not in self.card["columns"]:
             raise UserError(f"{self.root} has no column {column}")
-        names, tar = self.names(f"{column}_file")
-        places = _Places(
-            names, tar, self.numbers(f"{column}_offset"), self.numbers(f"{column}_size")
-        )
+        file, offset, size = (f"{column}_{name}" for name in ("file", "offset", "size"))
+        table = self.fields([file, offset, size], codes=[file])
+        places = _Places(*_codes(table[file]), table[offset].to_numpy(), table[size].to_numpy())
         self._places[column] = places
         return places
 
@@ -303,21 +322,21 @@ class Dataset:
                 self._crc(column)
 
     def _head(self, column: str, data: bytes) -> Head | None:
-        """What the head of a .npy says: dtype, shape and bytes with head; None where it is rare."""
+        """What the head of a .npy says: dtype, shape, values, bytes of all; None if unusual."""
         if self.card["columns"][column]["dtype"] == "json":
             return None
-        found = _WRITTEN.match(data[:_HEAD])
+        found = _WRITTEN.match(data)
         if found is None or int.from_bytes(data[8:10], "little") != _HEAD - 10:
             return None
         dtype = np.dtype(found[1].decode())
         shape = tuple(int(n) for n in found[2].replace(b",", b" ").split())
         if len(self._heads) >= _HEADS:
             self._heads.clear()
-        length = _HEAD + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-        self._heads[data[:_HEAD]] = head = (dtype, shape, length)
+        count = math.prod(shape)
+        self._heads[data] = head = (dtype, shape, count, _HEAD + dtype.itemsize * count)
         return head
 
-    def _map(self, file: str) -> mmap.mmap:
+    def _map(self, file: str, wanted: str) -> mmap.mmap:
         """Map a tar; of many the ones that were mapped first are given up."""
         with self._lock:
             if file in self._tars:
@@ -326,9 +345,9 @@ class Dataset:
                 with (self.root / file).open("rb") as tar:
                     mapped = mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ)
             except FileNotFoundError:
-                raise ValueError(f"{self.root / file} is missing") from None
+                raise ValueError(f"{file} with {wanted} is missing") from None
             except ValueError as error:  # an empty file
-                raise ValueError(f"{self.root / file}: {error}") from None
+                raise ValueError(f"{file} with {wanted}: {error}") from None
             while len(self._tars) >= _OPEN_TARS:
                 del self._tars[next(iter(self._tars))]
             self._tars[file] = mapped
@@ -383,3 +402,13 @@ def open_card(root: Path) -> dict[str, Any]:
             f"{root} was written by a newer ns2 (format {card['format_version']}); update ns2"
         )
     return card
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """The texts that a column repeats, and (n,) int32 into them."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode().unify_dictionaries()
+    if not column.num_chunks:
+        return [], np.zeros(0, np.int32)
+    parts = [np.asarray(chunk.indices) for chunk in column.chunks]
+    return column.chunk(0).dictionary.to_pylist(), np.concatenate(parts).astype(np.int32)

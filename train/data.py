@@ -80,10 +80,10 @@ class Data:
 
     def key(self, number: int) -> str:
         """The key of an utterance in its dataset."""
-        return self._dataset(number).key(int(self.position[number]))
+        return self._dataset(number).key(self.position.item(number))
 
     def read(self, column: str, number: int, *, check: bool = False) -> Any:
-        """One array of an utterance.
+        """One array of an utterance, read-only.
 
         Args:
             check: compare its CRC-32 with the index.
@@ -91,12 +91,34 @@ class Data:
         Raises:
             DamageError: naming the key and the file.
         """
+        return self.read_many(column, np.array([number]), check=check)[0]
+
+    def read_many(self, column: str, numbers: np.ndarray, *, check: bool = False) -> list[Any]:
+        """One array of each of some utterances, read-only: mapped bytes of the tars.
+
+        Args:
+            numbers: of the utterances.
+            check: compare CRC-32s with the index.
+
+        Raises:
+            DamageError: naming the key and the file.
+        """
+        owners, positions = self.dataset_of[numbers], self.position[numbers]
+        values: list[Any] = [None] * len(numbers)
+        for owner in np.unique(owners).tolist():
+            where = np.flatnonzero(owners == owner)
+            read = self._read(owner, column, positions[where], check)
+            for i, value in zip(where.tolist(), read, strict=True):
+                values[i] = value
+        return values
+
+    def _read(self, owner: int, column: str, positions: np.ndarray, check: bool) -> list[Any]:
+        dataset = self.datasets[owner]
         try:
-            return self._dataset(number).read(column, int(self.position[number]), check=check)
+            return dataset.read_many(column, positions, check=check)
         except (ValueError, OSError) as error:
-            root = self._dataset(number).root
             raise DamageError(
-                f"{root}: {column} of {self.key(number)} can't be read: {error}; "
+                f"{dataset.root}: an utterance can't be read: {error}; "
                 "`ns2 verify` tells what is damaged"
             ) from error
 
@@ -157,7 +179,7 @@ class Data:
             dataset.prepare(self.columns, check=check)
 
     def _dataset(self, number: int) -> Dataset:
-        return self.datasets[self.dataset_of[number]]
+        return self.datasets[self.dataset_of.item(number)]
 
     @cached_property
     def speakers(self) -> tuple[list[tuple[int, str]], np.ndarray]:

@@ -4,8 +4,8 @@
         for step in reader:
             train(step.batch)
 
-Arrays are copied out of mapped files by threads, which also collate: numpy and torch let go of
-Python's lock while they copy, and nothing has to be sent between processes. Steps come in order,
+Arrays are checked in mapped files by threads, which also collate, the only copy: checking and
+copying let go of Python's lock, and nothing has to be sent between processes. Steps come in order,
 and where a reader starts decides all that follows, so a run goes on from a place (epoch, step).
 torch is not imported here.
 
@@ -34,7 +34,7 @@ class Fetched:
 
     Attributes:
         number: its number in the `Data`.
-        arrays: by column.
+        arrays: by column; read-only, they are the mapped files themselves.
         seed: 63 bits of (seed, epoch, utterance), for all that is random about it in this step.
         other: codes of another utterance of the speaker, (Q, T'), where they were asked for.
     """
@@ -215,15 +215,19 @@ class Reader:
     def _fetch_step(self, plan: EpochPlan, epoch: int, number: int) -> Step:
         began = time.perf_counter()
         self._data.check_unchanged()
+        share = plan.share(number, self._rank, self._ranks)
         skipped: list[str] = []
-        fetched: list[Fetched] = []
-        for one in plan.share(number, self._rank, self._ranks).tolist():
-            try:
-                fetched.append(self._fetch(one, epoch))
-            except DamageError as error:
-                if self._on_damage == "raise":
-                    raise
-                skipped.append(str(error))
+        try:
+            fetched = self._fetch(share, epoch)
+        except DamageError:
+            if self._on_damage == "raise":
+                raise
+            fetched = []
+            for i in range(len(share)):
+                try:
+                    fetched += self._fetch(share[i : i + 1], epoch)
+                except DamageError as error:
+                    skipped.append(str(error))
         batch = self._collate(fetched) if fetched else None
         if self._pin and batch is not None:
             batch = batch.pin_memory()
@@ -236,22 +240,31 @@ class Reader:
             next=(epoch, number + 1) if number + 1 < len(plan) else (epoch + 1, 0),
             batch=batch,
             utterances=len(fetched),
-            frames=sum(int(self._data.frames[one.number]) for one in fetched),
+            frames=sum(self._data.frames.item(one.number) for one in fetched),
             global_utterances=len(whole),
             global_frames=int(self._data.frames[whole].sum()),
             skipped=tuple(skipped),
         )
 
-    def _fetch(self, number: int, epoch: int) -> Fetched:
-        data, seed = self._data, int(mixed(self._seed, epoch, number)) >> 1
-        other = None
-        if data.frames[number] < self._other_below:
-            which = data.other(number, seed)
-            other = None if which is None else data.read("codes", which, check=self._check)
-        return Fetched(
-            key=data.key(number),
-            number=number,
-            arrays={name: data.read(name, number, check=self._check) for name in data.columns},
-            seed=seed,
-            other=other,
-        )
+    def _fetch(self, numbers: np.ndarray, epoch: int) -> list[Fetched]:
+        """The utterances of a share, or of a part of it."""
+        data, check = self._data, self._check
+        arrays = [data.read_many(name, numbers, check=check) for name in data.columns]
+        seeds = (mixed(self._seed, epoch, numbers) >> np.uint64(1)).tolist()
+        others: list[np.ndarray | None] = [None] * len(numbers)
+        for i in np.flatnonzero(data.frames[numbers] < self._other_below).tolist():
+            which = data.other(int(numbers[i]), seeds[i])
+            if which is not None:
+                others[i] = data.read("codes", which, check=check)
+        return [
+            Fetched(
+                key=data.key(one),
+                number=one,
+                arrays=dict(zip(data.columns, values, strict=True)),
+                seed=seed,
+                other=other,
+            )
+            for one, seed, other, *values in zip(
+                numbers.tolist(), seeds, others, *arrays, strict=True
+            )
+        ]

@@ -158,7 +158,7 @@ def test_a_missing_tar_and_a_head_that_lies_are_told(tmp_path: Path) -> None:
     data[shape + 1 : shape + 3] = b"99"
     second.write_bytes(data)
     dataset = Dataset(root)
-    with pytest.raises(ValueError, match=r"f0-.*tar is missing"):
+    with pytest.raises(ValueError, match=r"f0-.*tar with f0 of utt0000 is missing"):
         dataset.read("f0", 0)
     with pytest.raises(ValueError, match="f0 of utt0003 is damaged"):
         dataset.read("f0", 3)
