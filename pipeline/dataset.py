@@ -149,6 +149,10 @@ class Dataset:
         """The key of an utterance; does not make the list of all."""
         return str(self._key_column[position].as_py())
 
+    def keys_at(self, positions: np.ndarray) -> list[str]:
+        """The keys of some utterances; does not make the list of all."""
+        return self._key_column.take(pa.array(positions)).to_pylist()
+
     @cached_property
     def _key_column(self) -> pa.Array:
         column = self.fields(["key"])["key"]

@@ -11,7 +11,7 @@ Letters for shapes: n utterances, T frames, N phonemes, Q quantizers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -103,12 +103,19 @@ class Data:
         Raises:
             DamageError: naming the key and the file.
         """
+        return self._each(numbers, lambda i, at: self._read(i, column, at, check))
+
+    def keys(self, numbers: np.ndarray) -> list[str]:
+        """The keys of some utterances in their datasets."""
+        return self._each(numbers, lambda i, at: self.datasets[i].keys_at(at))
+
+    def _each(self, numbers: np.ndarray, get: Callable[[int, np.ndarray], list[Any]]) -> list[Any]:
+        """What a function of a dataset and positions in it gives, in the order of `numbers`."""
         owners, positions = self.dataset_of[numbers], self.position[numbers]
         values: list[Any] = [None] * len(numbers)
         for owner in np.unique(owners).tolist():
             where = np.flatnonzero(owners == owner)
-            read = self._read(owner, column, positions[where], check)
-            for i, value in zip(where.tolist(), read, strict=True):
+            for i, value in zip(where.tolist(), get(owner, positions[where]), strict=True):
                 values[i] = value
         return values
 

@@ -258,13 +258,13 @@ class Reader:
                 others[i] = data.read("codes", which, check=check)
         return [
             Fetched(
-                key=data.key(one),
+                key=key,
                 number=one,
                 arrays=dict(zip(data.columns, values, strict=True)),
                 seed=seed,
                 other=other,
             )
-            for one, seed, other, *values in zip(
-                numbers.tolist(), seeds, others, *arrays, strict=True
+            for key, one, seed, other, *values in zip(
+                data.keys(numbers), numbers.tolist(), seeds, others, *arrays, strict=True
             )
         ]

@@ -90,6 +90,10 @@ def test_datasets_are_joined(root: Path, second: Path) -> None:
         for column in COLUMNS:
             expected = dataset.read(column, number % 32)
             np.testing.assert_array_equal(data.read(column, number), expected)
+    numbers = np.array([33, 0, 39, 5])
+    assert data.keys(numbers) == [data.key(i) for i in numbers.tolist()]
+    for number, array in zip(numbers.tolist(), data.read_many("f0", numbers), strict=True):
+        np.testing.assert_array_equal(array, data.read("f0", number))
     steps = read(data)
     assert sorted(one.number for step in steps for one in step.batch) == list(range(40))
 
@@ -223,9 +227,7 @@ def test_a_missing_tar_is_told(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "shards")
     next(iter(sorted((tmp_path / "shards" / folder("durations")).glob("*.tar")))).unlink()
     data = open_data([tmp_path / "shards"])
-    with pytest.raises(
-        DamageError, match=r"can't be read: .*tar with durations of utt\d+ is missing"
-    ):
+    with pytest.raises(DamageError, match=r"tar with durations of utt\d+ is missing"):
         read(data)
     steps = read(data, on_damage="skip")
     assert sum(len(step.skipped) for step in steps) == int((data.shards == 0).sum())
