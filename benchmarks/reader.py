@@ -8,8 +8,10 @@ does that, in one process with one thread beside it at most, and every array is 
 take turns for several rounds; the best round of each counts. All files are in the page cache, so
 this is the cost of the reader, not of a disk.
 
-webdataset comes with ns2. The others: pip install lhotse litdata mosaicml-streaming. The last one
-wants an older numpy than ns2's environment may have: take a virtual environment of its own.
+webdataset comes with ns2. The others, best in a virtual environment of their own:
+pip install lhotse litdata lightning-utilities boto3, and, since it asks for an older numpy than it
+needs, pip install --no-deps mosaicml-streaming and what it imports: zstd zstandard brotli
+python-snappy xxhash catalogue torchvision transformers.
 """
 
 from __future__ import annotations
