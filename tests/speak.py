@@ -4,7 +4,7 @@ The engine is the library inside espeakng-loader; no system package is needed. E
 copy of that library, so nothing is carried from one to the next, and phonemizer's engine in the
 same process is not touched.
 
-    python -m tests.speak OUT --utterances 40 --seed 0 [--text FILE]
+    python -m tests.speak OUT --utterances 40 --seed 0 [--text FILE] [--voices V ...] [--pitch 5 40]
 """
 
 from __future__ import annotations
@@ -72,6 +72,9 @@ SENTENCES = (
     "Right after the rain, red roses rose around the ruin.",
 )
 """Short sentences written for this project: all English phonemes, some marks, some numbers."""
+
+PITCHES = (35, 65)
+"""espeak-ng's own is 50."""
 
 _SYNCHRONOUS, _PHONEME_EVENTS, _IPA = 2, 1, 2
 _WORD_EVENT, _PHONEME_EVENT = 1, 7
@@ -237,6 +240,7 @@ def speak_corpus(
     seed: int = 0,
     voices: Sequence[str] = VOICES,
     sentences: Sequence[str] | None = None,
+    pitch: tuple[int, int] = PITCHES,
 ) -> Path:
     """Write a spoken corpus in LJSpeech layout, with the truth about its phones.
 
@@ -248,6 +252,7 @@ def speak_corpus(
         out: the corpus folder, made if missing.
         utterances: how many; sentences repeat, in other voices, when they run out.
         sentences: one text an utterance, `SENTENCES` by default.
+        pitch: lowest and highest, of 0 to 99, between which each utterance's is drawn.
 
     Returns:
         `out`.
@@ -262,7 +267,7 @@ def speak_corpus(
     ):
         for i in range(utterances):
             text, voice = texts[i % len(texts)], rng.choice(voices)
-            samples, rate, phones = speak(text, voice, rng.randint(140, 200), rng.randint(35, 65))
+            samples, rate, phones = speak(text, voice, rng.randint(140, 200), rng.randint(*pitch))
             key = f"speak{seed:03d}-{i:05d}"
             write_wav(out / "wavs" / f"{key}.wav", samples, rate)
             meta.write(f"{key}|{text}|{text}\n")
@@ -278,6 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--voices", nargs="+", default=VOICES, metavar="VOICE")
     parser.add_argument("--text", type=Path, metavar="FILE", help="sentences, one a line")
+    parser.add_argument("--pitch", nargs=2, type=int, default=PITCHES, metavar=("LOW", "HIGH"))
     args = parser.parse_args(arguments)
     sentences = None
     if args.text:
@@ -285,7 +291,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sentences = [line.strip() for line in lines if line.strip()]
         if not sentences:
             parser.error(f"{args.text} holds no sentence")
-    speak_corpus(args.out, args.utterances, args.seed, args.voices, sentences)
+    pitch = (args.pitch[0], args.pitch[1])
+    if not 0 <= pitch[0] <= pitch[1] <= 99:
+        parser.error(f"--pitch takes two numbers of 0 to 99, the lower one first, not {pitch}")
+    speak_corpus(args.out, args.utterances, args.seed, args.voices, sentences, pitch)
     print(f"{args.utterances} utterances in {args.out}")
 
 

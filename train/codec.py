@@ -17,7 +17,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ns2.model.codec import CodecError, codec_file
 from ns2.model.codec.losses import SpectralLoss
-from ns2.model.codec.mini import pack_mini
+from ns2.model.codec.mini import load_network, pack_mini
 from ns2.model.codec.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
 from ns2.model.codec.mini_network import MiniNetwork, quantise
-from ns2.model.codec.mini_training import CodebookTrainer
+from ns2.model.codec.mini_training import CodebookTrainer, start_from
 from ns2.model.mel import LogMel
 from ns2.pipeline.files import atomic_write, write_if_changed
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import UserError
 from ns2.train.codec_data import Crops, Voices, read_voices
 
-VERSION = 2
+VERSION = 3
 _START_BATCHES = 16
 """Batches whose latents begin the codebooks."""
+_SETTLE_FRAMES = 60
+"""Frames an entry to which the codebooks are fitted in the end."""
 _LOG_EVERY = 50
 _VALIDATION_SECONDS = 60.0
 _SAMPLES = 3
@@ -101,11 +104,11 @@ class CodecTraining:
             raise ValueError("val_share must lie in (0, 1), and 0 <= hold < natural <= 1")
 
     @classmethod
-    def sized(cls, quantizers: int, *, steps: int | None = None, **more: Any) -> CodecTraining:
-        """Of a codec of so many quantisers; `steps` None for the default."""
+    def sized(cls, network: MiniConfig, *, steps: int | None = None, **more: Any) -> CodecTraining:
+        """Of a codec of these sizes; `steps` None for the default."""
         if steps is not None:
             more["steps"] = steps
-        return cls(network=MiniConfig(quantizers=quantizers), **more)
+        return cls(network=network, **more)
 
 
 @dataclass
@@ -124,12 +127,14 @@ def train_codec(
     progress: Progress,
     *,
     device: str = "cpu",
+    init: MiniNetwork | None = None,
     resume: bool = False,
 ) -> float:
     """Train a codec on all recordings of some corpora and write it.
 
     Args:
         out: the file to write; `out` without its suffix, and `.training`, is the folder beside.
+        init: weights to begin with, of a network of the same sizes, see `start_from`.
         resume: go on from the checkpoint there.
 
     Returns:
@@ -155,7 +160,7 @@ def train_codec(
         progress=progress,
     )
     try:
-        trainer = Trainer(config, voices, device)
+        trainer = Trainer(config, voices, device, init)
     except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA at all
         raise UserError(f"torch can't use the device {device!r}: {error}; try cpu") from error
     (folder / "samples").mkdir(parents=True, exist_ok=True)
@@ -182,6 +187,8 @@ def _run(trainer: Trainer, folder: Path, progress: Progress) -> None:
             row = trainer.step()
             done, ends = trainer.spent.step, trainer.share >= 1
             progress.training(done, trainer.steps_expected(), row["mel"])
+            if ends:
+                trainer.settle()
             validates = ends or done % config.validate_every == 0
             if validates:
                 row["validation"] = trainer.validate()
@@ -225,11 +232,21 @@ def _write_samples(trainer: Trainer, folder: Path) -> None:
 class Trainer:
     """A network while it learns: one step after another, and its state between them."""
 
-    def __init__(self, config: CodecTraining, voices: Voices, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        config: CodecTraining,
+        voices: Voices,
+        device: str = "cpu",
+        init: MiniNetwork | None = None,
+    ) -> None:
         self.config, self.spent, self._device = config, _Spent(), device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self._network = MiniNetwork(config.network).to(device)
+            self._network = MiniNetwork(config.network)
+        if init is not None:
+            start_from(self._network, init)
+            self.spent.quantised = 0
+        self._network.to(device)
         self.averaged = copy.deepcopy(self._network).eval().requires_grad_(False)
         self._codebooks = CodebookTrainer(self._network.codebooks)
         self._optimizer = torch.optim.AdamW(
@@ -241,9 +258,7 @@ class Trainer:
         )
         samples = config.frames * HOP_LENGTH
         self._crops = Crops(voices, batch=config.batch, samples=samples, seed=config.seed)
-        self._validation = [
-            torch.from_numpy(w.astype(np.float32) / 32767) for w in voices.validation
-        ]
+        self._validation = [torch.from_numpy(wave) for wave in voices.validation]
         self._loss = SpectralLoss(SAMPLE_RATE, device)
         self._half = _half_precision(device)
 
@@ -325,6 +340,28 @@ class Trainer:
             waves = self._crops.batch(rng).to(self._device)
             latents.append(self._network.encode(waves).flatten(0, 1))
         self._codebooks.start(torch.cat(latents), rng)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Fit the codebooks to what the averaged encoder makes, with which they will be used."""
+        config, crops = self.config, self._crops
+        if self.spent.quantised < 0:
+            return
+        rng = np.random.default_rng([config.seed, 1, 1])
+        batches = _SETTLE_FRAMES * config.network.entries / (config.batch * config.frames)
+        # a corpus of four times the length gives twice as much
+        shares = np.sqrt(crops.seconds) / np.sqrt(crops.seconds).sum()
+        groups = []
+        for corpus, count in enumerate(np.ceil(batches * shares).astype(int).tolist()):
+            latents = [
+                self.averaged.encode(
+                    crops.batch(rng, natural=1.0, corpus=corpus).to(self._device)
+                ).flatten(0, 1)
+                for _ in range(count)
+            ]
+            groups.append(torch.cat(latents))
+        self._codebooks.settle(groups)
+        self.averaged.codebooks.copy_(self._network.codebooks)
 
     def _natural(self) -> float:
         """Share of pieces that are not varied."""
@@ -409,3 +446,30 @@ class Trainer:
 def _half_precision(device: str) -> bool:
     """Whether bfloat16 is faster there: on GPUs, and CPUs with units for it."""
     return device != "cpu" or torch.cpu._is_amx_tile_supported()
+
+
+def initial_network(name: str, quantizers: int | None) -> MiniNetwork:
+    """The network of a codec to begin with, by its name or file.
+
+    Raises:
+        UserError: there is no such codec, it is EnCodec, or it has another number of quantisers.
+    """
+    try:
+        path = codec_file(name)
+        if path is None:
+            raise UserError(f"--init takes mini or a file of `ns2 codec train`, not {name}")
+        network = load_network(path)
+    except CodecError as error:
+        raise UserError(str(error)) from error
+    if quantizers not in (None, network.config.quantizers):
+        raise UserError(
+            f"{name} has {network.config.quantizers} quantizers: leave out --quantizers or --init"
+        )
+    return network
+
+
+def network_sizes(init: MiniNetwork | None, quantizers: int | None) -> MiniConfig:
+    """Sizes of the network to train: those of `init`, if any, with the newest form of its head."""
+    if init is not None:
+        return replace(init.config, direct_bins=MiniConfig.direct_bins)
+    return MiniConfig(quantizers=quantizers or MiniConfig.quantizers)

@@ -29,7 +29,10 @@ CODEC_WEIGHTS = click.option("--codec-weights", type=FILE, help="Of encodec_24kh
 )
 @click.option("--steps", type=click.IntRange(1), help="In all.  [default: 12000]")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Instead of --steps.")
-@click.option("--quantizers", type=click.IntRange(1, 64), default=16, show_default=True)
+@click.option("--quantizers", type=click.IntRange(1, 64), help="[default: 16]")
+@click.option(
+    "--init", metavar="CODEC", help="Begin with the weights of mini, or of a file of this command."
+)
 @click.option("--batch", type=click.IntRange(1), default=12, show_default=True, help="Pieces.")
 @click.option("--layout", help="Of the corpora; recognised where it is not given.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
@@ -41,7 +44,8 @@ def codec_train(
     out: Path,
     steps: int | None,
     minutes: float | None,
-    quantizers: int,
+    quantizers: int | None,
+    init: str | None,
     batch: int,
     layout: str | None,
     device: str,
@@ -54,15 +58,23 @@ def codec_train(
     checkpoint, the log and samples to listen to.
     """
     from ns2.pipeline.progress import display
-    from ns2.train.codec import CodecTraining, train_codec
+    from ns2.train.codec import CodecTraining, initial_network, network_sizes, train_codec
 
     if steps and minutes:
         raise click.UsageError("name --steps or --minutes, not both")
+    begin = initial_network(init, quantizers) if init else None
     config = CodecTraining.sized(
-        quantizers, steps=steps, minutes=minutes, batch=batch, layout=layout, seed=seed
+        network_sizes(begin, quantizers),
+        steps=steps,
+        minutes=minutes,
+        batch=batch,
+        layout=layout,
+        seed=seed,
     )
     with display() as progress:
-        figure = train_codec(corpora, out, config, progress, device=device, resume=resume)
+        figure = train_codec(
+            corpora, out, config, progress, device=device, init=begin, resume=resume
+        )
     click.echo(f"{out}: log-mel distance {figure:.3f} on recordings that were not trained on")
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import resample as change_speed
 
+from ns2.model.codec.mini_config import SAMPLE_RATE
 from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.corpora import audio_path, read_corpus
 from ns2.pipeline.progress import Progress
@@ -23,6 +24,9 @@ SPLIT_SALT = "codec-validation"
 _SPEEDS = ((15, 16), (16, 15), (9, 10), (10, 9), (5, 6), (6, 5))
 """Old and new rate: the voice becomes lower and slower, or higher and faster."""
 _SPEED_SHARE, _EQ_SHARE, _NOISE_SHARE = 0.5, 0.4, 0.15
+_NARROW_SHARE = 0.12
+_NARROW_HZ = (3_400.0, 4_000.0, 5_500.0, 8_000.0, 8_000.0, 8_000.0)
+"""Where recordings of lower sample rates end."""
 _EQ_DB = 4.0
 
 
@@ -31,7 +35,8 @@ class Voices:
     """Recordings of some corpora.
 
     Attributes:
-        train: of each corpus, its recordings (S,) int16 at 24 kHz.
+        train: of each corpus, its recordings (S,) float32 at 24 kHz: not rounded, since bands
+            that a recording lacks must be as empty as they are when a codec is used.
         validation: recordings of all corpora that are never trained on, likewise.
     """
 
@@ -41,7 +46,7 @@ class Voices:
     @property
     def seconds(self) -> float:
         """Of all recordings to train on, at 24 kHz."""
-        return sum(len(wave) for corpus in self.train for wave in corpus) / 24_000
+        return sum(len(wave) for corpus in self.train for wave in corpus) / SAMPLE_RATE
 
 
 def read_voices(
@@ -71,7 +76,7 @@ def read_voices(
                 progress.note(f"{utterance.source}: left out: {error}")
                 continue
             wave = resample(wave, rate, sample_rate)
-            waves[utterance.key] = np.round(np.clip(wave, -1, 1) * 32767).astype(np.int16)
+            waves[utterance.key] = np.clip(wave, -1, 1).astype(np.float32)
             progress.advance(utterances=1, seconds=len(wave) / sample_rate)
         if len(waves) < 2:
             raise UserError(f"{path}: a codec needs at least two recordings, {len(waves)} found")
@@ -97,16 +102,27 @@ class Crops:
         """The random numbers of batch n."""
         return np.random.default_rng([self._seed, number])
 
-    def batch(self, rng: np.random.Generator, natural: float = 0.0) -> Tensor:
+    @property
+    def seconds(self) -> np.ndarray:
+        """Of each corpus, float64."""
+        return np.array([ends[-1] for ends in self._ends]) / SAMPLE_RATE
+
+    def batch(
+        self, rng: np.random.Generator, natural: float = 0.0, corpus: int | None = None
+    ) -> Tensor:
         """(B, S) float32.
 
         Args:
-            natural: share of pieces that are left as they were recorded.
+            natural: share of pieces that are not varied.
+            corpus: its number, or None for any.
         """
-        return torch.stack([self._piece(rng, rng.random() >= natural) for _ in range(self._batch)])
+        return torch.stack(
+            [self._piece(rng, rng.random() >= natural, corpus) for _ in range(self._batch)]
+        )
 
-    def _piece(self, rng: np.random.Generator, vary: bool) -> Tensor:
-        corpus = int(rng.integers(len(self._ends)))
+    def _piece(self, rng: np.random.Generator, vary: bool, corpus: int | None) -> Tensor:
+        if corpus is None:
+            corpus = int(rng.integers(len(self._ends)))
         ends = self._ends[corpus]
         wave = self._voices.train[corpus][
             int(np.searchsorted(ends, rng.integers(ends[-1]), "right"))
@@ -116,10 +132,21 @@ class Crops:
             old, new = _SPEEDS[int(rng.integers(len(_SPEEDS)))]
         wanted = -(-self._samples * old // new) + 8
         start = int(rng.integers(max(len(wave) - wanted, 0) + 1))
-        cut = torch.from_numpy(wave[start : start + wanted].astype(np.float32) / 32767)
+        cut = torch.from_numpy(wave[start : start + wanted])
         cut = change_speed(cut, old, new)[: self._samples]
         cut = torch.nn.functional.pad(cut, (0, self._samples - len(cut)))
-        return _varied(cut, rng) if vary else cut
+        if vary:
+            cut = _varied(cut, rng)
+        # even where nothing else is varied: much speech has been recorded at lower rates
+        return _narrowed(cut, rng) if rng.random() < _NARROW_SHARE else cut
+
+
+def _narrowed(wave: Tensor, rng: np.random.Generator) -> Tensor:
+    """Without what lies above some frequency."""
+    spectrum = torch.fft.rfft(wave)
+    edge = float(rng.choice(_NARROW_HZ)) / (SAMPLE_RATE / 2)
+    spectrum[round(edge * (len(spectrum) - 1)) :] = 0
+    return torch.fft.irfft(spectrum, len(wave))
 
 
 def _varied(wave: Tensor, rng: np.random.Generator) -> Tensor:

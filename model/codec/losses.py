@@ -14,6 +14,10 @@ from torchaudio.functional import melscale_fbanks
 SIZES = ((2048, 1024, 128), (1024, 256, 80), (512, 256, 48), (256, 128, 24))
 """(window, hop, mel bins) of each spectrum: all are samples at 24 kHz."""
 
+COHERENT_HZ = 1_500.0
+"""Up to here spectra are also compared with their phases: voices keep their periods, whose partials
+are strongest there. Above it a frame has too few bits for phases, and they stay at chance."""
+
 _FLOOR = 1e-5
 
 
@@ -44,12 +48,13 @@ def _planes(frames: Tensor) -> Tensor:
 
 
 class SpectralLoss:
-    """Distances of two signals' spectra: of log-mels, log magnitudes, and complex spectra.
+    """Distances of two signals' spectra: of log-mels, log magnitudes, and low complex spectra.
 
     One transform a size serves all of them.
     """
 
     def __init__(self, sample_rate: int = 24_000, device: str = "cpu") -> None:
+        self._low = [1 + round(size * COHERENT_HZ / sample_rate) for size, _, _ in SIZES]
         self._windows = [torch.hann_window(size).to(device) for size, _, _ in SIZES]
         self._filters = [
             melscale_fbanks(
@@ -59,40 +64,41 @@ class SpectralLoss:
         ]
 
     def __call__(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        """Mean distances by name: "mel", "magnitude" and "complex", over all sizes.
+        """Mean distances by name, over all sizes: "mel", "magnitude", and "complex", the last of
+        the bins up to `COHERENT_HZ`.
 
         Args:
             made: (B, S) with gradients.
             wanted: (B, S).
         """
         totals: dict[str, Tensor] = {}
-        for (size, hop, _), window, filters in zip(
-            SIZES, self._windows, self._filters, strict=True
+        for (size, hop, _), window, filters, low in zip(
+            SIZES, self._windows, self._filters, self._low, strict=True
         ):
             found = _Spectrum.apply(made.unfold(1, size, hop) * window)
             with torch.no_grad():
                 goal = _planes(wanted.unfold(1, size, hop) * window)
                 goal_power = goal.square().sum(0)
             power = found.square().sum(0)
-            parts = _distances(found, power, goal, goal_power, filters)
+            parts = _distances(found, power, goal, goal_power, filters, low)
             for name, value in parts.items():
                 totals[name] = totals.get(name, torch.zeros((), device=made.device)) + value
         return {name: value / len(SIZES) for name, value in totals.items()}
 
 
 def _distances(
-    found: Tensor, power: Tensor, goal: Tensor, goal_power: Tensor, filters: Tensor
+    found: Tensor, power: Tensor, goal: Tensor, goal_power: Tensor, filters: Tensor, low: int
 ) -> dict[str, Tensor]:
-    """Of one size: spectra (2, B, N, K) and their power (B, N, K)."""
+    """Of one size: spectra (2, B, N, K) and their power (B, N, K); phases of the `low` lowest."""
     tiny = _FLOOR**2
     magnitude, goal_magnitude = (power + tiny).sqrt(), (goal_power + tiny).sqrt()
     mel = (magnitude @ filters).clamp(min=_FLOOR).log()
     goal_mel = (goal_magnitude @ filters).clamp(min=_FLOOR).log()
     log, goal_log = (magnitude + 1e-3).log(), (goal_magnitude + 1e-3).log()
-    shrink = (magnitude + 1e-3).rsqrt()  # loud and quiet sounds become comparable
-    goal_shrink = (goal_magnitude + 1e-3).rsqrt()
+    shrink = (magnitude[..., :low] + 1e-3).rsqrt()  # loud and quiet sounds become comparable
+    goal_shrink = (goal_magnitude[..., :low] + 1e-3).rsqrt()
     return {
         "mel": (mel - goal_mel).abs().mean(),
         "magnitude": (log - goal_log).abs().mean(),
-        "complex": (found * shrink - goal * goal_shrink).abs().mean(),
+        "complex": (found[..., :low] * shrink - goal[..., :low] * goal_shrink).abs().mean(),
     }

@@ -56,6 +56,15 @@ def load_mini(path: Path, quantizers: int | None = None) -> MiniCodec:
     Raises:
         CodecError: it is no such file, or has fewer quantisers.
     """
+    return MiniCodec(load_network(path), quantizers)
+
+
+def load_network(path: Path) -> MiniNetwork:
+    """The network alone, with all its quantisers and gradients.
+
+    Raises:
+        CodecError: it is no such file.
+    """
     from safetensors.torch import load_file
 
     config = read_config(path)
@@ -67,7 +76,7 @@ def load_mini(path: Path, quantizers: int | None = None) -> MiniCodec:
         raise CodecError(
             f"{path}: its tensors are not those that its header tells of: a broken file?"
         ) from error
-    return MiniCodec(network, quantizers)
+    return network
 
 
 def pack_mini(network: MiniNetwork) -> bytes:
@@ -81,4 +90,4 @@ def pack_mini(network: MiniNetwork) -> bytes:
     )
 
 
-__all__ = ["MiniCodec", "MiniConfig", "load_mini", "pack_mini"]
+__all__ = ["MiniCodec", "MiniConfig", "load_mini", "load_network", "pack_mini"]

@@ -16,6 +16,8 @@ FORMAT = "ns2-mini-codec"
 """Field of a file's metadata that holds its `MiniConfig` as JSON."""
 
 _LONGEST_HEADER = 1 << 20
+_BEFORE = {"direct_bins": 0}
+"""Of sizes that the first files did not name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,8 @@ class MiniConfig:
         fine_mels: bins of the log-mels of each quarter of a frame.
         partials: lowest bins of the input's complex spectrum, 37.5 Hz each.
         n_fft: samples of a frame that the decoder writes; whole hops.
+        direct_bins: lowest bins of that frame's spectrum, sample rate / n_fft Hz each, that the
+            decoder writes as real and imaginary part; the others as magnitude and phase.
     """
 
     quantizers: int = 16
@@ -50,10 +54,13 @@ class MiniConfig:
     fine_mels: int = 32
     partials: int = 80
     n_fft: int = 960
+    direct_bins: int = 60
 
     def __post_init__(self) -> None:
-        if min(vars(self).values()) < 1:
+        if min({**vars(self), "direct_bins": 1}.values()) < 1:
             raise ValueError(f"all sizes of a codec must be at least 1: {self}")
+        if not 0 <= self.direct_bins <= self.n_fft // 2:
+            raise ValueError(f"direct_bins must be 0 to n_fft / 2, got {self.direct_bins}")
         if self.encoder_blocks > 4:
             raise ValueError(f"encoder_blocks must be 1 to 4, got {self.encoder_blocks}")
         if self.n_fft % (2 * HOP_LENGTH) != HOP_LENGTH:
@@ -97,7 +104,7 @@ def read_config(path: Path) -> MiniConfig:
             if not 2 <= size <= _LONGEST_HEADER:
                 raise ValueError("no header")
             metadata = json.loads(file.read(size)).get("__metadata__", {})
-            return MiniConfig(**json.loads(metadata[FORMAT]))
+            return MiniConfig(**(_BEFORE | json.loads(metadata[FORMAT])))
     except OSError as error:
         raise CodecError(f"{path}: can't be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

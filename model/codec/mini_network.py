@@ -107,12 +107,13 @@ class Decoder(nn.Module):
     def __init__(self, config: MiniConfig) -> None:
         super().__init__()
         width = config.decoder_width
-        self._n_fft = config.n_fft
+        self._n_fft, self._direct = config.n_fft, config.direct_bins
         self.enter = nn.Conv1d(config.latent_dim, width, 3, padding=1)
         self.enter_norm = nn.LayerNorm(width)
         self.blocks = _blocks(width, config.decoder_blocks, config.expansion, kernel=7)
         self.leave_norm = nn.LayerNorm(width)
-        self.leave = nn.Linear(width, 2 * (config.n_fft // 2 + 1))
+        self._bins = config.n_fft // 2 + 1
+        self.leave = nn.Linear(width, 2 * self._bins + self._direct)
         window = torch.hann_window(config.n_fft, periodic=True)
         self.register_buffer("window", window, persistent=False)
 
@@ -120,9 +121,12 @@ class Decoder(nn.Module):
         """Audio of latents, exactly T hops long."""
         x = self.enter(latents.transpose(1, 2)).transpose(1, 2)
         x = self.leave_norm(self.blocks(self.enter_norm(x)))
-        level, phase = self.leave(x).float().chunk(2, dim=-1)
+        sizes = (self._bins, self._direct, self._direct, self._bins - self._direct)
+        level, real, imaginary, phase = self.leave(x).float().split(sizes, dim=-1)
         magnitude = level.exp().clamp(max=_LOUDEST)
-        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+        spectrum = magnitude * torch.complex(
+            torch.cat([real, phase.cos()], -1), torch.cat([imaginary, phase.sin()], -1)
+        )
         return self._overlap(torch.fft.irfft(spectrum, self._n_fft))
 
     def _overlap(self, frames: Tensor) -> Tensor:

@@ -8,18 +8,49 @@ Letters for shapes: B batch, T frames, N = B * T, Q quantizers, E entries, D lat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ns2.model.codec.mini_network import nearest
+from ns2.model.codec.mini_network import MiniNetwork, nearest
 
 _DECAY = 0.99
-_DEAD = 0.1
+_DEAD = 0.25
 """An entry that is chosen less often than this share of the mean is moved."""
 _DEAD_EVERY = 50
 _KMEANS_ROUNDS = 8
+_BALANCE = np.linspace(4.0, 1.0, 10)
+"""How much, round by round, an entry that is chosen too often is shunned while the first codebook
+settles."""
+_ROWS = 1024
+"""Vectors whose distances to all entries are found at once: few enough to stay in the cache."""
+
+
+@torch.no_grad()
+def start_from(network: MiniNetwork, other: MiniNetwork) -> None:
+    """Give a network the weights of another of the same sizes, but for `direct_bins`.
+
+    Where those differ, levels are taken over, and so are the phases of bins that have one in both;
+    what only `network` has keeps its random weights.
+    """
+    state = other.state_dict()
+    for part in ("weight", "bias"):
+        name = f"decoder.leave.{part}"
+        rows = network.state_dict()[name].clone()
+        bins = network.config.n_fft // 2 + 1
+        new, old = network.config.direct_bins, other.config.direct_bins
+        theirs = state[name]
+        rows[:bins] = theirs[:bins]
+        both = min(new, old)
+        for place, from_place in ((bins, bins), (bins + new, bins + old)):
+            rows[place : place + both] = theirs[from_place : from_place + both]
+        phases = bins - max(new, old)
+        rows[-phases:] = theirs[-phases:]
+        state[name] = rows
+    network.load_state_dict(state)
 
 
 class CodebookTrainer:
@@ -61,6 +92,36 @@ class CodebookTrainer:
             share = entries / max(float(counts.sum()), 1.0)
             counts.mul_(share)
             sums.mul_(share)
+
+    @torch.no_grad()
+    def settle(self, groups: Sequence[Tensor]) -> None:
+        """Fit the codebooks anew, one after the other, to latents of a network that learns no more.
+
+        By k-means in which an entry costs the more, the more often a group has chosen it already
+        (frequency-sensitive competitive learning, Ahalt et al. 1990): every group is to use all
+        entries. Otherwise the first codebook tells kinds of voices apart, and speech of one kind
+        uses a part of it. Less so in each further stage.
+
+        Args:
+            groups: latents (N, D) of each kind of speech.
+        """
+        rests = [group.clone() for group in groups]
+        for stage, codebook in enumerate(self.codebooks):
+            entries = len(codebook)
+            spread = float(torch.cat(rests).square().mean())
+            shares = [torch.full((entries,), 1.0, device=codebook.device) for _ in rests]
+            for weight in (_BALANCE / (1 + stage) * spread).tolist():
+                counts, sums = torch.zeros_like(shares[0]), torch.zeros_like(codebook)
+                for share, rest in zip(shares, rests, strict=True):
+                    codes = _nearest_in_parts(rest, codebook, weight * (share + 0.05).log())
+                    chosen = torch.bincount(codes, minlength=entries).to(counts)
+                    share.lerp_(chosen * (entries / len(rest)), 0.5)
+                    counts += chosen
+                    sums.index_add_(0, codes, rest)
+                used = counts > 0
+                codebook[used] = sums[used] / counts[used, None]
+            for rest in rests:
+                rest -= codebook[_nearest_in_parts(rest, codebook)]
 
     def __call__(self, latents: Tensor, used: np.ndarray) -> tuple[Tensor, Tensor]:
         """Quantise, learn, and pass gradients straight through.
@@ -123,3 +184,15 @@ class CodebookTrainer:
                 moved += len(dead)
             rest -= codebook[codes]
         return moved
+
+
+def _nearest_in_parts(vectors: Tensor, codebook: Tensor, cost: Tensor | None = None) -> Tensor:
+    """As `nearest`, with a cost (E,) of each entry added to half its squared distance."""
+    half = codebook.square().sum(1) / 2
+    half = half if cost is None else half + cost
+    return torch.cat(
+        [
+            torch.addmm(half, part, codebook.T, alpha=-1).min(1).indices
+            for part in vectors.split(_ROWS)
+        ]
+    )

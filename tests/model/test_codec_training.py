@@ -8,8 +8,10 @@ from torchaudio.transforms import MelSpectrogram
 
 from ns2.model.codec import losses
 from ns2.model.codec.losses import SpectralLoss
-from ns2.model.codec.mini_network import quantise
-from ns2.model.codec.mini_training import CodebookTrainer
+from ns2.model.codec.mini_config import MiniConfig
+from ns2.model.codec.mini_network import MiniNetwork, quantise
+from ns2.model.codec.mini_training import CodebookTrainer, start_from
+from ns2.pipeline.codec_eval import entropy_shares
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -45,6 +47,17 @@ def test_losses_are_nothing_for_equals_and_hear_phase_level_and_noise() -> None:
     assert float(loss(2 * wave, wave)["mel"]) > 0.6  # ln 2 is 0.69
     other = loss(0.1 * noise(1, 8_000, seed=1), wave)
     assert min(float(value) for value in other.values()) > 0.1
+
+
+def test_phases_count_where_voices_have_their_partials_and_not_above() -> None:
+    time, loss = torch.arange(8_000) / 24_000, SpectralLoss()
+    for hertz, heard in ((200.0, True), (1_200.0, True), (3_000.0, False), (8_000.0, False)):
+        sine, cosine = (
+            0.3 * turn(2 * np.pi * hertz * time)[None] for turn in (torch.sin, torch.cos)
+        )
+        found = loss(sine, cosine)
+        assert (float(found["complex"]) > 0.1) == heard
+        assert float(found["mel"]) < 0.5 * float(loss(2 * sine, cosine)["mel"])
 
 
 def centres() -> torch.Tensor:
@@ -105,3 +118,49 @@ def test_entries_that_nothing_chooses_are_moved() -> None:
     assert moved == 8
     assert float(codebooks.abs().max()) < 20
     assert trainer.revive(points(64).reshape(8, 8, 4), 51, np.random.default_rng(0)) == 0
+
+
+def usage(vectors: torch.Tensor, codebooks: torch.Tensor) -> list[float]:
+    """Entropy of each codebook's use as a share of the most there can be."""
+    codes = quantise(vectors, codebooks).numpy()
+    counts = np.stack([np.bincount(row, minlength=codebooks.shape[1]) for row in codes.T])
+    return entropy_shares(counts).tolist()
+
+
+def test_codebooks_settle_nearer_and_are_used_evenly_by_each_group() -> None:
+    """Two groups that overlap: the second is a narrow kind of speech."""
+    groups = [noise(4_000, 4), 0.3 * noise(2_000, 4, seed=1) + 0.5]
+    codebooks = torch.zeros(3, 32, 4)
+    trainer = CodebookTrainer(codebooks)
+    trainer.start(groups[0], np.random.default_rng(0))
+    before = codebooks.clone()
+    trainer.settle(groups)
+    unheard = 0.3 * noise(2_000, 4, seed=2) + 0.5
+    assert usage(unheard, codebooks)[0] > usage(unheard, before)[0] + 0.05
+    left = [
+        sum(book[code] for book, code in zip(books, quantise(unheard, books).T, strict=True))
+        - unheard
+        for books in (codebooks, before)
+    ]
+    assert float(left[0].norm()) < 0.9 * float(left[1].norm())
+
+
+def test_a_network_takes_the_weights_of_one_with_another_head() -> None:
+    sizes = {"quantizers": 2, "entries": 8, "latent_dim": 4, "encoder_width": 8, "decoder_width": 8}
+    for old, new in ((0, 5), (5, 0), (5, 5), (3, 7)):
+        other = MiniNetwork(MiniConfig(**sizes, direct_bins=old))
+        other.codebooks.normal_()
+        network = MiniNetwork(MiniConfig(**sizes, direct_bins=new))
+        start_from(network, other)
+        assert torch.equal(network.codebooks, other.codebooks)
+        assert torch.equal(network.encoder.leave.weight, other.encoder.leave.weight)
+        heads = [
+            n.decoder.leave.bias.split((481, d, d, 481 - d))
+            for n, d in ((network, new), (other, old))
+        ]
+        (level, real, imaginary, phase), (o_level, o_real, o_imaginary, o_phase) = heads
+        assert torch.equal(level, o_level)
+        both, kept = min(old, new), 481 - max(old, new)
+        assert torch.equal(real[:both], o_real[:both])
+        assert torch.equal(imaginary[:both], o_imaginary[:both])
+        assert torch.equal(phase[-kept:], o_phase[-kept:])

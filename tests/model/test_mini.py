@@ -20,7 +20,10 @@ from ns2.model.codec.mini import MiniCodec, load_mini, pack_mini
 from ns2.model.codec.mini_config import MiniConfig, read_config
 from ns2.model.codec.mini_network import Decoder, MiniNetwork
 from ns2.model.mel import LogMel
+from ns2.pipeline.audio import resample
+from ns2.pipeline.pitch import PitchConfig, extract_f0
 from tests.seeded_encodec import spoken
+from tests.speak import speak
 
 MOST = read_config(MINI_WEIGHTS).quantizers
 
@@ -164,6 +167,34 @@ def test_the_decoder_adds_frames_up_to_the_wave_they_were_cut_from() -> None:
     assert torch.allclose(decoder._overlap(frames[None])[0], wave, atol=1e-5)
 
 
+def test_the_lowest_bins_are_real_and_imaginary_parts_the_others_have_a_phase() -> None:
+    """The head's bias alone, against the two waves that it stands for."""
+    decoder = Decoder(MiniConfig(decoder_width=4, decoder_blocks=1, direct_bins=60))
+    bias = torch.zeros(2 * 481 + 60)
+    level, real, imaginary, phase = bias.split((481, 60, 60, 421))
+    level[:] = -20
+    level[8] = level[100] = 2.0
+    real[8], imaginary[8], phase[40] = 0.5, -1.5, 0.7
+    decoder.leave.weight.data.zero_()
+    decoder.leave.bias.data = bias
+    made = decoder(torch.zeros(1, 5, 64))[0]
+    time, size = torch.arange(960) * 2 * torch.pi / 960, np.exp(2.0) * 2 / 960
+    frame = size * (0.5 * (8 * time).cos() + 1.5 * (8 * time).sin() + (100 * time + 0.7).cos())
+    wanted = decoder._overlap(frame.expand(1, 5, -1))[0]
+    assert torch.allclose(made, wanted, atol=1e-5)
+
+
+def test_low_voices_keep_their_periods() -> None:
+    """A voice of 80 Hz: what a copy of it has in common with itself a period later."""
+    samples, rate, _ = speak("Nothing moved; even the birds were quiet.", "en-us+m8", pitch=30)
+    wave = torch.from_numpy(resample(samples.astype(np.float32) / 32768, rate, 24_000))
+    made = codec().decode(codec().encode(wave))[: len(wave)]
+    config = PitchConfig()
+    voiced = [extract_f0(one.numpy(), config) > 0 for one in (wave, made)]
+    assert voiced[0].mean() > 0.3
+    assert (voiced[1] & voiced[0]).sum() > 0.7 * voiced[0].sum()
+
+
 def test_gradients_flow_to_latents_and_not_to_weights() -> None:
     latents = codec().latents(codec().encode(speech(3200))).requires_grad_()
     codec().decode_latents(latents).square().sum().backward()
@@ -191,6 +222,18 @@ def test_packed_and_loaded_again(tmp_path: Path) -> None:
     assert torch.equal(loaded.codebooks, small.codebooks.half().float())
     spec = codec_spec(str(path), None)
     assert (spec.quantizers, spec.entries, spec.latent_dim, spec.name) == (2, 8, 4, "mini")
+
+
+def test_files_from_before_there_were_direct_bins(tmp_path: Path) -> None:
+    sizes = {"quantizers": 2, "entries": 8, "latent_dim": 4, "encoder_width": 8, "decoder_width": 8}
+    packed = pack_mini(MiniNetwork(MiniConfig(**sizes, direct_bins=0)))
+    name = rb", \"direct_bins\": 0"
+    assert name in packed
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(packed.replace(name, b" " * len(name)))
+    assert read_config(path).direct_bins == 0
+    wave = load_mini(path).decode(torch.zeros(2, 5, dtype=torch.long))
+    assert wave.shape == (1_600,)
 
 
 def test_a_spec_loads_no_torch() -> None:
@@ -228,7 +271,9 @@ def test_what_a_user_can_get_wrong(tmp_path: Path) -> None:
         load_codec(str(cut))
 
 
-@pytest.mark.parametrize("change", [{"encoder_blocks": 5}, {"n_fft": 1280}, {"entries": 0}])
+@pytest.mark.parametrize(
+    "change", [{"encoder_blocks": 5}, {"n_fft": 1280}, {"entries": 0}, {"direct_bins": 481}]
+)
 def test_sizes_that_can_not_be(change: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"encoder_blocks|n_fft|sizes"):
+    with pytest.raises(ValueError, match=r"encoder_blocks|n_fft|sizes|direct_bins"):
         MiniConfig(**change)

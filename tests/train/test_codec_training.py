@@ -20,7 +20,7 @@ from ns2.model.codec import load_codec
 from ns2.model.codec.mini_config import MiniConfig
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import UserError
-from ns2.train.codec import CodecTraining, train_codec
+from ns2.train.codec import CodecTraining, initial_network, network_sizes, train_codec
 from ns2.train.codec_data import Crops, read_voices
 from tests.factories import ROOT
 
@@ -68,6 +68,25 @@ def test_few_minutes_are_enough_for_the_quantisers_to_begin(spoken: Path, tmp_pa
     wave, rate = soundfile.read(next((spoken / "wavs").iterdir()), dtype="float32")
     codes = load_codec(str(out), None, None).encode(torch.from_numpy(wave))
     assert rate and all(len(row.unique()) > 5 for row in codes)
+
+
+def test_a_training_may_begin_with_the_weights_of_another(
+    spoken: Path, trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "codec.safetensors"
+    init = initial_network(str(trained), None)
+    assert network_sizes(init, None) == SMALL
+    train_codec([spoken], out, replace(CONFIG, steps=2), Progress(), init=init)
+    begun, before = rows(out)[0]["validation"], rows(trained)
+    assert begun < 0.7 * before[0]["validation"]
+    assert abs(begun - before[-1]["validation"]) < 0.01  # half precision in between
+    with pytest.raises(UserError, match="has 3 quantizers"):
+        initial_network(str(trained), 2)
+    with pytest.raises(UserError, match="not encodec_24khz"):
+        initial_network("encodec_24khz", None)
+    with pytest.raises(UserError, match="no such codec file"):
+        initial_network(str(tmp_path / "none.safetensors"), None)
+    assert network_sizes(None, 5) == MiniConfig(quantizers=5)
 
 
 RUN = """
@@ -145,6 +164,24 @@ def test_pieces_are_the_same_for_the_same_step_and_shared_by_corpora(
     middle = batch[:, 800:2400]
     flat = (middle.std(1) < 0.3 * middle.mean(1).abs()).float().mean()
     assert 0.3 < float(flat) < 0.6  # half of the pieces, but for those with much noise
+
+
+def test_some_pieces_end_where_recordings_of_lower_rates_do(spoken: Path) -> None:
+    crops = Crops(voices(spoken), batch=300, samples=3_200, seed=1)
+    spectra = torch.fft.rfft(crops.batch(crops.rng(0), natural=1.0)).abs()
+    top = spectra[:, int(spectra.shape[1] * 0.7) :].amax(1) / spectra.amax(1).clamp(min=1e-9)
+    assert 0.05 < float((top < 1e-5).float().mean()) < 0.25
+
+
+def test_pieces_of_one_corpus(spoken: Path, tmp_path: Path) -> None:
+    (tmp_path / "wavs").mkdir()
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / "wavs" / f"{name}.wav", np.full(4_000, 0.25), 24_000)
+    (tmp_path / "metadata.csv").write_text("a|a|a\nb|b|b\n")
+    crops = Crops(voices(spoken, tmp_path), batch=20, samples=3_200, seed=1)
+    flat = crops.batch(crops.rng(0), natural=1.0, corpus=1)[:, 400:2_800]
+    assert float((flat - 0.25).abs().max()) < 0.1
+    assert crops.seconds[1] == pytest.approx(4_000 / 24_000)  # the other one is for validation
 
 
 def test_a_corpus_of_one_recording_is_too_small(tmp_path: Path) -> None:
