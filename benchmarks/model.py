@@ -3,11 +3,11 @@
     python -m benchmarks.model [--preset paper base] [--device cpu|cuda] [--seconds 60]
         [--batch 1] [--frames 150] [--peer build/peer] [--rvq] [--out DIR]
 
-Forward and backward of each part alone and of the whole, on random utterances. Operations are those
-of matrix products and convolutions, with none counted twice; the limit of the device is what one
-large product of matrices of the same type reaches. Figures are medians of several rounds, all works
-in turn. On a CPU one thread works and its own seconds are taken; on a GPU float32 and bfloat16
-(autocast) stand one after the other.
+Forward and backward of each part alone and of the whole, on random utterances; the seconds of parts
+need not add up to those of the whole. Operations are those of matrix products and convolutions,
+with none counted twice; the limit of the device is what one large product of matrices of the same
+type reaches. Figures are medians of several rounds, all works in turn. On a CPU one thread works
+and its own seconds are taken; on a GPU float32 and bfloat16 (autocast) follow one another.
 
 `--peer` names a folder with `naturalspeech2-pytorch`, whose denoiser then gets utterances of the
 same shape. `--rvq` reports how often the codes of the bundled codec are the most likely ones to the
@@ -17,6 +17,7 @@ cross-entropy of the residual quantiser.
 from __future__ import annotations
 
 import argparse
+import copy
 import gc
 import json
 import math
@@ -54,6 +55,7 @@ PROMPT_SHARE = 2
 PRODUCT = {"cpu": 1024, "cuda": 8192}
 """Rows of the square matrices whose product is the limit."""
 WIDTH = 30
+REST = "losses and the rest"
 
 
 @dataclass
@@ -91,14 +93,14 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table; memory is None where it can't be told."""
+    """One line of the table; `share` is of the limit, memory in bytes."""
 
     name: str
     parameters: int
     flop: int
     seconds: float
     share: float
-    memory: int | None
+    memory: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,11 +180,40 @@ def works(model: NS2, batch: Batch) -> list[Work]:
     }
     parts = {part.name: part.parameters for part in count_parts(model.config, model.sizes)}
     found = [Work(name, forwards[name], [model], count) for name, count in parts.items()]
+    given = {
+        "duration_predictor": forwards["duration predictor"](),
+        "pitch_predictor": forwards["pitch predictor"](),
+        "denoiser": denoiser(),
+    }
+    shell = _without_parts(model, states, voice, given)
+    found.append(Work(REST, lambda: model.total(shell(batch, draws[0])), [model], 0))
     everything = sum(p.numel() for p in model.parameters())
     for name, drawn in zip(("whole", "whole, self-conditioned"), draws, strict=True):
         found.append(
             Work(name, lambda d=drawn: model.total(model(batch, d)), [model], everything)  # type: ignore[misc]
         )
+    return found
+
+
+class _Given(nn.Module):
+    """In the place of a part: gives what it gave."""
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.value = value.detach().requires_grad_()
+
+    def forward(self, *_: object, **__: object) -> Tensor:
+        return self.value
+
+
+def _without_parts(model: NS2, states: Tensor, voice: Any, given: dict[str, Tensor]) -> NS2:
+    """The same model, whose parts take no time: losses and all between them are left."""
+    shell: Any = copy.copy(model)
+    shell._modules = dict(model._modules)
+    for name, value in given.items():
+        setattr(shell, name, _Given(value))
+    shell.text, shell.voice = (lambda *_: states), (lambda *_: voice)
+    found: NS2 = shell
     return found
 
 
@@ -248,34 +279,21 @@ def _peak(run: Callable[[], object], device: str) -> int:
 
 
 def rows(todo: Sequence[Work], limit: float) -> list[Row]:
-    """Lines of the table; behind the parts comes what the whole takes more than all of them."""
+    """Lines of the table."""
     found = []
     for work in todo:
         spent = statistics.median(work.seconds)
-        share = work.flop / spent / limit
         found.append(
             Row(
                 name=work.name,
                 parameters=work.parameters,
                 flop=work.flop,
                 seconds=spent,
-                share=share,
+                share=work.flop / spent / limit,
                 memory=work.memory,
             )
         )
-    first = next(i for i, row in enumerate(found) if row.name == "whole")
-    parts, whole = found[:first], found[first]
-    flop = whole.flop - sum(row.flop for row in parts)
-    spent = whole.seconds - sum(row.seconds for row in parts)
-    rest = Row(
-        name="losses and the rest",
-        parameters=whole.parameters - sum(row.parameters for row in parts),
-        flop=flop,
-        seconds=spent,
-        share=flop / spent / limit if spent > 0 else math.nan,
-        memory=None,
-    )
-    return [*parts, rest, *found[first:]]
+    return found
 
 
 def benchmark(
@@ -349,11 +367,9 @@ def render(table: Table) -> str:
         f"{'memory':>9}",
     ]
     for row in table.rows:
-        share = "-" if math.isnan(row.share) else f"{row.share:.0%}"
-        memory = "-" if row.memory is None else f"{row.memory / 1e9:.2f} GB"
         lines.append(
             f"{row.name:<{WIDTH}} {row.parameters / 1e6:>10.2f} M {row.flop / 1e9:>9.2f} "
-            f"{row.seconds:>9.4f} {share:>9} {memory:>9}"
+            f"{row.seconds:>9.4f} {row.share:>9.0%} {row.memory / 1e9:>6.2f} GB"
         )
     return "\n".join(lines)
 

@@ -70,6 +70,7 @@ def test_operations_outside_of_the_parts_are_those_of_the_cross_entropy(table) -
     sizes = Sizes()
     product = 2 * B * 24 * sizes.latent_dim * sizes.entries
     assert by_name["losses and the rest"].flop == 2 * product
+    assert by_name["whole"].flop == sum(row.flop for row in table.rows[:6])
 
 
 def test_self_conditioning_adds_one_forward_of_the_denoiser(table) -> None:  # type: ignore[no-untyped-def]
