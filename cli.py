@@ -13,6 +13,7 @@ import click
 from ns2.pipeline.command_line import DATASET, FILE, FOLDER, clear_errors
 from ns2.train.codec_commands import codec
 from ns2.train.model_command import model
+from ns2.train.train_command import train
 
 TOO_MANY_REJECTED = 3
 
@@ -45,6 +46,7 @@ def main() -> None:
     ns2 textgrid shards/ out/            phones and words as TextGrids for Praat
     ns2 gc shards/                       remove what is no longer current
     ns2 codec train corpus/ -o C         a codec of one's own; also eval and copy
+    ns2 train shards/ -o run/            a model; goes on where it stopped
     ns2 model --preset paper             parameters of a model, part by part
     """
 
@@ -445,6 +447,7 @@ def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
 
 main.add_command(codec)
 main.add_command(model)
+main.add_command(train)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ns2.model.layers import sinusoids
 from ns2.model.resampler import Resampler, ResamplerConfig
-from ns2.model.transformer import ConditionableTransformer, TransformerConfig
+from ns2.model.transformer import ConditionableTransformer, ConditionalNorm, TransformerConfig
 from ns2.model.wavenet import WaveNet, WaveNetConfig
 
 _TIME_SCALE = 1000.0
@@ -72,7 +72,7 @@ class Denoiser(nn.Module):
             if config.transformer.depth
             else None
         )
-        self.last_norm = nn.LayerNorm(hidden)
+        self.last_norm = ConditionalNorm(hidden)
         self.leave = nn.Linear(hidden, latent_dim)
 
     def tokens(self, prompt: Tensor, prompt_mask: Tensor) -> Tensor | None:
@@ -120,5 +120,5 @@ class Denoiser(nn.Module):
         x = self.wavenet(x, at, said, tokens, mask)
         if self.transformer is not None:
             x = self.transformer(x, at, tokens, mask)
-        x = self.leave(functional.silu(self.last_norm(x)))
+        x = self.leave(functional.silu(self.last_norm(x, at)))
         return (x.float() * mask[..., None]).transpose(1, 2)

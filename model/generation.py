@@ -17,8 +17,7 @@ from ns2.model.draws import latent_noise
 from ns2.model.durations import round_durations, spread
 from ns2.model.guidance import guide, rescale
 from ns2.model.layers import length_mask
-from ns2.model.ns2 import NS2, Voice, bounded
-from ns2.model.objectives import to_x0
+from ns2.model.ns2 import NS2, Voice
 from ns2.model.predictors import predicted_f0
 from ns2.model.samplers import SamplerConfig, sample
 
@@ -213,7 +212,6 @@ def _latents(
         return drawn.to(device)
 
     guided = choices.guidance != 1 and content is not None
-    objective = model.config.diffusion.objective
     tokens = None if voice is None else voice.tokens
     if guided:
         assert content is not None and tokens is not None
@@ -236,7 +234,7 @@ def _latents(
             estimate=None if previous is None else previous.repeat(copies, 1, 1),
         )
         level = model.schedule.at(time.repeat(copies))
-        x0 = bounded(to_x0(objective, answer, x.repeat(copies, 1, 1), level.alpha, level.sigma))
+        x0 = model.estimate(answer, x.repeat(copies, 1, 1), level)
         if not guided:
             return x0
         plain, conditional = x0.chunk(2)

@@ -23,10 +23,18 @@ from ns2.model.durations import spread
 from ns2.model.encoder import Encoder
 from ns2.model.layers import length_mask
 from ns2.model.ns2_config import NS2Config, Sizes
-from ns2.model.objectives import min_snr_weight, noised, score_weight, target, to_x0
+from ns2.model.objectives import (
+    Objective,
+    min_snr_weight,
+    noised,
+    score_weight,
+    target,
+    to_eps,
+    to_x0,
+)
 from ns2.model.predictors import Predictor, duration_error, pitch_errors
 from ns2.model.rvq import rvq_cross_entropy, rvq_cross_entropy_of_all
-from ns2.model.schedules import Schedule
+from ns2.model.schedules import Levels, Schedule
 
 _FARTHEST = 10.0
 """Deviations from the mean that no latent exceeds."""
@@ -238,6 +246,20 @@ class NS2(nn.Module):
         weights = self.config.losses
         return torch.stack([getattr(weights, name) * loss for name, loss in losses.items()]).sum()
 
+    def estimate(self, raw: Tensor, x_t: Tensor, level: Levels) -> Tensor:
+        """Normalised latents (B, D, T) that the denoiser's output (B, D, T) stands for.
+
+        Where the objective is eps the network's own output is v, and eps is made of it and x_t:
+        of a plain eps, whose error grows by sigma / alpha, hardly anything of x0 would be left
+        where there is little data (preconditioning, Karras et al. 2022, arXiv:2206.00364).
+        """
+        return bounded(to_x0(self._output, raw, x_t, level.alpha, level.sigma))
+
+    @property
+    def _output(self) -> Objective:
+        objective = self.config.diffusion.objective
+        return "v" if objective == "eps" else objective
+
     def _diffusion(
         self,
         batch: Batch,
@@ -254,41 +276,38 @@ class NS2(nn.Module):
         estimate = None
         if draws.self_condition:
             with torch.no_grad():
-                answer = self.denoiser(x_t, time, mask, content=content, tokens=tokens)
-                estimate = bounded(to_x0(config.objective, answer, x_t, level.alpha, level.sigma))
-        answer = self.denoiser(x_t, time, mask, content=content, tokens=tokens, estimate=estimate)
+                raw = self.denoiser(x_t, time, mask, content=content, tokens=tokens)
+                estimate = self.estimate(raw, x_t, level)
+        raw = self.denoiser(x_t, time, mask, content=content, tokens=tokens, estimate=estimate)
+        answer = raw
+        if config.objective == "eps":
+            answer = to_eps(self._output, raw, x_t, level.alpha, level.sigma)
         wanted = target(config.objective, x0, draws.noise, level.alpha, level.sigma)
         error = _squares(answer - wanted, mask)
         if config.min_snr:
             error = error * min_snr_weight(
                 config.objective, level.alpha, level.sigma, config.min_snr
             )
-        guess = to_x0(config.objective, answer, x_t, level.alpha, level.sigma)
+        guess = to_x0(self._output, raw, x_t, level.alpha, level.sigma)
         score = _squares(guess - x0, mask)
         score = score * score_weight(level.alpha, level.sigma, config.score_clip)
         cells = counts.frames * self.sizes.latent_dim
         return {
             "diffusion": error.sum() / cells,
             "score": score.sum() / cells,
-            "ce_rvq": self._cross_entropy(batch, draws, guess, level.alpha).sum() / counts.frames,
+            "ce_rvq": self._cross_entropy(batch, draws, guess).sum() / counts.frames,
         }
 
-    def _cross_entropy(self, batch: Batch, draws: Draws, guess: Tensor, alpha: Tensor) -> Tensor:
+    def _cross_entropy(self, batch: Batch, draws: Draws, guess: Tensor) -> Tensor:
         config, mask = self.config.diffusion, batch.frame_mask
         latents = self.denormalised(guess)
         if config.ce_quantizers == "all":
-            nats = rvq_cross_entropy_of_all(latents, batch.codes, self.codebooks, mask)
-        else:
-            nats = rvq_cross_entropy(latents, batch.codes, self.codebooks, draws.quantizer, mask)
-        # what an answer of eps says about x0 has its error over alpha
-        return nats * alpha.square() if config.objective == "eps" else nats
+            return rvq_cross_entropy_of_all(latents, batch.codes, self.codebooks, mask)
+        return rvq_cross_entropy(latents, batch.codes, self.codebooks, draws.quantizer, mask)
 
 
 def bounded(estimate: Tensor) -> Tensor:
-    """An estimate of normalised latents, kept to what data can be.
-
-    From an answer of eps where hardly any data is left, x0 comes out hundreds of deviations away.
-    """
+    """An estimate of normalised latents, kept to what data can be."""
     return estimate.clamp(-_FARTHEST, _FARTHEST)
 
 

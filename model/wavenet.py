@@ -6,7 +6,8 @@ the layer's input (FiLM, Perez et al. 2018).
 
 The paper's sizes are matched by a gate of 1,024 channels ("filter size") for 512 hidden ones. They
 leave no room for projections of time and content in each layer (inferred): both are projected once
-and each layer weighs their channels.
+and each layer weighs their channels. Time also scales what a layer sees: what has to be kept of the
+input turns with it.
 
 Letters for shapes: B batch, T frames, C hidden width, F filter width, M prompt tokens, L layers.
 """
@@ -95,6 +96,7 @@ class WaveNetLayer(nn.Module):
         attends = conditional and number % every == every - 1
         self.film = Film(hidden, config.heads) if attends else None
         self.time_gain = nn.Parameter(torch.ones(hidden))
+        self.time_scale = nn.Parameter(torch.full((hidden,), 0.1))
         self.content_gain = nn.Parameter(torch.ones(hidden)) if conditional else None
         dilation = config.dilation_of(number)
         self.conv = Conv(hidden, 2 * config.filter, config.kernel, dilation=dilation)
@@ -114,10 +116,11 @@ class WaveNetLayer(nn.Module):
         if self.film is not None:
             assert tokens is not None
             y = self.film(y, tokens)
-        y = y + self.time_gain * time[:, None]
         if self.content_gain is not None:
             assert content is not None
             y = y + self.content_gain * content
+        time = time[:, None]
+        y = y * (1 + self.time_scale * time) + self.time_gain * time
         signal, gate = self.conv(y, mask).chunk(2, dim=-1)
         left = self.leave(signal.tanh() * gate.sigmoid())
         out, rest = left[..., : x.shape[-1]], left[..., x.shape[-1] :]

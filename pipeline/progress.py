@@ -66,10 +66,10 @@ class Progress:
         self.total = total
         self.advance(utterances=done - self.done)
 
-    def training(self, step: int, steps: int, loss: float) -> None:
-        """A step of training is done."""
+    def training(self, step: int, steps: int, loss: float, more: str = "") -> None:
+        """A step of training is done; `more` is what else there is to say about it."""
         self.done, self.total = step, steps
-        self._show(f"step {step}/{steps}, loss {loss:.3f}")
+        self._show(f"step {step}/{steps}, loss {loss:.3f}{more}")
 
     def note(self, message: str) -> None:
         """Something the user should read."""

@@ -1,0 +1,102 @@
+"""Configs as plain values and back: nested frozen dataclasses, checked, with the nearest name.
+
+changed(config, {"denoiser.wavenet.layers": 12})
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass, replace
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def to_values(config: Any) -> dict[str, Any]:
+    """A config as JSON values."""
+    return asdict(config)
+
+
+def from_values(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
+    """The config that `to_values` was made of; fields that are left out have their defaults.
+
+    Raises:
+        ValueError: a name that there is not, or a value of another type; it says where.
+    """
+    types_of = typing.get_type_hints(kind)
+    given = {}
+    for name, value in values.items():
+        where = f"{path}.{name}" if path else name
+        if name not in types_of:
+            raise ValueError(_unknown(where, name, list(types_of)))
+        given[name] = _value(types_of[name], value, where)
+    return kind(**given)
+
+
+def changed(config: T, changes: Mapping[str, Any]) -> T:
+    """A config with some values changed, by dotted names.
+
+    Raises:
+        ValueError: as of `from_values`, or of the config itself.
+    """
+    result: T = _changed(config, list(changes.items()), "")
+    return result
+
+
+def _changed(config: Any, changes: list[tuple[str, Any]], path: str) -> Any:
+    types_of = typing.get_type_hints(type(config))
+    inner: dict[str, list[tuple[str, Any]]] = {}
+    given: dict[str, Any] = {}
+    for name, value in changes:
+        first, _, rest = name.partition(".")
+        where = f"{path}.{first}" if path else first
+        if first not in types_of:
+            raise ValueError(_unknown(where, first, list(types_of)))
+        if rest:
+            if not is_dataclass(getattr(config, first)):
+                raise ValueError(f"{where} is one value and has no {rest!r}")
+            inner.setdefault(first, []).append((rest, value))
+        else:
+            given[first] = _value(types_of[first], value, where)
+    for first, below in inner.items():
+        where = f"{path}.{first}" if path else first
+        given[first] = _changed(given.get(first, getattr(config, first)), below, where)
+    return replace(config, **given)
+
+
+def _unknown(where: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+    return f"there is no setting {where}; {hint}"
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, Mapping):
+            return from_values(kind, value, where)
+        raise ValueError(f"{where} has settings of its own: name one of them, {where}....")
+    if isinstance(kind, types.UnionType):
+        if value is None and type(None) in kind.__args__:
+            return None
+        (kind,) = (k for k in kind.__args__ if k is not type(None))
+    origin = typing.get_origin(kind)
+    if origin is typing.Literal:
+        allowed = typing.get_args(kind)
+        if value not in allowed:
+            raise ValueError(f"{where} is one of {', '.join(map(str, allowed))}, got {value!r}")
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ValueError(f"{where} is {_named(kind)}, got {value!r}")
+    return value
+
+
+def _named(kind: Any) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+    return names.get(kind, str(kind))

@@ -1,0 +1,55 @@
+"""Checkpoints of a run: whole or not at all, the newest ones kept.
+
+    run/checkpoints/00001000.pt
+
+Only tensors, numbers and text: read with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ns2.pipeline.files import TEMPORARY, atomic_write
+from ns2.pipeline.schema import UserError
+
+FOLDER = "checkpoints"
+
+
+def save_checkpoint(run: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write the checkpoint of a step, then remove all but the newest `keep`."""
+    folder = run / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{step:08d}.pt"
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+    for old in checkpoints(run)[:-keep]:
+        old.unlink()
+    for left in folder.glob(f"{TEMPORARY}*"):
+        left.unlink()
+    return path
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted((run / FOLDER).glob("[0-9]*.pt"))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that was saved.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"{path} can't be read ({error}); delete it, and the run goes on from the one before"
+        ) from error
+    return state

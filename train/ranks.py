@@ -1,0 +1,59 @@
+"""The processes that share a step: sums over all of them, started by torchrun or alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class Ranks:
+    """This process among those of the run.
+
+    Attributes:
+        rank: which one it is.
+        count: how many there are.
+        device: where it computes.
+    """
+
+    def __init__(self, device: str) -> None:
+        """Join the others, where torchrun started some.
+
+        Args:
+            device: "cpu" or "cuda"; each process takes the GPU of its local rank.
+        """
+        self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.device = torch.device(device)
+        if self.device.type == "cuda":
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(self.device)
+        if self.count > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+
+    def sum(self, tensors: Iterable[Tensor]) -> None:
+        """Add up tensors over all processes, in place and in one message."""
+        parts = list(tensors)
+        if self.count == 1 or not parts:
+            return
+        flat = torch.cat([part.reshape(-1) for part in parts])
+        dist.all_reduce(flat)
+        sizes = [part.numel() for part in parts]
+        for part, summed in zip(parts, flat.split(sizes), strict=True):
+            part.copy_(summed.view_as(part))
+
+    def any(self, flag: bool) -> bool:
+        """Whether it holds in any process."""
+        if self.count == 1:
+            return flag
+        value = torch.tensor([float(flag)], device=self.device)
+        dist.all_reduce(value)
+        return bool(value.item() > 0)
+
+    def close(self) -> None:
+        """Leave."""
+        if self.count > 1:
+            dist.barrier()
+            dist.destroy_process_group()
