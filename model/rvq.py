@@ -54,8 +54,9 @@ def rvq_cross_entropy(
         rest = _rest(latents, codes, codebooks, quantizer)
         # without the square of the rest, which is the same for all entries
         logits = _scores(rest, codebooks, quantizer)
-        index = quantizer[:, None, None].expand(-1, 1, codes.shape[2])
-        true = codes.long().gather(1, index)[:, 0]
+        # chosen without an index: torch's compiler for CPUs fails on a gather here
+        chosen = torch.arange(codes.shape[1], device=codes.device) == quantizer[:, None]
+        true = codes.long().where(chosen[..., None], 0).sum(1)
         nats = functional.cross_entropy(logits.transpose(1, 2), true, reduction="none")
         return nats.where(mask, 0).sum(1)
 
