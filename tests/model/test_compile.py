@@ -6,7 +6,7 @@ shapes. Each shape is then a graph, and so is each value of `Draws.self_conditio
 `torch._dynamo.config.recompile_limit` to at least twice the number of shapes. Graphs for any shape
 (`dynamic=True`) take about ten times as long to make.
 
-Graphs run as they were traced: how a compiler's own kernels round is not tested here.
+Graphs run as they were traced: a compiler of kernels takes a minute for each of them.
 """
 
 from __future__ import annotations
