@@ -74,6 +74,9 @@ class Denoiser(nn.Module):
         )
         self.last_norm = ConditionalNorm(hidden)
         self.leave = nn.Linear(hidden, latent_dim)
+        self.pass_on = nn.Linear(hidden, latent_dim)
+        nn.init.normal_(self.pass_on.weight, std=0.1 / hidden**0.5)
+        nn.init.zeros_(self.pass_on.bias)
 
     def tokens(self, prompt: Tensor, prompt_mask: Tensor) -> Tensor | None:
         """What the layers see of a prompt: (B, M, C) of states (B, K, width).
@@ -121,4 +124,6 @@ class Denoiser(nn.Module):
         if self.transformer is not None:
             x = self.transformer(x, at, tokens, mask)
         x = self.leave(functional.silu(self.last_norm(x, at)))
-        return (x.float() * mask[..., None]).transpose(1, 2)
+        # eps and v hold the noise itself, which gates pass on badly: as much of it as the time asks
+        direct = self.pass_on(at).float()[..., None] * noised.float()
+        return (x.float().transpose(1, 2) + direct) * mask[:, None]
