@@ -33,6 +33,7 @@ from ns2.train.ranks import Ranks
 from ns2.train.reader import Fetched, Reader
 from ns2.train.run_folder import WEIGHTS, RunFolder
 
+_GRAPHS = 256
 _DROPOUT, _SELF_CONDITION = 101, 102
 """What random numbers of a step are for."""
 
@@ -61,7 +62,9 @@ class Trainer:
         self._border = border_ids(dataset.phoneme_table)
         self._loss: nn.Module = self.model
         if compiled:
-            self._loss = torch.compile(self.model, dynamic=True)  # type: ignore[assignment]
+            # one graph for each shape and either value of self-conditioning: shapes are few
+            torch._dynamo.config.recompile_limit = _GRAPHS
+            self._loss = torch.compile(self.model, fullgraph=True, dynamic=False)  # type: ignore[assignment]
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=config.learning_rate,

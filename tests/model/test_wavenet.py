@@ -83,7 +83,9 @@ def test_layers_stand_in_sequence_as_written_out_by_hand() -> None:
             assert layer.film is not None
             seen = attended(layer.film, seen, tokens, config.heads)
         assert layer.content_gain is not None
-        seen = seen + layer.time_gain * time[:, None] + layer.content_gain * content
+        seen = seen + layer.content_gain * content
+        at = time[:, None]
+        seen = seen + seen * layer.time_scale * at + layer.time_gain * at
         inner = convolved(seen, layer.conv.weight, layer.conv.bias, 2 * 2 ** (i % 2))
         half = config.filter  # tanh and sigmoid take different halves
         gated = inner[..., :half].tanh() / (1 + (-inner[..., half:]).exp())
@@ -108,8 +110,9 @@ def test_signal_and_gate_are_halves_of_their_own() -> None:
         bias[half:] = -1e3
         assert not layer(x, time, content, tokens, mask)[1].any()
         bias[half:] = 1e3  # open: what comes out is the signal's tanh alone
+        seen, at = x + layer.content_gain * content, time[:, None]
         signal = convolved(
-            x + layer.time_gain * time[:, None] + layer.content_gain * content,
+            seen + seen * layer.time_scale * at + layer.time_gain * at,
             weight[:half],
             saved[:half],
             CONFIG.dilation_of(0),
