@@ -172,7 +172,9 @@ class MiniNetwork(nn.Module):
 def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
     """Numbers (N,) of the entries (E, D) that lie nearest to vectors (N, D)."""
     scores = torch.addmm(codebook.square().sum(1) / 2, vectors, codebook.T, alpha=-1)
-    return scores.min(1).indices  # three times as fast as argmin
+    if scores.device.type == "cpu":  # numpy's takes a third of the time of torch's
+        return torch.from_numpy(scores.detach().numpy().argmin(1))
+    return scores.min(1).indices
 
 
 def quantise(latents: Tensor, codebooks: Tensor) -> Tensor:
