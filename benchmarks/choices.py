@@ -1,0 +1,85 @@
+"""Do the modern encoders learn faster than the paper's? The same training with either.
+
+    python -m benchmarks.choices DATASET [--steps 300] [--seeds 2] [--preset tiny]
+
+Modern: RMSNorm in front of each part, rotary positions, SiLU. The paper's: LayerNorm behind the
+sum, sinusoidal positions, ReLU. All else is equal, utterances, prompts, times and noise too.
+Printed are means over the last fifth of the steps, and their ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ns2.model.encoder import EncoderConfig
+from ns2.model.presets import preset
+from ns2.train.config import TrainConfig
+from ns2.train.data import open_data
+from ns2.train.loop import Trainer
+from ns2.train.ranks import Ranks
+from ns2.train.reader import Reader
+
+NAMES = ("loss", "diffusion", "ce_rvq", "duration", "pitch", "voicing")
+
+
+def papers(encoder: EncoderConfig) -> EncoderConfig:
+    """The same sizes with the paper's choices."""
+    return replace(encoder, norm="layer", pre_norm=False, positions="sinusoidal", activation="relu")
+
+
+def losses(dataset: Path, config: TrainConfig) -> dict[str, float]:
+    """Means over the last fifth of a training's steps."""
+    trainer = Trainer(config, open_data([dataset], split=""), Ranks("cpu"))
+    rows = []
+    with Reader(
+        trainer.data, trainer.share, seed=config.seed, global_frames=config.global_frames
+    ) as reader:
+        while trainer.step < config.steps:
+            rows.append(trainer.learn(next(reader).batch))
+            trainer.step += 1
+    late = rows[-config.steps // 5 :]
+    return {name: float(np.mean([row[name] for row in late])) for name in NAMES}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--frames", type=int, default=1500)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    modern = preset(args.preset)
+    plain = replace(
+        modern,
+        phoneme_encoder=papers(modern.phoneme_encoder),
+        prompt_encoder=papers(modern.prompt_encoder),
+    )
+    print(f"{args.preset}, {args.steps} steps of {args.frames} frames")
+    for seed in range(args.seeds):
+        found = []
+        for model in (plain, modern):
+            config = TrainConfig(
+                model=model,
+                steps=args.steps,
+                global_frames=args.frames,
+                learning_rate=2e-3,
+                warmup=min(50, args.steps),
+                precision="fp32",
+                seed=seed,
+                frame_multiple=16,
+            )
+            found.append(losses(args.dataset, config))
+        for name in NAMES:
+            a, b = found[0][name], found[1][name]
+            print(f"seed {seed}  {name:<10} paper's {a:7.4f}  modern {b:7.4f}  ratio {b / a:.3f}")
+
+
+if __name__ == "__main__":
+    main()
