@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.executors.inline import InlineExecutor
+from ns2.pipeline.files import TEMPORARY
 from ns2.pipeline.finish import Summary
 from ns2.pipeline.options import Options
 from ns2.pipeline.progress import Progress
@@ -30,9 +31,12 @@ def contents(folder: Path, *, state: bool = False) -> dict[str, bytes]:
 
 
 def identities(folder: Path) -> dict[str, tuple[int, int]]:
-    """Inode and mtime of every file of a dataset: what stays has not been written again."""
+    """Inode and mtime of every file of a dataset: what stays has not been written again.
+
+    Temporary files are left out: while a run is going on they may vanish at any moment.
+    """
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in folder.rglob("*")
-        if path.is_file() and ".state" not in path.parts
+        if not path.name.startswith(TEMPORARY) and path.is_file() and ".state" not in path.parts
     }
