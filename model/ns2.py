@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ns2.model.batch import Batch, Counts
+from ns2.model.codec.base import codes_to_latents
 from ns2.model.denoiser import Denoiser
 from ns2.model.draws import Draws, draw
 from ns2.model.durations import spread
@@ -146,10 +146,7 @@ class NS2(nn.Module):
 
     def latents_of(self, codes: Tensor) -> Tensor:
         """Normalised latents (B, D, T) of codes (B, Q, T)."""
-        total = functional.embedding(codes[:, 0].long(), self.codebooks[0])
-        for number in range(1, self.sizes.quantizers):
-            total = total + functional.embedding(codes[:, number].long(), self.codebooks[number])
-        return self.normalised(total.transpose(1, 2))
+        return self.normalised(codes_to_latents(codes, self.codebooks))
 
     # -- conditions ------------------------------------------------------------------------------
 

@@ -329,7 +329,10 @@ def train(
             "versions": {name: version(name) for name in ("ns2", "torch", "numpy")},
         }
         trainer = Trainer(config, data, ranks, compiled=compiled)
-        state = folder.open(config, about, fresh=fresh and ranks.rank == 0)
+        state = folder.open(config, about, fresh=fresh) if ranks.rank == 0 else {}
+        ranks.any(False)  # the others look once the first has settled what is there
+        if ranks.rank:
+            state = folder.newest()
         if state:
             trainer.load(state)
             progress.note(f"{out}: goes on after step {trainer.step}")

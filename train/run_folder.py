@@ -53,10 +53,14 @@ class RunFolder:
             raise UserError(f"{root} holds files, but no run of ns2; choose another folder")
         self._write(CONFIG, values)
         self._write(ABOUT, about)
-        found = checkpoints(root)
-        state = load_checkpoint(found[-1]) if found else {}
+        state = self.newest()
         self._cut_metrics(int(state.get("step", 0)))
         return state
+
+    def newest(self) -> dict[str, Any]:
+        """The newest checkpoint's state; empty where there is none."""
+        found = checkpoints(self.root)
+        return load_checkpoint(found[-1]) if found else {}
 
     def log(self, row: dict[str, Any]) -> None:
         """Append a step to the metrics."""
