@@ -29,7 +29,7 @@ test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 demo: setup
-	$(BIN)/python -m tests.speak $(DEMO)/corpus --utterances 40 --seed 0
+	$(BIN)/python -m ns2.pipeline.speak $(DEMO)/corpus --utterances 40 --seed 0
 	@echo
 	@echo "The codec is mini, which comes with ns2: what it makes of a sentence, to hear."
 	$(BIN)/ns2 codec copy $(DEMO)/corpus/wavs/speak000-00000.wav $(DEMO)/first.wav --codec mini

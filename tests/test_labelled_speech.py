@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ns2.pipeline.speak import VOICES, WORD
 from tests import make_aligner_weights
 from tests.labelled_speech import HOP, SAMPLE_RATE, VARIANTS, closed, labelled_speech, spoil
-from tests.speak import VOICES, WORD
 
 
 def test_voices_that_are_measured_with_never_speak_here() -> None:

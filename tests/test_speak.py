@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ns2.pipeline.speak import SENTENCES, WORD, main, speak, speak_corpus
 from tests.factories import ROOT
-from tests.speak import SENTENCES, WORD, main, speak, speak_corpus
 
 BOTH_ENGINES = """
 import espeakng_loader
 from phonemizer.backend import EspeakBackend
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
-from tests.speak import WORD, speak
+from ns2.pipeline.speak import WORD, speak
 
 EspeakWrapper.set_library(espeakng_loader.get_library_path())
 EspeakWrapper.set_data_path(espeakng_loader.get_data_path())

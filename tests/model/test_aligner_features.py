@@ -28,9 +28,9 @@ from ns2.pipeline.align_eval import report
 from ns2.pipeline.align_truth import Truth
 from ns2.pipeline.aligner_network import bundled_network, network_digest, pretrained
 from ns2.pipeline.phoneme_table import PhonemeTable
+from ns2.pipeline.speak import SENTENCES, VOICES, speak
 from tests.labelled_speech import VARIANTS, closed
 from tests.model.test_aligner import spelled
-from tests.speak import SENTENCES, VOICES, speak
 
 TABLE = PhonemeTable.default()
 Example = tuple[torch.Tensor, torch.Tensor]

@@ -21,6 +21,7 @@ from ns2.model.codec import CodecError, codec_spec, load_codec
 from ns2.model.codec import encodec as encodec_module
 from ns2.model.codec.base import codes_to_latents
 from ns2.model.codec.encodec import EncodecCodec, load_encodec
+from ns2.pipeline.speak import SENTENCES, speak, write_wav
 from tests.seeded_encodec import (
     ENTRIES,
     QUANTIZERS,
@@ -30,7 +31,6 @@ from tests.seeded_encodec import (
     spoken_encodec,
 )
 from tests.seeded_encodec import main as seed_main
-from tests.speak import SENTENCES, speak, write_wav
 
 Change = Callable[[dict[str, Tensor]], None]
 

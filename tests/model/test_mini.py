@@ -22,8 +22,8 @@ from ns2.model.codec.mini_network import Decoder, MiniNetwork
 from ns2.model.mel import LogMel
 from ns2.pipeline.audio import resample
 from ns2.pipeline.pitch import PitchConfig, extract_f0
+from ns2.pipeline.speak import speak
 from tests.seeded_encodec import spoken
-from tests.speak import speak
 
 MOST = read_config(MINI_WEIGHTS).quantizers
 

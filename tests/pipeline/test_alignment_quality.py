@@ -17,9 +17,9 @@ import pytest
 
 from ns2.pipeline.align_eval import evaluate
 from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.speak import SENTENCES, speak_corpus, write_wav
 from tests.factories import LJSPEECH, needs_ljspeech
 from tests.preprocessing import run_inline
-from tests.speak import SENTENCES, speak_corpus, write_wav
 
 UTTERANCES = 60
 

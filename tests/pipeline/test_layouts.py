@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.speak import SENTENCES, speak
 from ns2.pipeline.verify import verify
 from tests.corpora_factories import (
     Clip,
@@ -24,7 +25,6 @@ from tests.corpora_factories import (
     write_vctk,
 )
 from tests.preprocessing import run_inline
-from tests.speak import SENTENCES, speak
 
 COLUMNS = ("mel", "phonemes", "meta")
 

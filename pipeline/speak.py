@@ -1,10 +1,11 @@
-"""Real speech for tests and the demo: espeak-ng speaks, and says where each phone begins.
+"""Speech of known truth, for the demo and tests, by espeak-ng, which says where phones begin.
 
 The engine is the library inside espeakng-loader; no system package is needed. Each text gets a
 copy of that library, so nothing is carried from one to the next, and phonemizer's engine in the
 same process is not touched.
 
-    python -m tests.speak OUT --utterances 40 --seed 0 [--text FILE] [--voices V ...] [--pitch 5 40]
+    python -m ns2.pipeline.speak OUT --utterances 40 --seed 0
+        [--text FILE] [--voices V ...] [--pitch 5 40]
 """
 
 from __future__ import annotations
@@ -277,7 +278,7 @@ def speak_corpus(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line, see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m tests.speak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ns2.pipeline.speak", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the corpus")
     parser.add_argument("--utterances", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
