@@ -11,8 +11,10 @@ Letters for shapes: n utterances, T frames, N phonemes, Q quantizers.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,17 @@ class DamageError(UserError):
     """An array can't be read as it was written: its bytes changed, or its tar is missing."""
 
 
+class EmptyError(UserError):
+    """The split and the condition leave no utterance."""
+
+
 class Data:
     """Some utterances of some datasets, numbered from 0 on.
 
     Attributes:
         datasets: in the order that was given.
         columns: that are fetched.
+        split, where: what utterances were chosen by.
         dataset_of: (n,) int16, which dataset.
         position: (n,) int32, its place in that dataset's index.
         shards: (n,) int32, numbered through all datasets.
@@ -52,6 +59,7 @@ class Data:
         self, datasets: Sequence[Dataset], columns: Sequence[str], *, split: str, where: str
     ) -> None:
         self.datasets, self.columns = tuple(datasets), tuple(columns)
+        self.split, self.where = split, where.strip()
         _check_alike(self.datasets, self.columns)
         parts, first_shard = [], 0
         for dataset in self.datasets:
@@ -64,14 +72,32 @@ class Data:
         counts = [len(part[0]) for part in parts]
         self.dataset_of = np.repeat(np.arange(len(parts), dtype=np.int16), counts)
         cards = [dataset.card["digest"] for dataset in self.datasets]
-        self.digest = short_hash([cards, split, where.strip(), list(self.columns)], 64)
+        self.digest = short_hash([cards, split, self.where, list(self.columns)], 64)
         self._stamps = [stamp(dataset.root / CARD) for dataset in self.datasets]
         if not len(self):
             chosen = f"--where {where!r} in split {split!r}" if where else f"split {split!r}"
-            raise UserError(f"{_names(self.datasets)}: {chosen} leaves no utterance")
+            raise EmptyError(f"{_names(self.datasets)}: {chosen} leaves no utterance")
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def of_split(self, split: str) -> Data | None:
+        """The utterances of another split that the same condition leaves; None for none."""
+        try:
+            return Data(self.datasets, self.columns, split=split, where=self.where)
+        except EmptyError:
+            return None
+
+    def only(self, numbers: np.ndarray) -> Data:
+        """Some of the utterances, numbered anew in their old order."""
+        numbers = np.sort(numbers)
+        chosen = copy.copy(self)
+        for name in ("speakers", "_by_speaker"):
+            chosen.__dict__.pop(name, None)
+        chosen.dataset_of, chosen.position = self.dataset_of[numbers], self.position[numbers]
+        chosen.shards, chosen.frames = self.shards[numbers], self.frames[numbers]
+        chosen.digest = short_hash([self.digest, numbers.tolist()], 64)
+        return chosen
 
     @property
     def grid(self) -> FrameGrid:
@@ -203,7 +229,9 @@ class Data:
     def _by_speaker(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Utterances sorted by speaker; of each its place there, its speaker's first, how many."""
         _, speaker = self.speakers
-        order = np.argsort(speaker, kind="stable").astype(np.int32)
+        few = speaker.max(initial=0) < 2**16  # then numpy sorts by digits, in a fifth of the time
+        order = np.argsort(speaker.astype(np.uint16) if few else speaker, kind="stable")
+        order = order.astype(np.int32)
         place = np.empty_like(order)
         place[order] = np.arange(len(order), dtype=np.int32)
         count = np.bincount(speaker)
@@ -245,24 +273,21 @@ def open_data(
 def _choose(dataset: Dataset, split: str, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions, shards and frames of the utterances that are taken, (n,) int32 each."""
     condition = parse_where(where, dataset.index_schema) if where.strip() else None
-    columns = dict.fromkeys(("shard", "frames"))
-    if split:
-        columns["split"] = None
-    if condition is not None:
-        columns.update(dict.fromkeys(condition.columns))
-    table = dataset.fields(list(columns))
+    asked = condition.columns if condition is not None else ()
+    columns = dict.fromkeys(("shard", "frames", *(("split",) if split else ()), *asked))
+    # as a dictionary it is read in half the time, but not every condition takes one
+    codes = ["split"] if split and "split" not in asked else []
+    table = dataset.fields(list(columns), codes=codes)
     if table.num_rows != len(dataset):
         raise UserError(
             f"{dataset.root}: the card counts {len(dataset)} utterances, the index has "
             f"{table.num_rows} rows; `ns2 verify` tells more"
         )
     table = table.append_column("", pa.array(np.arange(table.num_rows, dtype=np.int32)))
-    if split:
-        table = table.filter(pc.equal(table["split"], split))
-    table = table.select([name for name in table.column_names if name != "split"
-                          or (condition is not None and "split" in condition.columns)])  # fmt: skip
-    if condition is not None:
-        table = table.filter(condition.expression)
+    wanted = [pc.field("split") == split] if split else []
+    wanted += [condition.expression] if condition is not None else []
+    if wanted:
+        table = table.filter(reduce(and_, wanted))
     position, shard, frames = (table[name].to_numpy() for name in ("", "shard", "frames"))
     return position, shard, frames
 
