@@ -1,6 +1,7 @@
 """Checkpoints of a run: whole or not at all, the newest ones kept.
 
     run/checkpoints/00001000.pt
+    run/checkpoints/best.pt      the one whose validation was best, under a name of its own
 
 Only tensors, numbers and text: read with `weights_only=True`.
 """
@@ -16,18 +17,26 @@ import torch
 from ns2.pipeline.files import TEMPORARY, atomic_write
 from ns2.pipeline.schema import UserError
 
-FOLDER = "checkpoints"
+FOLDER, BEST = "checkpoints", "best.pt"
 
 
-def save_checkpoint(run: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Write the checkpoint of a step, then remove all but the newest `keep`."""
+def save_checkpoint(
+    run: Path, step: int, state: dict[str, Any], keep: int, *, best: bool = False
+) -> Path:
+    """Write the checkpoint of a step, then remove all but the newest `keep`.
+
+    Args:
+        best: it is the best so far too. That name comes first: the state knows that it is the best,
+            and would not be validated again.
+    """
     folder = run / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{step:08d}.pt"
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
+    for name in (folder / BEST, path) if best else (path,):
+        with atomic_write(name) as file:
+            file.write(buffer.getbuffer())
     for old in checkpoints(run)[:-keep]:
         old.unlink()
     for left in folder.glob(f"{TEMPORARY}*"):

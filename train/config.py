@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ns2.model.ns2_config import NS2Config
+from ns2.model.samplers import SamplerConfig
 
 Decay = Literal["inverse_sqrt", "cosine"]
 
@@ -26,11 +27,18 @@ class TrainConfig:
         clip: largest norm of the gradient; 0 for none.
         ema: decay of the averaged weights.
         accumulate: parts in which a device does its share of a step, to save memory.
-        precision: "bf16" computes in bfloat16 where that is safe, "fp32" everything in float32.
+        precision: "bf16" computes in bfloat16 where that is safe, "fp32" everything in float32;
+            "auto" is the first on a GPU and the second on a CPU.
         seed: of weights, order, and all random numbers.
         checkpoint_every: steps.
         keep: checkpoints that stay.
         frame_multiple, token_multiple: what shapes are padded to.
+        validate_every: steps; 0 for never.
+        validate_frames: of the val split, at most.
+        sample_every: steps between two rounds of samples, also made in the end; 0 for never.
+        samples: utterances of a round; 0 for none.
+        sampler: how samples are made.
+        statistics_every: steps between two looks at gradients, weights and activations; 0 for none.
     """
 
     model: NS2Config = field(default_factory=NS2Config)
@@ -45,12 +53,18 @@ class TrainConfig:
     clip: float = 1.0
     ema: float = 0.9999
     accumulate: int = 1
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0
     checkpoint_every: int = 1000
     keep: int = 3
     frame_multiple: int = 64
     token_multiple: int = 16
+    validate_every: int = 1000
+    validate_frames: int = 48_000
+    sample_every: int = 10_000
+    samples: int = 2
+    sampler: SamplerConfig = field(default_factory=lambda: SamplerConfig(kind="dpm++", steps=20))
+    statistics_every: int = 0
 
     def __post_init__(self) -> None:
         whole = (
@@ -67,6 +81,12 @@ class TrainConfig:
             raise ValueError(
                 "steps, global_frames, warmup, accumulate, checkpoint_every, keep and multiples "
                 "have to be at least 1"
+            )
+        watched = (self.validate_every, self.sample_every, self.samples, self.statistics_every)
+        if min(watched) < 0 or self.validate_frames < 1:
+            raise ValueError(
+                "validate_every, sample_every, samples and statistics_every can't be negative "
+                "(0 is for none), validate_frames has to be at least 1"
             )
         if self.learning_rate <= 0 or self.clip < 0 or self.weight_decay < 0:
             raise ValueError("learning_rate has to be above 0, clip and weight_decay at least 0")

@@ -27,6 +27,8 @@ import numpy as np
 from ns2.pipeline.epochs import EpochPlan, mixed
 from ns2.train.data import DamageError, Data
 
+OnDamage = Literal["raise", "skip"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
@@ -108,7 +110,7 @@ class Reader:
         threads: int = 2,
         ahead: int = 4,
         check: bool = True,
-        on_damage: Literal["raise", "skip"] = "raise",
+        on_damage: OnDamage = "raise",
         other_below: int = 0,
         pin: bool = False,
     ) -> None:

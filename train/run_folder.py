@@ -2,10 +2,14 @@
 
 run/
   config.json          the settings
-  run.json             digest of the data, versions
+  run.json             what data it learns from, versions, device
   metrics.jsonl        a line a step
+  validation.jsonl     a line a validation
+  statistics.jsonl     a line a look at gradients, weights and activations, where asked for
   checkpoints/         what the next step depends on
   model.safetensors    averaged weights, for use elsewhere
+  samples/             what the model speaks at some steps
+  tensorboard/         all of this to look at
 """
 
 from __future__ import annotations
@@ -15,16 +19,28 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ns2.model.settings import to_values
-from ns2.pipeline.files import atomic_write, write_if_changed
+from ns2.model.settings import from_values, to_values
+from ns2.pipeline.files import TEMPORARY, atomic_write, write_if_changed
 from ns2.pipeline.schema import UserError
+from ns2.train.board import FOLDER as BOARD
 from ns2.train.checkpoint import FOLDER as CHECKPOINTS
 from ns2.train.checkpoint import checkpoints, load_checkpoint
 from ns2.train.config import TrainConfig
 
-CONFIG, ABOUT, METRICS, WEIGHTS = "config.json", "run.json", "metrics.jsonl", "model.safetensors"
-_FREE = ("steps", "checkpoint_every", "keep")
-"""Settings that may change while a run goes on."""
+CONFIG, ABOUT, WEIGHTS, SAMPLES = "config.json", "run.json", "model.safetensors", "samples"
+METRICS, VALIDATION, STATISTICS = "metrics.jsonl", "validation.jsonl", "statistics.jsonl"
+_LOGS = (METRICS, VALIDATION, STATISTICS)
+_FREE = (
+    "steps",
+    "checkpoint_every",
+    "keep",
+    "validate_every",
+    "sample_every",
+    "samples",
+    "sampler",
+    "statistics_every",
+)
+"""Settings that may change while a run goes on: no step depends on them."""
 
 
 class RunFolder:
@@ -49,12 +65,13 @@ class RunFolder:
         values = json.loads(json.dumps(to_values(config)))
         if (root / CONFIG).is_file():
             self._check(values, about)
-        elif any(root.iterdir()):
+        elif any(not path.name.startswith(TEMPORARY) for path in root.iterdir()):
             raise UserError(f"{root} holds files, but no run of ns2; choose another folder")
         self._write(CONFIG, values)
         self._write(ABOUT, about)
         state = self.newest()
-        self._cut_metrics(int(state.get("step", 0)))
+        for name in _LOGS:
+            self._cut(name, int(state.get("step", 0)))
         return state
 
     def newest(self) -> dict[str, Any]:
@@ -62,9 +79,9 @@ class RunFolder:
         found = checkpoints(self.root)
         return load_checkpoint(found[-1]) if found else {}
 
-    def log(self, row: dict[str, Any]) -> None:
-        """Append a step to the metrics."""
-        with (self.root / METRICS).open("a", encoding="utf-8") as file:
+    def log(self, name: str, row: dict[str, Any]) -> None:
+        """Append a line to one of the logs."""
+        with (self.root / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def _write(self, name: str, values: dict[str, Any]) -> None:
@@ -72,27 +89,32 @@ class RunFolder:
         write_if_changed(self.root / name, text.encode())
 
     def _remove(self) -> None:
-        for name in (CONFIG, ABOUT, METRICS, WEIGHTS):
+        for name in (CONFIG, ABOUT, *_LOGS, WEIGHTS):
             (self.root / name).unlink(missing_ok=True)
-        shutil.rmtree(self.root / CHECKPOINTS, ignore_errors=True)
+        for name in (CHECKPOINTS, SAMPLES, BOARD):
+            shutil.rmtree(self.root / name, ignore_errors=True)
 
     def _check(self, values: dict[str, Any], about: dict[str, Any]) -> None:
-        before = json.loads((self.root / CONFIG).read_text("utf-8"))
-        names = sorted(_flat(values).items() ^ _flat(before).items())
-        other = sorted({name for name, _ in names if name not in _FREE})
         way = "Choose another folder, or begin anew with --fresh."
+        try:  # settings that an older ns2 did not have are at their defaults
+            known = from_values(TrainConfig, json.loads((self.root / CONFIG).read_text("utf-8")))
+        except ValueError as error:
+            raise UserError(f"{self.root / CONFIG} can't be read: {error}. {way}") from error
+        before = json.loads(json.dumps(to_values(known)))
+        names = sorted(_flat(values).items() ^ _flat(before).items())
+        other = sorted({name for name, _ in names if name.partition(".")[0] not in _FREE})
         if other:
             raise UserError(f"{self.root} is a run with another {', '.join(other)}. {way}")
-        known = json.loads((self.root / ABOUT).read_text("utf-8"))
-        if known.get("data") != about["data"]:
+        there = json.loads((self.root / ABOUT).read_text("utf-8"))
+        if there.get("data") != about["data"]:
             raise UserError(
                 f"{self.root} is a run on other data: another dataset, one that was changed since, "
                 f"or another --where. {way}"
             )
 
-    def _cut_metrics(self, step: int) -> None:
+    def _cut(self, name: str, step: int) -> None:
         """Leave out what came after the checkpoint: it will come again."""
-        path = self.root / METRICS
+        path = self.root / name
         if not path.is_file():
             return
         kept = []

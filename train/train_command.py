@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -47,7 +47,7 @@ def train(
     device: str,
     compiled: bool,
     fresh: bool,
-    on_damage: str,
+    on_damage: Literal["raise", "skip"],
     dry_run: bool,
 ) -> None:
     """Train NaturalSpeech 2 on datasets of `ns2 preprocess`.
