@@ -16,7 +16,7 @@ from ns2.pipeline.command_line import DATASET, FILE, FOLDER, clear_errors
 @click.option(
     "--preset", "name", default="base", show_default=True, help="paper, base, small, tiny or seed."
 )
-@click.option("--config", "file", type=FILE, help="A JSON file of settings, laid over the preset.")
+@click.option("--config", "file", type=FILE, help="Settings in YAML or JSON, over the preset.")
 @click.option(
     "--set", "settings", multiple=True, metavar="A.B=C", help="One setting; may be repeated."
 )
@@ -57,8 +57,9 @@ def train(
     """
     from ns2.pipeline.progress import Progress, display
     from ns2.train.data import open_data
+    from ns2.train.settings import choose
 
-    config = _config(name, file, settings, steps)
+    config = choose(name, file, settings, steps)
     data = open_data(datasets, split=split, where=where)
     if dry_run:
         click.echo(_plan(config, data))
@@ -81,45 +82,6 @@ def train(
         )
     if not quiet:
         click.echo(f"{out}: {'done' if done else 'stopped; the same command goes on'}")
-
-
-def _config(name: str, file: Path | None, settings: tuple[str, ...], steps: int | None) -> Any:
-    import json
-
-    from ns2.model.presets import preset
-    from ns2.model.settings import changed
-    from ns2.pipeline.schema import OptionError
-    from ns2.train.config import TrainConfig
-
-    changes: dict[str, Any] = {}
-    for text in settings:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise OptionError(f"--set takes NAME=VALUE, got {text!r}")
-        try:
-            changes[key.strip()] = json.loads(value)
-        except ValueError:
-            changes[key.strip()] = value.strip()
-    if steps is not None:
-        changes["steps"] = steps
-    try:
-        config = TrainConfig(model=preset(name))
-        if file is not None:
-            config = changed(config, _leaves(json.loads(file.read_text("utf-8"))))
-        return changed(config, changes)
-    except (ValueError, AttributeError) as error:
-        raise OptionError(str(error)) from error
-
-
-def _leaves(values: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Dotted names of nested values."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            found.update(_leaves(value, f"{path}{name}."))
-        else:
-            found[f"{path}{name}"] = value
-    return found
 
 
 def _plan(config: Any, data: Any) -> str:
