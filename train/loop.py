@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ns2.model.codec import Codec
 from ns2.pipeline.files import atomic_write
 from ns2.pipeline.progress import Progress, duration
-from ns2.train.board import Board
 from ns2.train.checkpoint import save_checkpoint
 from ns2.train.config import TrainConfig
 from ns2.train.data import Data
 from ns2.train.ranks import Ranks
 from ns2.train.reader import OnDamage, Reader
-from ns2.train.run_folder import METRICS, VALIDATION, WEIGHTS, RunFolder
+from ns2.train.run_folder import WEIGHTS, RunFolder
+from ns2.train.speech_files import facts_of, keep_speech, open_codec_of
 from ns2.train.trainer import Trainer
-from ns2.train.validation import Validation
+from ns2.train.watch import Watch
 
 
 def train(
@@ -40,8 +41,13 @@ def train(
     fresh: bool = False,
     check: bool = True,
     on_damage: OnDamage = "raise",
+    codec: str | None = None,
+    codec_weights: Path | None = None,
 ) -> bool:
     """Train, or go on with a run; see `run`.
+
+    Args:
+        codec, codec_weights: of samples, where ns2 does not find them by itself.
 
     Raises:
         UserError: the folder is of another run, or data is damaged or was changed.
@@ -58,19 +64,34 @@ def train(
         }
         trainer = Trainer(config, data, ranks, compiled=compiled)
         state = folder.open(config, about, fresh=fresh) if ranks.rank == 0 else {}
+        if ranks.rank == 0:
+            keep_speech(out, data.datasets)
         ranks.any(False)  # the others look once the first has settled what is there
         if ranks.rank:
             state = folder.newest()
         if state:
             trainer.load(state)
             progress.note(f"{out}: goes on after step {trainer.step}")
-        return run(trainer, folder, progress, check=check, on_damage=on_damage)
+        return run(
+            trainer,
+            folder,
+            progress,
+            open_codec=lambda: open_codec_of(facts_of(data.datasets), codec, codec_weights),
+            check=check,
+            on_damage=on_damage,
+        )
     finally:
         ranks.close()
 
 
 def run(
-    trainer: Trainer, folder: RunFolder, progress: Progress, *, check: bool, on_damage: OnDamage
+    trainer: Trainer,
+    folder: RunFolder,
+    progress: Progress,
+    *,
+    open_codec: Callable[[], Codec],
+    check: bool,
+    on_damage: OnDamage,
 ) -> bool:
     """Do all steps that are left.
 
@@ -78,7 +99,9 @@ def run(
         whether all are done; False where a signal stopped it, after a whole step and a save.
     """
     config, ranks = trainer.config, trainer.ranks
-    validation = _validation(trainer, progress, check=check, on_damage=on_damage)
+    watch = Watch(
+        trainer, folder, progress, open_codec=open_codec, check=check, on_damage=on_damage
+    )
     reader = Reader(
         trainer.data,
         trainer.share,
@@ -92,11 +115,10 @@ def run(
         other_below=config.model.prompt.whole_below,
         pin=ranks.device.type == "cuda",
     )
-    board = Board(None if ranks.rank else folder.root, trainer.step, config.steps)
     progress.phase("training", config.steps, unit="steps")
     started, first = time.monotonic(), trainer.step
     trainer.model.train()
-    with reader, board, _stop_asked() as stopped:
+    with reader, watch, _stop_asked() as stopped:
         while trainer.step < config.steps:
             began, waited = time.perf_counter(), reader.meter.waited
             step = next(reader)
@@ -116,28 +138,18 @@ def run(
                 "data_wait": (reader.meter.waited - waited) / seconds,
                 "seconds": seconds,
             }
-            if ranks.rank == 0:
-                folder.log(METRICS, row)
-                board.curve("train", trainer.step, _curves(row))
-                pace = (time.monotonic() - started) / (trainer.step - first)
-                progress.training(
-                    trainer.step, config.steps, found["loss"], _more(row, pace, trainer)
-                )
+            watch.step(row)
+            pace = (time.monotonic() - started) / (trainer.step - first)
+            progress.training(trainer.step, config.steps, found["loss"], _more(row, pace, trainer))
             stop = ranks.any(bool(stopped))
-            best = False
-            if validation and due(config.validate_every, trainer.step, config.steps):
-                best = _validate(trainer, validation, folder, board, progress)
-            if stop or best or due(config.checkpoint_every, trainer.step, config.steps):
-                board.flush()
+            best = watch.validate()
+            if stop or best or trainer.due(config.checkpoint_every):
+                watch.flush()
                 save(trainer, folder, best=best)
             if stop:
                 break
+            watch.sample()
     return trainer.step >= config.steps
-
-
-def due(every: int, step: int, steps: int) -> bool:
-    """Whether what is done every so many steps, and in the end, is due; 0 is for never."""
-    return every > 0 and (step % every == 0 or step == steps)
 
 
 def save(trainer: Trainer, folder: RunFolder, *, best: bool = False) -> None:
@@ -150,51 +162,6 @@ def save(trainer: Trainer, folder: RunFolder, *, best: bool = False) -> None:
     weights = {name: t.contiguous() for name, t in trainer.averaged.state_dict().items()}
     with atomic_write(folder.root / WEIGHTS) as file:
         file.write(packed(weights))
-
-
-def _validation(
-    trainer: Trainer, progress: Progress, *, check: bool, on_damage: OnDamage
-) -> Validation | None:
-    """The validation set, unless there is none or it is not asked for."""
-    if not trainer.config.validate_every:
-        return None
-    data = trainer.data
-    if data.split != "train":
-        progress.note(f"no validation: what is learnt from is split {data.split!r}, not 'train'")
-        return None
-    held_out = data.of_split("val")
-    if held_out is None:
-        progress.note("no validation: there is no utterance in split 'val'")
-        return None
-    made = Validation(trainer, held_out, check=check, on_damage=on_damage)
-    for message in made.skipped:
-        progress.note(f"left out of the validation: {message}")
-    return made
-
-
-def _validate(
-    trainer: Trainer, validation: Validation, folder: RunFolder, board: Board, progress: Progress
-) -> bool:
-    """Validate, and write it down; returns whether it is the best so far."""
-    losses = validation.losses()
-    best = trainer.best is None or losses["loss"] < trainer.best[1]
-    if best:
-        trainer.best = (trainer.step, losses["loss"])
-    if trainer.ranks.rank == 0:
-        folder.log(VALIDATION, {"step": trainer.step, **losses, "best": best})
-        board.scalars("validation", trainer.step, losses)
-        progress.note(
-            f"step {trainer.step}: validation loss {losses['loss']:.3f}"
-            f"{', the best so far' if best else ''}"
-        )
-    return best
-
-
-def _curves(row: dict[str, Any]) -> dict[str, float]:
-    """What the board shows of a step."""
-    left_out = ("step", "frames", "epoch", "skipped", "seconds")
-    shown = {name: value for name, value in row.items() if name not in left_out}
-    return {**shown, "frames_per_second": row["frames"] / row["seconds"]}
 
 
 def _more(row: dict[str, Any], pace: float, trainer: Trainer) -> str:

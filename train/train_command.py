@@ -33,6 +33,8 @@ from ns2.pipeline.command_line import DATASET, FILE, FOLDER, clear_errors
     show_default=True,
     help="Stop at a damaged utterance, or leave it out and count it.",
 )
+@click.option("--codec", help="Of samples, where it is a file of `ns2 codec train`.")
+@click.option("--codec-weights", type=FILE, help="EnCodec's, where they are not in torch's cache.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of an epoch, and train nothing.")
 @clear_errors
 def train(
@@ -48,6 +50,8 @@ def train(
     compiled: bool,
     fresh: bool,
     on_damage: Literal["raise", "skip"],
+    codec: str | None,
+    codec_weights: Path | None,
     dry_run: bool,
 ) -> None:
     """Train NaturalSpeech 2 on datasets of `ns2 preprocess`.
@@ -79,6 +83,8 @@ def train(
             compiled=compiled,
             fresh=fresh,
             on_damage=on_damage,
+            codec=codec,
+            codec_weights=codec_weights,
         )
     if not quiet:
         click.echo(f"{out}: {'done' if done else 'stopped; the same command goes on'}")

@@ -74,6 +74,10 @@ class Trainer:
         self.place = (0, 0)
         self.best: tuple[int, float] | None = None
 
+    def due(self, every: int) -> bool:
+        """Whether what is done every so many steps, and in the end, is due now; 0 is for never."""
+        return every > 0 and (self.step % every == 0 or self.step == self.config.steps)
+
     def batches(self, fetched: Sequence[Fetched]) -> list[Batch]:
         """Utterances as this process sees them, in the parts in which it does a step."""
         config = self.config

@@ -26,6 +26,7 @@ SETTINGS = {
     "warmup": 3,
     "checkpoint_every": 2,
     "precision": "fp32",
+    "samples": 0,
     "frame_multiple": 16,
     "model.prompt.shortest": 20,
     "model.prompt.whole_below": 60,
