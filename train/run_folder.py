@@ -8,6 +8,7 @@ run/
   statistics.jsonl     a line a look at gradients, weights and activations, where asked for
   checkpoints/         what the next step depends on
   model.safetensors    averaged weights, for use elsewhere
+  speech/              phoneme table, codec and languages: speaking needs no dataset
   samples/             what the model speaks at some steps
   tensorboard/         all of this to look at
 """
@@ -26,6 +27,7 @@ from ns2.train.board import FOLDER as BOARD
 from ns2.train.checkpoint import FOLDER as CHECKPOINTS
 from ns2.train.checkpoint import checkpoints, load_checkpoint
 from ns2.train.config import TrainConfig
+from ns2.train.speech_files import FOLDER as SPEECH
 
 CONFIG, ABOUT, WEIGHTS, SAMPLES = "config.json", "run.json", "model.safetensors", "samples"
 METRICS, VALIDATION, STATISTICS = "metrics.jsonl", "validation.jsonl", "statistics.jsonl"
@@ -91,7 +93,7 @@ class RunFolder:
     def _remove(self) -> None:
         for name in (CONFIG, ABOUT, *_LOGS, WEIGHTS):
             (self.root / name).unlink(missing_ok=True)
-        for name in (CHECKPOINTS, SAMPLES, BOARD):
+        for name in (CHECKPOINTS, SAMPLES, BOARD, SPEECH):
             shutil.rmtree(self.root / name, ignore_errors=True)
 
     def _check(self, values: dict[str, Any], about: dict[str, Any]) -> None:
