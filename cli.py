@@ -13,6 +13,7 @@ import click
 from ns2.pipeline.command_line import DATASET, FILE, FOLDER, clear_errors
 from ns2.train.codec_commands import codec
 from ns2.train.model_command import model
+from ns2.train.synthesize_command import synthesize
 from ns2.train.train_command import train
 
 TOO_MANY_REJECTED = 3
@@ -447,6 +448,7 @@ def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
 
 main.add_command(codec)
 main.add_command(model)
+main.add_command(synthesize)
 main.add_command(train)
 
 
