@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import time
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.codec_eval import evaluate, render
 from ns2.pipeline.corpora import audio_path, read_corpus
 from ns2.pipeline.progress import Progress
+from ns2.pipeline.recognise import edit_distance, open_recogniser, spoken_words
 from tests.seeded_encodec import spoken, spoken_encodec
 
 ENCODE_LIMIT, DECODE_LIMIT = 100.0, 50.0
@@ -69,35 +69,18 @@ def speeds(seconds: float) -> dict[str, dict[str, float]]:
     }
 
 
-def word_errors(said: Sequence[str], heard: Sequence[str]) -> int:
-    """Words to insert, delete or replace."""
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(said, 1):
-        before, row[0] = row[0], i
-        for j, other in enumerate(heard, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
-    return row[-1]
-
-
 def recognition(corpus: Path) -> dict[str, float]:
     """Share of words that pocketsphinx gets wrong, of recordings and of what `mini` makes."""
-    from pocketsphinx import Decoder
-
-    decoder, codec = Decoder(samprate=16_000, loglevel="FATAL"), load_codec("mini")
+    recogniser, codec = open_recogniser(), load_codec("mini")
     found, words = {"recordings": 0, "mini": 0}, 0
     read = read_corpus(corpus)
     for utterance in read.utterances:
         wave = resample(*read_audio(audio_path(read.root, utterance)), RATE)
         made = codec.decode(codec.encode(torch.from_numpy(wave)))[: len(wave)].numpy()
-        said = re.sub(r"[^a-z' ]+", " ", utterance.text.lower()).split()
+        said = spoken_words(utterance.text, utterance.language or "en-us")
         words += len(said)
         for name, heard in (("recordings", wave), ("mini", made)):
-            samples = np.clip(resample(heard, RATE, 16_000), -1, 1) * 32767
-            decoder.start_utt()
-            decoder.process_raw(samples.astype("<i2").tobytes(), full_utt=True)
-            decoder.end_utt()
-            guess = decoder.hyp()
-            found[name] += word_errors(said, guess.hypstr.split() if guess else [])
+            found[name] += edit_distance(recogniser.words(heard, RATE), said)
     return {name: errors / words for name, errors in found.items()}
 
 

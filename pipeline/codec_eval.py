@@ -22,6 +22,7 @@ from ns2.pipeline.files import atomic_write
 from ns2.pipeline.pitch import PitchConfig, extract_f0
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import OptionError, UserError, UtteranceError
+from ns2.pipeline.speech_measures import PitchErrors, log_mel, mel_distance
 
 if TYPE_CHECKING:
     from ns2.model.codec.base import Codec
@@ -30,8 +31,6 @@ PESQ_RATE = 16_000
 CODES_AN_ENTRY = 50
 """Fewer codes than so many times the entries, and their entropy says too little."""
 EXTRA = "pip install 'ns2[eval]'"
-_OCTAVE_ERROR = 0.2
-"""Share by which F0 is off before it counts as gross."""
 
 
 @dataclass
@@ -40,7 +39,7 @@ class Figures:
 
     Attributes:
         counts: (Q, E) how often each entry was chosen.
-        cents: errors of F0 where both are voiced, one value a frame.
+        pitch: of each recording, what is wrong with its F0.
     """
 
     counts: np.ndarray
@@ -50,7 +49,7 @@ class Figures:
     recordings: int = 0
     left_out: int = 0
     values: dict[str, list[float]] = field(default_factory=dict)
-    cents: list[np.ndarray] = field(default_factory=list)
+    pitch: list[PitchErrors] = field(default_factory=list)
 
     def add(self, name: str, value: float | None) -> None:
         """A value of a recording; None where it can't be measured."""
@@ -171,20 +170,10 @@ def _measure(figures: Figures, codec: Codec, wave: np.ndarray) -> None:
     figures.seconds += len(wave) / codec.spec.sample_rate
     for counts, row in zip(figures.counts, codes.numpy(), strict=True):
         counts += np.bincount(row, minlength=len(counts))
-    figures.add("log_mel_l1", _mel_distance(made, wave))
+    figures.add("log_mel_l1", mel_distance(log_mel(made), log_mel(wave)))
     figures.add("stoi", _stoi(made, wave, codec.spec.sample_rate))
     figures.add("pesq_wb", _pesq(made, wave, codec.spec.sample_rate))
     _compare_f0(figures, made, wave, codec)
-
-
-def _mel_distance(made: np.ndarray, wave: np.ndarray) -> float:
-    """Mean absolute difference of the natural logs of 80 mel bins."""
-    import torch
-
-    from ns2.model.mel import LogMel
-
-    mel = LogMel()
-    return float((mel(torch.from_numpy(made)) - mel(torch.from_numpy(wave))).abs().mean())
 
 
 def _stoi(made: np.ndarray, wave: np.ndarray, rate: int) -> float | None:
@@ -213,13 +202,10 @@ def _compare_f0(figures: Figures, made: np.ndarray, wave: np.ndarray, codec: Cod
     config = PitchConfig(
         sample_rate=codec.spec.sample_rate, hop_length=codec.spec.hop_length, f0_max=800.0
     )
-    before, after = extract_f0(wave, config), extract_f0(made, config)
-    both = (before > 0) & (after > 0)
-    figures.add("voicing_error", float(np.mean((before > 0) != (after > 0))))
-    if both.any():
-        ratio = after[both] / before[both]
-        figures.add("f0_gross_error", float(np.mean(np.abs(ratio - 1) > _OCTAVE_ERROR)))
-        figures.cents.append(np.abs(1200 * np.log2(ratio)))
+    errors = PitchErrors.of(extract_f0(made, config), extract_f0(wave, config))
+    figures.add("voicing_error", errors.voicing)
+    figures.add("f0_gross_error", errors.gross)
+    figures.pitch.append(errors)
 
 
 def entropy_shares(counts: np.ndarray) -> np.ndarray:
@@ -233,7 +219,7 @@ def _summary(figures: Figures, codec: Codec) -> dict[str, Any]:
     spec = codec.spec
     means = {name: float(np.mean(values)) for name, values in figures.values.items()}
     names = ("log_mel_l1", "stoi", "pesq_wb", "voicing_error", "f0_gross_error")
-    cents = np.concatenate(figures.cents) if figures.cents else np.zeros(0)
+    cents = np.abs(PitchErrors.together(figures.pitch).cents)
     codes = int(figures.counts[0].sum())
     return {
         "codec": spec.name,
