@@ -137,7 +137,10 @@ class Data:
 
     def _each(self, numbers: np.ndarray, get: Callable[[int, np.ndarray], list[Any]]) -> list[Any]:
         """What a function of a dataset and positions in it gives, in the order of `numbers`."""
-        owners, positions = self.dataset_of[numbers], self.position[numbers]
+        positions = self.position[numbers]
+        if len(self.datasets) == 1:
+            return get(0, positions)
+        owners = self.dataset_of[numbers]
         values: list[Any] = [None] * len(numbers)
         for owner in np.unique(owners).tolist():
             where = np.flatnonzero(owners == owner)
