@@ -90,9 +90,9 @@ def draw_utterance(dataset: Dataset, key: str) -> Figure:
     for name, axis in axes.items():
         axis.set_label(name)
     if "mel" in axes:
-        _draw_mel(axes["mel"], arrays["mel"], dataset.grid, _mel_config(dataset))
+        draw_mel(axes["mel"], arrays["mel"], dataset.grid, _mel_config(dataset))
     if "f0" in axes:
-        _draw_f0(axes["f0"], arrays["f0"], dataset.grid)
+        draw_f0(axes["f0"], arrays["f0"], dataset.grid)
     if spans is not None:
         _draw_tokens(axes["phonemes"], spans, arrays["meta"]["words"])
         for name in ("mel", "f0"):
@@ -101,7 +101,7 @@ def draw_utterance(dataset: Dataset, key: str) -> Figure:
     last = grid[-1, 0]
     last.set_xlim(0, seconds)
     last.set_xlabel("seconds")
-    last.xaxis.set_major_locator(_every(0.5 if seconds > 3 else 0.1))
+    last.xaxis.set_major_locator(ticks_every(0.5 if seconds > 3 else 0.1))
     title = f"{key} ({row['speaker']}): {row['text']}"
     most = int(13 * width)  # letters that fit
     grid[0, 0].set_title(
@@ -111,7 +111,8 @@ def draw_utterance(dataset: Dataset, key: str) -> Figure:
     return figure
 
 
-def _every(seconds: float) -> Any:
+def ticks_every(seconds: float) -> Any:
+    """A tick of an axis at each multiple."""
     from matplotlib.ticker import MultipleLocator
 
     return MultipleLocator(seconds)
@@ -135,7 +136,8 @@ def mel_bin(hz: float, bins: int, fmin: float, fmax: float) -> float:
     return (slaney_mel(hz) - low) / (high - low) * (bins + 1) - 0.5
 
 
-def _draw_mel(axis: Axes, mel: np.ndarray, grid: FrameGrid, config: Mapping[str, Any]) -> None:
+def draw_mel(axis: Axes, mel: np.ndarray, grid: FrameGrid, config: Mapping[str, Any]) -> None:
+    """A log-mel (M, T) over seconds; Hz beside it where the configuration of its bins is known."""
     bins, frames = mel.shape
     values = mel.astype(np.float32)
     axis.imshow(
@@ -158,11 +160,13 @@ def _draw_mel(axis: Axes, mel: np.ndarray, grid: FrameGrid, config: Mapping[str,
     axis.set_ylabel("mel, Hz")
 
 
-def _draw_f0(axis: Axes, f0: np.ndarray, grid: FrameGrid) -> None:
-    """Voiced frames as points at their centres."""
+def draw_f0(
+    axis: Axes, f0: np.ndarray, grid: FrameGrid, *, color: str = "#1f5fa8", label: str | None = None
+) -> None:
+    """Voiced frames of F0 (T,) in Hz as points at their centres."""
     times = (np.arange(len(f0)) + 0.5) / grid.frame_rate
     voiced = f0 > 0
-    axis.plot(times[voiced], f0[voiced], ".", markersize=4, color="#1f5fa8")
+    axis.plot(times[voiced], f0[voiced], ".", markersize=4, color=color, label=label)
     axis.set_ylabel("f0, Hz")
     axis.grid(axis="y", color="#e0e0e0", linewidth=0.6)
     if voiced.any():
