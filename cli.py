@@ -12,6 +12,8 @@ import click
 
 from ns2.pipeline.command_line import DATASET, FILE, FOLDER, clear_errors
 from ns2.train.codec_commands import codec
+from ns2.train.demo_command import demo
+from ns2.train.evaluate_command import evaluate as evaluate_run
 from ns2.train.model_command import model
 from ns2.train.synthesize_command import synthesize
 from ns2.train.train_command import train
@@ -48,6 +50,7 @@ def main() -> None:
     ns2 gc shards/                       remove what is no longer current
     ns2 codec train corpus/ -o C         a codec of one's own; also eval and copy
     ns2 train shards/ -o run/            a model; goes on where it stopped
+    ns2 evaluate run/ shards/            how well it speaks, in figures and to hear
     ns2 model --preset paper             parameters of a model, part by part
     """
 
@@ -447,6 +450,8 @@ def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
 
 
 main.add_command(codec)
+main.add_command(demo)
+main.add_command(evaluate_run, "evaluate")
 main.add_command(model)
 main.add_command(synthesize)
 main.add_command(train)

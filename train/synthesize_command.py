@@ -77,6 +77,7 @@ def synthesize(
     voice = Synthesizer.open(run, device, codec, codec_weights)
     given = None if prompt is None else voice.read_prompt(prompt)
     jobs: list[Job]
+    refused: list[str] = []
     if durations_from is not None:
         assert dataset is not None
         jobs = [of_dataset(voice, dataset, durations_from, out, prompt=given, seed=seed)]
@@ -92,14 +93,16 @@ def synthesize(
             prompt=given,
             seed=seed,
         )
+        if text_file is None and refused:
+            raise UserError(refused[0])
         for message in refused:
             click.echo(message, err=True)
         if not jobs:
-            raise UserError("nothing was spoken" if text_file else refused[0])
+            raise UserError(f"{text_file} holds nothing that can be spoken")
     done = speak_jobs(voice, jobs, choices, plot=plot)
     click.echo(
         f"{out}: {done.seconds:.1f} s of speech in {done.took:.1f} s, real-time factor "
         f"{done.took / done.seconds:.2f}"
     )
-    if text_file is not None and len(jobs) < sum(bool(line.strip()) for line in lines):
-        raise click.ClickException("some lines could not be spoken; see above")
+    if refused:
+        raise UserError(f"{len(refused)} lines could not be spoken; see above")

@@ -1,0 +1,242 @@
+"""`ns2 synthesize`: any text, any prompt, the same again by the same seed, or a clear error."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner, Result
+
+from ns2.cli import main
+from ns2.model.generation import Choices
+from ns2.model.samplers import SamplerConfig
+from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.schema import UserError
+from ns2.pipeline.speak import speak
+from ns2.train.synthesis import Line, Synthesizer, joined
+from tests.preprocessing import run_inline
+
+QUICK = ("--steps", "2")
+TEXT = "The old bridge creaks, and then it falls."
+
+
+@pytest.fixture(scope="module")
+def shards(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("synthesis") / "shards"
+    run_inline(spoken, out, None, codec="mini", val_share=0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(shards: Path) -> Path:
+    """A model that has learned for two steps: it makes noise, of the right length."""
+    out = shards.parent / "run"
+    settings = {"global_frames": 900, "precision": "fp32", "samples": 0}
+    settings |= {"model.prompt.shortest": 20, "model.prompt.whole_below": 60}
+    settings |= {"model.prompt.longest": 100}
+    sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    command = ["train", str(shards), "-o", str(out), "--preset", "tiny", "--steps", "2", *sets]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def voice(run: Path) -> Synthesizer:
+    return Synthesizer.open(run)
+
+
+@pytest.fixture(scope="module")
+def prompt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    samples, rate, _ = speak("Nothing moved; even the birds were quiet.", "en-us+f1")
+    path = tmp_path_factory.mktemp("prompt") / "prompt.wav"
+    soundfile.write(path, samples, rate)
+    return path
+
+
+def call(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, ["synthesize", *map(str, words), *QUICK])
+
+
+def choices(**more: float) -> Choices:
+    return Choices(sampler=SamplerConfig(kind="dpm++", steps=2), **more)
+
+
+def read(path: Path) -> np.ndarray:
+    wave, rate = soundfile.read(path, dtype="int16")
+    assert rate == 24_000
+    return np.asarray(wave)
+
+
+def test_the_same_seed_speaks_the_same_another_one_otherwise(
+    run: Path, prompt: Path, tmp_path: Path
+) -> None:
+    waves = []
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        out = tmp_path / f"{name}.wav"
+        done = call(run, TEXT, "--prompt", prompt, "-o", out, "--seed", seed)
+        assert done.exit_code == 0, done.output
+        assert "real-time factor" in done.output
+        waves.append(read(out))
+    assert np.array_equal(waves[0], waves[1])
+    assert not np.array_equal(waves[0], waves[2])
+
+
+def test_another_prompt_is_another_voice(voice: Synthesizer, prompt: Path) -> None:
+    ids = voice.ids(TEXT)
+    one = voice.read_prompt(prompt)
+    samples, rate, _ = speak("How now? The cows are out.", "en-us+m3", pitch=20)
+    other = voice.encode_prompt(samples.astype(np.float32) / 32768, rate)
+    lines = [Line(phonemes=ids, prompt=p) for p in (one, other, None)]
+    a, b, c = voice.speak(lines, choices())
+    assert not np.array_equal(a.f0, b.f0) and not np.array_equal(b.f0, c.f0)
+
+
+def test_neighbours_in_a_batch_change_nothing(voice: Synthesizer, prompt: Path) -> None:
+    codes = voice.read_prompt(prompt)
+    texts = (TEXT, "Stop!", "Many men in the market sell lemons, melons and lamps.", TEXT)
+    lines = [
+        Line(phonemes=voice.ids(text), seed=i, prompt=codes if i % 2 else codes[:, :40])
+        for i, text in enumerate(texts)
+    ]
+    together = voice.speak(lines, choices())
+    for line, made in zip(lines, together, strict=True):
+        alone = voice.speak([line], choices())[0]
+        assert np.array_equal(alone.durations, made.durations)
+        assert len(alone.wave) == 320 * int(made.durations.sum())
+        np.testing.assert_allclose(alone.wave, made.wave, atol=2e-3)
+
+
+def test_speed_and_pitch(voice: Synthesizer, prompt: Path) -> None:
+    line = Line(phonemes=voice.ids(TEXT), prompt=voice.read_prompt(prompt))
+    as_is, fast, high = (
+        voice.speak([line], chosen)[0]
+        for chosen in (choices(), choices(speed=2.0), choices(semitones=3.0))
+    )
+    assert len(fast.wave) == pytest.approx(len(as_is.wave) / 2, abs=320)
+    np.testing.assert_allclose(high.f0, as_is.f0 * 2 ** (3 / 12), rtol=1e-5)
+
+
+def test_true_durations_and_pitch(
+    voice: Synthesizer, run: Path, shards: Path, tmp_path: Path
+) -> None:
+    dataset, out = Dataset(shards), tmp_path / "out.wav"
+    key = dataset.keys[2]
+    done = call(
+        run, "--durations-from", key, "--dataset", shards, "-o", out, "--plot", "--pitch", "+2"
+    )
+    assert done.exit_code == 0, done.output
+    assert len(read(out)) == 320 * dataset.row(key)["frames"]
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    done = call(run, "--durations-from", "nobody", "--dataset", shards, "-o", out)
+    assert done.exit_code == 1 and "nobody" in done.output
+    done = call(run, "--durations-from", key, "-o", out)
+    assert done.exit_code == 2 and "--dataset" in done.output
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "3.14 and 1,000", "Hello 🎉 there!", "Wait... what?!", '(So) "it" goes — on;']
+)
+def test_odd_texts_are_spoken(voice: Synthesizer, text: str) -> None:
+    speech = voice.say(text, choices=choices())
+    assert 0 < speech.seconds < 30 and np.isfinite(speech.wave).all()
+
+
+@pytest.mark.parametrize("text", ["", "   ", "...", "🎉", "Привет, как дела?"])
+def test_texts_that_cannot_be_spoken_are_told(run: Path, tmp_path: Path, text: str) -> None:
+    out = tmp_path / "out.wav"
+    done = call(run, text, "-o", out)
+    assert done.exit_code == 1 and done.output.startswith("Error: ")
+    assert not out.exists()
+
+
+def test_a_long_text_is_cut_into_pieces_that_were_learned(voice: Synthesizer) -> None:
+    sentence = "He found three keys, a broken watch and twelve old coins. "
+    text = sentence * 60 + "and so " * 220 + "x" * 8
+    assert len(text) > 5_000
+    parts = voice.pieces(text)
+    assert parts[0].tolist() == voice.ids(sentence).tolist()
+    assert max(map(len, parts[:-1])) <= voice.facts.longest
+    phones = [
+        i for part in parts for i in voice.table.symbols(part) if i not in voice.table.optional
+    ]
+    assert phones.count("ˌoʊ") + phones.count("oʊ") + phones.count("ˈoʊ") >= 60 + 220
+    spoken = joined(voice.speak([Line(phonemes=p) for p in parts[:3]], choices()))
+    assert len(spoken.wave) == 320 * int(spoken.durations.sum())
+
+
+def test_lines_of_a_file(run: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("Stop!\n\nПривет\nGo slowly.\n", "utf-8")
+    done = call(run, "--text-file", texts, "-o", tmp_path / "out")
+    assert done.exit_code == 1 and "line 3" in done.output
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0001.wav", "0004.wav"]
+
+
+def test_phonemes_instead_of_text(voice: Synthesizer, run: Path, tmp_path: Path) -> None:
+    tokens = voice.table.symbols(voice.ids("Stop!"))
+    assert voice.ids_of_tokens(tokens[1:-1]).tolist() == voice.ids("Stop!").tolist()
+    done = call(run, "s t ˈɑː p", "--phonemes", "-o", tmp_path / "out.wav")
+    assert done.exit_code == 0, done.output
+    done = call(run, "s XX p", "--phonemes", "-o", tmp_path / "out.wav")
+    assert done.exit_code == 1 and "XX" in done.output
+
+
+def test_prompts_of_any_rate_width_and_length(
+    voice: Synthesizer, prompt: Path, tmp_path: Path
+) -> None:
+    wave, rate = soundfile.read(prompt)
+    codes = voice.read_prompt(prompt)
+    assert codes.shape == (4, min(100, -(-len(wave) * 24_000 // rate // 320)))
+    short, long, stereo = (tmp_path / f"{name}.wav" for name in ("short", "long", "stereo"))
+    soundfile.write(short, wave[: rate // 5], rate)
+    quiet = np.zeros(150 * rate)
+    soundfile.write(long, np.concatenate([quiet, wave, quiet]), rate)
+    soundfile.write(stereo, np.stack([wave, wave], 1), 44_100)
+    assert voice.read_prompt(short).shape == (4, 15)
+    assert voice.read_prompt(stereo).shape[0] == 4
+    # of a long one the part with speech in it
+    found = voice.read_prompt(long)
+    assert found.shape == (4, 100)
+    heard = voice.codec.decode(torch.from_numpy(found)).detach().numpy()
+    assert np.abs(heard).max() > 0.3 * np.abs(wave).max()
+    for path in (short, long, stereo):
+        made = voice.say("Stop!", prompt=path, choices=choices())
+        assert np.isfinite(made.wave).all()
+
+
+def test_prompts_that_cannot_be_used_are_told(run: Path, tmp_path: Path) -> None:
+    silent, text = tmp_path / "silent.wav", tmp_path / "text.wav"
+    soundfile.write(silent, np.zeros(24_000), 24_000)
+    text.write_text("no audio")
+    for path, told in ((silent, "silent"), (text, "text.wav")):
+        done = call(run, TEXT, "--prompt", path, "-o", tmp_path / "out.wav")
+        assert done.exit_code == 1 and told in done.output
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_wrong_use_is_told(run: Path, shards: Path, tmp_path: Path) -> None:
+    for words, told in (
+        ((run,), "one of TEXT"),
+        ((run, TEXT, "-o", tmp_path / "out.mp3"), "wav"),
+        ((run, TEXT, "--speed", "0"), "speed"),
+        ((run, TEXT, "--temperature", "0"), "temperature"),
+    ):
+        done = call(*words)
+        assert done.exit_code == 2 and told in done.output
+    done = call(shards, TEXT, "-o", tmp_path / "out.wav")
+    assert done.exit_code == 1 and "no run of" in done.output
+
+
+def test_a_run_with_another_codec_is_refused(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    facts = tmp_path / "run" / "speech" / "speech.json"
+    text = facts.read_text("utf-8")
+    digest = Synthesizer.open(run).facts.codec_digest
+    facts.write_text(text.replace(digest, "0" * 64), "utf-8")
+    with pytest.raises(UserError, match="--codec"):
+        Synthesizer.open(tmp_path / "run")

@@ -1,0 +1,165 @@
+"""`ns2 demo`: from nothing to speech, by the commands that anyone would use.
+
+espeak-ng speaks a corpus; then `ns2 preprocess`, `ns2 train`, `ns2 evaluate` and `ns2 synthesize`
+do what they do for real recordings, each as a command of its own that is shown. What is there
+already is not done again: a demo that was stopped goes on.
+
+    DIR/corpus    recordings with texts      DIR/run/evaluation    figures, and a page to listen
+    DIR/shards    the dataset                DIR/hello.wav         a sentence nobody has spoken
+    DIR/run       the model
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ns2.pipeline.progress import Progress
+from ns2.pipeline.schema import UserError
+from ns2.pipeline.sentences import sentences
+from ns2.pipeline.speak import SENTENCES
+from ns2.pipeline.spoken_corpus import Speaker, Spoken, cast, speak_spoken
+
+PRESET = "demo"
+HELLO = "Hello there. A few minutes ago I could not speak at all."
+_VOICES = ("en-us", "en-us+m1", "en-us+m3", "en-us+f1", "en-us+f2")
+_MANNERS = ((20, 150), (40, 165), (60, 175), (80, 160))
+SPEAKERS = tuple(
+    Speaker(voice=voice, pitch=pitch, rate=rate) for voice in _VOICES for pitch, rate in _MANNERS
+)
+"""Who speaks what is learned."""
+HELD_OUT = (
+    Speaker(voice="en-us+m7", pitch=45, rate=160),
+    Speaker(voice="en-us+m7", pitch=70, rate=165),
+)
+"""Who speaks what is evaluated: a voice that is never learned."""
+_HELD_OUT_SENTENCES = SENTENCES[:20]
+_OTHER_SENTENCES = SENTENCES[20:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """What can be chosen.
+
+    Attributes:
+        root: the folder for all of it.
+        utterances: to learn from, about 2.7 s each.
+        minutes: of training.
+        seed: of texts, speakers, model and noise.
+        cores: that work.
+        device: that the model learns on.
+    """
+
+    root: Path
+    utterances: int = 1200
+    minutes: float = 8.0
+    seed: int = 0
+    cores: int = 2
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.utterances < len(SPEAKERS):
+            raise UserError(f"--utterances has to be {len(SPEAKERS)} at least: one a speaker")
+        if not self.minutes > 0:
+            raise UserError(f"--minutes has to be above 0, got {self.minutes:g}")
+
+    @property
+    def corpus(self) -> Path:
+        """Recordings with texts."""
+        return self.root / "corpus"
+
+    @property
+    def shards(self) -> Path:
+        """The dataset."""
+        return self.root / "shards"
+
+    @property
+    def run(self) -> Path:
+        """The model."""
+        return self.root / "run"
+
+
+def what_is_said(demo: Demo) -> list[Spoken]:
+    """Made sentences to learn from, and twenty others, in another voice, to evaluate."""
+    learned = sentences(demo.utterances, demo.seed) + list(_OTHER_SENTENCES)
+    return cast(learned, SPEAKERS, "train", demo.seed) + cast(
+        _HELD_OUT_SENTENCES, HELD_OUT, "val", demo.seed
+    )
+
+
+def speak_corpus(demo: Demo, progress: Progress) -> None:
+    """Let espeak-ng speak."""
+    said = what_is_said(demo)
+    progress.phase("espeak-ng speaks", len(said))
+    speak_spoken(demo.corpus, said, workers=demo.cores, tell=progress.reach)
+
+
+def steps_in(demo: Demo) -> int:
+    """How many steps of training fit into the minutes on this machine; one is tried.
+
+    A run that has begun keeps its number.
+    """
+    from ns2.train.data import open_data
+    from ns2.train.dry_run import try_step
+    from ns2.train.presets import training
+
+    try:
+        return int(json.loads((demo.run / "config.json").read_text("utf-8"))["steps"])
+    except (OSError, ValueError, KeyError):
+        pass
+    config, data = training(PRESET), open_data([demo.shards])
+    plan = data.plan(seed=config.seed, epoch=0, global_frames=config.global_frames)
+    devices = demo.cores if demo.device == "cpu" else 1
+    trial = try_step(config, data, plan, device=demo.device, devices=devices, compiled=False)
+    return max(1, round(60 * demo.minutes / trial.seconds))
+
+
+def command(*arguments: object, tell: Callable[[str], None]) -> None:
+    """Run a command of ns2 as a newcomer would.
+
+    Raises:
+        UserError: it failed; it has said why.
+    """
+    words = [str(argument) for argument in arguments]
+    tell(f"\n$ ns2 {shlex.join(words)}")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-m", "ns2.cli", *words], env=environment, check=False)
+    if done.returncode:
+        raise UserError(
+            f"`ns2 {words[0]}` ended with exit code {done.returncode}; put right what it says, and "
+            "the same `ns2 demo` goes on"
+        )
+
+
+def making_shards(demo: Demo) -> Sequence[Sequence[object]]:
+    """The commands that turn the corpus into a dataset."""
+    return (
+        ("preprocess", demo.corpus, "-o", demo.shards, "--codec", "mini"),
+        ("verify", demo.shards),
+    )
+
+
+def training_run(demo: Demo, steps: int) -> Sequence[object]:
+    """The command that learns."""
+    several = ("--devices", demo.cores) if demo.device == "cpu" and demo.cores > 1 else ()
+    return (
+        "train", demo.shards, "-o", demo.run, "--preset", PRESET, "--steps", steps,
+        "--set", f"seed={demo.seed}", "--device", demo.device, *several,
+    )  # fmt: skip
+
+
+def speaking(demo: Demo) -> Sequence[Sequence[object]]:
+    """The commands that let the model speak."""
+    first = next(one for one in what_is_said(demo) if one.split == "val")
+    prompt = demo.corpus / "wavs" / f"{first.id}.wav"
+    device = ("--device", demo.device)
+    return (
+        ("evaluate", demo.run, demo.shards, "--corpus", demo.corpus, *device),
+        ("synthesize", demo.run, HELLO, "--prompt", prompt, "-o", demo.root / "hello.wav", *device),
+    )

@@ -1,0 +1,65 @@
+"""`ns2 demo`: its command; every heavy import is inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ns2.pipeline.command_line import FOLDER, clear_errors
+
+
+@click.command()
+@click.argument("root", metavar="DIR", type=FOLDER)
+@click.option("--minutes", default=8.0, show_default=True, help="Of training.")
+@click.option("--utterances", default=1200, show_default=True, help="To learn from.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--cores", type=click.IntRange(1), help="That work.  [default: all, 8 at most]")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda, for training.")
+@clear_errors
+def demo(
+    root: Path, minutes: float, utterances: int, seed: int, cores: int | None, device: str
+) -> None:
+    """Speak a corpus, preprocess it, train on it, and let the model speak: all in DIR.
+
+    Needs no network, no GPU, and no recordings: espeak-ng speaks. Stopped, the same command goes
+    on.
+    """
+    import os
+
+    from ns2.pipeline.progress import display
+    from ns2.train.demo import (
+        Demo,
+        command,
+        making_shards,
+        speak_corpus,
+        speaking,
+        steps_in,
+        training_run,
+    )
+
+    demo = Demo(
+        root=root,
+        minutes=minutes,
+        utterances=utterances,
+        seed=seed,
+        cores=cores or min(8, len(os.sched_getaffinity(0))),
+        device=device,
+    )
+    with display() as progress:
+        speak_corpus(demo, progress)
+    for words in making_shards(demo):
+        command(*words, tell=click.echo)
+    command(*training_run(demo, steps_in(demo)), tell=click.echo)
+    for words in speaking(demo):
+        command(*words, tell=click.echo)
+    page = demo.run / "evaluation" / "index.html"
+    click.echo(
+        f"\nThe model is {minutes:g} minutes old, and reads sentences that it has never seen in a "
+        f"voice that it has never heard.\n"
+        f"  listen    {root / 'hello.wav'}\n"
+        f"  compare   {page} in a browser: recordings, codec, model\n"
+        f"  figures   {demo.run / 'evaluation' / 'evaluation.json'}\n"
+        f"  curves    tensorboard --logdir {demo.run}\n"
+        f'  speak     ns2 synthesize {demo.run} "Your words." --prompt your-voice.wav'
+    )
