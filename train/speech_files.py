@@ -40,7 +40,7 @@ class SpeechFacts:
         language: most utterances of the dataset are in it.
         languages: all of them.
         aligner: "textgrid" where phones came from TextGrids and not from espeak-ng.
-        longest: phones of the longest utterance that was learned.
+        longest: tokens of the utterance with the most of them.
         mel: the configuration of the mel column; empty where there was none.
         f0: of the pitch column.
     """
@@ -76,10 +76,18 @@ def facts_of(datasets: Sequence[Dataset]) -> SpeechFacts:
         language=max(sorted(totals), key=lambda name: totals[name]),
         languages=tuple(sorted(totals)),
         aligner=first.card["options"].get("aligner", "builtin"),
-        longest=max(int(d.numbers("phones").max()) for d in datasets),
+        longest=max(_most_tokens(d) for d in datasets),
         mel=dict(columns.get("mel", {}).get("config", {})),
         f0=dict(columns.get("f0", {}).get("config", {})),
     )
+
+
+def _most_tokens(dataset: Dataset) -> int:
+    """N of the utterance with the most tokens."""
+    import pyarrow.compute as pc
+
+    shapes = dataset.fields(["phonemes_shape"])["phonemes_shape"]
+    return int(pc.max(pc.list_flatten(shapes)).as_py())
 
 
 def keep_speech(run: Path, datasets: Sequence[Dataset]) -> None:
