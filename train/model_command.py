@@ -12,7 +12,7 @@ from ns2.pipeline.command_line import DATASET, clear_errors
 @click.command()
 @click.argument("dataset", type=DATASET, required=False)
 @click.option(
-    "--preset", "name", default="paper", show_default=True, help="paper, base, small, tiny or seed."
+    "--preset", "name", default="paper", show_default=True, help="Or base, small, demo, tiny, seed."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @clear_errors

@@ -24,6 +24,18 @@ TRAINING: dict[str, dict[str, Any]] = {
     "base": {"warmup": 8_000},
     "seed": {"warmup": 8_000},
     "small": {**_CPU, "steps": 20_000, "global_frames": 6_000, "warmup": 500, "sample_every": 2000},
+    "demo": {
+        **_CPU,
+        "steps": 800,
+        "global_frames": 2_400,
+        "learning_rate": 2e-3,
+        "ema": 0.99,
+        "frame_multiple": 1,
+        "token_multiple": 1,
+        "validate_every": 100,
+        "sample_every": 400,
+        "checkpoint_every": 100,
+    },
     "tiny": {
         **_CPU,
         "steps": 3_000,
