@@ -19,6 +19,8 @@ import torch
 from ns2.model.codec import Codec
 from ns2.pipeline.files import atomic_write
 from ns2.pipeline.progress import Progress, duration
+from ns2.pipeline.schema import UserError
+from ns2.train.about import about
 from ns2.train.checkpoint import save_checkpoint
 from ns2.train.config import TrainConfig
 from ns2.train.data import Data
@@ -52,21 +54,20 @@ def train(
     Raises:
         UserError: the folder is of another run, or data is damaged or was changed.
     """
-    from importlib.metadata import version
-
-    ranks = Ranks(device)
-    try:
+    with Ranks(device) as ranks:
         folder = RunFolder(out)
-        about = {
-            "data": data.digest,
-            "datasets": [dataset.card["digest"] for dataset in data.datasets],
-            "versions": {name: version(name) for name in ("ns2", "torch", "numpy")},
-        }
         trainer = Trainer(config, data, ranks, compiled=compiled)
-        state = folder.open(config, about, fresh=fresh) if ranks.rank == 0 else {}
+        problem: UserError | None = None
+        state: dict[str, Any] = {}
         if ranks.rank == 0:
-            keep_speech(out, data.datasets)
-        ranks.any(False)  # the others look once the first has settled what is there
+            try:
+                state = folder.open(config, about(data, ranks), fresh=fresh)
+                keep_speech(out, data.datasets)
+            except UserError as error:
+                problem = error
+        # the others look once the first has settled what is there
+        if ranks.any(problem is not None):
+            raise problem or SystemExit(1)  # the first has said why
         if ranks.rank:
             state = folder.newest()
         if state:
@@ -80,8 +81,6 @@ def train(
             check=check,
             on_damage=on_damage,
         )
-    finally:
-        ranks.close()
 
 
 def run(
@@ -124,7 +123,8 @@ def run(
             step = next(reader)
             for message in step.skipped:
                 progress.note(f"left out: {message}")
-            found = trainer.learn(step.batch)
+            statistics = watch.wanted()
+            found = trainer.learn(step.batch, statistics)
             lr = config.learning_rate_at(trainer.step)
             trainer.step, trainer.place = trainer.step + 1, step.next
             seconds = time.perf_counter() - began
@@ -138,7 +138,7 @@ def run(
                 "data_wait": (reader.meter.waited - waited) / seconds,
                 "seconds": seconds,
             }
-            watch.step(row)
+            watch.step(row, statistics)
             pace = (time.monotonic() - started) / (trainer.step - first)
             progress.training(trainer.step, config.steps, found["loss"], _more(row, pace, trainer))
             stop = ranks.any(bool(stopped))

@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ns2.pipeline.schema import UserError
+
 
 class Ranks:
     """This process among those of the run.
@@ -24,11 +26,20 @@ class Ranks:
 
         Args:
             device: "cpu" or "cuda"; each process takes the GPU of its local rank.
+
+        Raises:
+            UserError: there is no such GPU.
         """
         self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device(device)
         if self.device.type == "cuda":
-            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            local = int(os.environ.get("LOCAL_RANK", 0))
+            if local >= torch.cuda.device_count():
+                raise UserError(
+                    f"GPU {local} is not there: torch finds {torch.cuda.device_count()} here; "
+                    "--device cpu needs none"
+                )
+            self.device = torch.device("cuda", local)
             torch.cuda.set_device(self.device)
         if self.count > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
@@ -52,8 +63,12 @@ class Ranks:
         dist.all_reduce(value)
         return bool(value.item() > 0)
 
-    def close(self) -> None:
-        """Leave."""
+    def __enter__(self) -> Ranks:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leave: together where all is well, at once where not, so that the others notice."""
         if self.count > 1:
-            dist.barrier()
+            if kind is None:
+                dist.barrier()
             dist.destroy_process_group()

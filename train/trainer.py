@@ -23,6 +23,7 @@ from ns2.train.config import TrainConfig
 from ns2.train.data import Data
 from ns2.train.ranks import Ranks
 from ns2.train.reader import Fetched
+from ns2.train.statistics import WeightWatch, activations
 
 _GRAPHS = 256
 _DROPOUT, _SELF_CONDITION = 101, 102
@@ -125,14 +126,16 @@ class Trainer:
             )
         )
 
-    def learn(self, share: Share | None) -> dict[str, float]:
+    def learn(
+        self, share: Share | None, statistics: dict[str, float] | None = None
+    ) -> dict[str, float]:
         """One step: returns its losses, their total, and the gradient's norm.
 
         Args:
             share: of this process; None where it has no utterance in this step.
+            statistics: is filled with those of `ns2.train.statistics`; None does not look.
         """
         config, device = self.config, self.ranks.device
-        torch.manual_seed(int(mixed(config.seed, self.step, _DROPOUT, self.ranks.rank) >> 1))
         for group in self._optimizer.param_groups:
             group["lr"] = config.learning_rate_at(self.step)
         parts = [
@@ -140,6 +143,11 @@ class Trainer:
             for batch, draws in (share.parts if share else ())
         ]
         counts = self.counts([batch for batch, _ in parts])
+        if statistics is not None and parts:
+            with torch.no_grad(), self.autocast(), activations(self.model) as looked:
+                self.model(*parts[0], counts)
+            statistics.update(by_name(looked))
+        torch.manual_seed(int(mixed(config.seed, self.step, _DROPOUT, self.ranks.rank) >> 1))
         self._optimizer.zero_grad(set_to_none=False)
         named: dict[str, Tensor] = {}
         for batch, draws in parts:
@@ -148,9 +156,11 @@ class Trainer:
             self.model.total(losses).backward()
             for name, loss in losses.items():
                 named[name] = named.get(name, 0) + loss.detach()
-        return self._update(named)
+        return self._update(named, statistics)
 
-    def _update(self, named: dict[str, Tensor]) -> dict[str, float]:
+    def _update(
+        self, named: dict[str, Tensor], statistics: dict[str, float] | None
+    ) -> dict[str, float]:
         """Add up over all processes, then move the weights."""
         config = self.config
         parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -159,8 +169,11 @@ class Trainer:
                 parameter.grad = torch.zeros_like(parameter)
         self.ranks.sum([p.grad for p in parameters if p.grad is not None])
         losses = self.summed(named)
+        watch = None if statistics is None else WeightWatch(self.model)
         norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or float("inf"))
         self._optimizer.step()
+        if statistics is not None and watch is not None:
+            statistics.update(by_name(watch.after()))
         decay = config.ema_at(self.step)
         means: list[Tensor] = list(self.averaged.parameters())
         weights: list[Tensor] = list(self.model.parameters())

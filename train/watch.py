@@ -14,7 +14,7 @@ from ns2.pipeline.schema import UserError
 from ns2.train.board import Board
 from ns2.train.data import Data
 from ns2.train.reader import OnDamage
-from ns2.train.run_folder import METRICS, VALIDATION, RunFolder
+from ns2.train.run_folder import METRICS, STATISTICS, VALIDATION, RunFolder
 from ns2.train.samples import Samples
 from ns2.train.trainer import Trainer
 from ns2.train.validation import Validation
@@ -62,14 +62,22 @@ class Watch:
     def __exit__(self, *exception: object) -> None:
         self._board.__exit__(*exception)
 
-    def step(self, row: dict[str, Any]) -> None:
-        """Write down a step."""
+    def wanted(self) -> dict[str, float] | None:
+        """Where statistics of the next step go, if it is one that is looked into."""
+        every = self._trainer.config.statistics_every
+        return {} if self._first and every and (self._trainer.step + 1) % every == 0 else None
+
+    def step(self, row: dict[str, Any], statistics: dict[str, float] | None) -> None:
+        """Write down a step, and its statistics where they were wanted."""
         if self._first:
             self._folder.log(METRICS, row)
             left_out = ("step", "frames", "epoch", "skipped", "seconds")
             shown = {name: value for name, value in row.items() if name not in left_out}
             shown["frames_per_second"] = row["frames"] / row["seconds"]
             self._board.curve("train", self._trainer.step, shown)
+            if statistics is not None:
+                self._folder.log(STATISTICS, {"step": self._trainer.step, **statistics})
+                self._board.scalars("statistics", self._trainer.step, statistics)
 
     def validate(self) -> bool:
         """Validate if it is time to; returns whether the model is the best so far."""
