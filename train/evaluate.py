@@ -18,10 +18,9 @@ import numpy as np
 import torch
 
 from ns2.model.generation import Choices
-from ns2.model.mel import MelConfig
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.phone_classifier import bare_phones, load_phone_classifier, phone_errors
-from ns2.pipeline.pitch import PitchConfig, extract_f0
+from ns2.pipeline.pitch import extract_f0
 from ns2.pipeline.recognise import (
     SpeakerModel,
     edit_distance,
@@ -39,8 +38,8 @@ from ns2.pipeline.speech_measures import (
 from ns2.train.held_out import (
     HeldOut,
     held_out,
-    mel_settings,
-    pitch_settings,
+    mel_config,
+    pitch_config,
     recording,
     seeds,
 )
@@ -159,8 +158,8 @@ class Evaluator:
             self._recogniser = open_recogniser(config.recogniser)
         if config.speaker_model:
             self._speakers = SpeakerModel(config.speaker_model)
-        self.pitch_config = PitchConfig(**pitch_settings(self.dataset))
-        self.mel_config = MelConfig(**mel_settings(self.dataset))
+        self.pitch_config = pitch_config(self.dataset)
+        self.mel_config = mel_config(self.dataset)
         self._rate = self.dataset.grid.sample_rate
 
     @property
@@ -252,7 +251,7 @@ class Evaluator:
             heard=tuple(heard),
             errors=phone_errors(heard, one.tokens),
             f0=float(np.median(voiced)) if len(voiced) else None,
-            colour=spectrum_distance(wave, prompt),
+            colour=spectrum_distance(wave, prompt, self.mel_config),
             log_mel=mel,
             pitch=PitchErrors.of(f0, one.f0) if on_grid else None,
             words=found,

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ns2.model.mel import MelConfig
 from ns2.pipeline.audio import read_audio, resample, trim_silence
 from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.pitch import PitchConfig
 from ns2.pipeline.schema import UserError, UtteranceError, unit_interval
 
 COLUMNS = ("codes", "phonemes", "durations", "f0", "meta")
@@ -80,8 +82,9 @@ def held_out(
         )
     splits, split_of = dataset.names("split")
     if split not in splits:
+        known = ", ".join(sorted(splits))
         raise UserError(
-            f"{dataset.root} has no utterance in split {split!r}; it has {', '.join(sorted(splits))}. "
+            f"{dataset.root} has no utterance in split {split!r}; it has {known}. "
             "`ns2 preprocess --val-share` sets how many are held out."
         )
     _, speaker_of = dataset.names("speaker")
@@ -159,11 +162,19 @@ def seeds(held: Sequence[HeldOut], seed: int) -> list[int]:
     return [int(unit_interval(one.key, f"speak {seed}") * (1 << 53)) for one in held]
 
 
-def pitch_settings(dataset: Dataset) -> dict[str, Any]:
+def pitch_config(dataset: Dataset) -> PitchConfig:
     """How the dataset's F0 was found."""
-    return dict(dataset.card["columns"]["f0"].get("config", {}))
+    found = dataset.card["columns"]["f0"].get("config", {})
+    return PitchConfig(**{**_rates(dataset), **found})
 
 
-def mel_settings(dataset: Dataset) -> dict[str, Any]:
-    """How the dataset's log-mels were made; nothing where it has none."""
-    return dict(dataset.card["columns"].get("mel", {}).get("config", {}))
+def mel_config(dataset: Dataset) -> MelConfig:
+    """How the dataset's log-mels were made; the usual way where it has none."""
+    rates = _rates(dataset)
+    usual = {**rates, "fmax": min(MelConfig.fmax, rates["sample_rate"] / 2)}
+    found = dataset.card["columns"].get("mel", {}).get("config", {})
+    return MelConfig(**{**usual, **found})
+
+
+def _rates(dataset: Dataset) -> dict[str, Any]:
+    return {"sample_rate": dataset.grid.sample_rate, "hop_length": dataset.grid.hop_length}

@@ -30,7 +30,8 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em;
 table { border-collapse: collapse; margin: 0.8em 0; }
 th, td { padding: 0.25em 0.8em; text-align: right; border-bottom: 1px solid #e0e0e0; }
 th:first-child, td:first-child { text-align: left; }
-td.phones { text-align: left; font-size: 14px; max-width: 34em; color: #505050; }
+#settings td, th.phones, td.phones { text-align: left; }
+td.phones { font-size: 14px; max-width: 34em; color: #505050; }
 audio { height: 2em; width: 17em; vertical-align: middle; }
 img { max-width: 100%; }
 section { border-top: 2px solid #d0d0d0; margin-top: 2em; }
@@ -84,7 +85,7 @@ def _page(
     yield '<html lang="en"><head><meta charset="utf-8">'
     yield f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
     yield f"<h1>{escape(title)}</h1>"
-    yield "<table>"
+    yield '<table id="settings">'
     for name, value in settings.items():
         yield f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>"
     yield "</table>"
@@ -111,7 +112,8 @@ def _utterance(result: Result) -> Iterator[str]:
     one, size = result.utterance, max(len(result.phones), 1)
     yield f'<section id="{escape(one.key)}"><h2>{escape(one.text)} <small>{escape(one.key)}, '
     yield f"{escape(one.speaker)}</small></h2>"
-    yield "<table><tr><th></th><th></th><th>phones wrong</th><th>phones</th></tr>"
+    yield "<table><tr><th></th><th></th><th>phones wrong</th>"
+    yield '<th class="phones">phones</th></tr>'
     prompt = "its own beginning" if one.own_prompt else one.prompt_key
     yield f"<tr><td>prompt</td><td>{_player(_wave(one.key, PROMPT))}</td><td></td>"
     yield f'<td class="phones">{escape(prompt)}</td></tr>'

@@ -52,8 +52,7 @@ def report(evaluator: Evaluator, run: Path, out: Path, progress: Progress) -> di
     }
     text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_if_changed(out / FIGURES, text.encode())
-    told = {name: str(value) for name, value in settings.items() if value not in ("", None)}
-    write_page(out, f"ns2 evaluate {run.name}", told, found["all"], results)
+    write_page(out, f"ns2 evaluate {run.name}", _told(settings), found["all"], results)
     return found
 
 
@@ -72,6 +71,22 @@ def _settings(evaluator: Evaluator, run: Path) -> dict[str, Any]:
         "recogniser": config.recogniser,
         "speaker_model": config.speaker_model,
     }
+
+
+def _told(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The settings for people."""
+    told = {
+        "run": settings["run"],
+        "dataset": f"{settings['dataset']} ({settings['dataset_digest'][:12]})",
+        "utterances": f"split {settings['split']}, {settings['limit']} at most, "
+        f"seed {settings['seed']}",
+        "sampler": f"{settings['sampler_kind']}, {settings['sampler_steps']} steps, temperature "
+        f"{settings['sampler_temperature']:g}, guidance {settings['guidance']:g}",
+    }
+    for name in ("recogniser", "speaker_model"):
+        if settings[name]:
+            told[name.replace("_", " ")] = settings[name]
+    return told
 
 
 def _plot(evaluator: Evaluator, waves: Mapping[str, np.ndarray]) -> bytes:
