@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 
 from ns2.model.codec import Codec
@@ -121,12 +122,15 @@ def run(
         while trainer.step < config.steps:
             began, waited = time.perf_counter(), reader.meter.waited
             step = next(reader)
-            for message in step.skipped:
+            for message in step.skipped:  # of other processes too, whose display is quiet
                 progress.note(f"left out: {message}")
+                if ranks.rank:
+                    click.echo(f"left out: {message}", err=True)
             statistics = watch.wanted()
             found = trainer.learn(step.batch, statistics)
             lr = config.learning_rate_at(trainer.step)
             trainer.step, trainer.place = trainer.step + 1, step.next
+            stop, skipped = ranks.total(len(stopped), len(step.skipped))
             seconds = time.perf_counter() - began
             row = {
                 "step": trainer.step,
@@ -134,14 +138,13 @@ def run(
                 "lr": lr,
                 "frames": step.global_frames,
                 "epoch": step.epoch,
-                "skipped": len(step.skipped),
+                "skipped": int(skipped),
                 "data_wait": (reader.meter.waited - waited) / seconds,
                 "seconds": seconds,
             }
             watch.step(row, statistics)
             pace = (time.monotonic() - started) / (trainer.step - first)
             progress.training(trainer.step, config.steps, found["loss"], _more(row, pace, trainer))
-            stop = ranks.any(bool(stopped))
             best = watch.validate()
             if stop or best or trainer.due(config.checkpoint_every):
                 watch.flush()

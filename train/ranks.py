@@ -55,13 +55,17 @@ class Ranks:
         for part, summed in zip(parts, flat.split(sizes), strict=True):
             part.copy_(summed.view_as(part))
 
+    def total(self, *values: float) -> list[float]:
+        """Some numbers, each added up over all processes."""
+        if self.count == 1:
+            return list(values)
+        summed = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(summed)
+        return [float(value) for value in summed.tolist()]
+
     def any(self, flag: bool) -> bool:
         """Whether it holds in any process."""
-        if self.count == 1:
-            return flag
-        value = torch.tensor([float(flag)], device=self.device)
-        dist.all_reduce(value)
-        return bool(value.item() > 0)
+        return self.total(float(flag))[0] > 0
 
     def __enter__(self) -> Ranks:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ns2.train.config import TrainConfig
 from ns2.train.data import open_data
 from ns2.train.samples import choose
 from tests.dataset_factories import Recipe, make_dataset
+from tests.factories import ROOT
 from tests.preprocessing import run_inline
 from tests.train.test_watching import lines, shown, train
 
@@ -82,6 +84,17 @@ def test_samples_are_spoken_by_the_averaged_weights(speech: Path, run: Path) -> 
         other, _ = soundfile.read(run / "samples" / "00000002" / f"{text.key}-given.wav")
         assert len(other) == len(reference)
         assert (last / f"{text.key}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_documents_tell_of_every_file_of_a_run(speech: Path, run: Path) -> None:
+    text = (ROOT / "docs" / "training.md").read_text("utf-8")
+    tree = text.partition("## What a run is")[2].partition("\n## ")[0]
+    for path in run.rglob("*"):
+        if "tensorboard" not in path.parts and "speech" not in path.parts:
+            name = re.sub(r"^0000000\d", "00001000", path.name)
+            for key in Dataset(speech).keys:
+                name = name.replace(key, "KEY")
+            assert name in tree or path.parent.name == "reference", path
 
 
 def test_tensorboard_has_sounds_and_pictures(run: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,10 @@ import pytest
 from ns2.model.presets import PRESETS
 from ns2.model.settings import to_values
 from ns2.pipeline.schema import OptionError
+from ns2.train.config import TrainConfig
 from ns2.train.presets import TRAINING, training
 from ns2.train.settings import choose
+from tests.factories import ROOT
 
 YAML = """
 learning_rate: 1e-3      # a number in JSON and YAML 1.2, a word in YAML 1.1
@@ -87,3 +89,10 @@ def test_every_preset_has_a_training() -> None:
     assert TRAINING.keys() == PRESETS.keys()
     for name in PRESETS:
         assert training(name).model == PRESETS[name]()
+
+
+def test_documents_tell_of_every_setting() -> None:
+    text = (ROOT / "docs" / "training.md").read_text("utf-8")
+    rows = "\n".join(line for line in text.splitlines() if line.startswith("| "))
+    missing = [f.name for f in fields(TrainConfig) if f.name != "model" and f.name not in rows]
+    assert not missing
