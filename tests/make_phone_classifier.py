@@ -5,9 +5,9 @@
 espeak-ng speaks English sentences without sense in the voices of `tests/labelled_speech.py`, which
 are not those that ns2 is measured with. Each is heard as it is or spoilt, and once more as a copy
 by the codec `mini` with any number of quantisers and some noise on its latents, since copies and
-generated speech are what the network is to judge. The loss begins as cross-entropy of frames
-with known phones and becomes that of connectionist temporal classification. About ten minutes and
-2 GB on one core; the same machine makes the same bytes.
+generated speech are what the network is to judge. The loss begins as cross-entropy of frames with
+known phones and becomes that of connectionist temporal classification. 24 minutes and 2 GB on a
+half of one core; the same machine makes the same bytes.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from ns2.pipeline.text import bare, pronounce
 from tests.labelled_speech import HOP, SAMPLE_RATE, VARIANTS, closed, sentence, spoil
 
 OUT = Path(__file__).resolve().parent.parent / "pipeline" / "phone_classifier.safetensors"
-UTTERANCES, SEED, WIDTH = 4500, 3, 176
-PASSES, FRAMES, RATE = 7, 5000, 2.5e-3
+UTTERANCES, SEED, WIDTH = 4000, 3, 176
+PASSES, FRAMES, RATE = 4, 5000, 2.5e-3
 ACCENTS = {"en-us": 6, "en": 2, "en-gb-x-rp": 1, "en-gb-scotland": 1}
 """Voices of espeak-ng and how often they speak."""
 LANGUAGES = {"en": "en-gb"}
