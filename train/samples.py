@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,17 @@ import torch
 from torch import Tensor
 
 from ns2.model.codec import Codec
+from ns2.model.durations import round_durations
 from ns2.model.generation import Choices, Request, generate
+from ns2.model.layers import length_mask
 from ns2.model.mel import LogMel, MelConfig
+from ns2.model.ns2 import NS2
 from ns2.pipeline.epochs import mixed
 from ns2.pipeline.files import TEMPORARY, atomic_write
 from ns2.pipeline.pitch import PitchConfig, extract_f0
 from ns2.pipeline.plot_versions import Version, as_png, draw_versions
 from ns2.train.board import Board
-from ns2.train.data import Data
+from ns2.train.data import COLUMNS, DamageError, Data
 from ns2.train.run_folder import SAMPLES
 from ns2.train.speech_files import SpeechFacts, facts_of
 from ns2.train.trainer import Trainer
@@ -40,6 +43,8 @@ from ns2.train.trainer import Trainer
 _SEED = 0x50EE
 _SECONDS = (1.5, 10.0)
 """Of utterances that are taken where there are enough of them."""
+_LONGEST = 3.0
+"""Times the recording's length that predicted durations may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +79,6 @@ class Samples:
 
         Args:
             held_out: utterances that are not trained on; None takes those that are.
-
-        Raises:
-            DamageError: an utterance can't be read.
         """
         config = trainer.config
         self._trainer, self._codec, self._board = trainer, codec, board
@@ -182,14 +184,34 @@ def speak(trainer: Trainer, text: Text, *, given: bool) -> Tensor:
         seeds=torch.tensor([text.seed], device=device),
         prompt_codes=one(text.prompt.astype(np.int32), torch.int32),
         prompt_frames=torch.tensor([text.prompt.shape[1]], device=device),
-        durations=one(text.durations.astype(np.int64), torch.int64) if given else None,
-        f0=one(text.f0, torch.float32) if given else None,
+        durations=one(text.durations.astype(np.int64), torch.int64),
+        f0=one(text.f0, torch.float32),
     )
+    if not given:
+        longest = _LONGEST * len(text.f0)
+        durations = _predicted_durations(trainer.averaged, request, longest)
+        request = replace(request, durations=durations, f0=None)
     made = generate(trainer.averaged, request, Choices(sampler=trainer.config.sampler))
     latents = made.latents[0, :, : int(made.frames[0])].float().cpu()
     if not bool(torch.isfinite(latents).all()):
         raise ValueError("the model speaks no numbers: its weights have gone astray")
     return latents
+
+
+@torch.no_grad()
+def _predicted_durations(model: NS2, request: Request, longest: float) -> Tensor:
+    """Durations (1, N), spoken faster where they would be of more frames than that.
+
+    What has hardly learned may say anything, and hours of speech would hold up the training.
+    """
+    assert request.prompt_codes is not None and request.prompt_frames is not None
+    mask = length_mask(request.tokens, request.phonemes.shape[1])
+    voice = model.voice(request.prompt_codes, request.prompt_frames)
+    states = model.text(request.phonemes, mask)
+    logs = model.duration_predictor(states, mask, voice.states, voice.mask)[..., 0]
+    found = round_durations(logs, mask)
+    speed = int(found.sum()) / longest
+    return found if speed <= 1 else round_durations(logs, mask, speed=speed)
 
 
 def choose(data: Data, trained: Data, *, count: int, longest: int) -> list[Text]:
@@ -209,20 +231,21 @@ def choose(data: Data, trained: Data, *, count: int, longest: int) -> list[Text]
     for number in order.tolist():
         if len(texts) == count:
             break
-        codes = data.read("codes", number, check=True)
-        texts.setdefault(
-            data.key(number),
-            Text(
-                key=data.key(number),
-                phonemes=data.read("phonemes", number, check=True),
-                durations=data.read("durations", number, check=True),
-                f0=data.read("f0", number, check=True),
-                codes=codes,
-                prompt=_prompt(data, trained, number, codes)[:, :longest],
-                seed=int(mixed(_SEED, number, 1) >> np.uint64(1)),
-            ),
-        )
+        try:
+            texts.setdefault(data.key(number), _text(data, trained, number, longest))
+        except DamageError:
+            continue  # to listen is no reason to stop; training and validation tell of it
     return list(texts.values())
+
+
+def _text(data: Data, trained: Data, number: int, longest: int) -> Text:
+    arrays = {name: data.read(name, number, check=True) for name in COLUMNS}
+    return Text(
+        **arrays,
+        key=data.key(number),
+        prompt=_prompt(data, trained, number, arrays["codes"])[:, :longest],
+        seed=int(mixed(_SEED, number, 1) >> np.uint64(1)),
+    )
 
 
 def _prompt(data: Data, trained: Data, number: int, codes: np.ndarray) -> np.ndarray:

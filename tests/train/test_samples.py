@@ -23,10 +23,13 @@ from ns2.pipeline.dataset import Dataset
 from ns2.train.build import build_model
 from ns2.train.config import TrainConfig
 from ns2.train.data import open_data
-from ns2.train.samples import choose
+from ns2.train.ranks import Ranks
+from ns2.train.samples import choose, speak
+from ns2.train.trainer import Trainer
 from tests.dataset_factories import Recipe, make_dataset
 from tests.factories import ROOT
 from tests.preprocessing import run_inline
+from tests.train.test_data import flip
 from tests.train.test_watching import lines, shown, train
 
 SETTINGS = {"global_frames": 1000, "samples": 2, "sampler.steps": 3, "validate_every": 0}
@@ -136,6 +139,29 @@ def test_without_a_codec_there_is_one_note(tmp_path: Path) -> None:
     assert message.count("no samples") == 1 and "there is no codec 'made-up'" in message
     assert [row["step"] for row in lines(tmp_path / "run", "metrics.jsonl")] == [1, 2]
     assert not (tmp_path / "run" / "samples").exists()
+
+
+def test_durations_that_run_away_are_bounded(speech: Path, run: Path) -> None:
+    config = from_values(TrainConfig, json.loads((run / "config.json").read_text("utf-8")))
+    with Ranks("cpu") as ranks:
+        trainer = Trainer(config, open_data([speech]), ranks)
+    (text,) = choose(trainer.data, trainer.data, count=1, longest=60)
+    with torch.no_grad():
+        trainer.averaged.duration_predictor.head.bias.fill_(5.0)  # 147 frames each
+    frames = len(text.f0)
+    made = speak(trainer, text, given=False)
+    assert made.shape[1] == pytest.approx(3 * frames, abs=1)
+    assert speak(trainer, text, given=True).shape[1] == frames
+
+
+def test_damaged_utterances_are_not_spoken(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", Recipe(shards=4, per_shard=4))
+    held_out, trained = open_data([data], split="val"), open_data([data])
+    first, second = choose(held_out, trained, count=2, longest=9)
+    flip(data, "f0", first.key)
+    held_out, trained = open_data([data], split="val"), open_data([data])
+    third, fourth = choose(held_out, trained, count=2, longest=9)
+    assert third.key == second.key and first.key not in (third.key, fourth.key)
 
 
 def test_prompts_are_of_the_speaker(tmp_path: Path) -> None:
