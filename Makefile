@@ -1,5 +1,5 @@
 # make test    set up .venv, then all tests and checks
-# make demo    set up .venv, then speak a small corpus and preprocess it
+# make demo    set up .venv, then: a corpus, a dataset, a model, its speech; MINUTES=20 trains longer
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,18 +29,7 @@ test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 demo: setup
-	$(BIN)/python -m ns2.pipeline.speak $(DEMO)/corpus --utterances 40 --seed 0
-	@echo
-	@echo "The codec is mini, which comes with ns2: what it makes of a sentence, to hear."
-	$(BIN)/ns2 codec copy $(DEMO)/corpus/wavs/speak000-00000.wav $(DEMO)/first.wav --codec mini
-	@echo
-	$(BIN)/ns2 preprocess $(DEMO)/corpus -o $(DEMO)/shards --codec mini
-	@echo
-	$(BIN)/ns2 verify $(DEMO)/shards
-	$(BIN)/ns2 inspect $(DEMO)/shards
-	$(BIN)/ns2 inspect $(DEMO)/shards --plot $(DEMO)/first.png
-	@echo
-	@echo "Listen to $(DEMO)/corpus/wavs and $(DEMO)/first.wav, look at $(DEMO)/first.png, read the arrays in $(DEMO)/shards."
+	$(BIN)/ns2 demo $(DEMO) $(if $(MINUTES),--minutes $(MINUTES))
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
