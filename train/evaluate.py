@@ -97,6 +97,7 @@ class Measured:
         log_mel: distance to the recording's log-mel in nepers, where frames are the same.
         pitch: errors against the recording's F0, where frames are the same.
         f0: median of the voiced frames in Hz; None where there are none.
+        voiced: share of frames that are voiced.
         colour: distance in dB of the long-term spectrum to the prompt's.
         words: wrong ones, where a recogniser was asked.
         similarity: of the voice to the prompt's, where a speaker model was asked.
@@ -106,6 +107,7 @@ class Measured:
     heard: tuple[str, ...]
     errors: int
     f0: float | None
+    voiced: float
     colour: float
     log_mel: float | None = None
     pitch: PitchErrors | None = None
@@ -251,6 +253,7 @@ class Evaluator:
             heard=tuple(heard),
             errors=phone_errors(heard, one.tokens),
             f0=float(np.median(voiced)) if len(voiced) else None,
+            voiced=len(voiced) / max(len(f0), 1),
             colour=spectrum_distance(wave, prompt, self.mel_config),
             log_mel=mel,
             pitch=PitchErrors.of(f0, one.f0) if on_grid else None,

@@ -51,12 +51,13 @@ def summary(results: Sequence[Result], grid: FrameGrid, known: frozenset[str]) -
 def _version(name: str, results: Sequence[Result]) -> dict[str, Any]:
     found = [result.versions[name] for result in results]
     errors = [one.errors for one in found]
-    sizes = [len(result.phones) for result in results]
+    sizes, seconds = [len(result.phones) for result in results], [one.seconds for one in found]
     values: dict[str, Any] = {
         "title": VERSIONS[name],
-        "seconds": sum(one.seconds for one in found),
+        "seconds": sum(seconds),
         "phone_error_rate": error_rate(errors, sizes),
         "phone_error_interval": list(error_interval(errors, sizes)),
+        "voiced_share": float(np.average([one.voiced for one in found], weights=seconds)),
         "spectrum_to_prompt_db": float(np.mean([one.colour for one in found])),
         "f0_to_prompt_semitones": _to_prompt(name, results),
     }
@@ -148,6 +149,7 @@ def _row(one: Measured, result: Result) -> dict[str, Any]:
         "phone_errors": one.errors,
         "phone_error_rate": one.errors / max(len(result.phones), 1),
         "f0_median": one.f0,
+        "voiced_share": one.voiced,
         "spectrum_to_prompt_db": one.colour,
         "log_mel_l1": one.log_mel,
         "pitch": None if one.pitch is None else _pitch([one.pitch]),
@@ -203,6 +205,7 @@ def table_columns(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]
         ("log-mel L1", "log_mel_l1", "{:.3f}"),
         ("F0 RMSE, st", "pitch.rmse_semitones", "{:.2f}"),
         ("voicing wrong", "pitch.voicing_error", "{:.1%}"),
+        ("voiced", "voiced_share", "{:.0%}"),
         ("F0 to prompt, st", "f0_to_prompt_semitones", "{:.1f}"),
         ("spectrum to prompt, dB", "spectrum_to_prompt_db", "{:.1f}"),
         ("speaker similarity", "speaker_similarity", "{:.3f}"),

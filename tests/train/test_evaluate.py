@@ -100,13 +100,19 @@ def test_figures_are_those_of_the_files(out: Path, found: dict[str, Any], shards
             assert figures["log_mel_l1"] == pytest.approx(np.mean(distances), abs=0.05)
 
 
-def test_a_model_that_knows_nothing_is_told_from_speech(found: dict[str, Any]) -> None:
+def test_a_model_that_knows_nothing_is_told_from_speech(
+    found: dict[str, Any], shards: Path
+) -> None:
+    dataset = Dataset(shards)
     figures = found["all"]["versions"]
     rate = {name: figures[name]["phone_error_rate"] for name in VERSIONS}
     assert max(rate["recording"], rate["copy"]) < 0.1
     assert min(rate["true_durations"], rate["full"]) > 0.6 and rate["reversed"] > 0.8
     assert figures["copy"]["log_mel_l1"] < figures["true_durations"]["log_mel_l1"] / 2
     assert figures["copy"]["pitch"]["rmse_semitones"] < 2
+    stored = [dataset[row["key"]]["f0"] for row in found["utterances"]]
+    share = np.mean(np.concatenate(stored) > 0)  # of frames; the figure weighs by samples
+    assert figures["recording"]["voiced_share"] == pytest.approx(share, abs=0.005)
     assert figures["recording"]["spectrum_to_prompt_db"] < figures["full"]["spectrum_to_prompt_db"]
     predicted = found["all"]["durations"]
     assert predicted["milliseconds"] > 5 and predicted["length"] > 0
