@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
 from ns2.cli import main
+from ns2.pipeline.audio import trim_silence
 from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.phone_classifier import load_phone_classifier, phone_errors
+from ns2.pipeline.phone_classifier import bare_phones, load_phone_classifier, phone_errors
 from ns2.pipeline.schema import UserError
-from ns2.pipeline.speech_measures import log_mel
-from ns2.train.held_out import held_out, seeds
+from ns2.pipeline.speech_measures import PitchErrors, log_mel
+from ns2.train.evaluate import Measured
+from ns2.train.evaluate import Result as Evaluated
+from ns2.train.figures import render, summary
+from ns2.train.held_out import held_out, recording, seeds
 from tests.dataset_factories import Recipe, make_dataset
 from tests.preprocessing import run_inline
 
@@ -249,3 +254,53 @@ def test_prompts_are_of_the_same_speaker_and_never_the_utterance(tmp_path: Path)
     assert seeds(few, 0) == [of[one.key] for one in few] and seeds(few, 1) != seeds(few, 0)
     with pytest.raises(UserError, match="no utterance in split 'test'"):
         held_out(dataset, "test", 2, seed=0, longest_prompt=20)
+
+
+def test_what_the_judge_can_not_judge_is_told(tmp_path: Path) -> None:
+    dataset = Dataset(make_dataset(tmp_path / "made"))
+    (one, *_) = held_out(dataset, "val", 1, seed=0, longest_prompt=20)
+    one = replace(one, language="de", prompt_key=one.key)
+    phones = bare_phones(one.tokens)
+    result = Evaluated(
+        utterance=one,
+        phones=tuple(phones),
+        words=(),
+        prompt_f0=None,
+        versions={
+            "copy": Measured(
+                seconds=1.0, heard=(), errors=len(phones), f0=None, voiced=0.0, colour=2.0
+            )
+        },
+        durations=2 * one.durations,
+        pitch=PitchErrors.of(one.f0, one.f0),
+    )
+    known = frozenset(phones[1:]) - {phones[0]}
+    found = summary([result], dataset.grid, known)
+    notes = " / ".join(found["notes"])
+    assert "--corpus" in notes and "learned English, not de" in notes
+    assert f"({phones[0]})" in notes and f"{phones.count(phones[0]) / len(phones):.0%}" in notes
+    assert f"own beginning is the prompt: {one.key}" in notes
+    assert found["versions"]["copy"]["phone_error_rate"] == 1
+    assert found["durations"]["length"] == 2
+    assert found["durations"]["correlation"] == pytest.approx(1)
+    assert found["predicted_pitch"]["rmse_semitones"] == 0
+    assert "100.0%" in render(found) and "F0" not in render(found)
+
+
+def test_recordings_of_trimmed_datasets_are_trimmed_again(tmp_path: Path) -> None:
+    dataset = Dataset(make_dataset(tmp_path / "made"))
+    (one, *_) = held_out(dataset, "val", 1, seed=0, longest_prompt=20)
+    loud = np.random.default_rng(0).uniform(-0.5, 0.5, 24_000).astype(np.float32)
+    whole = np.concatenate([np.zeros(24_000, np.float32), loud, np.zeros(24_000, np.float32)])
+    (tmp_path / "wavs").mkdir()
+    soundfile.write(tmp_path / one.source, whole, 24_000, "FLOAT")
+    trimmed = trim_silence(whole, 24_000)
+    assert 24_000 < len(trimmed) < 30_000
+    for expected in (whole, trimmed):
+        got = recording(dataset, tmp_path, replace(one, samples=len(expected)))
+        assert np.array_equal(got, expected)
+    (tmp_path / "manifest.jsonl").write_text("")  # a corpus may be named by its manifest
+    got = recording(dataset, tmp_path / "manifest.jsonl", replace(one, samples=len(whole)))
+    assert np.array_equal(got, whole)
+    with pytest.raises(UserError, match="24,001 samples were expected"):
+        recording(dataset, tmp_path, replace(one, samples=24_001))
