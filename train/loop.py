@@ -121,7 +121,13 @@ def run(
     with reader, watch, _stop_asked() as stopped:
         while trainer.step < config.steps:
             began, waited = time.perf_counter(), reader.meter.waited
-            step = next(reader)
+            try:
+                step = next(reader)
+            except UserError:
+                if trainer.step > first:
+                    watch.flush()
+                    save(trainer, folder)  # it is the data that is wrong: what was learnt stays
+                raise
             for message in step.skipped:  # of other processes too, whose display is quiet
                 progress.note(f"left out: {message}")
                 if ranks.rank:

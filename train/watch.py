@@ -5,6 +5,7 @@ All of it only looks: nothing here changes a step, or a random number that a ste
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +86,7 @@ class Watch:
         if self._validation is None or not self._due(trainer.config.validate_every):
             return False
         losses = self._validation.losses()
-        best = trainer.best is None or losses["loss"] < trainer.best[1]
+        best = losses["loss"] < (trainer.best[1] if trainer.best else math.inf)  # never where NaN
         if best:
             trainer.best = (trainer.step, losses["loss"])
         if self._first:

@@ -45,10 +45,13 @@ def test_a_flipped_bit_stops_at_its_step_and_names_the_utterance(
 ) -> None:
     key, step, _ = place_of(root)
     flip(root, "durations", key)
-    done = attempt(tmp_path / "run", 5, root)
+    done = attempt(tmp_path / "run", 5, root, checkpoint_every=100)
     assert done.exit_code == 1
     assert f"durations of {key} is damaged" in done.output and "`ns2 verify`" in done.output
     assert len(lines(tmp_path / "run", "metrics.jsonl")) == step
+    done = attempt(tmp_path / "run", 3, root, "--on-damage", "skip", checkpoint_every=100)
+    assert done.exit_code == 0 and f"goes on after step {step}" in done.output  # nothing was lost
+    assert [row["skipped"] for row in lines(tmp_path / "run", "metrics.jsonl")] == [0, 1, 0]
 
 
 def test_damage_is_skipped_and_counted_where_asked(root: Path, tmp_path: Path) -> None:
