@@ -62,6 +62,9 @@ Head = tuple[np.dtype[Any], tuple[int, ...], int]
 Tar = tuple[mmap.mmap, memoryview]
 """A mapped tar, and a view of it to cut slices from without copies."""
 
+_heads: dict[bytes, Head] = {}
+"""All that were parsed so far; they mean the same in every dataset."""
+
 
 @dataclass(frozen=True)
 class _Places:
@@ -109,7 +112,6 @@ class Dataset:
         self._tars: dict[str, Tar] = {}
         self._places: dict[str, _Places] = {}
         self._crcs: dict[str, np.ndarray] = {}
-        self._heads: dict[bytes, Head] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -200,8 +202,8 @@ class Dataset:
         at = self._position(which)
         places = self._places.get(column) or self._load(column)
         crc = self._crc(column).item(at) if check else None
-        tar, offset, size = (a.item(at) for a in (places.tar, places.offset, places.size))
-        value = self._values(column, [(at, places.names[tar], offset, size, crc)])[0]
+        file, offset = places.names[places.tar.item(at)], places.offset.item(at)
+        value = self._values(column, ((at, file, offset, places.size.item(at), crc),))[0]
         return value.copy() if copy and isinstance(value, np.ndarray) else value
 
     def read_many(
@@ -227,7 +229,7 @@ class Dataset:
         self, column: str, places: Iterable[tuple[int, str, int, int, int | None]]
     ) -> list[Any]:
         """The arrays at positions in tars: position, file, offset, size, and CRC to check."""
-        tars, heads, values = self._tars, self._heads, list[Any]()
+        tars, heads, values = self._tars, _heads, list[Any]()
         for position, file, offset, size, crc in places:
             mapped, view = tars.get(file) or self._map(file, column, position)
             end, data = offset + size, offset + _HEAD
@@ -342,10 +344,10 @@ class Dataset:
             return None
         dtype = np.dtype(found[1].decode())
         shape = tuple(int(n) for n in found[2].replace(b",", b" ").split())
-        if len(self._heads) >= _HEADS:
-            self._heads.clear()
+        if len(_heads) >= _HEADS:
+            _heads.clear()
         length = _HEAD + dtype.itemsize * math.prod(shape)
-        self._heads[data] = head = (dtype, shape, length)
+        _heads[data] = head = (dtype, shape, length)
         return head
 
     def _map(self, file: str, column: str, position: int) -> Tar:

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +29,8 @@ from ns2.pipeline.epochs import EpochPlan, mixed
 from ns2.train.data import DamageError, Data
 
 OnDamage = Literal["raise", "skip"]
+Place = tuple[EpochPlan, int, int]
+"""A step to fetch: the plan of its epoch, the epoch, its number there."""
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: that would take three times as long to make
@@ -147,11 +150,15 @@ class Reader:
         self._rank, self._ranks, self._epochs = rank, ranks, epochs
         self._check, self._on_damage = check, on_damage
         self._other_below, self._pin, self._ahead = other_below, pin, ahead
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ns2-reader")
+        self._planner = ThreadPoolExecutor(1, thread_name_prefix="ns2-planner")
         self._plans: dict[int, Future[EpochPlan]] = {}
-        self._waiting: deque[Future[Step]] = deque()
         self._places = self._all_places(start)
-        self._ended = False
+        self._ended, self._closed = False, False
+        # plain queues, and threads in turn: a pool's futures take longer than fetching a step
+        self._orders = [SimpleQueue[Place | None]() for _ in range(threads)]
+        self._fetched = [SimpleQueue[Step | BaseException]() for _ in range(threads)]
+        self._ordered, self._taken = 0, 0
+        self._threads: list[Thread] = []
         if epochs is None or start[0] < epochs:
             self._plan(start[0]).result()  # what can't be planned is told before the first step
 
@@ -170,15 +177,22 @@ class Reader:
             UserError: a dataset has changed since the run began.
         """
         began = time.perf_counter()
-        while not self._ended and len(self._waiting) < self._ahead:
+        if not self._threads:
+            self._start()
+        count = len(self._threads)
+        while not self._ended and self._ordered - self._taken < self._ahead:
             place = next(self._places, None)
             if place is None:
                 self._ended = True
             else:
-                self._waiting.append(self._pool.submit(self._fetch_step, *place))
-        if not self._waiting:
+                self._orders[self._ordered % count].put(place)
+                self._ordered += 1
+        if self._taken == self._ordered:
             raise StopIteration
-        step = self._waiting.popleft().result()
+        step = self._fetched[self._taken % count].get()
+        self._taken += 1
+        if isinstance(step, BaseException):
+            raise step
         self.meter.waited += time.perf_counter() - began
         self.meter.steps += 1
         self.meter.skipped += len(step.skipped)
@@ -186,9 +200,31 @@ class Reader:
 
     def close(self) -> None:
         """Stop the threads; steps that were fetched ahead are dropped."""
-        self._ended = True
-        self._waiting.clear()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._ended, self._closed, self._taken = True, True, self._ordered
+        for orders in self._orders:
+            orders.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._planner.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> None:
+        for number in range(len(self._orders)):
+            thread = Thread(
+                target=self._work, args=(number,), name=f"ns2-reader-{number}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def _work(self, number: int) -> None:
+        """Fetch what is ordered of a thread, until there is a None."""
+        orders, fetched = self._orders[number], self._fetched[number]
+        while (place := orders.get()) is not None:
+            if self._closed:
+                continue
+            try:
+                fetched.put(self._fetch_step(*place))
+            except BaseException as error:
+                fetched.put(error)
 
     def __enter__(self) -> Reader:
         return self
@@ -196,7 +232,7 @@ class Reader:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _all_places(self, start: tuple[int, int]) -> Iterator[tuple[EpochPlan, int, int]]:
+    def _all_places(self, start: tuple[int, int]) -> Iterator[Place]:
         epoch, step = start
         while self._epochs is None or epoch < self._epochs:
             plan = self._plan(epoch).result()
@@ -209,7 +245,7 @@ class Reader:
 
     def _plan(self, epoch: int) -> Future[EpochPlan]:
         if epoch not in self._plans:
-            self._plans[epoch] = self._pool.submit(
+            self._plans[epoch] = self._planner.submit(
                 self._data.plan, seed=self._seed, epoch=epoch, global_frames=self._global_frames
             )
         return self._plans[epoch]
