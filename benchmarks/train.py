@@ -110,7 +110,7 @@ def for_the_peer(
 
 
 def measure(args: Any, folder: Path) -> dict[str, Any]:
-    """Seconds a step of each part: medians of all rounds but the first."""
+    """Seconds a step of each part: means of all rounds but the first, which warms up."""
     corpus = args.corpus or spoken(args.work, MINUTES).root
     codec = weights(args.work, spoken(args.work, MINUTES))
     began = time.process_time()
@@ -148,29 +148,29 @@ def measure(args: Any, folder: Path) -> dict[str, Any]:
         "parameters": {"ours": ours.parameters, "peer": peer.parameters},
         "once": {"seconds": once, "of recordings": seconds},
         "steps": rows,
-        "median": {part: statistics.median(row[part] for row in rows) for part in rows[0]},
+        "mean": {part: statistics.fmean(row[part] for row in rows) for part in rows[0]},
     }
 
 
 def show(found: dict[str, Any]) -> None:
     """The table for people."""
-    median, parameters, once = found["median"], found["parameters"], found["once"]
+    mean, parameters, once = found["mean"], found["parameters"], found["once"]
     sums = {
-        "ours": median["reading"] + median["learning"],
-        "extraction": sum(median[part] for part in EXTRACTION),
-        "learning": sum(median[part] for part in LEARNING),
+        "ours": mean["reading"] + mean["learning"],
+        "extraction": sum(mean[part] for part in EXTRACTION),
+        "learning": sum(mean[part] for part in LEARNING),
     }
     theirs = sums["extraction"] + sums["learning"]
     print(f"\nours, {parameters['ours'] / 1e6:.0f} M parameters      {sums['ours']:>8.2f} s a step")
     for part in ("reading", "learning"):
-        print(f"  {part:<30}{median[part]:>8.3f} s {median[part] / sums['ours']:>7.1%}")
+        print(f"  {part:<30}{mean[part]:>8.3f} s {mean[part] / sums['ours']:>7.1%}")
     print(f"the peer, {parameters['peer'] / 1e6:.0f} M parameters  {theirs:>8.2f} s a step")
     for title, parts in (("extraction", EXTRACTION), ("learning", LEARNING)):
         print(f"  {title:<30}{sums[title]:>8.3f} s {sums[title] / theirs:>7.1%}")
         for part in parts:
-            print(f"    {part:<28}{median[part]:>8.3f} s {median[part] / theirs:>7.1%}")
+            print(f"    {part:<28}{mean[part]:>8.3f} s {mean[part] / theirs:>7.1%}")
     print(f"the peer takes {theirs / sums['ours']:.2f} times as long a step")
-    times = sums["extraction"] / median["reading"]
+    times = sums["extraction"] / mean["reading"]
     print(f"the peer's extraction takes {times:.0f} times as long as our reading")
     print(
         f"ns2 preprocess, once: {once['seconds']:.0f} s for {once['of recordings']:.0f} s of "
