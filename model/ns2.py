@@ -38,6 +38,8 @@ from ns2.model.schedules import Levels, Schedule
 
 _FARTHEST = 10.0
 """Deviations from the mean that no latent exceeds."""
+_LEAST_VARIANCE = 0.01
+"""Added to that of each direction before whitening, or hardly anything would be made large."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class NS2(nn.Module):
     codebooks: Tensor
     latent_mean: Tensor
     latent_std: Tensor
+    whitening: Tensor | None
+    colouring: Tensor | None
     phone_of: Tensor
     stress_of: Tensor
 
@@ -74,6 +78,11 @@ class NS2(nn.Module):
         self.register_buffer("codebooks", torch.zeros(shape))
         self.register_buffer("latent_mean", torch.zeros(sizes.latent_dim))
         self.register_buffer("latent_std", torch.ones(sizes.latent_dim))
+        if config.diffusion.latents == "whitened":
+            self.register_buffer("whitening", torch.eye(sizes.latent_dim))
+            self.register_buffer("colouring", torch.eye(sizes.latent_dim))
+        else:
+            self.whitening = self.colouring = None
         self.register_buffer("phone_of", torch.arange(sizes.phonemes) % sizes.phones)
         self.register_buffer("stress_of", torch.zeros(sizes.phonemes, dtype=torch.int64))
         self.denoiser = Denoiser(
@@ -93,7 +102,9 @@ class NS2(nn.Module):
         self.null_content = nn.Parameter(torch.randn(width))
         self.duration_predictor = Predictor(config.duration, width, outputs=1)
         self.pitch_predictor = Predictor(config.pitch, width, outputs=2)
-        self.pitch = nn.Embedding(len(config.pitch_bins), width)
+        self.pitch = nn.Embedding.from_pretrained(
+            config.pitch_bins.embeddings(width, sizes.frame_rate), freeze=False
+        )
 
     def fit_to(
         self,
@@ -101,6 +112,7 @@ class NS2(nn.Module):
         codebooks: Tensor,
         latent_mean: Tensor,
         latent_std: Tensor,
+        latent_correlation: Tensor | None = None,
         phone_of: Tensor | None = None,
         stress_of: Tensor | None = None,
     ) -> NS2:
@@ -109,10 +121,12 @@ class NS2(nn.Module):
         Args:
             codebooks: (Q, E, D).
             latent_mean, latent_std: per channel, (D,), of the dataset's latents.
+            latent_correlation: of channels, (D, D); for whitened latents alone.
             phone_of, stress_of: phone and stress (0 to 2) of each phoneme id, (V,).
 
         Raises:
-            ValueError: a value has another shape than the model's, or a deviation is not above 0.
+            ValueError: a value has another shape than the model's, a deviation is not above 0, or
+                the correlation of latents that are to be whitened is missing.
         """
         given = {
             "codebooks": codebooks,
@@ -132,16 +146,26 @@ class NS2(nn.Module):
             buffer.copy_(value)
         if not bool((self.latent_std > 0).all()):
             raise ValueError("a channel of the latents never varies: its deviation is 0")
+        if self.whitening is not None and self.colouring is not None:
+            if latent_correlation is None:
+                raise ValueError("latents are to be whitened: give their correlation")
+            values, vectors = torch.linalg.eigh(latent_correlation.double())
+            scale = (values.clamp(min=0) + _LEAST_VARIANCE).sqrt()
+            self.whitening.copy_(vectors / scale @ vectors.T)
+            self.colouring.copy_(vectors * scale @ vectors.T)
         return self
 
     # -- latents ---------------------------------------------------------------------------------
 
     def normalised(self, latents: Tensor) -> Tensor:
         """Latents of the codec (B, D, T) with mean 0 and deviation 1 a channel."""
-        return (latents - self.latent_mean[:, None]) / self.latent_std[:, None]
+        latents = (latents - self.latent_mean[:, None]) / self.latent_std[:, None]
+        return latents if self.whitening is None else _turned(self.whitening, latents)
 
     def denormalised(self, latents: Tensor) -> Tensor:
         """Latents as the codec knows them, (B, D, T)."""
+        if self.colouring is not None:
+            latents = _turned(self.colouring, latents)
         return latents * self.latent_std[:, None] + self.latent_mean[:, None]
 
     def latents_of(self, codes: Tensor) -> Tensor:
@@ -306,6 +330,12 @@ class NS2(nn.Module):
 def bounded(estimate: Tensor) -> Tensor:
     """An estimate of normalised latents, kept to what data can be."""
     return estimate.clamp(-_FARTHEST, _FARTHEST)
+
+
+def _turned(matrix: Tensor, latents: Tensor) -> Tensor:
+    """A matrix (D, D) times latents (B, D, T), in float32 whatever autocast says."""
+    with torch.autocast(latents.device.type, enabled=False):
+        return matrix @ latents.float()
 
 
 def _squares(error: Tensor, mask: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from ns2.model.prompts import PromptConfig
 from ns2.model.schedules import ScheduleConfig
 
 Quantizers = Literal["random", "all"]
+Scaling = Literal["channels", "whitened"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,9 @@ class DiffusionConfig:
     Attributes:
         schedule: how much noise at what time.
         objective: what the network predicts: "x0", "eps" or "v".
+        latents: how they are normalised: each of the "channels" for itself, or "whitened", which
+            also takes out what channels have in common. What little of the energy holds phases is
+            then seen above the noise sooner.
         min_snr: gamma of min-SNR weighting (Hang et al. 2023, arXiv:2303.09556); 0 for none.
         score_clip: largest weight of the score term, alpha^2 / sigma^4 without it.
         ce_quantizers: the cross-entropy of one random quantiser an utterance, or of all.
@@ -37,6 +41,7 @@ class DiffusionConfig:
 
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: Objective = "x0"
+    latents: Scaling = "channels"
     min_snr: float = 0.0
     score_clip: float = 5.0
     ce_quantizers: Quantizers = "random"
@@ -47,6 +52,8 @@ class DiffusionConfig:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective is one of {', '.join(OBJECTIVES)}, got {self.objective!r}")
+        if self.latents not in ("channels", "whitened"):
+            raise ValueError(f"latents are channels or whitened, got {self.latents!r}")
         if self.ce_quantizers not in ("random", "all"):
             raise ValueError(f"ce_quantizers is random or all, got {self.ce_quantizers!r}")
         shares = (self.self_condition, self.drop_prompt, self.drop_content)
@@ -121,6 +128,7 @@ class Sizes:
         entries: E, of each codebook.
         phonemes: ids of the phoneme table.
         phones: distinct phones among them, stress aside; specials and marks count.
+        frame_rate: frames a second.
     """
 
     latent_dim: int = 128
@@ -128,6 +136,7 @@ class Sizes:
     entries: int = 1024
     phonemes: int = 512
     phones: int = 180
+    frame_rate: float = 75.0
 
     def __post_init__(self) -> None:
         if min(self.latent_dim, self.quantizers, self.entries, self.phonemes, self.phones) < 1:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_HARMONICS, _SLOW = 8, 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class PitchBins:
@@ -48,3 +50,20 @@ class PitchBins:
         """Hz of bins, 0 for bin 0: what `bins` takes to the same bins."""
         f0 = self.lowest * ((bins - 1).float() * self.step).exp()
         return torch.where(bins > 0, f0, torch.zeros_like(f0))
+
+    def embeddings(self, width: int, frame_rate: float) -> Tensor:
+        """Where embeddings (voiced + 1, width) of the bins begin, of variance 1.
+
+        Latents hold phases, and from one frame to the next a harmonic's phase turns by its share of
+        2 pi F0 / frame_rate. Embeddings drawn apart would have to learn that turn bin by bin; these
+        are random mixtures of its sines and cosines for the lowest harmonics, and of slow waves
+        over log F0, so that near pitches are near from the first step on.
+        """
+        numbers = torch.arange(len(self))
+        turn = (
+            2 * math.pi * self.f0(numbers)[:, None] / frame_rate * torch.arange(1, _HARMONICS + 1)
+        )
+        place = math.pi * (numbers / len(self))[:, None] * 2.0 ** torch.arange(_SLOW)
+        waves = torch.cat([turn.sin(), turn.cos(), place.sin(), place.cos()], dim=1)
+        mixture = torch.randn(waves.shape[1], width) * math.sqrt(2 / waves.shape[1])
+        return torch.cat([torch.randn(1, width), (waves @ mixture)[1:]])

@@ -33,9 +33,10 @@ class WaveNetConfig:
         hidden: C, the width between layers.
         filter: F, the width of the gate inside.
         kernel: odd.
-        dilation: of every convolution.
+        dilation: of the first convolution.
         dilation_cycle: dilations double from layer to layer and begin anew after so many; 1 keeps
-            them alike, as in the paper.
+            them alike. The paper has "dilation 2"; were all of them 2, even and odd frames would
+            never hear of each other, and the phases of one could not follow those of the other.
         attend_every: every so many layers one attends to the prompt.
         heads: of that attention.
         dropout: while training.
@@ -45,8 +46,8 @@ class WaveNetConfig:
     hidden: int = 512
     filter: int = 1024
     kernel: int = 3
-    dilation: int = 2
-    dilation_cycle: int = 1
+    dilation: int = 1
+    dilation_cycle: int = 2
     attend_every: int = 3
     heads: int = 8
     dropout: float = 0.2

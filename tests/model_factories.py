@@ -135,10 +135,13 @@ def make_model(
         made = NS2(config, sizes)
     books = make_codebooks(sizes, seed)
     ids = torch.arange(sizes.phonemes)
+    covariance = sum(torch.cov(book.T, correction=0) for book in books)
+    scale = torch.diagonal(covariance).sqrt()
     made.fit_to(
         codebooks=books,
         latent_mean=books.mean(1).sum(0),
         latent_std=books.var(1, correction=0).sum(0).sqrt(),
+        latent_correlation=covariance / scale / scale[:, None],
         phone_of=ids % sizes.phones,
         stress_of=ids % 3,
     )

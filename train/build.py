@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ns2.pipeline.schema import UserError
+
+_SAMPLE = 512
+"""Utterances whose latents are looked at."""
 
 if TYPE_CHECKING:
     from ns2.model.ns2 import NS2
@@ -31,6 +34,7 @@ def sizes_of(dataset: Dataset) -> Sizes:
         entries=entries,
         phonemes=len(table),
         phones=table.phone_count,
+        frame_rate=dataset.grid.frame_rate,
     )
 
 
@@ -56,14 +60,19 @@ def build_model(dataset: Dataset, config: NS2Config, *, seed: int = 0) -> NS2:
     sizes = sizes_of(dataset)
     statistics = dataset.card["statistics"]["latents"]
     phone, stress = dataset.phoneme_table.phone_and_stress(np.arange(sizes.phonemes))
+    books = _codebooks(dataset)
+    correlation = None
+    if config.diffusion.latents == "whitened":
+        correlation = torch.from_numpy(_correlation(dataset, books, statistics))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = NS2(config, sizes)
     try:
         return model.fit_to(
-            codebooks=torch.from_numpy(_codebooks(dataset)),
+            codebooks=torch.from_numpy(books),
             latent_mean=torch.tensor(statistics["mean"]),
             latent_std=torch.tensor(statistics["std"]),
+            latent_correlation=correlation,
             phone_of=torch.from_numpy(phone),
             stress_of=torch.from_numpy(stress),
         )
@@ -74,6 +83,19 @@ def build_model(dataset: Dataset, config: NS2Config, *, seed: int = 0) -> NS2:
 def border_ids(table: PhonemeTable) -> np.ndarray:
     """Of every phoneme id, whether it is no phone: silence, word border or mark; (V,) bool."""
     return np.array([token in table.optional for token in table.symbols(range(len(table)))])
+
+
+def _correlation(dataset: Dataset, books: np.ndarray, statistics: dict[str, Any]) -> np.ndarray:
+    """How channels of the latents go together in utterances spread over the dataset, (D, D)."""
+    mean, std = (np.array(statistics[name])[:, None] for name in ("mean", "std"))
+    total, frames = np.zeros((books.shape[2],) * 2), 0
+    for position in np.linspace(0, len(dataset) - 1, min(_SAMPLE, len(dataset))).astype(int):
+        codes = dataset.read("codes", int(position), check=True)
+        latents = sum(book[row] for book, row in zip(books, codes, strict=True)).T
+        latents = (latents.astype(np.float64) - mean) / np.maximum(std, 1e-9)
+        total += latents @ latents.T
+        frames += latents.shape[1]
+    return total / frames
 
 
 def _codebooks(dataset: Dataset) -> np.ndarray:

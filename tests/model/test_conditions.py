@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ns2.model.generation import Choices, Request, generate, generate_latents
 from ns2.model.layers import Attention, length_mask
+from ns2.model.ns2 import NS2
 from ns2.model.objectives import noised
 from ns2.model.samplers import SamplerConfig
 from tests.model_factories import (
@@ -79,6 +80,33 @@ def test_statistics_that_do_not_fit_are_refused() -> None:
         model.fit_to(codebooks=torch.zeros(4, 64, 8), latent_mean=mean, latent_std=std)
     with pytest.raises(ValueError, match="never varies"):
         model.fit_to(codebooks=make_codebooks(), latent_mean=mean, latent_std=0 * std)
+
+
+def test_whitened_latents_have_nothing_in_common_and_come_back() -> None:
+    config = narrow("tiny")
+    config = replace(config, diffusion=replace(config.diffusion, latents="whitened"))
+    model = NS2(config, SIZES)
+    rng = np.random.default_rng(1)
+    mixture = rng.normal(size=(16, 16)) * 4.0 ** -np.arange(16)  # energies from 1 to almost 0
+    raw = 3 + 5 * mixture @ rng.normal(size=(16, 50_000))
+    mean, std = raw.mean(1), raw.std(1)
+    told = {
+        "codebooks": make_codebooks(),
+        "latent_mean": torch.tensor(mean, dtype=torch.float32),
+        "latent_std": torch.tensor(std, dtype=torch.float32),
+    }
+    with pytest.raises(ValueError, match="correlation"):
+        model.fit_to(**told)
+    model.fit_to(**told, latent_correlation=torch.tensor(np.corrcoef(raw)))
+    latents = torch.tensor(raw, dtype=torch.float32)[None]
+    found = model.normalised(latents)
+    torch.testing.assert_close(model.denormalised(found), latents, rtol=1e-3, atol=1e-2)
+    values = np.linalg.eigvalsh(np.corrcoef(raw))
+    wanted = np.sort(values / (values + 0.01))  # of the energies that are not tiny all is kept
+    covariance = np.cov(found[0].double().numpy())
+    np.testing.assert_allclose(np.linalg.eigvalsh(covariance), wanted, atol=1e-3)
+    strong = values > 1
+    assert strong.sum() >= 2 and (np.sort(wanted)[strong] > 0.99).all()
 
 
 # -- prompts -------------------------------------------------------------------------------------

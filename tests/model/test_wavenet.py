@@ -13,7 +13,9 @@ from torch.nn import functional
 from ns2.model.wavenet import Film, WaveNet, WaveNetConfig, WaveNetLayer
 from tests.model_factories import make_batch, make_model, narrow
 
-CONFIG = WaveNetConfig(layers=7, hidden=8, filter=6, kernel=5, dilation_cycle=2, heads=2)
+CONFIG = WaveNetConfig(
+    layers=7, hidden=8, filter=6, kernel=5, dilation=2, dilation_cycle=2, heads=2
+)
 FRAMES, TOKENS = 12, 4
 
 
