@@ -79,25 +79,28 @@ def against_memory(config: TrainConfig, data: Data, device: str) -> dict[str, fl
     with Ranks(device) as ranks:
         trainer = Trainer(config, data, ranks)
         trainer.model.train()
-        fetched, held, waits = [], [], []
+        turns: list[tuple[tuple[float, float], tuple[float, float], float]] = []
         with reader(config, data, trainer) as steps:
             trainer.learn(next(steps).batch)
             for number in range(config.steps):
-                began = time.perf_counter()
+                began = clocks()
                 batch = next(steps).batch
-                waits.append(time.perf_counter() - began)
+                wait = passed(began)
                 first, second = (learn(trainer, batch) for _ in range(2))
                 if number % 2:
                     first, second = second, first
-                fetched.append(waits[-1] + first)
-                held.append(second)
+                fetched = (wait[0] + first[0], wait[1] + first[1])
+                turns.append((fetched, second, wait[0]))
             spent = steps.meter.fetching / (steps.meter.steps + 4)
-    ratios = [a / b for a, b in zip(fetched, held, strict=True)]
+    found = {
+        f"ratio, {name}": statistics.median(fetched[i] / held[i] for fetched, held, _ in turns)
+        for i, name in enumerate(("clock", "processor"))
+    }
     return {
-        "step": statistics.median(held),
-        "share": sum(waits) / sum(fetched),
-        "ratio": statistics.median(ratios),
+        "step": statistics.median(held[0] for _, held, _ in turns),
+        "share": sum(wait for *_, wait in turns) / sum(fetched[0] for fetched, *_ in turns),
         "fetching": spent,
+        **found,
     }
 
 
@@ -113,11 +116,21 @@ def reader(config: TrainConfig, data: Data, trainer: Trainer) -> Reader:
     )
 
 
-def learn(trainer: Trainer, batch: Any) -> float:
-    """Seconds of a step; it ends with its losses as numbers, so a GPU is done."""
-    began = time.perf_counter()
+def learn(trainer: Trainer, batch: Any) -> tuple[float, float]:
+    """A step; it ends with its losses as numbers, so a GPU is done."""
+    began = clocks()
     trainer.learn(batch)
-    return time.perf_counter() - began
+    return passed(began)
+
+
+def clocks() -> tuple[float, float]:
+    """Seconds of the clock, and of this process's processors, the reader's threads included."""
+    return time.perf_counter(), time.process_time()
+
+
+def passed(began: tuple[float, float]) -> tuple[float, float]:
+    """Seconds since then."""
+    return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
 def to_a_device(config: TrainConfig, data: Data) -> list[dict[str, float]]:
@@ -171,8 +184,9 @@ def main() -> None:
         )
         pairs = figures["pairs"] = against_memory(config, data, args.device)
         print(
-            f"in turns: a step from memory {pairs['step']:.2f} s, from the reader "
-            f"{pairs['ratio']:.3f} times that; {pairs['share']:.3%} waiting, "
+            f"in turns: a step from memory {pairs['step']:.2f} s; from the reader "
+            f"{pairs['ratio, clock']:.3f} times that by the clock, "
+            f"{pairs['ratio, processor']:.3f} by processors; {pairs['share']:.3%} waiting, "
             f"{1000 * pairs['fetching']:.1f} ms of its threads a step",
             flush=True,
         )

@@ -78,5 +78,6 @@ def test_runs_that_are_killed_end_with_the_same_bits(dataset: Path, tmp_path: Pa
     assert [path.name for path in checkpoints(run)] == [path.name for path in checkpoints(whole)]
     for ours, theirs in zip(checkpoints(run), checkpoints(whole), strict=True):
         assert same(load_checkpoint(ours), load_checkpoint(theirs)), ours.name
+    assert not list(run.rglob(".tmp-*"))
     weights = "model.safetensors"
     assert (run / weights).read_bytes() == (whole / weights).read_bytes()
