@@ -6,12 +6,10 @@ and an update that is thrown away.
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ns2.model.parameters import count_parts
 from ns2.pipeline.epochs import EpochPlan, shares
@@ -19,9 +17,9 @@ from ns2.pipeline.progress import duration
 from ns2.train.build import sizes_of
 from ns2.train.config import TrainConfig
 from ns2.train.data import Data
-from ns2.train.ranks import Ranks
+from ns2.train.ranks import Ranks, peak_memory
 from ns2.train.reader import Reader
-from ns2.train.trainer import Trainer
+from ns2.train.trainer import Share, Trainer
 
 _AGAIN = 20.0
 """A step that took less is done once more: the first pays for what is prepared once."""
@@ -111,16 +109,13 @@ def try_step(
         seconds = _timed(trainer, step.batch)
         if seconds < _AGAIN:
             seconds = _timed(trainer, step.batch)
-        if ranks.device.type == "cuda":
-            memory = torch.cuda.max_memory_allocated(ranks.device)
-        else:
-            memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = peak_memory(ranks.device)
     return Trial(number=number, frames=step.global_frames, seconds=seconds, memory=memory)
 
 
-def _timed(trainer: Trainer, share: object) -> float:
+def _timed(trainer: Trainer, share: Share | None) -> float:
     began = time.perf_counter()
-    trainer.learn(share)  # type: ignore[arg-type]
+    trainer.learn(share)
     return time.perf_counter() - began
 
 

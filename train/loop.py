@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 
 from ns2.model.codec import Codec
 from ns2.pipeline.files import atomic_write
@@ -25,7 +24,7 @@ from ns2.train.about import about
 from ns2.train.checkpoint import save_checkpoint
 from ns2.train.config import TrainConfig
 from ns2.train.data import Data
-from ns2.train.ranks import Ranks
+from ns2.train.ranks import Ranks, peak_memory
 from ns2.train.reader import OnDamage, Reader
 from ns2.train.run_folder import WEIGHTS, RunFolder
 from ns2.train.speech_files import facts_of, keep_speech, open_codec_of
@@ -150,7 +149,9 @@ def run(
             }
             watch.step(row, statistics)
             pace = (time.monotonic() - started) / (trainer.step - first)
-            progress.training(trainer.step, config.steps, found["loss"], _more(row, pace, trainer))
+            progress.training(
+                trainer.step, config.steps, found["loss"], _more(row, found, pace, trainer)
+            )
             best = watch.validate()
             if stop or best or trainer.due(config.checkpoint_every):
                 watch.flush()
@@ -173,15 +174,16 @@ def save(trainer: Trainer, folder: RunFolder, *, best: bool = False) -> None:
         file.write(packed(weights))
 
 
-def _more(row: dict[str, Any], pace: float, trainer: Trainer) -> str:
+def _more(row: dict[str, Any], found: dict[str, float], pace: float, trainer: Trainer) -> str:
     """What the progress line says beside step and loss."""
     left, device = pace * (trainer.config.steps - trainer.step), trainer.ranks.device
-    memory = ""
-    if device.type == "cuda":
-        memory = f", {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB"
+    named = ", ".join(
+        f"{name} {value:.3g}" for name, value in found.items() if name not in ("loss", "grad_norm")
+    )
     return (
-        f", lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
-        f"{row['data_wait']:.1%} waiting{memory}, {duration(left)} left"
+        f" ({named}), lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
+        f"{row['data_wait']:.1%} waiting, {peak_memory(device) / 2**30:.1f} GiB, "
+        f"{duration(left)} left"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterable
 
 import torch
@@ -76,3 +77,10 @@ class Ranks:
             if kind is None:
                 dist.barrier()
             dist.destroy_process_group()
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes that were in use at most: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,12 @@ def test_tensorboard_shows_every_step_once(root: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(root, run, 6, checkpoint_every=4, validate_every=2)
     checkpoints(run)[-1].unlink()  # as if it had been killed before it: steps 5 and 6 come again
-    train(root, run, 7, checkpoint_every=4, validate_every=2)
+    told = train(root, run, 7, checkpoint_every=4, validate_every=2)
+    assert re.search(
+        r"step 7/7, loss [\d.]+ \(diffusion [\d.]+, .*voicing [\d.]+\), lr [\d.e-]+, "
+        r"[\d,]+ frames/s, [\d.]+% waiting, [\d.]+ GiB, 0 s left",
+        told,
+    )
     events = shown(run)
     for group, name, steps in (
         ("train", "metrics.jsonl", [1, 2, 3, 4, 5, 6, 7]),
