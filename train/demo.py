@@ -28,17 +28,27 @@ from ns2.pipeline.spoken_corpus import Speaker, Spoken, cast, speak_spoken
 
 PRESET = "demo"
 HELLO = "Hello there. A few minutes ago I could not speak at all."
-_VOICES = ("en-us", "en-us+m1", "en-us+m3", "en-us+f1", "en-us+f2")
-_MANNERS = ((20, 150), (40, 165), (60, 175), (80, 160))
+_VOICES = (
+    "en-us",
+    *(
+        f"en-us+{variant}"
+        for variant in (
+            "m1", "m3", "m4", "m6", "m8", "Andy", "Lee", "sandro", "adam",
+            "f2", "linda", "steph", "anika", "grandma",
+        )
+    ),
+)  # fmt: skip
 SPEAKERS = tuple(
-    Speaker(voice=voice, pitch=pitch, rate=rate) for voice in _VOICES for pitch, rate in _MANNERS
+    Speaker(voice=voice, pitch=pitch + 7 * number % spread, rate=rate + 5 * (number % 3))
+    for number, voice in enumerate(_VOICES)
+    for pitch, spread, rate in ((15, 30, 150), (50, 35, 165))
 )
-"""Who speaks what is learned."""
+"""Who speaks what is learned: each voice low and high."""
 HELD_OUT = (
-    Speaker(voice="en-us+m7", pitch=45, rate=160),
-    Speaker(voice="en-us+m7", pitch=70, rate=165),
+    Speaker(voice="en-us+m7", pitch=50, rate=160),
+    Speaker(voice="en-us+f1", pitch=50, rate=160),
 )
-"""Who speaks what is evaluated: a voice that is never learned."""
+"""Who speaks what is evaluated: voices that are never learned."""
 _HELD_OUT_SENTENCES = SENTENCES[:20]
 _OTHER_SENTENCES = SENTENCES[20:]
 
@@ -86,7 +96,7 @@ class Demo:
 
 
 def what_is_said(demo: Demo) -> list[Spoken]:
-    """Made sentences to learn from, and twenty others, in another voice, to evaluate."""
+    """Made sentences to learn from, and twenty others, in other voices, to evaluate."""
     learned = sentences(demo.utterances, demo.seed) + list(_OTHER_SENTENCES)
     return cast(learned, SPEAKERS, "train", demo.seed) + cast(
         _HELD_OUT_SENTENCES, HELD_OUT, "val", demo.seed

@@ -1,0 +1,78 @@
+"""What `ns2 demo` learns from, and how it goes on. The whole of it is `make demo`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ns2.pipeline.schema import UserError
+from ns2.pipeline.sentences import sentences
+from ns2.pipeline.spoken_corpus import Speaker, cast, speak_spoken
+from ns2.pipeline.text import pronounce
+from ns2.train.demo import HELLO, Demo, command, speaking, steps_in, what_is_said
+
+
+def test_what_is_evaluated_was_never_learned(tmp_path: Path) -> None:
+    said = what_is_said(Demo(root=tmp_path, utterances=300))
+    by_split = {split: [one for one in said if one.split == split] for split in ("train", "val")}
+    learned, held = by_split["train"], by_split["val"]
+    assert len(held) == 20 and len(learned) >= 300
+    assert not {one.text for one in held} & {one.text for one in learned}
+    assert not {one.speaker.voice for one in held} & {one.speaker.voice for one in learned}
+    # a prompt is another utterance of the speaker
+    for names in ([one.speaker.name for one in part] for part in (learned, held)):
+        assert min(names.count(name) for name in set(names)) >= 2
+    assert len({one.id for one in said}) == len(said)
+
+
+def test_sentences_differ_and_hold_all_phones_of_the_held_out_ones(tmp_path: Path) -> None:
+    made = sentences(600, seed=5)
+    assert len(set(made)) == 600 and made[:50] == sentences(50, seed=5)
+    assert made != sentences(600, seed=6)
+    said = what_is_said(Demo(root=tmp_path, utterances=600))
+
+    def phones(split: str) -> set[str]:
+        texts = [one.text for one in said if one.split == split]
+        return {t.lstrip("ˈˌ") for text in texts for t in pronounce(text, "en-us").tokens}
+
+    assert phones("val") <= phones("train")
+
+
+def test_a_corpus_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    speakers = [Speaker(voice="en-us"), Speaker(voice="en-us+f1", pitch=70)]
+    said = cast(["One.", "Two.", "Three."], speakers, "train", 0)
+    manifest = speak_spoken(tmp_path, said[:2])
+    first = {path: path.stat().st_mtime_ns for path in (tmp_path / "wavs").iterdir()}
+    told: list[tuple[int, int]] = []
+    speak_spoken(tmp_path, said, tell=lambda done, total: told.append((done, total)))
+    assert told == [(2, 3), (3, 3)]
+    assert all(path.stat().st_mtime_ns == before for path, before in first.items())
+    rows = [json.loads(line) for line in manifest.read_text("utf-8").splitlines()]
+    assert [row["text"] for row in rows] == ["One.", "Two.", "Three."]
+    assert {row["speaker"] for row in rows} == {"en-us-50-160", "en-us-f1-70-160"}
+    assert sorted(path.name for path in (tmp_path / "wavs").iterdir()) == sorted(
+        Path(row["audio"]).name for row in rows
+    )
+
+
+def test_a_run_that_has_begun_keeps_its_number_of_steps(tmp_path: Path) -> None:
+    demo = Demo(root=tmp_path, utterances=40)
+    demo.run.mkdir()
+    (demo.run / "config.json").write_text('{"steps": 77}')
+    assert steps_in(demo) == 77
+
+
+def test_commands_are_shown_and_their_failure_stops_the_demo(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+    with pytest.raises(UserError, match="exit code 2"):
+        command("verify", tmp_path / "no such folder", tell=told.append)
+    assert told == [f"\n$ ns2 verify '{tmp_path / 'no such folder'}'"]
+    assert "does not exist" in capfd.readouterr().err
+    words = [" ".join(map(str, one)) for one in speaking(Demo(root=tmp_path))]
+    assert HELLO in words[1] and "val-" in words[1]
+    with pytest.raises(UserError, match="minutes"):
+        Demo(root=tmp_path, minutes=0)
