@@ -1,0 +1,115 @@
+"""Does a run follow voice, pitch and pace? Ten prompts, by espeak-ng in voices high and low.
+
+    python -m benchmarks.voices RUN [--json FILE]
+
+For each prompt the same sentences are spoken as they are, three semitones higher, and twice as
+fast. Told are the rank correlation of the medians of F0 of prompts and outputs, how far the median rises,
+and how long what is fast lasts. The pitch of outputs is extracted as that of a dataset is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ns2.model.generation import Choices
+from ns2.model.samplers import SamplerConfig
+from ns2.pipeline.audio import resample
+from ns2.pipeline.pitch import PitchConfig, extract_f0
+from ns2.pipeline.speak import speak
+from ns2.train.synthesis import Line, Speech, Synthesizer
+
+PROMPTS = (
+    ("en-us+m8", 20), ("en-us", 20), ("en-us+m7", 30), ("en-us+m1", 50), ("en-us+m3", 65),
+    ("en-us+m7", 80), ("en-us+f1", 35), ("en-us+f1", 60), ("en-us+shelby", 60), ("en-us+anika", 45),
+)  # fmt: skip
+"""Voices with their pitch; m7, f1 and shelby are not learned by the demo."""
+PROMPT = "Fair weather brought the pair to the stairs near the pier."
+TEXTS = (
+    "The old bridge creaks when heavy carts roll over it.",
+    "Why would anyone paint a perfectly good door purple?",
+    "My brother buys fine white rice at night.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """One prompt: its median F0 and those of outputs in Hz, semitones risen, length when fast."""
+
+    voice: str
+    prompt_hz: float
+    output_hz: float
+    higher_semitones: float
+    fast_length: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.voices")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--sampler", default="dpm++")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--temperature", type=float, default=1.2)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    sampler = SamplerConfig(kind=args.sampler, steps=args.steps, temperature=args.temperature)
+    run = Synthesizer.open(args.run)
+    found = [measure(run, *one, sampler) for one in PROMPTS]
+    print("voice               prompt  output   +3 semitones   speed 2")
+    for one in found:
+        print(
+            f"{one.voice:18} {one.prompt_hz:4.0f} Hz {one.output_hz:4.0f} Hz "
+            f"{one.higher_semitones:+11.2f} {one.fast_length:13.3f}"
+        )
+    correlation = spearman([v.prompt_hz for v in found], [v.output_hz for v in found])
+    risen = float(np.median([v.higher_semitones for v in found]))
+    print(f"rank correlation {correlation:.2f}; pitch rises by {risen:.2f} semitones (median)")
+    if args.json:
+        figures = {"correlation": correlation, "semitones": risen}
+        args.json.write_text(
+            json.dumps({**figures, "voices": [asdict(v) for v in found]}, indent=2)
+        )
+
+
+def measure(run: Synthesizer, voice: str, pitch: int, sampler: SamplerConfig) -> Voice:
+    samples, rate, _ = speak(PROMPT, voice, pitch=pitch)
+    wave = resample(samples.astype(np.float32) / 2**15, rate, run.facts.sample_rate)
+    prompt = run.encode_prompt(wave, run.facts.sample_rate)
+    lines = [
+        Line(phonemes=run.ids(text), seed=seed, prompt=prompt) for seed, text in enumerate(TEXTS)
+    ]
+    plain = run.speak(lines, Choices(sampler=sampler))
+    higher = run.speak(lines, Choices(sampler=sampler, semitones=3.0))
+    fast = run.speak(lines, Choices(sampler=sampler, speed=2.0))
+    hz = median_f0(plain)
+    return Voice(
+        voice=f"{voice} at {pitch}",
+        prompt_hz=median_of([wave]),
+        output_hz=hz,
+        higher_semitones=12 * float(np.log2(median_f0(higher) / hz)),
+        fast_length=sum(s.seconds for s in fast) / sum(s.seconds for s in plain),
+    )
+
+
+def median_f0(spoken: Sequence[Speech]) -> float:
+    return median_of([speech.wave for speech in spoken])
+
+
+def median_of(waves: Sequence[np.ndarray]) -> float:
+    """Median of the voiced frames of waves at 24 kHz, Hz; NaN where none is voiced."""
+    f0 = np.concatenate([extract_f0(wave, PitchConfig()) for wave in waves])
+    return float(np.median(f0[f0 > 0])) if (f0 > 0).any() else float("nan")
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float:
+    """Rank correlation; values are taken to differ."""
+    ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+if __name__ == "__main__":
+    main()
