@@ -3,8 +3,8 @@
     python -m benchmarks.voices RUN [--json FILE]
 
 For each prompt the same sentences are spoken as they are, three semitones higher, and twice as
-fast. Told are the rank correlation of the medians of F0 of prompts and outputs, how far the median rises,
-and how long what is fast lasts. The pitch of outputs is extracted as that of a dataset is.
+fast. Told are the rank correlation of the medians of F0 of prompts and outputs, how far the median
+rises, and how long what is fast lasts. The pitch of outputs is extracted as that of a dataset is.
 """
 
 from __future__ import annotations
