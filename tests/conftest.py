@@ -38,6 +38,14 @@ def dataset(spoken: Path, weights: Path, tmp_path_factory: pytest.TempPathFactor
     return out
 
 
+@pytest.fixture(scope="session")
+def speech(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The spoken corpus by the codec `mini`, three of its utterances held out."""
+    out = tmp_path_factory.mktemp("speech") / "shards"
+    run_inline(spoken, out, None, codec="mini", val_share=0.3)
+    return out
+
+
 @pytest.fixture
 def corpus(spoken: Path, tmp_path: Path) -> Path:
     """A copy of the spoken corpus that a test may change."""

@@ -38,11 +38,10 @@ from ns2.pipeline.speech_measures import (
 from ns2.train.held_out import (
     HeldOut,
     held_out,
-    mel_config,
-    pitch_config,
     recording,
     seeds,
 )
+from ns2.train.speech_files import facts_of
 from ns2.train.synthesis import Line, Synthesizer
 
 if TYPE_CHECKING:
@@ -160,8 +159,8 @@ class Evaluator:
             self._recogniser = open_recogniser(config.recogniser)
         if config.speaker_model:
             self._speakers = SpeakerModel(config.speaker_model)
-        self.pitch_config = pitch_config(self.dataset)
-        self.mel_config = mel_config(self.dataset)
+        facts = facts_of([self.dataset])
+        self.pitch_config, self.mel_config = facts.pitch_config(), facts.mel_config()
         self._rate = self.dataset.grid.sample_rate
 
     @property

@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ns2.model.mel import MelConfig
 from ns2.pipeline.audio import read_audio, resample, trim_silence
 from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.pitch import PitchConfig
 from ns2.pipeline.schema import UserError, UtteranceError, unit_interval
 
 COLUMNS = ("codes", "phonemes", "durations", "f0", "meta")
@@ -160,21 +157,3 @@ def recording(dataset: Dataset, corpus: Path, one: HeldOut) -> np.ndarray:
 def seeds(held: Sequence[HeldOut], seed: int) -> list[int]:
     """One of each utterance, which does not depend on what else is spoken."""
     return [int(unit_interval(one.key, f"speak {seed}") * (1 << 53)) for one in held]
-
-
-def pitch_config(dataset: Dataset) -> PitchConfig:
-    """How the dataset's F0 was found."""
-    found = dataset.card["columns"]["f0"].get("config", {})
-    return PitchConfig(**{**_rates(dataset), **found})
-
-
-def mel_config(dataset: Dataset) -> MelConfig:
-    """How the dataset's log-mels were made; the usual way where it has none."""
-    rates = _rates(dataset)
-    usual = {**rates, "fmax": min(MelConfig.fmax, rates["sample_rate"] / 2)}
-    found = dataset.card["columns"].get("mel", {}).get("config", {})
-    return MelConfig(**{**usual, **found})
-
-
-def _rates(dataset: Dataset) -> dict[str, Any]:
-    return {"sample_rate": dataset.grid.sample_rate, "hop_length": dataset.grid.hop_length}

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,16 +26,16 @@ from ns2.model.codec import Codec
 from ns2.model.durations import round_durations
 from ns2.model.generation import Choices, Request, generate
 from ns2.model.layers import length_mask
-from ns2.model.mel import LogMel, MelConfig
+from ns2.model.mel import LogMel
 from ns2.model.ns2 import NS2
 from ns2.pipeline.epochs import mixed
 from ns2.pipeline.files import TEMPORARY, atomic_write
-from ns2.pipeline.pitch import PitchConfig, extract_f0
+from ns2.pipeline.pitch import extract_f0
 from ns2.pipeline.plot_versions import Version, as_png, draw_versions
 from ns2.train.board import Board
 from ns2.train.data import COLUMNS, DamageError, Data
 from ns2.train.run_folder import SAMPLES
-from ns2.train.speech_files import SpeechFacts, facts_of
+from ns2.train.speech_files import facts_of
 from ns2.train.trainer import Trainer
 
 _SEED = 0x50EE
@@ -90,8 +88,8 @@ class Samples:
             longest=config.model.prompt.longest,
         )
         facts = facts_of(trainer.data.datasets)
-        self._mel = LogMel(_settings(MelConfig, facts, facts.mel))
-        self._pitch: PitchConfig = _settings(PitchConfig, facts, facts.f0)
+        self._mel = LogMel(facts.mel_config())
+        self._pitch = facts.pitch_config()
 
     def there(self, step: int) -> bool:
         """Whether those of a step have been made."""
@@ -263,10 +261,3 @@ def _prompt(data: Data, trained: Data, number: int, codes: np.ndarray) -> np.nda
                 drawn = int(theirs[int(mixed(_SEED, number, 2)) % len(theirs)])
                 return np.asarray(trained.read("codes", drawn, check=True))
     return codes[:, : max(1, codes.shape[1] // 2)]
-
-
-def _settings(kind: type[Any], facts: SpeechFacts, found: Mapping[str, Any]) -> Any:
-    """How a column of the dataset was made; the defaults where it has none, on its grid."""
-    names = {field.name for field in fields(kind)}
-    grid = {"sample_rate": facts.sample_rate, "hop_length": facts.hop_length}
-    return kind(**{**grid, **{name: value for name, value in found.items() if name in names}})

@@ -15,8 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ns2.model.mel import MelConfig
 from ns2.pipeline.files import write_if_changed
 from ns2.pipeline.phoneme_table import PhonemeTable
+from ns2.pipeline.pitch import PitchConfig
 from ns2.pipeline.schema import UserError
 
 if TYPE_CHECKING:
@@ -56,6 +58,19 @@ class SpeechFacts:
     longest: int
     mel: dict[str, Any]
     f0: dict[str, Any]
+
+    def mel_config(self) -> MelConfig:
+        """How the dataset's log-mels were made; the usual way where it has none."""
+        usual = {**self._rates, "fmax": min(MelConfig.fmax, self.sample_rate / 2)}
+        return MelConfig(**{**usual, **self.mel})
+
+    def pitch_config(self) -> PitchConfig:
+        """How the dataset's F0 was found."""
+        return PitchConfig(**{**self._rates, **self.f0})
+
+    @property
+    def _rates(self) -> dict[str, Any]:
+        return {"sample_rate": self.sample_rate, "hop_length": self.hop_length}
 
 
 def facts_of(datasets: Sequence[Dataset]) -> SpeechFacts:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from ns2.model.generation import Choices
-from ns2.model.mel import LogMel, MelConfig
+from ns2.model.mel import LogMel
 from ns2.pipeline.audio import wav_bytes
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.files import atomic_write
@@ -120,22 +119,14 @@ def speak_jobs(
 
 def draw(voice: Synthesizer, speech: Speech) -> bytes:
     """A PNG of log-mel, the pitch that was asked for and the pitch that came out."""
-    from ns2.pipeline.pitch import PitchConfig, extract_f0
+    from ns2.pipeline.pitch import extract_f0
     from ns2.pipeline.plot_versions import Version, as_png, draw_versions
 
     facts = voice.facts
-    config: MelConfig = _config(MelConfig, facts.mel, facts.sample_rate, facts.hop_length)
-    pitch: PitchConfig = _config(PitchConfig, facts.f0, facts.sample_rate, facts.hop_length)
+    config, pitch = facts.mel_config(), facts.pitch_config()
     mel = LogMel(config)(torch.from_numpy(speech.wave)).numpy()
     versions = [
         Version(name="spoken", mel=mel, f0=extract_f0(speech.wave, pitch)),
         Version(name="asked", mel=mel, f0=speech.f0),
     ]
     return as_png(draw_versions(versions, voice.grid, config))
-
-
-def _config(kind: type[Any], found: dict[str, Any], sample_rate: int, hop_length: int) -> Any:
-    """How a column of the dataset was made, the defaults where it had none."""
-    names = {field.name for field in fields(kind)}
-    known = {name: value for name, value in found.items() if name in names}
-    return kind(**{"sample_rate": sample_rate, "hop_length": hop_length, **known})

@@ -26,24 +26,20 @@ from ns2.train.evaluate import Result as Evaluated
 from ns2.train.figures import render, summary
 from ns2.train.held_out import held_out, recording, seeds
 from tests.dataset_factories import Recipe, make_dataset
-from tests.preprocessing import run_inline
 
 PROMPTS = {"shortest": 20, "whole_below": 60, "longest": 60}
 VERSIONS = ("recording", "copy", "true_durations", "full", "reversed")
 
 
 @pytest.fixture(scope="module")
-def shards(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The spoken corpus by `mini`, three of its utterances held out."""
-    out = tmp_path_factory.mktemp("evaluated") / "shards"
-    run_inline(spoken, out, None, codec="mini", val_share=0.3)
-    return out
+def shards(speech: Path) -> Path:
+    return speech
 
 
 @pytest.fixture(scope="module")
-def run(shards: Path) -> Path:
+def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned for two steps."""
-    out = shards.parent / "run"
+    out = tmp_path_factory.mktemp("evaluated") / "run"
     settings = {"global_frames": 900, "precision": "fp32", "frame_multiple": 16}
     settings |= {f"model.prompt.{name}": value for name, value in PROMPTS.items()}
     sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]

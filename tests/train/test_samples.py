@@ -28,19 +28,11 @@ from ns2.train.samples import choose, speak
 from ns2.train.trainer import Trainer
 from tests.dataset_factories import Recipe, make_dataset
 from tests.factories import ROOT
-from tests.preprocessing import run_inline
 from tests.train.test_data import flip
 from tests.train.test_watching import lines, shown, train
 
 SETTINGS = {"global_frames": 1000, "samples": 2, "sampler.steps": 3, "validate_every": 0}
 PROMPT = {"model.prompt.shortest": 20, "model.prompt.whole_below": 60, "model.prompt.longest": 60}
-
-
-@pytest.fixture(scope="module")
-def speech(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("speech") / "shards"
-    run_inline(spoken, out, None, codec="mini", val_share=0.3)
-    return out
 
 
 @pytest.fixture(scope="module")

@@ -18,28 +18,20 @@ from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.schema import UserError
 from ns2.pipeline.speak import speak
 from ns2.train.synthesis import Line, Synthesizer, joined
-from tests.preprocessing import run_inline
 
 QUICK = ("--steps", "2")
 TEXT = "The old bridge creaks, and then it falls."
 
 
 @pytest.fixture(scope="module")
-def shards(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("synthesis") / "shards"
-    run_inline(spoken, out, None, codec="mini", val_share=0)
-    return out
-
-
-@pytest.fixture(scope="module")
-def run(shards: Path) -> Path:
+def run(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned for two steps: it makes noise, of the right length."""
-    out = shards.parent / "run"
+    out = tmp_path_factory.mktemp("synthesis") / "run"
     settings = {"global_frames": 900, "precision": "fp32", "samples": 0}
     settings |= {"model.prompt.shortest": 20, "model.prompt.whole_below": 60}
     settings |= {"model.prompt.longest": 100}
     sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    command = ["train", str(shards), "-o", str(out), "--preset", "tiny", "--steps", "2", *sets]
+    command = ["train", str(speech), "-o", str(out), "--preset", "tiny", "--steps", "2", *sets]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
     return out
@@ -122,17 +114,17 @@ def test_speed_and_pitch(voice: Synthesizer, prompt: Path) -> None:
 
 
 def test_true_durations_and_pitch(
-    voice: Synthesizer, run: Path, shards: Path, tmp_path: Path
+    voice: Synthesizer, run: Path, speech: Path, tmp_path: Path
 ) -> None:
-    dataset, out = Dataset(shards), tmp_path / "out.wav"
+    dataset, out = Dataset(speech), tmp_path / "out.wav"
     key = dataset.keys[2]
     done = call(
-        run, "--durations-from", key, "--dataset", shards, "-o", out, "--plot", "--pitch", "+2"
+        run, "--durations-from", key, "--dataset", speech, "-o", out, "--plot", "--pitch", "+2"
     )
     assert done.exit_code == 0, done.output
     assert len(read(out)) == 320 * dataset.row(key)["frames"]
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    done = call(run, "--durations-from", "nobody", "--dataset", shards, "-o", out)
+    done = call(run, "--durations-from", "nobody", "--dataset", speech, "-o", out)
     assert done.exit_code == 1 and "nobody" in done.output
     done = call(run, "--durations-from", key, "-o", out)
     assert done.exit_code == 2 and "--dataset" in done.output
@@ -219,7 +211,7 @@ def test_prompts_that_cannot_be_used_are_told(run: Path, tmp_path: Path) -> None
     assert not (tmp_path / "out.wav").exists()
 
 
-def test_wrong_use_is_told(run: Path, shards: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_told(run: Path, speech: Path, tmp_path: Path) -> None:
     for words, told in (
         ((run,), "one of TEXT"),
         ((run, TEXT, "-o", tmp_path / "out.mp3"), "wav"),
@@ -228,7 +220,7 @@ def test_wrong_use_is_told(run: Path, shards: Path, tmp_path: Path) -> None:
     ):
         done = call(*words)
         assert done.exit_code == 2 and told in done.output
-    done = call(shards, TEXT, "-o", tmp_path / "out.wav")
+    done = call(speech, TEXT, "-o", tmp_path / "out.wav")
     assert done.exit_code == 1 and "no run of" in done.output
 
 
