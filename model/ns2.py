@@ -236,8 +236,8 @@ class NS2(nn.Module):
 
         Returns:
             () float32 each: diffusion (a frame and channel), score (likewise), ce_rvq (nats a
-            frame), and unless the model is unconditional duration (log frames a phoneme), pitch
-            (log F0 a voiced frame), voicing (nats a frame).
+            frame; 0 where its weight is), and unless the model is unconditional duration (log
+            frames a phoneme), pitch (log F0 a voiced frame), voicing (nats a frame).
         """
         share = self.config.diffusion.self_condition
         if draws is None:
@@ -316,7 +316,11 @@ class NS2(nn.Module):
         return {
             "diffusion": error.sum() / cells,
             "score": score.sum() / cells,
-            "ce_rvq": self._cross_entropy(batch, draws, guess).sum() / counts.frames,
+            "ce_rvq": (
+                self._cross_entropy(batch, draws, guess).sum() / counts.frames
+                if self.config.losses.ce_rvq
+                else counts.frames.new_zeros(())
+            ),
         }
 
     def _cross_entropy(self, batch: Batch, draws: Draws, guess: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def demo() -> NS2Config:
         diffusion=DiffusionConfig(
             latents="whitened", self_condition=0.0, drop_prompt=0.05, drop_content=0.05
         ),
-        losses=LossWeights(ce_rvq=0.02),
+        losses=LossWeights(ce_rvq=0.0),
         prompt=PromptConfig(whole_below=100_000, longest=100),
     )
 
