@@ -105,7 +105,11 @@ def demo() -> NS2Config:
             self_condition=False,
         ),
         diffusion=DiffusionConfig(
-            latents="whitened", self_condition=0.0, drop_prompt=0.05, drop_content=0.05
+            schedule=ScheduleConfig(kind="cosine"),
+            latents="whitened",
+            self_condition=0.0,
+            drop_prompt=0.05,
+            drop_content=0.05,
         ),
         losses=LossWeights(ce_rvq=0.0),
         prompt=PromptConfig(whole_below=100_000, longest=100),

@@ -68,7 +68,7 @@ class Demo:
 
     root: Path
     utterances: int = 1200
-    minutes: float = 8.0
+    minutes: float = 12.0
     seed: int = 0
     cores: int = 2
     device: str = "cpu"

@@ -11,7 +11,7 @@ from ns2.pipeline.command_line import FOLDER, clear_errors
 
 @click.command()
 @click.argument("root", metavar="DIR", type=FOLDER)
-@click.option("--minutes", default=8.0, show_default=True, help="Of training.")
+@click.option("--minutes", default=12.0, show_default=True, help="Of training.")
 @click.option("--utterances", default=1200, show_default=True, help="To learn from.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--cores", type=click.IntRange(1), help="That work.  [default: all, 8 at most]")
