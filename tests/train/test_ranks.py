@@ -32,6 +32,7 @@ LOSSES = ("loss", "diffusion", "score", "ce_rvq", "duration", "pitch", "voicing"
 SMALL = {
     "global_frames": 500,
     "learning_rate": 1e-3,
+    "decay": "inverse_sqrt",  # which does not depend on the number of steps in all
     "checkpoint_every": 1000,
     "model.width": 16,
     "model.phoneme_encoder.layers": 1,
