@@ -14,11 +14,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import UserError
@@ -49,6 +52,9 @@ HELD_OUT = (
     Speaker(voice="en-us+f1", pitch=50, rate=160),
 )
 """Who speaks what is evaluated: voices that are never learned."""
+_TRIED = 24
+"""Steps that are done to see how long one takes."""
+_UNWATCHED = ("--set", "samples=0", "--set", "validate_every=0")
 _HELD_OUT_SENTENCES = SENTENCES[:20]
 _OTHER_SENTENCES = SENTENCES[20:]
 
@@ -111,23 +117,28 @@ def speak_corpus(demo: Demo, progress: Progress) -> None:
 
 
 def steps_in(demo: Demo) -> int:
-    """How many steps of training fit into the minutes on this machine; one is tried.
+    """How many steps of training fit into the minutes on this machine; some are tried.
 
     A run that has begun keeps its number.
-    """
-    from ns2.train.data import open_data
-    from ns2.train.dry_run import try_step
-    from ns2.train.presets import training
 
+    Raises:
+        UserError: training does not work.
+    """
     try:
         return int(json.loads((demo.run / "config.json").read_text("utf-8"))["steps"])
     except (OSError, ValueError, KeyError):
         pass
-    config, data = training(PRESET), open_data([demo.shards])
-    plan = data.plan(seed=config.seed, epoch=0, global_frames=config.global_frames)
-    devices = demo.cores if demo.device == "cpu" else 1
-    trial = try_step(config, data, plan, device=demo.device, devices=devices, compiled=False)
-    return max(1, round(60 * demo.minutes / trial.seconds))
+    trial = demo.root / "trial"
+    words = [*training_run(demo, _TRIED, trial), "--fresh", *_UNWATCHED]
+    try:
+        done = _ns2(words, capture_output=True, text=True)
+        if done.returncode:
+            raise UserError(f"training does not work here: {done.stderr.strip()}")
+        lines = (trial / "metrics.jsonl").read_text("utf-8").splitlines()
+    finally:
+        shutil.rmtree(trial, ignore_errors=True)
+    seconds = [json.loads(line)["seconds"] for line in lines[_TRIED // 3 :]]
+    return max(1, round(60 * demo.minutes / statistics.mean(seconds)))
 
 
 def command(*arguments: object, tell: Callable[[str], None]) -> None:
@@ -136,15 +147,18 @@ def command(*arguments: object, tell: Callable[[str], None]) -> None:
     Raises:
         UserError: it failed; it has said why.
     """
-    words = [str(argument) for argument in arguments]
-    tell(f"\n$ ns2 {shlex.join(words)}")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-m", "ns2.cli", *words], env=environment, check=False)
+    tell(f"\n$ ns2 {shlex.join(map(str, arguments))}")
+    done = _ns2(arguments)
     if done.returncode:
         raise UserError(
-            f"`ns2 {words[0]}` ended with exit code {done.returncode}; put right what it says, and "
+            f"`ns2 {arguments[0]}` ended with exit code {done.returncode}; put right what it says, and "
             "the same `ns2 demo` goes on"
         )
+
+
+def _ns2(arguments: Sequence[object], **how: Any) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "ns2.cli", *map(str, arguments)]
+    return subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False, **how)
 
 
 def making_shards(demo: Demo) -> Sequence[Sequence[object]]:
@@ -155,11 +169,11 @@ def making_shards(demo: Demo) -> Sequence[Sequence[object]]:
     )
 
 
-def training_run(demo: Demo, steps: int) -> Sequence[object]:
+def training_run(demo: Demo, steps: int, out: Path | None = None) -> Sequence[object]:
     """The command that learns."""
     several = ("--devices", demo.cores) if demo.device == "cpu" and demo.cores > 1 else ()
     return (
-        "train", demo.shards, "-o", demo.run, "--preset", PRESET, "--steps", steps,
+        "train", demo.shards, "-o", out or demo.run, "--preset", PRESET, "--steps", steps,
         "--set", f"seed={demo.seed}", "--device", demo.device, *several,
     )  # fmt: skip
 

@@ -50,6 +50,7 @@ def demo(
         speak_corpus(demo, progress)
     for words in making_shards(demo):
         command(*words, tell=click.echo)
+    click.echo("\nHow long a step takes here is tried first.")
     command(*training_run(demo, steps_in(demo)), tell=click.echo)
     for words in speaking(demo):
         command(*words, tell=click.echo)
