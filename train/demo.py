@@ -151,8 +151,8 @@ def command(*arguments: object, tell: Callable[[str], None]) -> None:
     done = _ns2(arguments)
     if done.returncode:
         raise UserError(
-            f"`ns2 {arguments[0]}` ended with exit code {done.returncode}; put right what it says, and "
-            "the same `ns2 demo` goes on"
+            f"`ns2 {arguments[0]}` ended with exit code {done.returncode}; put right what it says, "
+            "and the same `ns2 demo` goes on"
         )
 
 
