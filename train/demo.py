@@ -15,6 +15,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -157,8 +158,29 @@ def command(*arguments: object, tell: Callable[[str], None]) -> None:
 
 
 def _ns2(arguments: Sequence[object], **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command; Ctrl-C reaches it alone, and it ends in its own way.
+
+    Raises:
+        UserError: it was stopped.
+    """
     words = [sys.executable, "-m", "ns2.cli", *map(str, arguments)]
-    return subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False, **how)
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
+    try:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(words, env=environment, check=False, **how)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if stopped:
+        raise UserError("stopped; the same `ns2 demo` goes on")
+    return done
+
+
+def finished(demo: Demo) -> bool:
+    """Whether the training has done all of its steps: stopped by a signal it ends well, too."""
+    steps = json.loads((demo.run / "config.json").read_text("utf-8"))["steps"]
+    lines = (demo.run / "metrics.jsonl").read_text("utf-8").splitlines()
+    return bool(lines) and int(json.loads(lines[-1])["step"]) >= int(steps)
 
 
 def making_shards(demo: Demo) -> Sequence[Sequence[object]]:

@@ -31,6 +31,7 @@ def demo(
     from ns2.train.demo import (
         Demo,
         command,
+        finished,
         making_shards,
         speak_corpus,
         speaking,
@@ -52,6 +53,8 @@ def demo(
         command(*words, tell=click.echo)
     click.echo("\nHow long a step takes here is tried first.")
     command(*training_run(demo, steps_in(demo)), tell=click.echo)
+    if not finished(demo):
+        raise click.ClickException("training was stopped; the same `ns2 demo` goes on")
     for words in speaking(demo):
         command(*words, tell=click.echo)
     page = demo.run / "evaluation" / "index.html"

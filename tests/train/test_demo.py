@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from ns2.pipeline.schema import UserError
 from ns2.pipeline.sentences import sentences
 from ns2.pipeline.spoken_corpus import Speaker, cast, speak_spoken
 from ns2.pipeline.text import pronounce
-from ns2.train.demo import HELLO, Demo, command, speaking, steps_in, what_is_said
+from ns2.train.demo import HELLO, Demo, command, finished, speaking, steps_in, what_is_said
 
 
 def test_what_is_evaluated_was_never_learned(tmp_path: Path) -> None:
@@ -76,3 +78,37 @@ def test_commands_are_shown_and_their_failure_stops_the_demo(
     assert HELLO in words[1] and "val-" in words[1]
     with pytest.raises(UserError, match="minutes"):
         Demo(root=tmp_path, minutes=0)
+
+
+def test_a_training_that_was_stopped_is_not_finished(tmp_path: Path) -> None:
+    demo = Demo(root=tmp_path)
+    demo.run.mkdir()
+    (demo.run / "config.json").write_text('{"steps": 3}')
+    for lines, done in (
+        ("", False),
+        ('{"step": 2}\n', False),
+        ('{"step": 2}\n{"step": 3}\n', True),
+    ):
+        (demo.run / "metrics.jsonl").write_text(lines)
+        assert finished(demo) is done
+
+
+def test_ctrl_c_ends_a_command_in_its_own_way(tmp_path: Path) -> None:
+    """The command hears it once, from the terminal's group; the demo waits, then stops."""
+    code = f"""
+import os, signal, subprocess, sys, threading
+from pathlib import Path
+from ns2.train import demo
+script = "trap 'sleep 0.3; echo ended > {tmp_path}/said; exit 0' INT; sleep 9 & wait"
+demo.subprocess.run = lambda words, **how: subprocess.Popen(["bash", "-c", script]).wait()
+threading.Timer(1.0, lambda: os.killpg(0, signal.SIGINT)).start()
+try:
+    demo.command("verify", tell=print)
+except demo.UserError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True
+    )
+    assert "stopped; the same `ns2 demo` goes on" in done.stdout, done.stderr
+    assert (tmp_path / "said").read_text() == "ended\n"
