@@ -319,9 +319,6 @@ def main() -> None:
         folder.mkdir()
     against = found.get("webdataset")
     load = os.getloadavg()[0]
-    from ns2.pipeline.dataset import crc32
-
-    print(f"CRC-32 by {crc32.__module__}")
     print(f"utterances a second of the clock and of processors; load {load:.1f} at the end")
     print(f"{'':<28}{'a second':>10}{'processor':>14}{'webdataset':>12}")
     for name, row in found.items():
