@@ -50,7 +50,9 @@ def main() -> None:
     ns2 gc shards/                       remove what is no longer current
     ns2 codec train corpus/ -o C         a codec of one's own; also eval and copy
     ns2 train shards/ -o run/            a model; goes on where it stopped
+    ns2 synthesize run/ "text" -o a.wav  speech in the voice of --prompt
     ns2 evaluate run/ shards/            how well it speaks, in figures and to hear
+    ns2 demo out/                        all of these, from nothing to speech
     ns2 model --preset paper             parameters of a model, part by part
     """
 

@@ -29,11 +29,11 @@ PROMPTS = (
     ("en-us+m7", 80), ("en-us+f1", 35), ("en-us+f1", 60), ("en-us+shelby", 60), ("en-us+anika", 45),
 )  # fmt: skip
 """Voices with their pitch; m7, f1 and shelby are not learned by the demo."""
-PROMPT = "Fair weather brought the pair to the stairs near the pier."
+PROMPT = "It cost 250 crowns, which was far too much."
 TEXTS = (
     "The old bridge creaks when heavy carts roll over it.",
     "Why would anyone paint a perfectly good door purple?",
-    "My brother buys fine white rice at night.",
+    "Their father breathes deeply and then goes on rowing.",
 )
 
 

@@ -8,6 +8,7 @@ Letters for shapes: B batch, T frames, N phonemes, P prompt frames, D latent wid
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -64,6 +65,8 @@ class Choices:
     semitones: float = 0.0
 
     def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.speed, self.guidance, self.semitones))):
+            raise ValueError(f"speed, guidance and semitones have to be finite: {self}")
         if not self.speed > 0:
             raise ValueError(f"speed has to be above 0, got {self.speed}")
         if self.guidance < 0:

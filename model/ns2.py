@@ -158,7 +158,7 @@ class NS2(nn.Module):
     # -- latents ---------------------------------------------------------------------------------
 
     def normalised(self, latents: Tensor) -> Tensor:
-        """Latents of the codec (B, D, T) with mean 0 and deviation 1 a channel."""
+        """Latents of the codec (B, D, T) with mean 0 and deviation 1 a channel, or whitened."""
         latents = (latents - self.latent_mean[:, None]) / self.latent_std[:, None]
         return latents if self.whitening is None else _turned(self.whitening, latents)
 

@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from ns2.pipeline.files import atomic_write
+from ns2.pipeline.schema import short_hash
 from ns2.pipeline.speak import speak, write_wav
 
 
@@ -55,7 +56,13 @@ def cast(texts: Sequence[str], speakers: Sequence[Speaker], split: str, seed: in
     turns = [speakers[i % len(speakers)] for i in range(len(texts))]
     random.Random(seed).shuffle(turns)
     return [
-        Spoken(id=f"{split}-{i:05d}", text=text, speaker=speaker, split=split)
+        Spoken(
+            # what is spoken is part of its name: another text never takes its recording
+            id=f"{split}-{i:05d}-{short_hash([text, speaker.name], 8)}",
+            text=text,
+            speaker=speaker,
+            split=split,
+        )
         for i, (text, speaker) in enumerate(zip(texts, turns, strict=True))
     ]
 

@@ -90,11 +90,16 @@ def _correlation(dataset: Dataset, books: np.ndarray, statistics: dict[str, Any]
     mean, std = (np.array(statistics[name])[:, None] for name in ("mean", "std"))
     total, frames = np.zeros((books.shape[2],) * 2), 0
     for position in np.linspace(0, len(dataset) - 1, min(_SAMPLE, len(dataset))).astype(int):
-        codes = dataset.read("codes", int(position), check=True)
+        try:
+            codes = dataset.read("codes", int(position), check=True)
+        except (ValueError, OSError):
+            continue  # whoever learns from it will be told
         latents = sum(book[row] for book, row in zip(books, codes, strict=True)).T
         latents = (latents.astype(np.float64) - mean) / np.maximum(std, 1e-9)
         total += latents @ latents.T
         frames += latents.shape[1]
+    if not frames:
+        raise UserError(f"{dataset.root}: no codes can be read; `ns2 verify` tells more")
     return total / frames
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ns2.pipeline.files import write_if_changed
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import UserError
 from ns2.pipeline.sentences import sentences
@@ -110,6 +111,27 @@ def what_is_said(demo: Demo) -> list[Spoken]:
     )
 
 
+def begin(demo: Demo) -> None:
+    """Note what was chosen, or see that it is what a demo in this folder has begun with.
+
+    Raises:
+        UserError: it is not.
+    """
+    chosen = {"utterances": demo.utterances, "minutes": demo.minutes, "seed": demo.seed}
+    note = demo.root / "demo.json"
+    if note.is_file():
+        before = json.loads(note.read_text("utf-8"))
+        if other := [name for name in chosen if chosen[name] != before.get(name)]:
+            raise UserError(
+                f"{demo.root} is a demo with other "
+                f"{', '.join(f'--{name} ({before.get(name)})' for name in other)}: choose another "
+                "folder, or delete it"
+            )
+        return
+    demo.root.mkdir(parents=True, exist_ok=True)
+    write_if_changed(note, json.dumps(chosen).encode())
+
+
 def speak_corpus(demo: Demo, progress: Progress) -> None:
     """Let espeak-ng speak."""
     said = what_is_said(demo)
@@ -186,8 +208,8 @@ def finished(demo: Demo) -> bool:
 def making_shards(demo: Demo) -> Sequence[Sequence[object]]:
     """The commands that turn the corpus into a dataset."""
     return (
-        ("preprocess", demo.corpus, "-o", demo.shards, "--codec", "mini"),
-        ("verify", demo.shards),
+        ("preprocess", demo.corpus, "-o", demo.shards, "--codec", "mini", "--workers", demo.cores),
+        ("verify", demo.shards, "--workers", demo.cores),
     )
 
 

@@ -15,7 +15,13 @@ from ns2.pipeline.command_line import FOLDER, clear_errors
 @click.option("--utterances", default=1200, show_default=True, help="To learn from.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--cores", type=click.IntRange(1), help="That work.  [default: all, 8 at most]")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda, for training.")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="To learn on.",
+)
 @clear_errors
 def demo(
     root: Path, minutes: float, utterances: int, seed: int, cores: int | None, device: str
@@ -30,6 +36,7 @@ def demo(
     from ns2.pipeline.progress import display
     from ns2.train.demo import (
         Demo,
+        begin,
         command,
         finished,
         making_shards,
@@ -38,6 +45,7 @@ def demo(
         steps_in,
         training_run,
     )
+    from ns2.train.ranks import check_device
 
     demo = Demo(
         root=root,
@@ -47,6 +55,8 @@ def demo(
         cores=cores or min(8, len(os.sched_getaffinity(0))),
         device=device,
     )
+    check_device(device)
+    begin(demo)
     with display() as progress:
         speak_corpus(demo, progress)
     for words in making_shards(demo):

@@ -58,7 +58,7 @@ def run_on(count: int, work: Callable[..., Any], *arguments: Any) -> int:
     """
     context = multiprocessing.get_context("spawn")
     port = _free_port()
-    threads = max(1, (os.cpu_count() or 1) // count)
+    threads = max(1, len(os.sched_getaffinity(0)) // count)
     processes: list[BaseProcess] = [
         context.Process(
             target=_work, args=(rank, count, port, threads, os.getpid(), work, arguments)

@@ -70,6 +70,7 @@ def evaluate(
     from ns2.train.evaluate import EvaluateConfig, Evaluator
     from ns2.train.figures import render
     from ns2.train.report import report
+    from ns2.train.run_folder import EVALUATION
     from ns2.train.synthesis import Synthesizer
 
     evaluator = Evaluator(
@@ -85,7 +86,7 @@ def evaluate(
         ),
         choices=choices_of(**sampling),
     )
-    out = out or run / "evaluation"
+    out = out or run / EVALUATION
     with display() as progress:
         found = report(evaluator, run, out, progress)
     if as_json:

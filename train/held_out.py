@@ -93,7 +93,12 @@ def held_out(
         others = same[same != position]
         near = others[split_of[others] == split_of[position]]
         giver = _draw(near if len(near) else others, position, dataset, seed)
-        found.append(_read(dataset, position, giver, longest_prompt))
+        try:
+            found.append(_read(dataset, position, giver, longest_prompt))
+        except (ValueError, OSError) as error:
+            raise UserError(
+                f"{dataset.root}: {error}; `ns2 verify` tells what is damaged"
+            ) from error
     return found
 
 

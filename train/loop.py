@@ -120,13 +120,16 @@ def run(
     with reader, watch, _stop_asked() as stopped:
         while trainer.step < config.steps:
             began, waited = time.perf_counter(), reader.meter.waited
+            problem: UserError | None = None
             try:
                 step = next(reader)
-            except UserError:
+            except UserError as error:
+                problem = error
+            if ranks.any(problem is not None):  # of any process: the others would wait for it
                 if trainer.step > first:
                     watch.flush()
                     save(trainer, folder)  # it is the data that is wrong: what was learnt stays
-                raise
+                raise problem or SystemExit(1)
             for message in step.skipped:  # of other processes too, whose display is quiet
                 progress.note(f"left out: {message}")
                 if ranks.rank:

@@ -13,6 +13,16 @@ from torch import Tensor
 from ns2.pipeline.schema import UserError
 
 
+def check_device(device: str) -> None:
+    """See that a device is there.
+
+    Raises:
+        UserError: it is not.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("torch finds no GPU here; --device cpu needs none")
+
+
 class Ranks:
     """This process among those of the run.
 

@@ -30,6 +30,8 @@ from ns2.train.config import TrainConfig
 from ns2.train.speech_files import FOLDER as SPEECH
 
 CONFIG, ABOUT, WEIGHTS, SAMPLES = "config.json", "run.json", "model.safetensors", "samples"
+EVALUATION = "evaluation"
+"""Where `ns2 evaluate` writes unless told otherwise."""
 METRICS, VALIDATION, STATISTICS = "metrics.jsonl", "validation.jsonl", "statistics.jsonl"
 _LOGS = (METRICS, VALIDATION, STATISTICS)
 _FREE = (
@@ -42,7 +44,8 @@ _FREE = (
     "sampler",
     "statistics_every",
 )
-"""Settings that may change while a run goes on: no step depends on them."""
+"""Settings that may change while a run goes on: no step depends on them, but for the learning rates
+of a cosine decay, which follow `steps`."""
 
 
 class RunFolder:
@@ -61,14 +64,15 @@ class RunFolder:
             UserError: the folder is of a run with other settings or data, or of no run at all.
         """
         root = self.root
-        if fresh:
-            self._remove()
         root.mkdir(parents=True, exist_ok=True)
-        values = json.loads(json.dumps(to_values(config)))
-        if (root / CONFIG).is_file():
-            self._check(values, about)
-        elif any(not path.name.startswith(TEMPORARY) for path in root.iterdir()):
+        begun = (root / CONFIG).is_file() and (root / ABOUT).is_file()
+        if not begun and any(not path.name.startswith(TEMPORARY) for path in root.iterdir()):
             raise UserError(f"{root} holds files, but no run of ns2; choose another folder")
+        values = json.loads(json.dumps(to_values(config)))
+        if begun and fresh:
+            self._remove()
+        elif begun:
+            self._check(values, about)
         self._write(CONFIG, values)
         self._write(ABOUT, about)
         state = self.newest()
@@ -91,9 +95,10 @@ class RunFolder:
         write_if_changed(self.root / name, text.encode())
 
     def _remove(self) -> None:
-        for name in (CONFIG, ABOUT, *_LOGS, WEIGHTS):
+        """All but the two files that say it is a run, which are written anew."""
+        for name in (*_LOGS, WEIGHTS):
             (self.root / name).unlink(missing_ok=True)
-        for name in (CHECKPOINTS, SAMPLES, BOARD, SPEECH):
+        for name in (CHECKPOINTS, SAMPLES, BOARD, SPEECH, EVALUATION):
             shutil.rmtree(self.root / name, ignore_errors=True)
 
     def _check(self, values: dict[str, Any], about: dict[str, Any]) -> None:

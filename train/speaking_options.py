@@ -27,7 +27,9 @@ def speaking_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--temperature", default=1.2, show_default=True, help="More varies less."),
         click.option("--codec", help="That decodes.  [default: the run's]"),
         click.option("--codec-weights", type=FILE, help="Of encodec_24khz."),
-        click.option("--device", default="cpu", show_default=True, help="cpu or cuda."),
+        click.option(
+            "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True
+        ),
     )
     for option in reversed(options):
         command = option(command)

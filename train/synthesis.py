@@ -29,6 +29,7 @@ from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.schema import FrameGrid, UserError, UtteranceError
 from ns2.pipeline.text import pronounce
 from ns2.train.config import TrainConfig
+from ns2.train.ranks import check_device
 from ns2.train.run_folder import CONFIG, WEIGHTS
 from ns2.train.speech_files import SpeechFacts, open_codec_of, read_speech
 from ns2.train.text_pieces import pieces
@@ -117,6 +118,7 @@ class Synthesizer:
             UserError: it is no run, has no weights yet, or its codec can't be had.
         """
         run = Path(run)
+        check_device(device)
         facts, table = read_speech(run)
         model = load_model(run)
         return Synthesizer(
@@ -152,6 +154,8 @@ class Synthesizer:
         Raises:
             UserError: the table does not hold one.
         """
+        if not tokens:
+            raise UserError("no phonemes are given: there is nothing to speak")
         try:
             ids = self.table.ids(tokens)
             silence = self.table.ids(["<sil>"])
@@ -306,6 +310,8 @@ def load_model(run: Path) -> NS2:
         ) from error
     except SafetensorError as error:
         raise UserError(f"{run / WEIGHTS} is damaged: {error}") from error
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise UserError(f"{run / WEIGHTS} holds numbers that are none: training has gone astray")
     if not config.model.conditional:
         raise UserError(f"{run} is a model without text: it can't speak")
     quantizers, entries, latent_dim = weights["codebooks"].shape

@@ -35,6 +35,18 @@ class Done:
     took: float
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        UserError: it is not in UTF-8.
+    """
+    try:
+        return path.read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a text file in UTF-8") from error
+
+
 def jobs_of(
     voice: Synthesizer,
     texts: Iterable[str],
@@ -88,13 +100,13 @@ def of_dataset(
     if dataset.grid != voice.grid or dataset.phoneme_table.digest != voice.table.digest:
         raise UserError(f"{root} has another frame grid or other phonemes than the run")
     key = find(dataset, key)
-    line = Line(
-        phonemes=dataset.read("phonemes", key, check=True),
-        durations=dataset.read("durations", key, check=True),
-        f0=dataset.read("f0", key, check=True),
-        prompt=prompt,
-        seed=seed,
-    )
+    try:
+        phonemes, durations, f0 = (
+            dataset.read(column, key, check=True) for column in ("phonemes", "durations", "f0")
+        )
+    except (ValueError, OSError) as error:
+        raise UserError(f"{root}: {error}; `ns2 verify` tells what is damaged") from error
+    line = Line(phonemes=phonemes, durations=durations, f0=f0, prompt=prompt, seed=seed)
     return Job(out=out, lines=(line,))
 
 
@@ -102,13 +114,14 @@ def speak_jobs(
     voice: Synthesizer, jobs: Sequence[Job], choices: Choices, *, plot: bool = False
 ) -> Done:
     """Speak and write each file, whole or not at all."""
+    for folder in {job.out.parent for job in jobs}:
+        folder.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     spoken = iter(voice.speak([line for job in jobs for line in job.lines], choices))
     took, seconds = time.perf_counter() - began, 0.0
     for job in jobs:
         speech = joined([next(spoken) for _ in job.lines])
         seconds += speech.seconds
-        job.out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(job.out) as file:
             file.write(wav_bytes(speech.wave, speech.sample_rate))
         if plot:

@@ -63,7 +63,7 @@ def synthesize(
     """
     from ns2.pipeline.schema import UserError
     from ns2.train.synthesis import Synthesizer
-    from ns2.train.synthesize import Job, jobs_of, of_dataset, speak_jobs
+    from ns2.train.synthesize import Job, jobs_of, of_dataset, read_lines, speak_jobs
 
     if (text is not None) + (text_file is not None) + (durations_from is not None) != 1:
         raise click.UsageError("give one of TEXT, --text-file and --durations-from")
@@ -73,6 +73,12 @@ def synthesize(
         raise click.UsageError("--speed can't change the durations of --durations-from")
     if text_file is None and out.suffix.lower() != ".wav":
         raise click.UsageError(f"{out}: speech is written as wav; give a name that ends with .wav")
+    if text_file is not None and out.suffix.lower() == ".wav":
+        raise click.UsageError("--text-file makes a file a line: name a folder for them with -o")
+    if dataset is not None and durations_from is None:
+        raise click.UsageError("--dataset is for --durations-from")
+    if phonemes and (durations_from is not None or language is not None):
+        raise click.UsageError("--phonemes takes neither --durations-from nor --language")
     choices = choices_of(**sampling, speed=speed, semitones=pitch)
     voice = Synthesizer.open(run, device, codec, codec_weights)
     given = None if prompt is None else voice.read_prompt(prompt)
@@ -82,7 +88,7 @@ def synthesize(
         assert dataset is not None
         jobs = [of_dataset(voice, dataset, durations_from, out, prompt=given, seed=seed)]
     else:
-        lines = [text or ""] if text_file is None else text_file.read_text("utf-8").splitlines()
+        lines = [text or ""] if text_file is None else read_lines(text_file)
         jobs, refused = jobs_of(
             voice,
             lines,

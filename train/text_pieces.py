@@ -14,11 +14,13 @@ import numpy as np
 from ns2.pipeline.schema import UserError
 
 _CUTS = (
-    re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+"),
-    re.compile(r"(?<=[,;:—–])\s*"),
+    re.compile(r"(?<=[.!?…])\s+|(?<=[.!?…][\"'”’)\]])\s+|(?<=[。！？])\s*"),
+    re.compile(r"(?<=[,;:])\s+|(?<=[—–，；：、])\s*"),
     re.compile(r"\s+"),
 )
 """Where a text may be cut: the earlier ones first."""
+_NO_END = re.compile(r"\b(\w|Mrs?|Ms|Dr|St|Prof|Sr|Jr|vs|etc|No|Gen|Col|Capt|Rev)\.$")
+"""What ends with a point and no sentence: initials, and usual abbreviations."""
 _WELL_WITHIN = 2_000
 """Letters that are surely more than one piece; below, they are spoken to see."""
 
@@ -70,7 +72,15 @@ def _spoken(
 
 
 def _parts(text: str, cut: int) -> list[str]:
-    return [part.strip() for part in _CUTS[cut].split(text) if part and part.strip()]
+    parts: list[str] = []
+    for part in _CUTS[cut].split(text):
+        if not part or not part.strip():
+            continue
+        if cut == 0 and parts and (_NO_END.search(parts[-1]) or part.lstrip()[:1].islower()):
+            parts[-1] += f" {part.strip()}"  # the point was an abbreviation's
+        else:
+            parts.append(part.strip())
+    return parts
 
 
 def _halves(parts: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from ns2.pipeline.schema import UserError
 from ns2.pipeline.sentences import sentences
 from ns2.pipeline.spoken_corpus import Speaker, cast, speak_spoken
 from ns2.pipeline.text import pronounce
-from ns2.train.demo import HELLO, Demo, command, finished, speaking, steps_in, what_is_said
+from ns2.train.demo import HELLO, Demo, begin, command, finished, speaking, steps_in, what_is_said
 
 
 def test_what_is_evaluated_was_never_learned(tmp_path: Path) -> None:
@@ -112,3 +112,19 @@ except demo.UserError as error:
     )
     assert "stopped; the same `ns2 demo` goes on" in done.stdout, done.stderr
     assert (tmp_path / "said").read_text() == "ended\n"
+
+
+def test_a_folder_keeps_what_it_began_with(tmp_path: Path) -> None:
+    begin(Demo(root=tmp_path / "demo", minutes=3))
+    begin(Demo(root=tmp_path / "demo", minutes=3))
+    with pytest.raises(UserError, match=r"--minutes \(3\)"):
+        begin(Demo(root=tmp_path / "demo", minutes=30))
+
+
+def test_another_text_never_takes_a_recording_that_is_there(tmp_path: Path) -> None:
+    one, other = (
+        {said.id: said.text for said in what_is_said(Demo(root=tmp_path, utterances=60, seed=seed))}
+        for seed in (0, 1)
+    )
+    shared = one.keys() & other.keys()
+    assert all(one[key] == other[key] for key in shared) and len(shared) < len(one)

@@ -140,6 +140,22 @@ def test_another_config_or_dataset_is_an_error(whole: Path, dataset: Path, tmp_p
     assert "no run of ns2" in refused(dataset, tmp_path)
 
 
+def test_fresh_begins_anew_and_spares_what_is_no_run(dataset: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(dataset, run, 1)
+    (run / "evaluation").mkdir()
+    (run / "evaluation" / "index.html").write_text("of the model before")
+    done = CliRunner().invoke(main, [*arguments(dataset, run, 1, seed=5), "--fresh"])
+    assert done.exit_code == 0, done.output
+    assert len(metrics(run)) == 1 and not (run / "evaluation").exists()
+    mine = tmp_path / "mine"
+    (mine / "samples").mkdir(parents=True)
+    (mine / "config.json").write_text("{}")
+    done = CliRunner().invoke(main, [*arguments(dataset, mine, 1), "--fresh"])
+    assert done.exit_code == 1 and "no run of ns2" in done.output
+    assert (mine / "samples").is_dir() and (mine / "config.json").read_text() == "{}"
+
+
 def test_wrong_settings_are_told(dataset: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert "did you mean global_frames?" in refused(dataset, run, global_frame=3)

@@ -18,6 +18,7 @@ from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.schema import UserError
 from ns2.pipeline.speak import speak
 from ns2.train.synthesis import Line, Synthesizer, joined
+from ns2.train.text_pieces import pieces
 
 QUICK = ("--steps", "2")
 TEXT = "The old bridge creaks, and then it falls."
@@ -159,6 +160,42 @@ def test_a_long_text_is_cut_into_pieces_that_were_learned(voice: Synthesizer) ->
     assert phones.count("ˌoʊ") + phones.count("oʊ") + phones.count("ˈoʊ") >= 80 + 220
     spoken = joined(voice.speak([Line(phonemes=p) for p in parts[:3]], choices()))
     assert len(spoken.wave) == 320 * int(spoken.durations.sum())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "Dr. Smith met J. R. Jones at 5 p.m. in town. He paid 10,000 crowns! Good.",
+            ["Dr. Smith met J. R. Jones at 5 p.m. in town.", "He paid 10,000 crowns!", "Good."],
+        ),
+        ('"Stop!" he said. "Why?" she asked.', ['"Stop!" he said.', '"Why?" she asked.']),
+        ("一。二！三", ["一。", "二！", "三"]),
+    ],
+)
+def test_sentences_are_cut_where_they_end(text: str, told: list[str]) -> None:
+    spoken: list[str] = []
+
+    def ids(part: str) -> np.ndarray:
+        spoken.append(part)
+        return np.zeros(len(part))
+
+    found = pieces(text, ids, 50)
+    assert spoken == told and [len(part) for part in found] == list(map(len, told))
+
+
+def test_numbers_stay_whole_where_a_sentence_is_too_long() -> None:
+    text = "They sold 10,000 boats at 12:30, then 3.5 more; nobody knew why 1,250 were left behind"
+    spoken: list[str] = []
+
+    def ids(part: str) -> np.ndarray:
+        spoken.append(part)
+        return np.zeros(len(part))
+
+    found = pieces(text, ids, 40)
+    assert max(map(len, found)) <= 40
+    kept = [part for part in spoken if len(part) <= 40]
+    assert " ".join(kept).split() == text.split()
 
 
 def test_lines_of_a_file(run: Path, tmp_path: Path) -> None:
