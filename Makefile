@@ -1,5 +1,5 @@
 # make test    set up .venv, then all tests and checks
-# make demo    set up .venv, then: a corpus, a dataset, a model, its speech; MINUTES=20 trains longer
+# make demo    set up .venv, then: a corpus, a dataset, a model, its speech
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,7 +29,7 @@ test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 demo: setup
-	$(BIN)/ns2 demo $(DEMO) $(if $(MINUTES),--minutes $(MINUTES))
+	$(BIN)/ns2 demo $(DEMO)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
