@@ -122,7 +122,7 @@ class Attention(nn.Module):
 
 
 _NARROW = 256
-"""Channels up to which one product of matrices is faster than torch's convolution on CPUs."""
+"""Channels up to which a CPU multiplies matrices; wider, torch's own convolution is as fast."""
 
 
 class Conv(nn.Conv1d):
@@ -159,7 +159,7 @@ class Conv(nn.Conv1d):
         return super().forward(padded.transpose(1, 2)).transpose(1, 2)
 
     def _by_product(self, padded: Tensor, frames: int) -> Tensor:
-        """The same by one product of matrices: narrow ones go back up to 3 times faster on CPUs."""
+        """The same by one product of matrices, which on CPUs goes back faster where it is narrow."""
         (kernel,), (dilation,) = self.kernel_size, self.dilation
         taps = [padded[:, tap * dilation : tap * dilation + frames] for tap in range(kernel)]
         weight = self.weight.permute(0, 2, 1).flatten(1)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from isal.isal_zlib import crc32  # zlib's numbers at four times its speed
+from isal.isal_zlib import crc32  # zlib's numbers, sooner
 
 from ns2.pipeline.index import ASSETS, CARD, INDEX, read_card
 from ns2.pipeline.schema import FORMAT, FORMAT_VERSION, ColumnSpec, FrameGrid, UserError

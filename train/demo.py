@@ -152,7 +152,8 @@ def steps_in(demo: Demo) -> int:
     except (OSError, ValueError, KeyError):
         pass
     trial = demo.root / "trial"
-    words = [*training_run(demo, _TRIED, trial), "--fresh", *_UNWATCHED]
+    shutil.rmtree(trial, ignore_errors=True)  # of a demo that was killed
+    words = [*training_run(demo, _TRIED, trial), *_UNWATCHED]
     try:
         done = _ns2(words, capture_output=True, text=True)
         if done.returncode:
