@@ -159,7 +159,7 @@ class Conv(nn.Conv1d):
         return super().forward(padded.transpose(1, 2)).transpose(1, 2)
 
     def _by_product(self, padded: Tensor, frames: int) -> Tensor:
-        """The same by one product of matrices, which on CPUs goes back faster where it is narrow."""
+        """The same by one product of matrices: where narrow, CPUs go back through it faster."""
         (kernel,), (dilation,) = self.kernel_size, self.dilation
         taps = [padded[:, tap * dilation : tap * dilation + frames] for tap in range(kernel)]
         weight = self.weight.permute(0, 2, 1).flatten(1)

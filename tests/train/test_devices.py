@@ -15,10 +15,13 @@ import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
+from ns2.pipeline.epochs import shares
 from ns2.train.checkpoint import checkpoints
+from ns2.train.data import open_data
 from ns2.train.devices import run_on
 from tests.dataset_factories import Recipe, make_dataset
 from tests.processes import tree
+from tests.train.test_data import flip
 from tests.train.test_watching import SETTINGS, lines, train
 
 
@@ -124,3 +127,22 @@ def test_torchrun_and_devices_do_not_mix(
     arguments = command(root, tmp_path / "run", 2, "--devices", "2")
     done = CliRunner().invoke(main, arguments[3:])
     assert done.exit_code == 2 and "leave out --devices" in done.output
+
+
+def test_damage_that_only_the_second_process_reads_stops_both_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    root, out = make_dataset(tmp_path / "data", Recipe(shards=4, per_shard=4)), tmp_path / "run"
+    data = open_data([root])
+    plan = data.plan(seed=0, epoch=0, global_frames=int(SETTINGS["global_frames"]))
+    step = next(i for i in range(1, len(plan)) if len(plan.step(i)) > 1)
+    members = plan.step(step)
+    theirs = members[shares(data.frames[members], 2) == 1]
+    key = data.key(int(theirs[0]))
+    flip(root, "durations", key)
+    done = run(command(root, out, len(plan), "--devices", "2", "--set", "validate_every=0"))
+    assert done.returncode == 1
+    assert done.stderr.count(f"durations of {key} is damaged") == 1
+    assert "Traceback" not in done.stderr
+    assert len(lines(out, "metrics.jsonl")) == step
+    assert [path.name for path in (out / "checkpoints").glob("[0-9]*")] == [f"{step:08d}.pt"]
