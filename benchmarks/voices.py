@@ -20,7 +20,7 @@ import numpy as np
 from ns2.model.generation import Choices
 from ns2.model.samplers import SamplerConfig
 from ns2.pipeline.audio import resample
-from ns2.pipeline.pitch import PitchConfig, extract_f0
+from ns2.pipeline.pitch import extract_f0
 from ns2.pipeline.speak import speak
 from ns2.train.synthesis import Line, Speech, Synthesizer
 
@@ -65,6 +65,8 @@ def main() -> None:
             f"{one.voice:18} {one.prompt_hz:4.0f} Hz {one.output_hz:4.0f} Hz "
             f"{one.higher_semitones:+11.2f} {one.fast_length:13.3f}"
         )
+    if any(np.isnan(one.output_hz) for one in found):
+        parser.exit(1, "an output has no voiced frame: nothing can be said of its pitch\n")
     correlation = spearman([v.prompt_hz for v in found], [v.output_hz for v in found])
     risen = float(np.median([v.higher_semitones for v in found]))
     print(f"rank correlation {correlation:.2f}; pitch rises by {risen:.2f} semitones (median)")
@@ -85,23 +87,23 @@ def measure(run: Synthesizer, voice: str, pitch: int, sampler: SamplerConfig) ->
     plain = run.speak(lines, Choices(sampler=sampler))
     higher = run.speak(lines, Choices(sampler=sampler, semitones=3.0))
     fast = run.speak(lines, Choices(sampler=sampler, speed=2.0))
-    hz = median_f0(plain)
+    hz = median_f0(plain, run)
     return Voice(
         voice=f"{voice} at {pitch}",
-        prompt_hz=median_of([wave]),
+        prompt_hz=median_of([wave], run),
         output_hz=hz,
-        higher_semitones=12 * float(np.log2(median_f0(higher) / hz)),
+        higher_semitones=12 * float(np.log2(median_f0(higher, run) / hz)),
         fast_length=sum(s.seconds for s in fast) / sum(s.seconds for s in plain),
     )
 
 
-def median_f0(spoken: Sequence[Speech]) -> float:
-    return median_of([speech.wave for speech in spoken])
+def median_f0(spoken: Sequence[Speech], run: Synthesizer) -> float:
+    return median_of([speech.wave for speech in spoken], run)
 
 
-def median_of(waves: Sequence[np.ndarray]) -> float:
-    """Median of the voiced frames of waves at 24 kHz, Hz; NaN where none is voiced."""
-    f0 = np.concatenate([extract_f0(wave, PitchConfig()) for wave in waves])
+def median_of(waves: Sequence[np.ndarray], run: Synthesizer) -> float:
+    """Median of the voiced frames of waves at the run's rate, Hz; NaN where none is voiced."""
+    f0 = np.concatenate([extract_f0(wave, run.facts.pitch_config()) for wave in waves])
     return float(np.median(f0[f0 > 0])) if (f0 > 0).any() else float("nan")
 
 

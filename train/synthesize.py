@@ -18,6 +18,9 @@ from ns2.pipeline.files import atomic_write
 from ns2.pipeline.schema import UserError
 from ns2.train.synthesis import Line, Speech, Synthesizer, joined
 
+_AT_ONCE = 64
+"""Files that are spoken before the first of them is written."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -116,17 +119,20 @@ def speak_jobs(
     """Speak and write each file, whole or not at all."""
     for folder in {job.out.parent for job in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
-    spoken = iter(voice.speak([line for job in jobs for line in job.lines], choices))
-    took, seconds = time.perf_counter() - began, 0.0
-    for job in jobs:
-        speech = joined([next(spoken) for _ in job.lines])
-        seconds += speech.seconds
-        with atomic_write(job.out) as file:
-            file.write(wav_bytes(speech.wave, speech.sample_rate))
-        if plot:
-            with atomic_write(job.out.with_suffix(".png")) as file:
-                file.write(draw(voice, speech))
+    took = seconds = 0.0
+    for first in range(0, len(jobs), _AT_ONCE):
+        part = jobs[first : first + _AT_ONCE]
+        began = time.perf_counter()
+        spoken = iter(voice.speak([line for job in part for line in job.lines], choices))
+        took += time.perf_counter() - began
+        for job in part:
+            speech = joined([next(spoken) for _ in job.lines])
+            seconds += speech.seconds
+            with atomic_write(job.out) as file:
+                file.write(wav_bytes(speech.wave, speech.sample_rate))
+            if plot:
+                with atomic_write(job.out.with_suffix(".png")) as file:
+                    file.write(draw(voice, speech))
     return Done(seconds=seconds, took=took)
 
 
