@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ns2.model.encoder import EncoderConfig
-from ns2.model.presets import preset
+from ns2.model.blocks.encoder import EncoderConfig
+from ns2.model.tts.presets import preset
 from ns2.train.config import TrainConfig
 from ns2.train.data import open_data
 from ns2.train.loop import Trainer

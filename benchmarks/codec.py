@@ -22,9 +22,9 @@ import numpy as np
 import torch
 
 from benchmarks.preprocess import machine, show_machine, verdict
-from ns2.model.codec import Codec, load_codec
-from ns2.model.codec.base import one_thread
 from ns2.model.codec.encodec import EncodecCodec
+from ns2.model.codec.interface import one_thread
+from ns2.model.codec.loading import Codec, load_codec
 from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.codec_eval import evaluate, render
 from ns2.pipeline.corpora import audio_path, read_corpus

@@ -136,7 +136,7 @@ class Made:
 def random_model(config, seed: int = 0):
     import torch
 
-    from ns2.model.ns2 import NS2
+    from ns2.model.tts.ns2 import NS2
     from ns2.train.build import usual_sizes
 
     torch.manual_seed(seed)
@@ -169,8 +169,8 @@ def inputs(shape, self_condition: bool, seed: int = 0):
     """A batch of that (B, T, N, P), its draws and counts, on the device; all of it is speech."""
     import torch
 
-    from ns2.model.batch import Batch, Counts
-    from ns2.model.draws import Draws
+    from ns2.model.tts.batch import Batch, Counts
+    from ns2.model.tts.draws import Draws
 
     batch, frames, tokens, prompt = shape
     g = torch.Generator().manual_seed(seed)
@@ -263,10 +263,10 @@ def flops_of(preset: str, shape, self_condition: bool) -> float:
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode
 
-    from ns2.model.batch import Batch, Counts
-    from ns2.model.draws import Draws
-    from ns2.model.ns2 import NS2
-    from ns2.model.presets import preset as config_of
+    from ns2.model.tts.batch import Batch, Counts
+    from ns2.model.tts.draws import Draws
+    from ns2.model.tts.ns2 import NS2
+    from ns2.model.tts.presets import preset as config_of
     from ns2.train.build import usual_sizes
 
     batch, frames, tokens, prompt = shape
@@ -334,7 +334,7 @@ def numbers() -> dict:
     """Losses and gradients of a small model: CPU in float32, GPU in float32 and in bfloat16."""
     import torch
 
-    from ns2.model.presets import preset
+    from ns2.model.tts.presets import preset
 
     def run(device: str, bf16: bool, sc: bool):
         model = random_model(preset("tiny")).to(device).train()  # tiny has no dropout
@@ -493,7 +493,7 @@ def new_shapes() -> dict:
     """What the first step of a shape costs above the next one; with cuDNN's attention and without."""
     import torch
 
-    from ns2.model.presets import preset
+    from ns2.model.tts.presets import preset
 
     model = random_model(preset("base" if GPU else "tiny")).to(DEVICE).train()
     pass_of(model, (4, 128, 32, 64))()
@@ -633,10 +633,10 @@ def compiled() -> dict:
     import torch
     from torch._dynamo.utils import counters
 
-    from ns2.model.encoder import EncoderLayer
-    from ns2.model.predictors import ConvBlock, PromptAttention
-    from ns2.model.presets import preset
-    from ns2.model.wavenet import WaveNetLayer
+    from ns2.model.blocks.encoder import EncoderLayer
+    from ns2.model.blocks.wavenet import WaveNetLayer
+    from ns2.model.tts.predictors import ConvBlock, PromptAttention
+    from ns2.model.tts.presets import preset
 
     found = {}
     torch._dynamo.config.recompile_limit = 64
@@ -677,7 +677,7 @@ def compile_whole() -> dict:
     """`--compile` as it is: one shape of base, forwards and backwards, fullgraph, static."""
     import torch
 
-    from ns2.model.presets import preset
+    from ns2.model.tts.presets import preset
 
     name, shape = ("base", SHARE) if GPU else ("tiny", (3, 64, 16, 64))
     model = random_model(preset(name)).to(DEVICE).train()
@@ -756,7 +756,7 @@ def memory() -> dict:
     """A step of short utterances with long prompts: what --dry-run does not look at."""
     import torch
 
-    from ns2.model.presets import preset
+    from ns2.model.tts.presets import preset
 
     found = {}
     if not GPU:
@@ -821,7 +821,7 @@ def sums() -> dict:
     import torch
     import torch.distributed as dist
 
-    from ns2.model.presets import preset
+    from ns2.model.tts.presets import preset
     from ns2.train.ranks import Ranks
 
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29577", RANK="0", WORLD_SIZE="1")
@@ -852,7 +852,7 @@ def codec() -> dict:
     import numpy as np
     import torch
 
-    from ns2.model.codec import load_codec
+    from ns2.model.codec.loading import load_codec
 
     rng = np.random.default_rng(0)
     waves = [
@@ -887,9 +887,9 @@ def speak() -> dict:
     """Samples of a run: twenty steps of a sampler, in the type that `samples` takes."""
     import torch
 
-    from ns2.model.generation import Choices, Request, generate
-    from ns2.model.presets import preset
-    from ns2.model.samplers import SamplerConfig
+    from ns2.model.diffusion.samplers import SamplerConfig
+    from ns2.model.tts.generation import Choices, Request, generate
+    from ns2.model.tts.presets import preset
 
     model = random_model(preset("base" if GPU else "tiny")).to(DEVICE).eval()
     tokens = 64

@@ -38,15 +38,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import peer
 from benchmarks.memory import peak_growth
 from benchmarks.preprocess import machine, show_machine
-from ns2.model.batch import Batch
-from ns2.model.codec import load_codec
-from ns2.model.codec.base import EXTRA_FRAMES, codes_to_latents, one_thread
-from ns2.model.durations import spread
-from ns2.model.ns2 import NS2
-from ns2.model.ns2_config import Sizes
-from ns2.model.parameters import count_parts
-from ns2.model.presets import PRESETS, preset
-from ns2.model.rvq import rvq_logits
+from ns2.model.codec.interface import EXTRA_FRAMES, codes_to_latents, one_thread
+from ns2.model.codec.loading import load_codec
+from ns2.model.diffusion.rvq import rvq_logits
+from ns2.model.tts.batch import Batch
+from ns2.model.tts.durations import spread
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.ns2_config import Sizes
+from ns2.model.tts.parameters import count_parts
+from ns2.model.tts.presets import PRESETS, preset
 from tests.seeded_encodec import spoken
 
 FRAMES_A_PHONEME = 6

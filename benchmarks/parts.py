@@ -32,9 +32,9 @@ class Kernels:
     def __init__(self, weights: Path, aligner: Path | None = None) -> None:
         import torch
 
-        from ns2.model.aligner import align
+        from ns2.model.aligner.hmm import align
         from ns2.model.codec.encodec import load_encodec
-        from ns2.model.mel import LogMel, MelConfig
+        from ns2.model.log_mel import LogMel, MelConfig
         from ns2.pipeline.audio import read_audio, resample
         from ns2.pipeline.phoneme_table import PhonemeTable
         from ns2.pipeline.pitch import PitchConfig, extract_f0

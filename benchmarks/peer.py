@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ns2.model.ns2_config import NS2Config
+from ns2.model.tts.ns2_config import NS2Config
 
 PACKAGES = "naturalspeech2-pytorch==0.1.8 einops beartype tqdm"
 INSTALL = "pip install --no-deps --target {} " + PACKAGES

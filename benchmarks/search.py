@@ -4,7 +4,7 @@
 
 Runs on one thread and prints one JSON object. Compared are
 
-- `ns2.model.monotonic.monotonic_search`;
+- `ns2.model.aligner.monotonic.monotonic_search`;
 - torchaudio's `forced_align` on the same frames: the mandatory states are its targets, and its
   blank, which may stand between any two of them, gets the scores of silence;
 - the recursion as one would write it with numpy, a loop over frames, on a few utterances. Its
@@ -46,7 +46,7 @@ def recorded(corpus: Spoken, dataset: Path, seconds: float) -> tuple[list[Scores
     """What `align` gives to its search for the first utterances of a corpus, and their seconds."""
     import torch
 
-    from ns2.model import aligner as module
+    from ns2.model.aligner import hmm as module
     from ns2.pipeline.dataset import Dataset
     from ns2.pipeline.stages.durations import load_aligner
 
@@ -156,7 +156,7 @@ def measure(corpus: Spoken, dataset: Path, seconds: float) -> dict[str, Any]:
     import torch
     from torchaudio.functional import forced_align
 
-    from ns2.model.monotonic import monotonic_search
+    from ns2.model.aligner.monotonic import monotonic_search
 
     torch.set_num_threads(1)
     cases, lengths = recorded(corpus, dataset, seconds)

@@ -25,12 +25,12 @@ import torch
 from benchmarks.clock import now
 from benchmarks.command import arguments
 from benchmarks.preprocess import machine, show_machine
-from ns2.model.codec import Codec, load_codec
-from ns2.model.generation import Choices, Request, generate
-from ns2.model.ns2 import NS2
-from ns2.model.ns2_config import Sizes
-from ns2.model.presets import PRESETS, preset
-from ns2.model.samplers import SamplerConfig, SamplerKind
+from ns2.model.codec.loading import Codec, load_codec
+from ns2.model.diffusion.samplers import SamplerConfig, SamplerKind
+from ns2.model.tts.generation import Choices, Request, generate
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.ns2_config import Sizes
+from ns2.model.tts.presets import PRESETS, preset
 from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.text import pronounce
 

@@ -35,7 +35,7 @@ from benchmarks.command import ROOT, arguments, folders
 from benchmarks.corpus import QUANTIZERS, spoken, weights
 from benchmarks.peer_training import EXTRACTION, IDS, LEARNING, Peer
 from benchmarks.preprocess import machine, show_machine
-from ns2.model.presets import PRESETS, preset
+from ns2.model.tts.presets import PRESETS, preset
 from ns2.pipeline.audio import read_audio, resample
 from ns2.train.config import TrainConfig
 from ns2.train.data import Data, open_data

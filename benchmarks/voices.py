@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ns2.model.generation import Choices
-from ns2.model.samplers import SamplerConfig
+from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.tts.generation import Choices
 from ns2.pipeline.audio import resample
 from ns2.pipeline.pitch import extract_f0
 from ns2.pipeline.speak import speak

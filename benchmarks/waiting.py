@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.command import ROOT, arguments, folders
 from benchmarks.preprocess import machine, show_machine, verdict
-from ns2.model.presets import PRESETS, preset
+from ns2.model.tts.presets import PRESETS, preset
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.progress import Progress
 from ns2.train.config import TrainConfig

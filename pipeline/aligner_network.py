@@ -18,8 +18,8 @@ import numpy as np
 from ns2.pipeline.phoneme_table import PhonemeTable
 
 if TYPE_CHECKING:
-    from ns2.model.aligner_features import FrameNet
-    from ns2.model.aligner_training import Pretrained
+    from ns2.model.aligner.evidence import FrameNet
+    from ns2.model.aligner.expectation import Pretrained
 
 _RESOURCE = "aligner_network.safetensors"
 _HEADER = "ns2-aligner-network"
@@ -36,7 +36,7 @@ def bundled_network(table: PhonemeTable) -> Pretrained:
     """The network, and its phones by the ids of a table."""
     from safetensors.torch import load
 
-    from ns2.model.aligner_features import network_from_tensors
+    from ns2.model.aligner.evidence import network_from_tensors
 
     # Only the view onto a file would give the header; it lies in front of the weights as JSON.
     content = _content()
@@ -50,7 +50,7 @@ def pretrained(network: FrameNet, phones: Sequence[str], table: PhonemeTable) ->
     """A network that knows these phones, for the ids of a table; stress makes no difference."""
     import torch
 
-    from ns2.model.aligner_training import Pretrained
+    from ns2.model.aligner.expectation import Pretrained
 
     number = {phone: i for i, phone in enumerate(phones)}
     bare, _ = table.phone_and_stress(np.arange(len(table)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ns2.model.codec import CodecError, load_codec
+from ns2.model.codec.loading import CodecError, load_codec
 from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.corpora import audio_path, read_corpus
 from ns2.pipeline.files import atomic_write
@@ -25,7 +25,7 @@ from ns2.pipeline.schema import OptionError, UserError, UtteranceError
 from ns2.pipeline.speech_measures import PitchErrors, log_mel, mel_distance
 
 if TYPE_CHECKING:
-    from ns2.model.codec.base import Codec
+    from ns2.model.codec.interface import Codec
 
 PESQ_RATE = 16_000
 CODES_AN_ENTRY = 50
@@ -64,7 +64,7 @@ def open_codec(name: str, weights: Path | None = None, quantizers: int | None = 
         UserError: it can't be had.
         OptionError: it has fewer quantisers.
     """
-    from ns2.model.codec import codec_spec
+    from ns2.model.codec.loading import codec_spec
 
     try:
         codec_spec(name, quantizers)
@@ -129,7 +129,7 @@ def evaluate(
     """
     import torch
 
-    from ns2.model.codec.base import one_thread
+    from ns2.model.codec.interface import one_thread
 
     found = read_corpus(corpus, layout)
     utterances = sorted(found.utterances, key=lambda u: u.key)[:limit]

@@ -13,7 +13,7 @@ _NEEDED = ("mel", "phonemes", "durations")
 def border_confidences(dataset: Dataset, key: str) -> np.ndarray:
     """For each token, the posterior that it starts within a frame of where its durations put it.
 
-    It ranks borders well and is too sure of itself: see `ns2.model.confidence`.
+    It ranks borders well and is too sure of itself: see `ns2.model.aligner.confidence`.
 
     Returns:
         (N,) float64 in [0, 1]; 1 for the first token.
@@ -22,7 +22,7 @@ def border_confidences(dataset: Dataset, key: str) -> np.ndarray:
         UserError: the dataset lacks a column that it takes, its durations come from TextGrids, or
             from another version of ns2.
     """
-    from ns2.model.aligner import align
+    from ns2.model.aligner.hmm import align
     from ns2.pipeline.stages.durations import as_tensors, load_aligner
 
     missing = [column for column in _NEEDED if column not in dataset.columns]

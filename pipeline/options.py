@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from ns2.model.codec import CODECS
-from ns2.model.codec.mini_config import NAME as MINI
+from ns2.model.codec.loading import CODECS
+from ns2.model.codec.mini.mini_config import NAME as MINI
 from ns2.pipeline.graph import Graph, check_columns
 from ns2.pipeline.schema import COLUMNS, LONGEST_SECONDS, FrameGrid, OptionError, UserError
 from ns2.pipeline.worker import Limits
@@ -130,7 +130,7 @@ def build_graph(options: Options) -> Graph:
         OptionError: an option has a value that no stage can work with.
         UserError: the codec's weights can't be had.
     """
-    from ns2.model.mel import MelConfig
+    from ns2.model.log_mel import MelConfig
     from ns2.pipeline.phoneme_table import PhonemeTable
     from ns2.pipeline.pitch import PitchConfig
     from ns2.pipeline.stages.audio import AudioStage

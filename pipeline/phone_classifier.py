@@ -19,7 +19,7 @@ from ns2.pipeline.phoneme_table import STRESSES, PhonemeTable
 from ns2.pipeline.recognise import edit_distance
 
 if TYPE_CHECKING:
-    from ns2.model.phone_classifier import PhoneNet
+    from ns2.model.phone_net import PhoneNet
 
 SAMPLE_RATE = 24_000
 HEADER = "ns2-phone-classifier"
@@ -33,7 +33,7 @@ class PhoneClassifier:
     """The network and the phones that it knows, in IPA without stress."""
 
     def __init__(self, network: PhoneNet, known: Sequence[str]) -> None:
-        from ns2.model.mel import LogMel
+        from ns2.model.log_mel import LogMel
 
         self.known = tuple(known)
         self._network, self._mel = network, LogMel()
@@ -46,7 +46,7 @@ class PhoneClassifier:
         """As `phones`, of several waves: the same as of each alone, in less time."""
         import torch
 
-        from ns2.model.phone_classifier import spoken_classes
+        from ns2.model.phone_net import spoken_classes
 
         found: list[list[str]] = [[] for _ in waves]
         mels = {}
@@ -77,7 +77,7 @@ def load_phone_classifier() -> PhoneClassifier:
     """The one that comes with the package; `python -m tests.make_phone_classifier` makes it."""
     from safetensors.torch import load
 
-    from ns2.model.phone_classifier import network_from_tensors
+    from ns2.model.phone_net import network_from_tensors
 
     content = resources.files("ns2.pipeline").joinpath(_RESOURCE).read_bytes()
     # Only the view onto a file would give the header; it lies in front of the weights as JSON.

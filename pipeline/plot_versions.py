@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ns2.model.mel import MelConfig
+from ns2.model.log_mel import MelConfig
 from ns2.pipeline.plot import draw_f0, draw_mel, ticks_every
 from ns2.pipeline.schema import FrameGrid
 

@@ -14,7 +14,7 @@ import numpy as np
 from ns2.pipeline.pitch import PitchConfig, extract_f0
 
 if TYPE_CHECKING:
-    from ns2.model.mel import MelConfig
+    from ns2.model.log_mel import MelConfig
 
 GROSS = 0.2
 """Share by which F0 is off before it counts as gross."""
@@ -23,10 +23,10 @@ SPECTRUM_DEPTH = 40.0
 
 
 def log_mel(wave: np.ndarray, config: MelConfig | None = None) -> np.ndarray:
-    """Natural log of mel magnitudes (M, T) of a wave (S,), see `ns2.model.mel.LogMel`."""
+    """Natural log of mel magnitudes (M, T) of a wave (S,), see `ns2.model.log_mel.LogMel`."""
     import torch
 
-    from ns2.model.mel import LogMel
+    from ns2.model.log_mel import LogMel
 
     made = LogMel(config)(torch.from_numpy(np.asarray(wave, np.float32)))
     return np.asarray(made.numpy())

@@ -23,8 +23,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from ns2.model.aligner_features import REACH, FrameNet, normalised
-from ns2.model.mel import LogMel, MelConfig
+from ns2.model.aligner.evidence import REACH, FrameNet, normalised
+from ns2.model.log_mel import LogMel, MelConfig
 from tests.labelled_speech import HOP, PAUSE, SAMPLE_RATE, Labelled, labelled_speech, spoil
 
 OUT = Path(__file__).resolve().parent.parent / "pipeline" / "aligner_network.safetensors"

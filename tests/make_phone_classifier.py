@@ -28,9 +28,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from ns2.model.codec import Codec, load_codec
-from ns2.model.mel import LogMel
-from ns2.model.phone_classifier import BLANK, STRIDE, PhoneNet, padded
+from ns2.model.codec.loading import Codec, load_codec
+from ns2.model.log_mel import LogMel
+from ns2.model.phone_net import BLANK, STRIDE, PhoneNet, padded
 from ns2.pipeline.phone_classifier import HEADER, bare_phones
 from ns2.pipeline.speak import speak
 from ns2.pipeline.text import bare, pronounce

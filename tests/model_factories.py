@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ns2.model.batch import Batch, Example, collate
-from ns2.model.draws import Draws
-from ns2.model.encoder import EncoderConfig
-from ns2.model.ns2 import NS2
-from ns2.model.ns2_config import NS2Config, Sizes
-from ns2.model.presets import preset
-from ns2.model.prompts import PromptConfig
+from ns2.model.blocks.encoder import EncoderConfig
+from ns2.model.tts.batch import Batch, Example, collate
+from ns2.model.tts.draws import Draws
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.ns2_config import NS2Config, Sizes
+from ns2.model.tts.presets import preset
+from ns2.model.tts.prompts import PromptConfig
 
 SIZES = Sizes(latent_dim=16, quantizers=4, entries=64, phonemes=50, phones=30)
 """Of a small codec and a small phoneme table."""

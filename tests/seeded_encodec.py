@@ -33,7 +33,7 @@ import torch
 from encodec.model import EncodecModel
 from torch import Tensor, nn
 
-from ns2.model.codec.base import one_thread
+from ns2.model.codec.interface import one_thread
 
 RATE, HOP = 24_000, 320
 QUANTIZERS, ENTRIES = 32, 1024

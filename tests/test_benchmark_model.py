@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from benchmarks.model import Work, benchmark, count_flop, random_batch, render, works
-from ns2.model.layers import Attention, Conv
-from ns2.model.ns2 import NS2
-from ns2.model.ns2_config import Sizes
-from ns2.model.presets import preset
+from ns2.model.blocks.layers import Attention, Conv
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.ns2_config import Sizes
+from ns2.model.tts.presets import preset
 
 B, T, K, C, F, KERNEL = 2, 17, 9, 12, 20, 3
 

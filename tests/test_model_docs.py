@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ns2.model.parameters import count_parts
-from ns2.model.presets import PRESETS, preset
+from ns2.model.tts.parameters import count_parts
+from ns2.model.tts.presets import PRESETS, preset
 from ns2.train.build import usual_sizes
 from tests.factories import ROOT
 from tests.preprocessing import run_inline

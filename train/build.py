@@ -12,8 +12,8 @@ _SAMPLE = 512
 """Utterances whose latents are looked at."""
 
 if TYPE_CHECKING:
-    from ns2.model.ns2 import NS2
-    from ns2.model.ns2_config import NS2Config, Sizes
+    from ns2.model.tts.ns2 import NS2
+    from ns2.model.tts.ns2_config import NS2Config, Sizes
     from ns2.pipeline.dataset import Dataset
     from ns2.pipeline.phoneme_table import PhonemeTable
 
@@ -24,7 +24,7 @@ def sizes_of(dataset: Dataset) -> Sizes:
     Raises:
         UserError: it has no codes or no phonemes.
     """
-    from ns2.model.ns2_config import Sizes
+    from ns2.model.tts.ns2_config import Sizes
 
     quantizers, entries, latent_dim = _codebooks(dataset).shape
     table = dataset.phoneme_table
@@ -40,7 +40,7 @@ def sizes_of(dataset: Dataset) -> Sizes:
 
 def usual_sizes() -> Sizes:
     """Those of EnCodec at 12 kbit/s and the phoneme table that comes with ns2."""
-    from ns2.model.ns2_config import Sizes
+    from ns2.model.tts.ns2_config import Sizes
     from ns2.pipeline.phoneme_table import PhonemeTable
 
     table = PhonemeTable.default()
@@ -55,7 +55,7 @@ def build_model(dataset: Dataset, config: NS2Config, *, seed: int = 0) -> NS2:
     """
     import torch
 
-    from ns2.model.ns2 import NS2
+    from ns2.model.tts.ns2 import NS2
 
     sizes = sizes_of(dataset)
     statistics = dataset.card["statistics"]["latents"]

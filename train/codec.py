@@ -25,13 +25,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ns2.model.codec import CodecError, codec_file
-from ns2.model.codec.losses import SpectralLoss
-from ns2.model.codec.mini import load_network, pack_mini
-from ns2.model.codec.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
-from ns2.model.codec.mini_network import MiniNetwork, quantise
-from ns2.model.codec.mini_training import CodebookTrainer, start_from
-from ns2.model.mel import LogMel
+from ns2.model.codec.loading import CodecError, codec_file
+from ns2.model.codec.mini.codebooks import CodebookTrainer, start_from
+from ns2.model.codec.mini.codec import load_network, pack_mini
+from ns2.model.codec.mini.losses import SpectralLoss
+from ns2.model.codec.mini.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
+from ns2.model.codec.mini.network import MiniNetwork, quantise
+from ns2.model.log_mel import LogMel
 from ns2.pipeline.files import atomic_write, write_if_changed
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import UserError

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import resample as change_speed
 
-from ns2.model.codec.mini_config import SAMPLE_RATE
+from ns2.model.codec.mini.mini_config import SAMPLE_RATE
 from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.corpora import audio_path, read_corpus
 from ns2.pipeline.progress import Progress

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ns2.model.ns2_config import NS2Config
-from ns2.model.samplers import SamplerConfig
+from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.tts.ns2_config import NS2Config
 
 Decay = Literal["inverse_sqrt", "cosine"]
 

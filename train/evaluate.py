@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ns2.model.generation import Choices
+from ns2.model.tts.generation import Choices
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.phone_classifier import bare_phones, load_phone_classifier, phone_errors
 from ns2.pipeline.pitch import extract_f0

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from ns2.model.codec import Codec
+from ns2.model.codec.loading import Codec
 from ns2.pipeline.files import atomic_write
 from ns2.pipeline.progress import Progress, duration
 from ns2.pipeline.schema import UserError

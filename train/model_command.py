@@ -24,8 +24,8 @@ def model(dataset: Path | None, name: str, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from ns2.model.parameters import count_parts, render
-    from ns2.model.presets import preset
+    from ns2.model.tts.parameters import count_parts, render
+    from ns2.model.tts.presets import preset
     from ns2.pipeline.dataset import Dataset
     from ns2.pipeline.schema import OptionError
     from ns2.train.build import sizes_of, usual_sizes

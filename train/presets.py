@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ns2.model.presets import preset
+from ns2.model.tts.presets import preset
 from ns2.train.config import TrainConfig
 
 _CPU: dict[str, Any] = {

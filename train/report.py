@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ns2.model.mel import MelConfig
+from ns2.model.log_mel import MelConfig
 from ns2.pipeline.files import write_if_changed
 from ns2.pipeline.pitch import PitchConfig, extract_f0
 from ns2.pipeline.plot_versions import Version, as_png, draw_versions

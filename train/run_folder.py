@@ -20,7 +20,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ns2.model.settings import from_values, to_values
+from ns2.model.config_values import from_values, to_values
 from ns2.pipeline.files import TEMPORARY, atomic_write, write_if_changed
 from ns2.pipeline.schema import UserError
 from ns2.train.board import FOLDER as BOARD

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ns2.model.codec import Codec
-from ns2.model.durations import round_durations
-from ns2.model.generation import Choices, Request, generate
-from ns2.model.layers import length_mask
-from ns2.model.mel import LogMel
-from ns2.model.ns2 import NS2
+from ns2.model.blocks.layers import length_mask
+from ns2.model.codec.loading import Codec
+from ns2.model.log_mel import LogMel
+from ns2.model.tts.durations import round_durations
+from ns2.model.tts.generation import Choices, Request, generate
+from ns2.model.tts.ns2 import NS2
 from ns2.pipeline.epochs import mixed
 from ns2.pipeline.files import TEMPORARY, atomic_write
 from ns2.pipeline.pitch import extract_f0

@@ -10,7 +10,7 @@ import click
 from ns2.pipeline.command_line import FILE
 
 if TYPE_CHECKING:
-    from ns2.model.generation import Choices
+    from ns2.model.tts.generation import Choices
 
 SAMPLERS = ("euler", "ddim", "ddpm", "dpm++")
 
@@ -51,8 +51,8 @@ def choices_of(
     Raises:
         OptionError: a value is out of range.
     """
-    from ns2.model.generation import Choices
-    from ns2.model.samplers import SamplerConfig, SamplerKind
+    from ns2.model.diffusion.samplers import SamplerConfig, SamplerKind
+    from ns2.model.tts.generation import Choices
     from ns2.pipeline.schema import OptionError
 
     assert set(SAMPLERS) == set(get_args(SamplerKind))

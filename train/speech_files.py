@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ns2.model.mel import MelConfig
+from ns2.model.log_mel import MelConfig
 from ns2.pipeline.files import write_if_changed
 from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.pitch import PitchConfig
 from ns2.pipeline.schema import UserError
 
 if TYPE_CHECKING:
-    from ns2.model.codec import Codec
+    from ns2.model.codec.loading import Codec
     from ns2.pipeline.dataset import Dataset
 
 FOLDER = "speech"

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ns2.model.ns2 import NS2
+from ns2.model.tts.ns2 import NS2
 
 _DEAD = 1e-6
 """A channel whose deviation is a smaller share than this of the part's largest value is dead."""

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ns2.model.generation import Choices, Generated, Request, generate
-from ns2.model.ns2 import NS2
-from ns2.model.ns2_config import Sizes
-from ns2.model.settings import from_values
+from ns2.model.config_values import from_values
+from ns2.model.tts.generation import Choices, Generated, Request, generate
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.ns2_config import Sizes
 from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.schema import FrameGrid, UserError, UtteranceError
@@ -35,7 +35,7 @@ from ns2.train.speech_files import SpeechFacts, open_codec_of, read_speech
 from ns2.train.text_pieces import pieces
 
 if TYPE_CHECKING:
-    from ns2.model.codec import Codec
+    from ns2.model.codec.loading import Codec
 
 _TOGETHER = 16
 """Utterances that are spoken at once, at most."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ns2.model.generation import Choices
-from ns2.model.mel import LogMel
+from ns2.model.log_mel import LogMel
+from ns2.model.tts.generation import Choices
 from ns2.pipeline.audio import wav_bytes
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.files import atomic_write

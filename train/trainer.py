@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ns2.model.batch import Batch, Counts, Example, collate
-from ns2.model.draws import Draws, draw
+from ns2.model.tts.batch import Batch, Counts, Example, collate
+from ns2.model.tts.draws import Draws, draw
 from ns2.pipeline.epochs import mixed
 from ns2.train.build import border_ids, build_model
 from ns2.train.config import TrainConfig

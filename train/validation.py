@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ns2.model.batch import Batch
+from ns2.model.tts.batch import Batch
 from ns2.pipeline.epochs import mixed
 from ns2.train.data import Data
 from ns2.train.reader import OnDamage, Reader

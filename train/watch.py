@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ns2.model.codec import Codec
+from ns2.model.codec.loading import Codec
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import UserError
 from ns2.train.board import Board

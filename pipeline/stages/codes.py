@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ns2.model.codec import CODECS, codec_file, codec_spec, load_codec
-from ns2.model.codec.base import CodecError, CodecSpec
+from ns2.model.codec.interface import CodecError, CodecSpec
+from ns2.model.codec.loading import CODECS, codec_file, codec_spec, load_codec
 from ns2.pipeline.schema import ColumnSpec, UserError, canonical_json
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ns2.model.codec.base import Codec
+    from ns2.model.codec.interface import Codec
 
 
 class CodesStage(Stage):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ns2.model.aligner_config import VERSION, AlignerConfig
+from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
 from ns2.pipeline.aligner_network import bundled_network, network_digest
 from ns2.pipeline.files import atomic_write
 from ns2.pipeline.schema import ColumnSpec, Reason, UserError, UtteranceError, canonical_json
@@ -24,8 +24,8 @@ from ns2.pipeline.stages.base import Item, Product, Stage
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ns2.model.aligner import Aligner
-    from ns2.model.aligner_training import Progress
+    from ns2.model.aligner.expectation import Progress
+    from ns2.model.aligner.hmm import Aligner
     from ns2.pipeline.phoneme_table import PhonemeTable
 
 AlignerInit = Literal["bundled", "none"]
@@ -79,8 +79,8 @@ class DurationsStage(Stage):
         Raises:
             UtteranceError: MORE_PHONES_THAN_FRAMES.
         """
-        from ns2.model.aligner import align
-        from ns2.model.monotonic import NoPathError
+        from ns2.model.aligner.hmm import align
+        from ns2.model.aligner.monotonic import NoPathError
 
         mel, tokens = as_tensors(item.inputs["mel"], item.inputs["phonemes"])
         try:
@@ -144,8 +144,8 @@ def train_and_save(
     import torch
     from safetensors.torch import save
 
-    from ns2.model.aligner import aligner_to_tensors
-    from ns2.model.aligner_training import train_aligner
+    from ns2.model.aligner.expectation import train_aligner
+    from ns2.model.aligner.hmm import aligner_to_tensors
 
     config = config or AlignerConfig()
     ids = np.arange(len(table))
@@ -174,7 +174,7 @@ def load_aligner(path: Path) -> Aligner:
     """
     from safetensors import SafetensorError, safe_open
 
-    from ns2.model.aligner import aligner_from_tensors
+    from ns2.model.aligner.hmm import aligner_from_tensors
 
     remedy = "delete it and run again: it is trained anew from its recorded sample"
     try:

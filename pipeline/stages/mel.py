@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ns2.model.codec.base import one_thread
-from ns2.model.mel import MelConfig
+from ns2.model.codec.interface import one_thread
+from ns2.model.log_mel import MelConfig
 from ns2.pipeline.schema import ColumnSpec
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 if TYPE_CHECKING:
-    from ns2.model.mel import LogMel
+    from ns2.model.log_mel import LogMel
 
 
 class MelStage(Stage):
-    """Audio to log-mel float16 (M, T), see `ns2.model.mel.LogMel`.
+    """Audio to log-mel float16 (M, T), see `ns2.model.log_mel.LogMel`.
 
     Requires `audio`: (S,) float32 at the configuration's sample rate.
     """
@@ -60,7 +60,7 @@ class MelStage(Stage):
 
     @cached_property
     def _transform(self) -> LogMel:
-        from ns2.model.mel import LogMel
+        from ns2.model.log_mel import LogMel
 
         return LogMel(self._config)
 

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from ns2.model.aligner import (
+from ns2.model.aligner.expectation import train_aligner
+from ns2.model.aligner.hmm import (
     AlignerConfig,
     align,
     aligner_from_tensors,
     aligner_to_tensors,
     cepstra,
 )
-from ns2.model.aligner_training import train_aligner
-from ns2.model.monotonic import NoPathError
+from ns2.model.aligner.monotonic import NoPathError
 from ns2.pipeline.align_eval import compare, report
 from ns2.pipeline.align_truth import Truth
 from ns2.pipeline.schema import FrameGrid
@@ -93,7 +93,7 @@ def spoken() -> Spoken:
     """40 sentences in seven voices."""
     import soxr
 
-    from ns2.model.mel import LogMel, MelConfig
+    from ns2.model.log_mel import LogMel, MelConfig
 
     transform = LogMel(MelConfig())
     mels, tokens, truth = {}, {}, []
@@ -169,7 +169,7 @@ def test_score_tells_wrong_transcripts() -> None:
 
 def test_score_tells_other_faults() -> None:
     """Noise, tones, missing words and words too many; scores of most faults lie far apart."""
-    from ns2.model.mel import LogMel, MelConfig
+    from ns2.model.log_mel import LogMel, MelConfig
 
     corpus = spoken()
     aligner = aligner_from_tensors(*trained_state())

@@ -14,16 +14,16 @@ import pytest
 import soxr
 import torch
 
-from ns2.model.aligner import (
+from ns2.model.aligner.evidence import DEPTH, REACH, FrameNet, Heard, network_from_tensors
+from ns2.model.aligner.expectation import Pretrained, train_aligner
+from ns2.model.aligner.hmm import (
     Aligner,
     AlignerConfig,
     align,
     aligner_from_tensors,
     aligner_to_tensors,
 )
-from ns2.model.aligner_features import DEPTH, REACH, FrameNet, Heard, network_from_tensors
-from ns2.model.aligner_training import Pretrained, train_aligner
-from ns2.model.mel import LogMel, MelConfig
+from ns2.model.log_mel import LogMel, MelConfig
 from ns2.pipeline.align_eval import report
 from ns2.pipeline.align_truth import Truth
 from ns2.pipeline.aligner_network import bundled_network, network_digest, pretrained

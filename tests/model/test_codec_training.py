@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torchaudio.transforms import MelSpectrogram
 
-from ns2.model.codec import losses
-from ns2.model.codec.losses import SpectralLoss
-from ns2.model.codec.mini_config import MiniConfig
-from ns2.model.codec.mini_network import MiniNetwork, quantise
-from ns2.model.codec.mini_training import CodebookTrainer, start_from
+from ns2.model.codec.mini import losses
+from ns2.model.codec.mini.codebooks import CodebookTrainer, start_from
+from ns2.model.codec.mini.losses import SpectralLoss
+from ns2.model.codec.mini.mini_config import MiniConfig
+from ns2.model.codec.mini.network import MiniNetwork, quantise
 from ns2.pipeline.codec_eval import entropy_shares
 
 

@@ -19,10 +19,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ns2.model.batch import Batch, Counts
-from ns2.model.draws import Draws
-from ns2.model.ns2 import NS2
-from ns2.model.ns2_config import NS2Config
+from ns2.model.tts.batch import Batch, Counts
+from ns2.model.tts.draws import Draws
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.ns2_config import NS2Config
 from tests.model_factories import make_batch, make_model, narrow, with_drops
 
 SHAPES = ((48, 32), (64, 40))

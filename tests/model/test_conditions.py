@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.generation import Choices, Request, generate, generate_latents
-from ns2.model.layers import Attention, length_mask
-from ns2.model.ns2 import NS2
-from ns2.model.objectives import noised
-from ns2.model.samplers import SamplerConfig
+from ns2.model.blocks.layers import Attention, length_mask
+from ns2.model.diffusion.objectives import noised
+from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.tts.generation import Choices, Request, generate, generate_latents
+from ns2.model.tts.ns2 import NS2
 from tests.model_factories import (
     SIZES,
     make_batch,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ns2.model.aligner import Aligner, AlignerConfig, align
+from ns2.model.aligner.hmm import Aligner, AlignerConfig, align
 from tests.model.test_monotonic import every_path, path_score
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ns2.model.durations import phoneme_of_frame, round_durations, spread
-from ns2.model.generation import Choices, Request, generate
-from ns2.model.ns2 import NS2
-from ns2.model.samplers import SamplerConfig
+from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.tts.durations import phoneme_of_frame, round_durations, spread
+from ns2.model.tts.generation import Choices, Request, generate
+from ns2.model.tts.ns2 import NS2
 from tests.model_factories import make_batch, make_model, narrow
 
 QUICK = SamplerConfig(steps=2)

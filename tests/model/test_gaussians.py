@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.distributions import MultivariateNormal
 
-from ns2.model.gaussians import Gaussians, Moments
+from ns2.model.aligner.gaussians import Gaussians, Moments
 
 
 def moments(features: torch.Tensor, weights: torch.Tensor) -> Moments:

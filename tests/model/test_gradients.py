@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ns2.model.ns2 import NS2
-from ns2.model.presets import PRESETS
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.presets import PRESETS
 from tests.model_factories import make_batch, make_model, narrow, with_drops
 
 ENCODERS = {"phone", "stress", "phoneme_encoder", "prompt_enter", "prompt_encoder"}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ns2.model.guidance import guide, rescale
+from ns2.model.diffusion.guidance import guide, rescale
 
 
 def noise(*shape: int, seed: int) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ns2.model.mel import LogMel, MelConfig
+from ns2.model.log_mel import LogMel, MelConfig
 
 RATE, HOP, FFT, BINS = 24_000, 320, 1024, 80
 
@@ -124,6 +124,6 @@ def test_empty_audio_is_refused() -> None:
 
 
 def test_a_config_does_not_load_torch() -> None:
-    code = "import sys, ns2.model.mel as mel; mel.MelConfig(); print('torch' in sys.modules)"
+    code = "import sys, ns2.model.log_mel as mel; mel.MelConfig(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ns2.model.codec import MINI_WEIGHTS, CodecError, codec_spec, load_codec
-from ns2.model.codec.mini import MiniCodec, load_mini, pack_mini
-from ns2.model.codec.mini_config import MiniConfig, read_config
-from ns2.model.codec.mini_network import Decoder, MiniNetwork
-from ns2.model.mel import LogMel
+from ns2.model.codec.loading import MINI_WEIGHTS, CodecError, codec_spec, load_codec
+from ns2.model.codec.mini.codec import MiniCodec, load_mini, pack_mini
+from ns2.model.codec.mini.mini_config import MiniConfig, read_config
+from ns2.model.codec.mini.network import Decoder, MiniNetwork
+from ns2.model.log_mel import LogMel
 from ns2.pipeline.audio import resample
 from ns2.pipeline.pitch import PitchConfig, extract_f0
 from ns2.pipeline.speak import speak
@@ -239,7 +239,7 @@ def test_files_from_before_there_were_direct_bins(tmp_path: Path) -> None:
 def test_a_spec_loads_no_torch() -> None:
     code = (
         "import sys\n"
-        "from ns2.model.codec import codec_spec, MINI_WEIGHTS\n"
+        "from ns2.model.codec.loading import codec_spec, MINI_WEIGHTS\n"
         "assert codec_spec('mini').latent_dim == codec_spec(str(MINI_WEIGHTS), 3).latent_dim\n"
         "print('torch' in sys.modules)"
     )

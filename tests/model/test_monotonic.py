@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from ns2.model import monotonic
-from ns2.model.monotonic import NoPathError, monotonic_search, path_posteriors
+from ns2.model.aligner import monotonic
+from ns2.model.aligner.monotonic import NoPathError, monotonic_search, path_posteriors
 
 
 def every_path(frames: int, optional: np.ndarray) -> np.ndarray:
@@ -89,7 +89,7 @@ def peak_memory(statement: str) -> int:
     """By how many bytes a call raises a process's peak of resident memory; compiled beforehand."""
     program = (
         "import numpy as np, resource\n"
-        "from ns2.model.monotonic import monotonic_search, path_posteriors\n"
+        "from ns2.model.aligner.monotonic import monotonic_search, path_posteriors\n"
         "scores = np.random.default_rng(2).normal(size=(3000, 400))\n"
         "optional = np.arange(400) % 5 == 0\n"
         "for f in (monotonic_search, path_posteriors): f(scores[:600], optional)\n"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ns2.model.objectives import (
+from ns2.model.diffusion.objectives import (
     OBJECTIVES,
     Objective,
     min_snr_weight,
@@ -22,7 +22,7 @@ from ns2.model.objectives import (
     to_v,
     to_x0,
 )
-from ns2.model.schedules import Schedule, ScheduleConfig
+from ns2.model.diffusion.schedules import Schedule, ScheduleConfig
 
 TO: dict[Objective, Callable[..., Tensor]] = {"x0": to_x0, "eps": to_eps, "v": to_v}
 KINDS: list[Any] = ["vp", "linear", "cosine", "sigmoid"]

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from ns2.model.batch import Batch, Example, collate
-from ns2.model.generation import Choices, Request, generate
-from ns2.model.ns2 import NS2
-from ns2.model.ns2_config import DiffusionConfig, NS2Config
-from ns2.model.objectives import OBJECTIVES
-from ns2.model.presets import preset
-from ns2.model.prompts import PromptConfig
-from ns2.model.samplers import SamplerConfig
+from ns2.model.diffusion.objectives import OBJECTIVES
+from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.tts.batch import Batch, Example, collate
+from ns2.model.tts.generation import Choices, Request, generate
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.ns2_config import DiffusionConfig, NS2Config
+from ns2.model.tts.presets import preset
+from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.dataset import Dataset
 from ns2.train.build import border_ids, build_model
 from tests.preprocessing import run_inline

@@ -14,17 +14,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ns2.model.batch import Batch, Counts
-from ns2.model.denoiser import Denoiser, DenoiserConfig
-from ns2.model.encoder import Encoder, EncoderConfig
-from ns2.model.generation import Choices, Request, generate, generate_latents
-from ns2.model.layers import Attention, Conv, length_mask
-from ns2.model.ns2 import NS2
-from ns2.model.predictors import Predictor, PredictorConfig
-from ns2.model.resampler import Resampler, ResamplerConfig
-from ns2.model.samplers import SamplerConfig
-from ns2.model.transformer import ConditionableTransformer, TransformerConfig
-from ns2.model.wavenet import WaveNet, WaveNetConfig
+from ns2.model.blocks.encoder import Encoder, EncoderConfig
+from ns2.model.blocks.layers import Attention, Conv, length_mask
+from ns2.model.blocks.resampler import Resampler, ResamplerConfig
+from ns2.model.blocks.transformer import ConditionableTransformer, TransformerConfig
+from ns2.model.blocks.wavenet import WaveNet, WaveNetConfig
+from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.tts.batch import Batch, Counts
+from ns2.model.tts.denoiser import Denoiser, DenoiserConfig
+from ns2.model.tts.generation import Choices, Request, generate, generate_latents
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.predictors import Predictor, PredictorConfig
 from tests.model_factories import SIZES, make_batch, make_examples, make_model, narrow, with_drops
 
 WIDTH = 16

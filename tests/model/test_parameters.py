@@ -7,10 +7,10 @@ import torch
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.model.ns2 import NS2
-from ns2.model.ns2_config import Sizes
-from ns2.model.parameters import count_parts
-from ns2.model.presets import PRESETS, preset
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.ns2_config import Sizes
+from ns2.model.tts.parameters import count_parts
+from ns2.model.tts.presets import PRESETS, preset
 from ns2.train.build import usual_sizes
 
 PAPER_MILLIONS = {

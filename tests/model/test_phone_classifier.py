@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ns2.model.phone_classifier import (
-    BLANK,
-    REACH,
-    STRIDE,
-    PhoneNet,
-    network_from_tensors,
-    spoken_classes,
-)
+from ns2.model.phone_net import BLANK, REACH, STRIDE, PhoneNet, network_from_tensors, spoken_classes
 
 MELS, PHONES = 20, 7
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ns2.model.pitch_bins import PitchBins
+from ns2.model.tts.pitch_bins import PitchBins
 
 
 def test_bins_and_back_differ_by_half_a_step_at_most() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ns2.model.predictors import (
+from ns2.model.tts.predictors import (
     MEAN_LOG_F0,
     Predictor,
     PredictorConfig,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ns2.model.batch import Example, collate
-from ns2.model.prompts import PromptConfig, cut_other, cut_prompt
+from ns2.model.tts.batch import Example, collate
+from ns2.model.tts.prompts import PromptConfig, cut_other, cut_prompt
 
 CONFIG = PromptConfig()
 BORDER = np.arange(40) < 5

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ns2.model.denoiser import Denoiser, DenoiserConfig
-from ns2.model.presets import PRESETS
-from ns2.model.resampler import ResamplerConfig
-from ns2.model.transformer import TransformerConfig
-from ns2.model.wavenet import WaveNetConfig
+from ns2.model.blocks.resampler import ResamplerConfig
+from ns2.model.blocks.transformer import TransformerConfig
+from ns2.model.blocks.wavenet import WaveNetConfig
+from ns2.model.tts.denoiser import Denoiser, DenoiserConfig
+from ns2.model.tts.presets import PRESETS
 from tests.model_factories import narrow
 
 DIM, WIDTH = 3, 4

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ns2.model.samplers import SamplerConfig, sample
-from ns2.model.schedules import Schedule, ScheduleConfig
+from ns2.model.diffusion.samplers import SamplerConfig, sample
+from ns2.model.diffusion.schedules import Schedule, ScheduleConfig
 
 SCHEDULES = [
     Schedule(ScheduleConfig(kind=kind, scale=scale))

@@ -11,7 +11,7 @@ import torch
 from mpmath import mp, mpf
 from torch import Tensor
 
-from ns2.model.schedules import Schedule, ScheduleConfig
+from ns2.model.diffusion.schedules import Schedule, ScheduleConfig
 
 CONFIGS: list[dict[str, Any]] = [
     {"kind": "vp"},

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.wavenet import Film, WaveNet, WaveNetConfig, WaveNetLayer
+from ns2.model.blocks.wavenet import Film, WaveNet, WaveNetConfig, WaveNetLayer
 from tests.model_factories import make_batch, make_model, narrow
 
 CONFIG = WaveNetConfig(

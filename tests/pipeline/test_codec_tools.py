@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.model.codec import MINI_WEIGHTS, load_codec
+from ns2.model.codec.loading import MINI_WEIGHTS, load_codec
 from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.codec_eval import entropy_shares, evaluate, open_codec
 from ns2.pipeline.dataset import Dataset

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import load
 
 from ns2.model.codec.encodec import load_encodec
-from ns2.model.mel import LogMel, MelConfig
+from ns2.model.log_mel import LogMel, MelConfig
 from ns2.pipeline.schema import UserError, canonical_json, check_array
 from ns2.pipeline.stages.base import Item, Stage
 from ns2.pipeline.stages.codes import CodesStage

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.model.presets import PRESETS
+from ns2.model.tts.presets import PRESETS
 from ns2.pipeline.corpora import AUDIO_SUFFIXES, LAYOUTS, read_corpus
 from ns2.pipeline.corpora.commonvoice import CommonVoice
 from ns2.pipeline.corpora.manifest import FIELDS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ns2.model.codec import load_codec
+from ns2.model.codec.loading import load_codec
 from ns2.pipeline.audio import resample
 from ns2.pipeline.phone_classifier import bare_phones, load_phone_classifier, phone_errors
 from ns2.pipeline.speak import SENTENCES, VOICES, speak
@@ -91,7 +91,7 @@ def test_phones_are_compared_without_stress_and_marks() -> None:
 def test_the_maker_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from safetensors.torch import load_file
 
-    from ns2.model.phone_classifier import network_from_tensors
+    from ns2.model.phone_net import network_from_tensors
 
     monkeypatch.setattr(make_phone_classifier, "RAREST", 1)
     made = [tmp_path / name for name in ("a", "b")]

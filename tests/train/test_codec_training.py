@@ -16,8 +16,8 @@ import pytest
 import soundfile
 import torch
 
-from ns2.model.codec import load_codec
-from ns2.model.codec.mini_config import MiniConfig
+from ns2.model.codec.loading import load_codec
+from ns2.model.codec.mini.mini_config import MiniConfig
 from ns2.pipeline.progress import Progress
 from ns2.pipeline.schema import UserError
 from ns2.train.codec import CodecTraining, initial_network, network_sizes, train_codec

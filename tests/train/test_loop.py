@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from ns2.cli import main
-from ns2.model.presets import preset
-from ns2.model.settings import changed, from_values, to_values
+from ns2.model.config_values import changed, from_values, to_values
+from ns2.model.tts.presets import preset
 from ns2.train.checkpoint import checkpoints
 from ns2.train.config import TrainConfig
 

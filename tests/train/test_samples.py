@@ -15,10 +15,10 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from ns2.model.codec import load_codec
-from ns2.model.generation import Choices, Request, generate
-from ns2.model.samplers import SamplerConfig
-from ns2.model.settings import from_values
+from ns2.model.codec.loading import load_codec
+from ns2.model.config_values import from_values
+from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.tts.generation import Choices, Request, generate
 from ns2.pipeline.dataset import Dataset
 from ns2.train.build import build_model
 from ns2.train.config import TrainConfig

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ns2.model.presets import PRESETS
-from ns2.model.settings import to_values
+from ns2.model.config_values import to_values
+from ns2.model.tts.presets import PRESETS
 from ns2.pipeline.schema import OptionError
 from ns2.train.config import TrainConfig
 from ns2.train.presets import TRAINING, training

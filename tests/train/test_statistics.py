@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ns2.model.settings import from_values
+from ns2.model.config_values import from_values
 from ns2.train.checkpoint import checkpoints, load_checkpoint
 from ns2.train.config import TrainConfig
 from ns2.train.data import open_data

@@ -12,8 +12,8 @@ import torch
 from click.testing import CliRunner, Result
 
 from ns2.cli import main
-from ns2.model.generation import Choices
-from ns2.model.samplers import SamplerConfig
+from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.tts.generation import Choices
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.schema import UserError
 from ns2.pipeline.speak import speak

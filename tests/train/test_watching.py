@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from ns2.cli import main
-from ns2.model.batch import Counts, Example, collate
-from ns2.model.settings import from_values
+from ns2.model.config_values import from_values
+from ns2.model.tts.batch import Counts, Example, collate
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.epochs import mixed
 from ns2.train.board import FOLDER as BOARD

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ns2.model.ns2 import NS2
-from ns2.model.ns2_config import NS2Config, Sizes
+from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.ns2_config import NS2Config, Sizes
 
 PAPER = {
     "phoneme encoder": 72_000_000,

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ns2.model.layers import length_mask
-from ns2.model.prompts import PromptConfig, cut_other, cut_prompt
+from ns2.model.blocks.layers import length_mask
+from ns2.model.tts.prompts import PromptConfig, cut_other, cut_prompt
 
 
 @dataclass(frozen=True, kw_only=True)

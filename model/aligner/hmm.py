@@ -28,11 +28,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.aligner_config import VERSION, AlignerConfig
-from ns2.model.aligner_features import Evidence, FrameNet, Heard, network_from_tensors
-from ns2.model.confidence import border_confidence
-from ns2.model.gaussians import Gaussians, Moments
-from ns2.model.monotonic import NoPathError, monotonic_search, path_posteriors
+from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
+from ns2.model.aligner.confidence import border_confidence
+from ns2.model.aligner.evidence import Evidence, FrameNet, Heard, network_from_tensors
+from ns2.model.aligner.gaussians import Gaussians, Moments
+from ns2.model.aligner.monotonic import NoPathError, monotonic_search, path_posteriors
 
 SILENCE, SPEECH = 0, 1
 """The first two classes: silent tokens, and any phone that the sample did not hold."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ns2.model.kernels import compiled
+from ns2.model.aligner.kernels import compiled
 
 _LEAST = 1e-3
 """Smaller weights of a frame are left out: most of the work for nothing."""

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ns2.model.draws import latent_noise
-from ns2.model.durations import round_durations, spread
-from ns2.model.guidance import guide, rescale
-from ns2.model.layers import length_mask
-from ns2.model.ns2 import NS2, Voice
-from ns2.model.predictors import predicted_f0
-from ns2.model.samplers import SamplerConfig, sample
+from ns2.model.blocks.layers import length_mask
+from ns2.model.diffusion.guidance import guide, rescale
+from ns2.model.diffusion.samplers import SamplerConfig, sample
+from ns2.model.tts.draws import latent_noise
+from ns2.model.tts.durations import round_durations, spread
+from ns2.model.tts.ns2 import NS2, Voice
+from ns2.model.tts.predictors import predicted_f0
 
 
 @dataclass(frozen=True, kw_only=True)

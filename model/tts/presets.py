@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ns2.model.denoiser import DenoiserConfig
-from ns2.model.encoder import EncoderConfig
-from ns2.model.ns2_config import DiffusionConfig, LossWeights, NS2Config
-from ns2.model.predictors import PredictorConfig
-from ns2.model.prompts import PromptConfig
-from ns2.model.resampler import ResamplerConfig
-from ns2.model.schedules import ScheduleConfig
-from ns2.model.transformer import TransformerConfig
-from ns2.model.wavenet import WaveNetConfig
+from ns2.model.blocks.encoder import EncoderConfig
+from ns2.model.blocks.resampler import ResamplerConfig
+from ns2.model.blocks.transformer import TransformerConfig
+from ns2.model.blocks.wavenet import WaveNetConfig
+from ns2.model.diffusion.schedules import ScheduleConfig
+from ns2.model.tts.denoiser import DenoiserConfig
+from ns2.model.tts.ns2_config import DiffusionConfig, LossWeights, NS2Config
+from ns2.model.tts.predictors import PredictorConfig
+from ns2.model.tts.prompts import PromptConfig
 
 
 def _modern(layers: int, heads: int, inner: int, kernel: int, dropout: float) -> EncoderConfig:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.layers import NORMS, Attention, Conv, Norm, norm_layer
+from ns2.model.blocks.layers import NORMS, Attention, Conv, Norm, norm_layer
 
 Block = Literal["conv", "resnet"]
 

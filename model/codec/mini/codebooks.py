@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ns2.model.codec.mini_network import MiniNetwork, nearest
+from ns2.model.codec.mini.network import MiniNetwork, nearest
 
 _DECAY = 0.99
 _DEAD = 0.25

@@ -24,7 +24,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ns2.model.schedules import Schedule
+from ns2.model.diffusion.schedules import Schedule
 
 SamplerKind = Literal["euler", "ddim", "ddpm", "dpm++"]
 Spacing = Literal["time", "log_snr"]

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from ns2.model.kernels import compiled
+from ns2.model.aligner.kernels import compiled
 
 _NEVER = -math.inf
 _NOTHING = -1e14

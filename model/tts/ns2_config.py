@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ns2.model.denoiser import DenoiserConfig
-from ns2.model.encoder import EncoderConfig
-from ns2.model.objectives import OBJECTIVES, Objective
-from ns2.model.pitch_bins import PitchBins
-from ns2.model.predictors import PredictorConfig
-from ns2.model.prompts import PromptConfig
-from ns2.model.schedules import ScheduleConfig
+from ns2.model.blocks.encoder import EncoderConfig
+from ns2.model.diffusion.objectives import OBJECTIVES, Objective
+from ns2.model.diffusion.schedules import ScheduleConfig
+from ns2.model.tts.denoiser import DenoiserConfig
+from ns2.model.tts.pitch_bins import PitchBins
+from ns2.model.tts.predictors import PredictorConfig
+from ns2.model.tts.prompts import PromptConfig
 
 Quantizers = Literal["random", "all"]
 Scaling = Literal["channels", "whitened"]

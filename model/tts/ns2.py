@@ -15,15 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ns2.model.batch import Batch, Counts
-from ns2.model.codec.base import codes_to_latents
-from ns2.model.denoiser import Denoiser
-from ns2.model.draws import Draws, draw
-from ns2.model.durations import spread
-from ns2.model.encoder import Encoder
-from ns2.model.layers import length_mask
-from ns2.model.ns2_config import NS2Config, Sizes
-from ns2.model.objectives import (
+from ns2.model.blocks.encoder import Encoder
+from ns2.model.blocks.layers import length_mask
+from ns2.model.codec.interface import codes_to_latents
+from ns2.model.diffusion.objectives import (
     Objective,
     min_snr_weight,
     noised,
@@ -32,9 +27,14 @@ from ns2.model.objectives import (
     to_eps,
     to_x0,
 )
-from ns2.model.predictors import Predictor, duration_error, pitch_errors
-from ns2.model.rvq import rvq_cross_entropy, rvq_cross_entropy_of_all
-from ns2.model.schedules import Levels, Schedule
+from ns2.model.diffusion.rvq import rvq_cross_entropy, rvq_cross_entropy_of_all
+from ns2.model.diffusion.schedules import Levels, Schedule
+from ns2.model.tts.batch import Batch, Counts
+from ns2.model.tts.denoiser import Denoiser
+from ns2.model.tts.draws import Draws, draw
+from ns2.model.tts.durations import spread
+from ns2.model.tts.ns2_config import NS2Config, Sizes
+from ns2.model.tts.predictors import Predictor, duration_error, pitch_errors
 
 _FARTHEST = 10.0
 """Deviations from the mean that no latent exceeds."""

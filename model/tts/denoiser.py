@@ -11,10 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.layers import sinusoids
-from ns2.model.resampler import Resampler, ResamplerConfig
-from ns2.model.transformer import ConditionableTransformer, ConditionalNorm, TransformerConfig
-from ns2.model.wavenet import WaveNet, WaveNetConfig
+from ns2.model.blocks.layers import sinusoids
+from ns2.model.blocks.resampler import Resampler, ResamplerConfig
+from ns2.model.blocks.transformer import (
+    ConditionableTransformer,
+    ConditionalNorm,
+    TransformerConfig,
+)
+from ns2.model.blocks.wavenet import WaveNet, WaveNetConfig
 
 _TIME_SCALE = 1000.0
 """Time 0 to 1 becomes a position 0 to 1000, as the discrete steps of older models were."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.layers import (
+from ns2.model.blocks.layers import (
     ACTIVATIONS,
     NORMS,
     Activation,

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ns2.model.aligner import (
+from ns2.model.aligner.evidence import QUIET, FrameNet, Heard
+from ns2.model.aligner.gaussians import Moments
+from ns2.model.aligner.hmm import (
     SILENCE,
     SPEECH,
     Aligner,
@@ -24,10 +26,8 @@ from ns2.model.aligner import (
     raw_features,
     reproducible,
 )
-from ns2.model.aligner_features import QUIET, FrameNet, Heard
-from ns2.model.gaussians import Moments
-from ns2.model.kernels import on_all_cores
-from ns2.model.monotonic import path_posteriors
+from ns2.model.aligner.kernels import on_all_cores
+from ns2.model.aligner.monotonic import path_posteriors
 
 Progress = Callable[[int, int, float], None]
 """Called with passes done, passes in all, and minus the mean log-likelihood a frame."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.layers import Attention, Conv
+from ns2.model.blocks.layers import Attention, Conv
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,4 @@
-"""The codec that comes with ns2, and those that `ns2 codec train` makes.
-
-Letters for shapes: B batch, S samples, T frames, Q quantizers, E entries, D latent width.
-"""
+"""`mini` behind the interface of codecs."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ns2.model.codec.base import Codec, CodecError
-from ns2.model.codec.mini_config import FORMAT, MiniConfig, mini_spec, read_config
-from ns2.model.codec.mini_network import MiniNetwork, quantise
+from ns2.model.codec.interface import Codec, CodecError
+from ns2.model.codec.mini.mini_config import FORMAT, MiniConfig, mini_spec, read_config
+from ns2.model.codec.mini.network import MiniNetwork, quantise
 
 
 class MiniCodec(Codec):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 GROUP_SECONDS = 120
 """Audio that a GPU encodes at once, padding included; EnCodec takes some 20 MB a second."""
 GROUP_SHORTEST = 0.75

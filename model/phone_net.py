@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.aligner_features import normalised
+from ns2.model.aligner.evidence import normalised
 
 BLOCKS = 4
 STRIDE = 2

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ns2.model.layers import Attention
+from ns2.model.blocks.layers import Attention
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.codec.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
-from ns2.model.mel import LogMel, MelConfig
+from ns2.model.codec.mini.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
+from ns2.model.log_mel import LogMel, MelConfig
 
 _FINE = 4
 """Short spectra a frame."""

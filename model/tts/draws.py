@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from ns2.model.ns2_config import DiffusionConfig, Sizes
+from ns2.model.tts.ns2_config import DiffusionConfig, Sizes
 
 _MASK = (1 << 63) - 1
 

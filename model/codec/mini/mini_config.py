@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ns2.model.codec.base import CodecError, CodecSpec
+from ns2.model.codec.interface import CodecError, CodecSpec
 
 NAME = "mini"
 """What cards and specs call all codecs of this shape."""
@@ -22,7 +22,7 @@ _BEFORE = {"direct_bins": 0}
 
 @dataclass(frozen=True, kw_only=True)
 class MiniConfig:
-    """Sizes of the network, see `ns2.model.codec.mini_network`.
+    """Sizes of the network, see `ns2.model.codec.mini.network`.
 
     Attributes:
         quantizers: Q, stages of the residual quantiser.

@@ -1,0 +1,1 @@
+"""The aligner: mel and phonemes to durations."""

@@ -1,0 +1,1 @@
+"""NaturalSpeech 2: a batch to losses, text and a voice to latents."""
