@@ -23,8 +23,8 @@ TOO_MANY_REJECTED = 3
 
 def column_list(_: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
     """`--columns mel,f0` as a tuple; a wrong name is wrong usage."""
+    from ns2.pipeline.core.schema import COLUMNS
     from ns2.pipeline.graph import check_columns
-    from ns2.pipeline.schema import COLUMNS
 
     if value is None:
         return tuple(COLUMNS)
@@ -188,9 +188,9 @@ def preprocess(
     text). Whatever is there already is found and left alone: change an option and only what
     depends on it is made.
     """
+    from ns2.pipeline.core.progress import display
     from ns2.pipeline.executors import open_executor
     from ns2.pipeline.options import Options
-    from ns2.pipeline.progress import display
     from ns2.pipeline.run import preprocess as run
 
     chosen = Options(**options)
@@ -244,7 +244,7 @@ def inspect(
     import json
 
     from ns2.pipeline import inspect as look
-    from ns2.pipeline.dataset import Dataset
+    from ns2.pipeline.dataset.reader import Dataset
 
     if confidence and key is None:
         raise click.UsageError("--confidence is for --key")
@@ -297,7 +297,7 @@ def verify(dataset: Path, sample: int | None, workers: int, as_json: bool) -> No
     import json
     from dataclasses import asdict
 
-    from ns2.pipeline.progress import display
+    from ns2.pipeline.core.progress import display
     from ns2.pipeline.verify import verify as check
 
     with display() as progress:
@@ -333,9 +333,9 @@ def export(dataset: Path, out: Path, columns: str | None, shard_utterances: int)
     Every sample holds all columns of an utterance as plain .npy and .json; export.json says what
     they are. Any WebDataset reader opens them, without ns2.
     """
-    from ns2.pipeline.dataset import Dataset
+    from ns2.pipeline.core.progress import display
+    from ns2.pipeline.dataset.reader import Dataset
     from ns2.pipeline.export import export as write
-    from ns2.pipeline.progress import display
 
     names = None if columns is None else [n.strip() for n in columns.split(",") if n.strip()]
     with display() as progress:
@@ -363,8 +363,8 @@ def textgrid(dataset: Path, out: Path, keys: str | None, limit: int | None, shor
     Silence is left without a label. `ns2 preprocess --aligner textgrid --textgrids OUT` reads them
     back, with whatever was corrected in them, exact to the frame.
     """
-    from ns2.pipeline.dataset import Dataset
-    from ns2.pipeline.progress import display
+    from ns2.pipeline.core.progress import display
+    from ns2.pipeline.dataset.reader import Dataset
     from ns2.pipeline.textgrid import write_textgrids
 
     names = None if keys is None else [n.strip() for n in keys.split(",") if n.strip()]
@@ -443,7 +443,7 @@ def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
     import json
 
     from ns2.pipeline.align_eval import evaluate, render
-    from ns2.pipeline.dataset import Dataset
+    from ns2.pipeline.dataset.reader import Dataset
 
     found = evaluate(Dataset(dataset), truth)
     click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))

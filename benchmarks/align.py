@@ -35,7 +35,7 @@ SEARCHES = {
 def measure(args: argparse.Namespace, folder: Path, scratch: Path) -> dict[str, Any]:
     """All figures, as JSON values; prints each part as it is there."""
     from ns2.pipeline.align_eval import evaluate
-    from ns2.pipeline.dataset import Dataset
+    from ns2.pipeline.dataset.reader import Dataset
 
     workers = args.workers if args.executor == "ray" else 1
     figures: dict[str, Any] = {"machine": machine(), "workers": workers}

@@ -27,8 +27,8 @@ from ns2.model.codec.interface import one_thread
 from ns2.model.codec.loading import Codec, load_codec
 from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.codec_eval import evaluate, render
+from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.corpora import audio_path, read_corpus
-from ns2.pipeline.progress import Progress
 from ns2.pipeline.recognise import edit_distance, open_recogniser, spoken_words
 from tests.seeded_encodec import spoken, spoken_encodec
 

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from ns2.pipeline.files import atomic_write
+from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.speak import SENTENCES, speak, truth_line, write_wav
 
 VOICES = ("en-us", *(f"en-us+m{i}" for i in range(1, 8)), *(f"en-us+f{i}" for i in range(1, 6)))

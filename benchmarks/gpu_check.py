@@ -79,8 +79,8 @@ class Made:
     def __init__(self, count: int, seconds: tuple[float, float, float]) -> None:
         import numpy as np
 
-        from ns2.pipeline.phoneme_table import PhonemeTable
-        from ns2.pipeline.schema import FrameGrid
+        from ns2.pipeline.core.schema import FrameGrid
+        from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
         rng = np.random.default_rng(0)
         median, spread, most = seconds

@@ -66,8 +66,10 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
     """What a whole run would have left behind, but for the arrays; gives the number of targets."""
     import numpy as np
 
-    from ns2.pipeline import index as ix
-    from ns2.pipeline.files import atomic_write
+    from ns2.pipeline.core.atomic import atomic_write
+    from ns2.pipeline.dataset import layout
+    from ns2.pipeline.dataset.layout import plan_file, state_file
+    from ns2.pipeline.dataset.shards import Marker, MemberRow, marker_bytes
     from ns2.pipeline.options import Options, build_graph
     from ns2.pipeline.plan import save_plan
     from ns2.pipeline.prepare import (
@@ -77,19 +79,16 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
         make_scene,
         open_corpus,
         place,
-        plan_file,
-        state_file,
         with_aligner,
     )
     from ns2.pipeline.screening import Screened
-    from ns2.pipeline.shards import Marker, MemberRow, marker_bytes
     from ns2.pipeline.sources import SourceStates
     from ns2.pipeline.stages.durations import train_and_save
 
     options = Options(codec_weights=codec_weights, shard_utterances=SHARD)
     graph = build_graph(options)
     corpus = open_corpus(manifest, options)
-    (out / ix.STATE).mkdir(parents=True)
+    (out / layout.STATE).mkdir(parents=True)
     states = SourceStates(state_file(out), checksum=False)
     sources, _ = find_sources(corpus, options, states)
     states.save()

@@ -36,7 +36,7 @@ class Kernels:
         from ns2.model.codec.encodec import load_encodec
         from ns2.model.log_mel import LogMel, MelConfig
         from ns2.pipeline.audio import read_audio, resample
-        from ns2.pipeline.phoneme_table import PhonemeTable
+        from ns2.pipeline.dataset.phoneme_table import PhonemeTable
         from ns2.pipeline.pitch import PitchConfig, extract_f0
         from ns2.pipeline.stages.durations import load_aligner
         from ns2.pipeline.text import pronounce

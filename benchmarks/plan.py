@@ -53,7 +53,7 @@ def spoken_lengths(sentences: Path) -> np.ndarray:
 
 def groups(utterances: int) -> Iterator[pa.Table]:
     """Row groups of an index of made-up utterances, with values as varied as real ones."""
-    from ns2.pipeline.index import ROW_GROUP, index_schema
+    from ns2.pipeline.dataset.index import ROW_GROUP, index_schema
 
     schema = index_schema(COLUMNS)
     rng = np.random.default_rng(0)
@@ -102,13 +102,15 @@ def groups(utterances: int) -> Iterator[pa.Table]:
 
 def make_index(root: Path, utterances: int) -> None:
     """A folder with the index and card of a dataset; its tars are never opened."""
-    from ns2.pipeline import index as ix
-    from ns2.pipeline.schema import COLUMNS as KINDS
-    from ns2.pipeline.schema import FORMAT, FORMAT_VERSION, sealed
+    from ns2.pipeline.core.schema import COLUMNS as KINDS
+    from ns2.pipeline.dataset import layout
+    from ns2.pipeline.dataset.card import card_text, sealed
+    from ns2.pipeline.dataset.index import index_schema
+    from ns2.pipeline.dataset.layout import FORMAT, FORMAT_VERSION
 
     root.mkdir()
     with pq.ParquetWriter(
-        root / ix.INDEX, ix.index_schema(COLUMNS), compression="zstd", write_page_checksum=True
+        root / layout.INDEX, index_schema(COLUMNS), compression="zstd", write_page_checksum=True
     ) as writer:
         for group in groups(utterances):
             writer.write_table(group)
@@ -117,7 +119,7 @@ def make_index(root: Path, utterances: int) -> None:
         "format": FORMAT, "format_version": FORMAT_VERSION, "assets": [], "columns": columns,
         "grid": {"sample_rate": 24_000, "hop_length": 320}, "counts": {"written": utterances},
     }  # fmt: skip
-    (root / ix.CARD).write_text(ix.card_text(sealed(card)))
+    (root / layout.CARD).write_text(card_text(sealed(card)))
 
 
 def open_and_plan(root: Path) -> dict[str, Any]:

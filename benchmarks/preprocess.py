@@ -187,7 +187,7 @@ def check_written(out: Path, corpus: Spoken) -> None:
 
 def aligner_file(out: Path) -> Path:
     """The aligner that a run trained."""
-    from ns2.pipeline.dataset import Dataset
+    from ns2.pipeline.dataset.reader import Dataset
 
     return Dataset(out).asset("aligner")
 

@@ -86,10 +86,14 @@ class Contender:
 
 def write_ns2(root: Path, count: int) -> None:
     """A dataset by the real writer; only the stages are left out."""
-    from ns2.pipeline import index as ix
-    from ns2.pipeline.schema import COLUMNS as KINDS
-    from ns2.pipeline.schema import FORMAT, FORMAT_VERSION, ColumnSpec, sealed
-    from ns2.pipeline.shards import Marker, Member, TarWriter, encode_value
+    from ns2.pipeline.core.schema import COLUMNS as KINDS
+    from ns2.pipeline.core.schema import ColumnSpec
+    from ns2.pipeline.dataset import layout
+    from ns2.pipeline.dataset.card import card_text, sealed
+    from ns2.pipeline.dataset.index import index_schema
+    from ns2.pipeline.dataset.layout import FORMAT, FORMAT_VERSION
+    from ns2.pipeline.dataset.shards import Marker, Member, TarWriter, encode_value
+    from ns2.pipeline.index import write_index
 
     specs = {name: ColumnSpec(name=name, dtype=KINDS[name][0], dims=()) for name in COLUMNS}
     root.mkdir(parents=True)
@@ -114,13 +118,13 @@ def write_ns2(root: Path, count: int) -> None:
                 row[f"{name}_file"] = marker.tar.relative_to(root).as_posix()
                 row[f"{name}_offset"], row[f"{name}_size"] = member.offset, member.size
                 row[f"{name}_shape"], row[f"{name}_crc32"] = list(member.shape), member.crc32
-    ix.write_index(root / ix.INDEX, rows, ix.index_schema(COLUMNS)).rename(root / ix.INDEX)
+    write_index(root / layout.INDEX, rows, index_schema(COLUMNS)).rename(root / layout.INDEX)
     columns = {name: {"dtype": KINDS[name][0], "dims": list(KINDS[name][1])} for name in COLUMNS}
     card = {
         "format": FORMAT, "format_version": FORMAT_VERSION, "assets": [], "columns": columns,
         "grid": {"sample_rate": 24_000, "hop_length": 320}, "counts": {"written": count},
     }  # fmt: skip
-    (root / ix.CARD).write_text(ix.card_text(sealed(card)))
+    (root / layout.CARD).write_text(card_text(sealed(card)))
 
 
 def read_ns2(root: Path, *, check: bool) -> tuple[int, float]:

@@ -47,7 +47,7 @@ def recorded(corpus: Spoken, dataset: Path, seconds: float) -> tuple[list[Scores
     import torch
 
     from ns2.model.aligner import hmm as module
-    from ns2.pipeline.dataset import Dataset
+    from ns2.pipeline.dataset.reader import Dataset
     from ns2.pipeline.stages.durations import load_aligner
 
     opened = Dataset(dataset)

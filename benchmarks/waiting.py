@@ -25,8 +25,8 @@ import torch
 from benchmarks.command import ROOT, arguments, folders
 from benchmarks.preprocess import machine, show_machine, verdict
 from ns2.model.tts.presets import PRESETS, preset
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.progress import Progress
+from ns2.pipeline.core.progress import Progress
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.config import TrainConfig
 from ns2.train.data import Data, open_data
 from ns2.train.loop import train

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from ns2.pipeline.align_truth import Truth, read_truth
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.phoneme_table import STRESSES
-from ns2.pipeline.schema import FrameGrid, UserError, make_key
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import FrameGrid, make_key
+from ns2.pipeline.dataset.phoneme_table import STRESSES
+from ns2.pipeline.dataset.reader import Dataset
 
 WITHIN = (10, 20, 30, 50)
 FIGURES = ("signed", "median", "mean", "p90", *(f"within{ms}" for ms in WITHIN))

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
 
 PAUSE, WORD = "", "<word>"
 _LANGUAGE = re.compile(r"\([a-z-]+\)")

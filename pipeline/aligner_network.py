@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ns2.pipeline.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
 if TYPE_CHECKING:
     from ns2.model.aligner.evidence import FrameNet

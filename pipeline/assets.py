@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.files import write_if_changed
-from ns2.pipeline.graph import FINGERPRINT_DIGITS, Graph
+from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.hashing import canonical_json, short_hash, unit_interval
+from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
+from ns2.pipeline.dataset.shards import Stored, decode_value
+from ns2.pipeline.graph import Graph
 from ns2.pipeline.plan import Shard
-from ns2.pipeline.schema import canonical_json, short_hash, unit_interval
-from ns2.pipeline.shards import decode_value
 from ns2.pipeline.sources import Source
 from ns2.pipeline.targets import Targets
-from ns2.pipeline.worker import Stored
 
 SAMPLE_SALT = "aligner-sample"
 INPUTS = ("mel", "phonemes")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ns2.pipeline.containers import check_container, counted_mp3
-from ns2.pipeline.schema import Reason, UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import Reason
 
 SILENCE_DB = -80.0
 """A recording whose loudest sample lies below this (dBFS) is silent."""

@@ -17,11 +17,11 @@ import numpy as np
 
 from ns2.model.codec.loading import CodecError, load_codec
 from ns2.pipeline.audio import read_audio, resample
+from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.errors import OptionError, UserError, UtteranceError
+from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.corpora import audio_path, read_corpus
-from ns2.pipeline.files import atomic_write
 from ns2.pipeline.pitch import PitchConfig, extract_f0
-from ns2.pipeline.progress import Progress
-from ns2.pipeline.schema import OptionError, UserError, UtteranceError
 from ns2.pipeline.speech_measures import PitchErrors, log_mel, mel_distance
 
 if TYPE_CHECKING:

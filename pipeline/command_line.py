@@ -19,7 +19,7 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from ns2.pipeline.schema import OptionError, UserError
+        from ns2.pipeline.core.errors import OptionError, UserError
 
         try:
             return command(*args, **kwargs)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.reader import Dataset
 
 _NEEDED = ("mel", "phonemes", "durations")
 

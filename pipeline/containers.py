@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from ns2.pipeline.schema import Reason, UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import Reason
 
 _UNKNOWN_SIZE = 0x7FFF_0000  # writers to a pipe put a number from here on where they know no size
 _JUNK = 65_536  # bytes before the first MPEG frame

@@ -20,9 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ns2.pipeline.dataset import open_card
-from ns2.pipeline.index import ASSETS, CARD, INDEX, REJECTED, index_schema
-from ns2.pipeline.schema import UserError, sealed
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.card import open_card, sealed
+from ns2.pipeline.dataset.index import index_schema
+from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED
 
 MOST_KEYS = 1000
 """Keys that are told of a difference; their count is always exact."""

@@ -25,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.files import TEMPORARY, sync_folder
-from ns2.pipeline.schema import ColumnSpec, UserError, make_key
-from ns2.pipeline.shards import encode_value, member_info
+from ns2.pipeline.core.atomic import TEMPORARY, sync_folder
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import ColumnSpec, make_key
+from ns2.pipeline.dataset.reader import Dataset
+from ns2.pipeline.dataset.shards import encode_value, member_info
 
 EXPORT_FORMAT = "ns2-export"
 DESCRIPTION = "export.json"

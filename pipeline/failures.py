@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ns2.pipeline import index as ix
-from ns2.pipeline.files import write_if_changed
-from ns2.pipeline.schema import PASSING, Kind, Reason, UserError, canonical_json
+from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.schema import PASSING, Kind, Reason
 from ns2.pipeline.worker import BATCH_UTTERANCES, BatchResult, Failure
 
 Failures = dict[tuple[str, str, str], Failure]
@@ -16,11 +17,6 @@ Failures = dict[tuple[str, str, str], Failure]
 
 _MANY = 4
 """Fewer failures at once are no sign of anything."""
-
-
-def failures_file(out: Path) -> Path:
-    """Where a dataset's folder keeps them."""
-    return out / ix.STATE / "failures.json"
 
 
 def load_failures(path: Path) -> Failures:

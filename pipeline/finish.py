@@ -10,13 +10,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline import index as ix
 from ns2.pipeline.assets import AlignerRecord
-from ns2.pipeline.files import atomic_write, sha256_file, write_if_changed
+from ns2.pipeline.core.atomic import atomic_write, write_if_changed
+from ns2.pipeline.core.hashing import canonical_json, sha256_file
+from ns2.pipeline.core.schema import Kind, Rejection
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import card_text, sealed
+from ns2.pipeline.dataset.index import index_schema
+from ns2.pipeline.dataset.layout import FORMAT, FORMAT_VERSION
+from ns2.pipeline.dataset.sums import check_vouched, checksum_text, target_checksums, vouched_sums
+from ns2.pipeline.index import Finish, index_rows, read_content, write_index, write_rejected
 from ns2.pipeline.jobs import Scene, ShardJob, as_rejection
 from ns2.pipeline.options import Options, describe, described_options
 from ns2.pipeline.plan import Shard
-from ns2.pipeline.schema import FORMAT, FORMAT_VERSION, Kind, Rejection, canonical_json, sealed
 from ns2.pipeline.sources import Source
 from ns2.pipeline.splits import assign_split
 from ns2.pipeline.statistics import add_sums, f0_statistics, latent_statistics
@@ -111,10 +117,10 @@ class Finisher:
             unusable: utterances that were rejected before any stage saw them.
         """
         out, summary = self.out, self.summary
-        vouched = ix.vouched_sums(out)
+        vouched = vouched_sums(out)
         summary.rejected = list(unusable)
-        finish = ix.Finish(out)
-        index = ix.write_index(out / ix.INDEX, self._rows(), ix.index_schema(self.columns))
+        finish = Finish(out)
+        index = write_index(out / layout.INDEX, self._rows(), index_schema(self.columns))
         if summary.found != summary.written + len(summary.rejected):
             raise RuntimeError(
                 f"the ledger does not balance: found {summary.found}, written {summary.written}, "
@@ -125,22 +131,22 @@ class Finisher:
         for path in assets:
             self._sums.append((path.relative_to(out).as_posix(), sha256_file(path)))
         try:
-            ix.check_vouched(out, self._sums, vouched)
+            check_vouched(out, self._sums, vouched)
         except BaseException:
             index.unlink()
             raise
-        finish.replace(ix.REJECTED, ix.write_rejected(out / ix.REJECTED, summary.rejected))
-        finish.replace(ix.INDEX, index)
-        for path in (out / ix.INDEX, out / ix.REJECTED):
+        finish.replace(layout.REJECTED, write_rejected(out / layout.REJECTED, summary.rejected))
+        finish.replace(layout.INDEX, index)
+        for path in (out / layout.INDEX, out / layout.REJECTED):
             self._sums.append((path.relative_to(out).as_posix(), sha256_file(path)))
-        checksums = ix.checksum_text(self._sums).encode()
-        finish.write(ix.SUMS, checksums)
+        checksums = checksum_text(self._sums).encode()
+        finish.write(layout.SUMS, checksums)
         card = {
             **self._card(),
             "assets": [path.relative_to(out).as_posix() for path in assets],
             "sha256sums": hashlib.sha256(checksums).hexdigest(),
         }
-        finish.write(ix.CARD, ix.card_text(sealed(card)).encode())
+        finish.write(layout.CARD, card_text(sealed(card)).encode())
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         """Index rows shard by shard; what else the card tells is counted on the way."""
@@ -158,13 +164,13 @@ class Finisher:
                     self.summary.rejected.append(as_rejection(source, why))
             if not members:
                 continue
-            content = ix.read_content(scene.targets, shard.number, members, known, self.columns)
-            self._sums.extend(ix.target_checksums(self.out, content.markers.values()))
+            content = read_content(scene.targets, shard.number, members, known, self.columns)
+            self._sums.extend(target_checksums(self.out, content.markers.values()))
             for column, marker in content.markers.items():
                 add_sums(self._totals.setdefault(column, {}), marker.summary)
                 counts[f"bytes.{column}"] += marker.size
                 counts[f"tars.{column}"] += 1
-            for row in ix.index_rows(
+            for row in index_rows(
                 content, self.out, scene.graph, language=scene.language, split=self._split
             ):
                 counts["frames"] += row["frames"]
@@ -183,7 +189,7 @@ class Finisher:
 
     def _write_assets(self) -> list[Path]:
         """Phoneme table and codebooks; gives all files of the assets folder that are current."""
-        folder, graph = self.out / ix.ASSETS, self.scene.graph
+        folder, graph = self.out / layout.ASSETS, self.scene.graph
         folder.mkdir(exist_ok=True)
         paths = [folder / f"phonemes-{graph.fingerprint('phonemes')}.json"]
         table = graph.stages["phonemes"].table  # type: ignore[attr-defined]

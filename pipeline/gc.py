@@ -16,24 +16,24 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from ns2.pipeline import index as ix
-from ns2.pipeline.dataset import open_card
-from ns2.pipeline.files import TEMPORARY, sha256_file, sync_folder
-from ns2.pipeline.folder import lock
-from ns2.pipeline.graph import FINGERPRINT_DIGITS
-from ns2.pipeline.schema import COLUMNS, UserError
-from ns2.pipeline.verify_files import TARGET, SmallFiles
+from ns2.pipeline.core.atomic import TEMPORARY, sync_folder
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import open_card
+from ns2.pipeline.dataset.layout import (
+    ASSET_FILE,
+    COLUMN_FOLDER,
+    SCREEN_FILE,
+    SCREEN_FOLDER,
+    TARGET,
+    TARGET_FILE,
+    lock,
+)
+from ns2.pipeline.verify_files import SmallFiles
 from ns2.pipeline.verify_tar import Fault
 
-_HEX = rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}"
-_COLUMN_FOLDER = re.compile(rf"({'|'.join(COLUMNS)})-{_HEX}")
-_TARGET_FILE = re.compile(r"\d{5,}-[0-9a-f]{16}\.(tar|parquet)")
-_ASSET_FILE = re.compile(
-    rf"(phonemes|aligner)-{_HEX}\.json|(codebooks|aligner)-{_HEX}\.safetensors"
-)
-_SCREEN_FOLDER = re.compile(rf"screen-{_HEX}")
-_SCREEN_FILE = re.compile(r"\d{5,}\.parquet")
-_TOP = {ix.CARD, ix.INDEX, ix.REJECTED, ix.SUMS}
+_TOP = {layout.CARD, layout.INDEX, layout.REJECTED, layout.SUMS}
 
 
 @dataclass(kw_only=True)
@@ -71,7 +71,7 @@ def collect(root: Path, *, dry_run: bool = False) -> Removed:
     """
     root = Path(root)
     open_card(root)  # where there is none, nothing is made in that folder
-    state = root / ix.STATE
+    state = root / layout.STATE
     try:
         if not dry_run:
             state.mkdir(exist_ok=True)
@@ -108,10 +108,10 @@ def _current(root: Path) -> tuple[dict[str, Any], frozenset[str]]:
 def _target_faults(root: Path, files: SmallFiles) -> list[Fault]:
     """What is wrong with the targets, as far as it can be seen without reading a tar."""
     columns = [f"{column}_file" for column in files.specs()]
-    index = pq.read_table(root / ix.INDEX, columns=columns)
+    index = pq.read_table(root / layout.INDEX, columns=columns)
     named = {str(name) for column in columns for name in index[column].unique().to_pylist()}
     faults = [
-        Fault(place=ix.SUMS, message=f"does not list {name}")
+        Fault(place=layout.SUMS, message=f"does not list {name}")
         for name in sorted(named - set(files.listed))
     ]
     for name, digest in files.listed.items():
@@ -121,7 +121,7 @@ def _target_faults(root: Path, files: SmallFiles) -> list[Fault]:
         if not path.is_file():
             faults.append(Fault(place=name, message="is missing"))
         elif path.suffix == ".parquet" and sha256_file(path) != digest:
-            faults.append(Fault(place=name, message=f"is not the marker that {ix.SUMS} lists"))
+            faults.append(Fault(place=name, message=f"is not the marker that {layout.SUMS} lists"))
     return faults
 
 
@@ -142,12 +142,12 @@ class _Stale:
             if entry.name in _TOP:
                 continue
             is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder and entry.name == ix.ASSETS:
-                self._folder(root / entry.name, _ASSET_FILE)
-            elif is_folder and entry.name == ix.STATE:
+            if is_folder and entry.name == layout.ASSETS:
+                self._folder(root / entry.name, ASSET_FILE)
+            elif is_folder and entry.name == layout.STATE:
                 self._state(root / entry.name, card.get("screen"))
-            elif is_folder and _COLUMN_FOLDER.fullmatch(entry.name):
-                self._folder(root / entry.name, _TARGET_FILE, stale=entry.name not in used)
+            elif is_folder and COLUMN_FOLDER.fullmatch(entry.name):
+                self._folder(root / entry.name, TARGET_FILE, stale=entry.name not in used)
             else:
                 self.removed.foreign.append(entry.name)
 
@@ -172,12 +172,12 @@ class _Stale:
     def _state(self, state: Path, screen: str | None) -> None:
         """Screenings of other options; all else in there is a cache of every run."""
         for entry in self._others(state):
-            if entry.is_dir(follow_symlinks=False) and _SCREEN_FOLDER.fullmatch(entry.name):
+            if entry.is_dir(follow_symlinks=False) and SCREEN_FOLDER.fullmatch(entry.name):
                 folder = state / entry.name
                 if screen is None or screen == entry.name:  # an older card does not name its own
                     self._others(folder)
                 else:
-                    self._folder(folder, _SCREEN_FILE, stale=True)
+                    self._folder(folder, SCREEN_FILE, stale=True)
 
     def _folder(self, folder: Path, ours: re.Pattern[str], *, stale: bool = False) -> None:
         """A folder that holds files of ours alone; one that is stale goes, if nothing stays."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ns2.pipeline.schema import COLUMNS, ColumnSpec, FrameGrid, short_hash
+from ns2.pipeline.core.hashing import short_hash
+from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, FrameGrid
+from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
 from ns2.pipeline.stages.base import Stage
 
 SOURCES = ("audio_file", "text", "record", "textgrid")
@@ -14,8 +16,6 @@ elsewhere, its TextGrid."""
 
 SCREEN = ("audio", "tokens", "phonemes")
 """Stages that decide whether an utterance is in the dataset at all."""
-
-FINGERPRINT_DIGITS = 12
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,7 @@ was. The card comes last: no card, no dataset.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,72 +15,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.files import (
-    put_in_place,
-    sha256_file,
-    sync_folder,
-    temporary_path,
-    write_if_changed,
-)
+from ns2.pipeline.core.atomic import put_in_place, sync_folder, temporary_path, write_if_changed
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.schema import Rejection
+from ns2.pipeline.dataset.index import REJECTED_SCHEMA, ROW_GROUP, row_crc
+from ns2.pipeline.dataset.layout import CARD
+from ns2.pipeline.dataset.shards import Marker, read_marker
 from ns2.pipeline.graph import Graph
-from ns2.pipeline.schema import Rejection, UserError, canonical_json
 from ns2.pipeline.screening import Screened
-from ns2.pipeline.shards import Marker, read_marker
 from ns2.pipeline.sources import Source
 from ns2.pipeline.targets import Targets
-
-CARD = "dataset.json"
-INDEX = "index.parquet"
-REJECTED = "rejected.parquet"
-SUMS = "SHA256SUMS"
-ASSETS = "assets"
-STATE = ".state"
-ROW_GROUP = 65_536
-
-_FIELDS: list[tuple[str, pa.DataType]] = [
-    ("key", pa.string()),
-    ("id", pa.string()),
-    ("shard", pa.int32()),
-    ("split", pa.string()),
-    ("speaker", pa.string()),
-    ("language", pa.string()),
-    ("text", pa.string()),
-    ("seconds", pa.float64()),
-    ("frames", pa.int32()),
-    ("phones", pa.int32()),
-    ("audio_hash", pa.string()),
-    ("level_db", pa.float64()),
-    ("voiced_share", pa.float64()),
-    ("f0_median", pa.float64()),
-    ("phone_rate", pa.float64()),
-    ("align_score", pa.float64()),
-]
-
-_COLUMN_FIELDS: list[tuple[str, pa.DataType]] = [
-    ("file", pa.string()),
-    ("offset", pa.int64()),
-    ("size", pa.int64()),
-    ("shape", pa.list_(pa.int32())),
-    ("crc32", pa.uint32()),
-]
-
-REJECTED_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("id", "key", "source", "kind", "stage", "reason", "message")]
-)
-
-
-def index_schema(columns: Sequence[str]) -> pa.Schema:
-    """The index's schema for a dataset with these columns."""
-    fields = list(_FIELDS)
-    for column in columns:
-        fields.extend((f"{column}_{name}", kind) for name, kind in _COLUMN_FIELDS)
-    return pa.schema([*fields, ("row_crc", pa.uint32())])
-
-
-def row_crc(row: Mapping[str, Any]) -> int:
-    """CRC-32 of an index row, over the canonical JSON of all its other fields."""
-    body = {name: value for name, value in row.items() if name != "row_crc"}
-    return zlib.crc32(canonical_json(body).encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,69 +169,3 @@ class Finish:
             (self._root / CARD).unlink(missing_ok=True)
             sync_folder(self._root)
             self._card_dropped = True
-
-
-def target_checksums(root: Path, markers: Iterable[Marker]) -> list[tuple[str, str]]:
-    """(name, SHA-256) of tars, as their markers say, and of the markers themselves."""
-    sums: list[tuple[str, str]] = []
-    for marker in markers:
-        sums.append((marker.tar.relative_to(root).as_posix(), marker.sha256))
-        sums.append((marker.path.relative_to(root).as_posix(), sha256_file(marker.path)))
-    return sums
-
-
-def checksum_text(sums: Iterable[tuple[str, str]]) -> str:
-    """The text of SHA256SUMS, as `sha256sum` prints and checks it."""
-    return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums))
-
-
-def card_text(card: Mapping[str, Any]) -> str:
-    """The card as a person reads it: indented, lists of numbers on one line."""
-    text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
-    return _numbers_on_one_line(text) + "\n"
-
-
-def _numbers_on_one_line(text: str) -> str:
-    """Join the lines of lists that hold only numbers."""
-    return re.sub(
-        r"\[\s+((?:-?[\d.eE+-]+,\s+)*-?[\d.eE+-]+)\s+\]",
-        lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]",
-        text,
-    )
-
-
-def vouched_sums(root: Path) -> dict[str, str]:
-    """SHA-256 by name, as a complete dataset's card vouches for them; empty where none does."""
-    card = read_card(root)
-    try:
-        data = (root / SUMS).read_bytes()
-    except OSError:
-        return {}
-    if card is None or hashlib.sha256(data).hexdigest() != card.get("sha256sums"):
-        return {}
-    lines = (line.split("  ", 1) for line in data.decode().splitlines())
-    return {name: digest for digest, name in lines}
-
-
-def check_vouched(root: Path, sums: Iterable[tuple[str, str]], vouched: Mapping[str, str]) -> None:
-    """Hold markers and assets that were there before against what they were then.
-
-    Raises:
-        UserError: one is damaged; it must not be certified anew.
-    """
-    for name, digest in sums:
-        if vouched.get(name, digest) != digest:
-            stem = (root / name).with_suffix(".*") if name.endswith((".tar", ".parquet")) else name
-            raise UserError(
-                f"{root / name} is damaged: it is not what was written. Delete {stem} and run "
-                "again: only what it held is made anew."
-            )
-
-
-def read_card(root: Path) -> dict[str, Any] | None:
-    """The card of a dataset, or None where there is none that can be read."""
-    try:
-        card = json.loads((root / CARD).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return card if isinstance(card, dict) else None

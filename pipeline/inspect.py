@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.reader import Dataset
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ns2.pipeline.core.schema import PASSING, Rejection
+from ns2.pipeline.dataset.shards import Marker, Member, Stored, TarWriter, decode_value
 from ns2.pipeline.graph import SCREEN, SOURCES, Graph
 from ns2.pipeline.plan import Shard
-from ns2.pipeline.schema import PASSING, Rejection
 from ns2.pipeline.scores import Scores, badly_aligned
 from ns2.pipeline.screening import Screened, ScreenStore
-from ns2.pipeline.shards import Marker, Member, TarWriter, decode_value
 from ns2.pipeline.sources import Source
 from ns2.pipeline.stages.base import Stage
 from ns2.pipeline.targets import Targets
@@ -23,7 +23,6 @@ from ns2.pipeline.worker import (
     Encoded,
     Failure,
     Limits,
-    Stored,
     Work,
     batches,
     screen_failure,

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from ns2.model.codec.loading import CODECS
 from ns2.model.codec.mini.mini_config import NAME as MINI
+from ns2.pipeline.core.errors import OptionError, UserError
+from ns2.pipeline.core.schema import COLUMNS, LONGEST_SECONDS, FrameGrid
 from ns2.pipeline.graph import Graph, check_columns
-from ns2.pipeline.schema import COLUMNS, LONGEST_SECONDS, FrameGrid, OptionError, UserError
 from ns2.pipeline.worker import Limits
 
 
@@ -131,7 +132,7 @@ def build_graph(options: Options) -> Graph:
         UserError: the codec's weights can't be had.
     """
     from ns2.model.log_mel import MelConfig
-    from ns2.pipeline.phoneme_table import PhonemeTable
+    from ns2.pipeline.dataset.phoneme_table import PhonemeTable
     from ns2.pipeline.pitch import PitchConfig
     from ns2.pipeline.stages.audio import AudioStage
     from ns2.pipeline.stages.base import Stage

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ns2.pipeline.audio import resample
-from ns2.pipeline.phoneme_table import STRESSES, PhonemeTable
+from ns2.pipeline.dataset.phoneme_table import STRESSES, PhonemeTable
 from ns2.pipeline.recognise import edit_distance
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ns2.pipeline.schema import FrameGrid
+from ns2.pipeline.core.schema import FrameGrid
 
 if TYPE_CHECKING:
     from types import ModuleType

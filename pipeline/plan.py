@@ -14,8 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.files import atomic_write
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.sources import Source
 
 _SIZE = b"ns2.shard_utterances"

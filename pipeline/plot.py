@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.files import atomic_write
+from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import BORDER, SILENCE, FrameGrid
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.inspect import find, token_spans
-from ns2.pipeline.schema import BORDER, SILENCE, FrameGrid, UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ns2.model.log_mel import MelConfig
+from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.plot import draw_f0, draw_mel, ticks_every
-from ns2.pipeline.schema import FrameGrid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ns2.pipeline import index as ix
 from ns2.pipeline.assets import AlignerAsset, AlignerRecord
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import COLUMNS, Rejection, Utterance
 from ns2.pipeline.corpora import audio_path, read_corpus
 from ns2.pipeline.corpora.base import Corpus
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import read_card
+from ns2.pipeline.dataset.layout import plan_file
 from ns2.pipeline.graph import SCREEN, Graph
 from ns2.pipeline.jobs import Scene
 from ns2.pipeline.options import Options
 from ns2.pipeline.plan import Shard, load_plan, plan_shards
-from ns2.pipeline.schema import COLUMNS, Rejection, UserError, Utterance
 from ns2.pipeline.scores import Scores
 from ns2.pipeline.screening import ScreenStore
 from ns2.pipeline.sources import Source, SourceStates, read_sources
@@ -81,16 +84,6 @@ def find_sources(
     return sources, [*missing, *unreadable]
 
 
-def state_file(out: Path) -> Path:
-    """Where a dataset's folder keeps what was seen of its sources."""
-    return out / ix.STATE / "sources.parquet"
-
-
-def plan_file(out: Path) -> Path:
-    """Where a dataset's folder keeps which utterance lies in which shard."""
-    return out / ix.STATE / "plan.parquet"
-
-
 def place(
     sources: Sequence[Source], out: Path, options: Options
 ) -> tuple[tuple[Shard, ...], Mapping[str, int]]:
@@ -101,9 +94,9 @@ def place(
     """
     if not any(out.glob("*-*/*.parquet")):
         return plan_shards(sources, {}, options.shard_utterances), {}
-    previous, size = load_plan(plan_file(out), out / ix.INDEX)
+    previous, size = load_plan(plan_file(out), out / layout.INDEX)
     if size is None:
-        size = (ix.read_card(out) or {}).get("options", {}).get("shard_utterances")
+        size = (read_card(out) or {}).get("options", {}).get("shard_utterances")
     if previous and size not in (None, options.shard_utterances):
         raise UserError(
             f"{out} has shards of {size} utterances, and a dataset keeps its shards: add "
@@ -135,7 +128,7 @@ def make_scene(
     return Scene(
         graph=graph,
         targets=Targets(out, graph),
-        screens=ScreenStore(out / ix.STATE / graph.screen_folder()),
+        screens=ScreenStore(out / layout.STATE / graph.screen_folder()),
         limits=options.limits,
         corpus=corpus.root,
         language=options.language,
@@ -152,7 +145,7 @@ def aligner_asset(graph: Graph, out: Path, options: Options) -> AlignerAsset:
 
     config = aligner_config(init=options.aligner_init)
     config |= {"seed": options.seed, "hours": ALIGNER_HOURS}
-    return AlignerAsset(out / ix.ASSETS, graph, config)
+    return AlignerAsset(out / layout.ASSETS, graph, config)
 
 
 def with_aligner(graph: Graph, asset: AlignerAsset, record: AlignerRecord) -> Graph:

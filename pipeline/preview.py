@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline import index as ix
+from ns2.pipeline.core.atomic import stamp
+from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.corpora import audio_path
 from ns2.pipeline.corpora.base import Corpus
-from ns2.pipeline.failures import failures_file, load_failures
-from ns2.pipeline.files import stamp
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import read_card
+from ns2.pipeline.dataset.layout import failures_file, plan_file, scores_file, state_file
+from ns2.pipeline.failures import load_failures
 from ns2.pipeline.folder import check_folder
 from ns2.pipeline.graph import Graph
 from ns2.pipeline.jobs import Scene, ShardJob
@@ -25,13 +28,10 @@ from ns2.pipeline.prepare import (
     make_scene,
     open_corpus,
     place,
-    plan_file,
-    state_file,
     wanted_columns,
     with_aligner,
 )
-from ns2.pipeline.schema import unit_interval
-from ns2.pipeline.scores import load_scores, scores_file
+from ns2.pipeline.scores import load_scores
 from ns2.pipeline.sources import Source, SourceStates
 from ns2.pipeline.textgrid_find import SUFFIX
 
@@ -102,7 +102,7 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     check_folder(out, graph.grid)
     states = _Glimpse(state_file(out), checksum=options.checksum)
     if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
-        planned, _ = load_plan(plan_file(out), out / ix.INDEX)
+        planned, _ = load_plan(plan_file(out), out / layout.INDEX)
         places = (audio_path(corpus.root, u) for u in corpus.utterances if u.key in planned)
         states.known = {place for place in places if not states.seen(place)}
         del planned
@@ -223,7 +223,7 @@ def _reason(
     train: bool,
 ) -> str:
     """Why targets of a column are missing."""
-    card = ix.read_card(out)
+    card = read_card(out)
     there = (card or {}).get("columns", {}).get(column)
     if there is None:
         return "interrupted run" if card is None and previous else "new column"

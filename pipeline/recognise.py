@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ns2.pipeline.audio import resample
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.text_clauses import base_language, clauses
 
 POCKETSPHINX = "pocketsphinx"

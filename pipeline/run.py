@@ -10,19 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline import index as ix
 from ns2.pipeline.assets import INPUTS, AlignerRecord, find_sample
+from ns2.pipeline.core.atomic import TEMPORARY
+from ns2.pipeline.core.progress import Progress
+from ns2.pipeline.core.schema import Kind, Rejection
 from ns2.pipeline.corpora.base import Corpus
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import read_card
+from ns2.pipeline.dataset.layout import failures_file, lock, plan_file, scores_file, state_file
 from ns2.pipeline.executors.base import Executor
-from ns2.pipeline.failures import (
-    check_systematic,
-    failures_file,
-    load_failures,
-    save_failures,
-)
-from ns2.pipeline.files import TEMPORARY
+from ns2.pipeline.failures import check_systematic, load_failures, save_failures
 from ns2.pipeline.finish import Finisher, Summary
-from ns2.pipeline.folder import check_folder, lock
+from ns2.pipeline.folder import check_folder
 from ns2.pipeline.graph import Graph
 from ns2.pipeline.jobs import Scene, ShardJob
 from ns2.pipeline.options import Options, build_graph
@@ -34,14 +33,10 @@ from ns2.pipeline.prepare import (
     make_scene,
     open_corpus,
     place,
-    plan_file,
-    state_file,
     wanted_columns,
     with_aligner,
 )
-from ns2.pipeline.progress import Progress
-from ns2.pipeline.schema import Kind, Rejection
-from ns2.pipeline.scores import load_scores, save_scores, scores_file
+from ns2.pipeline.scores import load_scores, save_scores
 from ns2.pipeline.sources import Source, SourceStates
 from ns2.pipeline.worker import Batch
 
@@ -64,8 +59,8 @@ def preprocess(
     for warning in corpus.warnings:
         progress.note(f"warning: {warning}")
     check_folder(out, graph.grid)
-    (out / ix.STATE).mkdir(parents=True, exist_ok=True)
-    with lock(out / ix.STATE / "lock", out):
+    (out / layout.STATE).mkdir(parents=True, exist_ok=True)
+    with lock(out / layout.STATE / "lock", out):
         return _Run(corpus, out, options, graph, executor, progress).carry_out()
 
 
@@ -223,7 +218,7 @@ class _Run:
             aligner=self._aligner,
             summary=self._summary,
         )
-        before = ix.read_card(self._out)
+        before = read_card(self._out)
         finisher.carry_out([*self._corpus.rejected, *self._unreadable])
         self._tell_losses(before or {})
         save_failures(failures_file(self._out), self._failures)

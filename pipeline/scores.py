@@ -9,18 +9,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ns2.pipeline import index as ix
-from ns2.pipeline.files import write_if_changed
-from ns2.pipeline.schema import Kind, Reason, canonical_json
+from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.schema import Kind, Reason
 from ns2.pipeline.worker import Failure
 
 Scores = dict[tuple[str, str, str], float]
 """`align_score` by folder of the durations, key and source state."""
-
-
-def scores_file(out: Path) -> Path:
-    """Where a dataset's folder keeps them."""
-    return out / ix.STATE / "scores.json"
 
 
 def load_scores(path: Path) -> Scores:

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.files import atomic_write
-from ns2.pipeline.schema import Kind, Reason
+from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.schema import Kind, Reason
 from ns2.pipeline.worker import Failure
 
 

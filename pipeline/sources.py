@@ -17,8 +17,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.files import atomic_write, sha256_file, stamp
-from ns2.pipeline.schema import Kind, Reason, Rejection, UserError, Utterance
+from ns2.pipeline.core.atomic import atomic_write, stamp
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance
 
 HASH_DIGITS = 16
 _THREADS = 8  # more than cores: a network's storage answers late

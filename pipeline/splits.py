@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ns2.pipeline.schema import Utterance, unit_interval
+from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.core.schema import Utterance
 
 
 def assign_split(utterance: Utterance, *, val_share: float, val_by: str = "utterance") -> str:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from ns2.pipeline.files import atomic_write
-from ns2.pipeline.schema import short_hash
+from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.speak import speak, write_wav
 
 

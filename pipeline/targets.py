@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ns2.pipeline.dataset.shards import Marker, Stored, read_marker, target_digest, target_stem
 from ns2.pipeline.graph import Graph
-from ns2.pipeline.shards import Marker, read_marker, target_digest, target_stem
 from ns2.pipeline.sources import Source
-from ns2.pipeline.worker import Stored
 
 
 class Targets:

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import BORDER, SILENCE, Reason, UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import BORDER, SILENCE, Reason
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text_clauses import Word, base_language, clauses
 from ns2.pipeline.text_english import speak_english
 from ns2.pipeline.text_tables import ABBREVIATIONS

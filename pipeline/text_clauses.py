@@ -11,7 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 
-from ns2.pipeline.schema import Reason, UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text_tables import (
     ABBREVIATIONS,
     APOSTROPHES,

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.files import temporary_path
+from ns2.pipeline.core.atomic import temporary_path
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import FrameGrid
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.inspect import find
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import FrameGrid, UserError
 
 TIERS = ("words", "phones")
 _COLUMNS = ("durations", "meta")

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ns2.pipeline.core.errors import OptionError
+from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance
 from ns2.pipeline.corpora.files import nfc, split_suffix, walk
-from ns2.pipeline.schema import Kind, OptionError, Reason, Rejection, Utterance
 
 SUFFIX = ".textgrid"  # in any case
 STAGE = "textgrids"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text_clauses import clauses
 
 

@@ -13,8 +13,9 @@ from unicodedata import normalize
 
 import numpy as np
 
-from ns2.pipeline.phoneme_table import PAD, PhonemeTable
-from ns2.pipeline.schema import BORDER, SILENCE, FrameGrid, Reason, UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import BORDER, SILENCE, FrameGrid, Reason
+from ns2.pipeline.dataset.phoneme_table import PAD, PhonemeTable
 from ns2.pipeline.textgrid_read import Interval, TextGrid, Tier
 
 SILENCES = frozenset(

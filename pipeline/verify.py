@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ns2.pipeline.index import ASSETS, CARD, INDEX, REJECTED, SUMS
-from ns2.pipeline.schema import UserError
-from ns2.pipeline.verify_files import TARGET, SmallFiles, index_shards, place_of
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED, SUMS, TARGET
+from ns2.pipeline.verify_files import SmallFiles, index_shards, place_of
 from ns2.pipeline.verify_shard import ShardResult, ShardTask, check_shard
 from ns2.pipeline.verify_tar import Fault, Target, caught, marker_name
 

@@ -18,34 +18,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ns2.pipeline.files import sha256_file
-from ns2.pipeline.index import (
+from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, FrameGrid, Kind, Reason
+from ns2.pipeline.dataset.card import card_text, sealed
+from ns2.pipeline.dataset.index import REJECTED_SCHEMA, index_schema, row_crc
+from ns2.pipeline.dataset.layout import (
     ASSETS,
     CARD,
-    INDEX,
-    REJECTED,
-    REJECTED_SCHEMA,
-    SUMS,
-    card_text,
-    checksum_text,
-    index_schema,
-    row_crc,
-)
-from ns2.pipeline.schema import (
-    COLUMNS,
     FORMAT,
     FORMAT_VERSION,
-    ColumnSpec,
-    FrameGrid,
-    Kind,
-    Reason,
-    sealed,
+    INDEX,
+    REJECTED,
+    SUMS,
+    TARGET,
 )
+from ns2.pipeline.dataset.sums import checksum_text
 from ns2.pipeline.verify_shard import MOST_FAULTS
 from ns2.pipeline.verify_tar import Fault, caught
-
-TARGET = re.compile(r"(?P<folder>(?P<column>[a-z0-9]+)-[0-9a-f]+)/(?P<shard>\d{5,})-[0-9a-f]+")
-"""Path of a tar or marker without its suffix."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 

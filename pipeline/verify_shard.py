@@ -11,10 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from ns2.pipeline.files import sha256_file
-from ns2.pipeline.index import INDEX, SUMS, row_crc
-from ns2.pipeline.schema import FrameGrid
-from ns2.pipeline.shards import Marker, MemberRow, read_marker, target_digest, target_stem
+from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.schema import FrameGrid
+from ns2.pipeline.dataset.index import row_crc
+from ns2.pipeline.dataset.layout import INDEX, SUMS
+from ns2.pipeline.dataset.shards import Marker, MemberRow, read_marker, target_digest, target_stem
 from ns2.pipeline.verify_tar import Fault, TarCheck, Target, caught
 from ns2.pipeline.verify_values import FIRST, Values
 
@@ -129,7 +130,7 @@ class _ShardCheck:
     def _phoneme_table(self) -> Any:
         if self._task.table is None:
             return None
-        from ns2.pipeline.phoneme_table import PhonemeTable
+        from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
         return PhonemeTable.from_json(json.loads(self._task.table))
 

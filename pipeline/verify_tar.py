@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ns2.pipeline.schema import ColumnSpec
-from ns2.pipeline.shards import Marker, MemberRow, member_info
+from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.dataset.shards import Marker, MemberRow, member_info
 
 _CHUNK = 1 << 20
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.schema import (
+from ns2.pipeline.core.schema import (
     META_FIELDS,
     ColumnSpec,
     FrameGrid,
     check_array,
     check_durations,
 )
-from ns2.pipeline.shards import MemberRow, decode_value
+from ns2.pipeline.dataset.shards import MemberRow, decode_value
 
 FIRST = ("meta", "phonemes", "durations")
 """Columns that are read first and kept: the others are held against them."""

@@ -13,20 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.files import stamp
-from ns2.pipeline.graph import SCREEN, Graph
-from ns2.pipeline.schema import (
+from ns2.pipeline.core.atomic import stamp
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import (
     FILTERS,
     ColumnSpec,
     FrameGrid,
     Kind,
     Reason,
-    UserError,
-    UtteranceError,
     check_array,
     check_durations,
 )
-from ns2.pipeline.shards import MemberRow, decode_value, encode_value, read_member
+from ns2.pipeline.dataset.shards import Stored, decode_value, encode_value
+from ns2.pipeline.graph import SCREEN, Graph
 from ns2.pipeline.stages.base import Item, Product
 
 _SCALARS = "scalars of transient stages"
@@ -58,27 +57,6 @@ class Limits:
             raise UtteranceError(
                 Reason.TOO_LONG, f"{seconds:.1f} s, and --max-seconds is {self.max_seconds:g}"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """Where a required column's array lies already."""
-
-    tar: Path
-    row: MemberRow
-
-    def read(self) -> bytes:
-        """The bytes of the member.
-
-        Raises:
-            UserError: they can't be read, or are damaged.
-        """
-        try:
-            return read_member(self.tar, self.row)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{error}. Delete {self.tar} and run again: only what it held is made anew."
-            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ns2.pipeline.core.schema import Kind, Reason, Utterance, make_key
 from ns2.pipeline.corpora import Corpus
-from ns2.pipeline.schema import Kind, Reason, Utterance, make_key
 from tests.factories import tone
 
 

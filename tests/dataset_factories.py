@@ -14,15 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline import index as ix
-from ns2.pipeline.files import sha256_file, write_if_changed
-from ns2.pipeline.graph import Graph
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import (
+from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.hashing import canonical_json, sha256_file, short_hash
+from ns2.pipeline.core.schema import (
     BORDER,
     COLUMNS,
-    FORMAT,
-    FORMAT_VERSION,
     SILENCE,
     ColumnSpec,
     FrameGrid,
@@ -30,12 +26,17 @@ from ns2.pipeline.schema import (
     Reason,
     Rejection,
     Utterance,
-    canonical_json,
-    sealed,
-    short_hash,
 )
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import card_text, sealed
+from ns2.pipeline.dataset.index import index_schema, row_crc
+from ns2.pipeline.dataset.layout import FORMAT, FORMAT_VERSION
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.shards import Marker, Member, TarWriter, encode_value
+from ns2.pipeline.dataset.sums import checksum_text, target_checksums
+from ns2.pipeline.graph import Graph
+from ns2.pipeline.index import Finish, ShardContent, index_rows, write_index, write_rejected
 from ns2.pipeline.screening import Screened
-from ns2.pipeline.shards import Marker, Member, TarWriter, encode_value
 from ns2.pipeline.sources import Source
 from ns2.pipeline.statistics import add_sums, f0_statistics
 
@@ -184,7 +185,7 @@ def make_dataset(root: Path, recipe: Recipe | None = None) -> Path:
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal hours
         for content in contents:
-            for row in ix.index_rows(
+            for row in index_rows(
                 content, root, graph, language="en-us", split=lambda s: s.utterance.split
             ):
                 hours += row["seconds"] / 3600
@@ -193,19 +194,19 @@ def make_dataset(root: Path, recipe: Recipe | None = None) -> Path:
                 counts[f"split.{row['split']}"] += 1
                 counts["written"] += 1
                 changed = recipe.change_row(dict(row)) if recipe.change_row else [row]
-                yield from ({**one, "row_crc": ix.row_crc(one)} for one in changed)
+                yield from ({**one, "row_crc": row_crc(one)} for one in changed)
 
-    finish = ix.Finish(root)
-    index = ix.write_index(root / ix.INDEX, rows(), ix.index_schema(recipe.columns))
+    finish = Finish(root)
+    index = write_index(root / layout.INDEX, rows(), index_schema(recipe.columns))
     rejected = make_rejected()
-    finish.replace(ix.REJECTED, ix.write_rejected(root / ix.REJECTED, rejected))
-    finish.replace(ix.INDEX, index)
+    finish.replace(layout.REJECTED, write_rejected(root / layout.REJECTED, rejected))
+    finish.replace(layout.INDEX, index)
     assets = _write_assets(root, recipe, table)
     markers = [marker for content in contents for marker in content.markers.values()]
-    sums = ix.target_checksums(root, markers)
-    sums += [(name, sha256_file(root / name)) for name in (*assets, ix.INDEX, ix.REJECTED)]
-    checksums = ix.checksum_text(sums).encode()
-    finish.write(ix.SUMS, checksums)
+    sums = target_checksums(root, markers)
+    sums += [(name, sha256_file(root / name)) for name in (*assets, layout.INDEX, layout.REJECTED)]
+    checksums = checksum_text(sums).encode()
+    finish.write(layout.SUMS, checksums)
     card: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -262,7 +263,7 @@ def make_dataset(root: Path, recipe: Recipe | None = None) -> Path:
     }
     if recipe.change_card is not None:
         card = recipe.change_card(card)
-    finish.write(ix.CARD, ix.card_text(sealed(card)).encode())
+    finish.write(layout.CARD, card_text(sealed(card)).encode())
     return root
 
 
@@ -276,7 +277,7 @@ def _config(column: str, recipe: Recipe) -> dict[str, Any]:
 
 def _write_shard(
     root: Path, recipe: Recipe, shard: int, rng: np.random.Generator, table: PhonemeTable
-) -> ix.ShardContent:
+) -> ShardContent:
     sources = make_sources(recipe, shard)
     values = {source.key: make_values(rng, recipe, source, table) for source in sources}
     markers: dict[str, Marker] = {}
@@ -310,7 +311,7 @@ def _write_shard(
         )
         for key, made in values.items()
     }
-    return ix.ShardContent(number=shard, members=tuple(sources), screened=screened, markers=markers)
+    return ShardContent(number=shard, members=tuple(sources), screened=screened, markers=markers)
 
 
 def _of(value: Any, spec: ColumnSpec) -> ColumnSpec:
@@ -346,14 +347,14 @@ def _f0_sums(f0: np.ndarray) -> dict[str, float]:
 def _write_assets(root: Path, recipe: Recipe, table: PhonemeTable) -> list[str]:
     from safetensors.numpy import save
 
-    (root / ix.ASSETS).mkdir(exist_ok=True)
+    (root / layout.ASSETS).mkdir(exist_ok=True)
     names = []
     if "phonemes" in recipe.columns:
-        names.append(f"{ix.ASSETS}/phonemes-{short_hash(['phonemes'], 12)}.json")
+        names.append(f"{layout.ASSETS}/phonemes-{short_hash(['phonemes'], 12)}.json")
         write_if_changed(root / names[-1], canonical_json(table.to_json()).encode())
     if "codes" in recipe.columns:
         books = np.zeros((recipe.quantizers, ENTRIES, LATENT_DIM), np.float32)
-        names.append(f"{ix.ASSETS}/codebooks-{short_hash(['codes'], 12)}.safetensors")
+        names.append(f"{layout.ASSETS}/codebooks-{short_hash(['codes'], 12)}.safetensors")
         about = canonical_json({"name": "made-up", "entries": ENTRIES, "latent_dim": LATENT_DIM})
         write_if_changed(root / names[-1], save({"codebooks": books}, metadata={"codec": about}))
     return names

@@ -28,7 +28,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from ns2.pipeline.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text import _engine, _wrapper, bare, languages
 from ns2.pipeline.text_clauses import base_language
 from ns2.pipeline.text_tables import MARKS, SCRIPTS

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ns2.pipeline.core.atomic import TEMPORARY
+from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.executors.inline import InlineExecutor
-from ns2.pipeline.files import TEMPORARY
 from ns2.pipeline.finish import Summary
 from ns2.pipeline.options import Options
-from ns2.pipeline.progress import Progress
 from ns2.pipeline.run import preprocess
 
 

@@ -90,14 +90,14 @@ def test_the_wheel_works_outside_the_repository(installed: Path, tmp_path: Path)
     spoken = run(
         installed,
         "from ns2.pipeline.text import pronounce\n"
-        "from ns2.pipeline.phoneme_table import PhonemeTable\n"
+        "from ns2.pipeline.dataset.phoneme_table import PhonemeTable\n"
         "print(len(PhonemeTable.default().ids(pronounce('Hello there.', 'en-us').tokens)))",
         tmp_path,
     )
     assert int(spoken) > 5
 
 
-@pytest.mark.parametrize("module", ["ns2.cli", "ns2.pipeline.schema"])
+@pytest.mark.parametrize("module", ["ns2.cli", "ns2.pipeline.core.schema"])
 def test_importing_is_light(module: str) -> None:
     code = f"import sys, {module}; print(sorted(set(sys.modules) & {{'torch', 'ray', 'pyarrow'}}))"
     result = subprocess.run(

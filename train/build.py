@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
 
 _SAMPLE = 512
 """Utterances whose latents are looked at."""
@@ -14,8 +14,8 @@ _SAMPLE = 512
 if TYPE_CHECKING:
     from ns2.model.tts.ns2 import NS2
     from ns2.model.tts.ns2_config import NS2Config, Sizes
-    from ns2.pipeline.dataset import Dataset
-    from ns2.pipeline.phoneme_table import PhonemeTable
+    from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+    from ns2.pipeline.dataset.reader import Dataset
 
 
 def sizes_of(dataset: Dataset) -> Sizes:
@@ -41,7 +41,7 @@ def sizes_of(dataset: Dataset) -> Sizes:
 def usual_sizes() -> Sizes:
     """Those of EnCodec at 12 kbit/s and the phoneme table that comes with ns2."""
     from ns2.model.tts.ns2_config import Sizes
-    from ns2.pipeline.phoneme_table import PhonemeTable
+    from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
     table = PhonemeTable.default()
     return Sizes(phonemes=len(table), phones=table.phone_count)

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from ns2.pipeline.files import TEMPORARY, atomic_write
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.atomic import TEMPORARY, atomic_write
+from ns2.pipeline.core.errors import UserError
 
 FOLDER, BEST = "checkpoints", "best.pt"
 

@@ -32,9 +32,9 @@ from ns2.model.codec.mini.losses import SpectralLoss
 from ns2.model.codec.mini.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
 from ns2.model.codec.mini.network import MiniNetwork, quantise
 from ns2.model.log_mel import LogMel
-from ns2.pipeline.files import atomic_write, write_if_changed
-from ns2.pipeline.progress import Progress
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.atomic import atomic_write, write_if_changed
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.progress import Progress
 from ns2.train.codec_data import Crops, Voices, read_voices
 
 VERSION = 3

@@ -57,7 +57,7 @@ def codec_train(
     Of several, each gives the same share of what is trained on. OUT.training/ beside it keeps the
     checkpoint, the log and samples to listen to.
     """
-    from ns2.pipeline.progress import display
+    from ns2.pipeline.core.progress import display
     from ns2.train.codec import CodecTraining, initial_network, network_sizes, train_codec
 
     if steps and minutes:
@@ -100,7 +100,7 @@ def codec_eval(
     import json
 
     from ns2.pipeline.codec_eval import evaluate, open_codec, render
-    from ns2.pipeline.progress import display
+    from ns2.pipeline.core.progress import display
 
     opened = open_codec(name, codec_weights, quantizers)
     with display() as progress:

@@ -22,12 +22,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ns2.pipeline.dataset import Dataset, open_card
+from ns2.pipeline.core.atomic import stamp
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import sha256_file, short_hash
+from ns2.pipeline.core.schema import FrameGrid
+from ns2.pipeline.dataset.card import open_card
+from ns2.pipeline.dataset.layout import CARD
+from ns2.pipeline.dataset.reader import Dataset
+from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.epochs import EpochPlan, mixed, plan_epoch
-from ns2.pipeline.files import sha256_file, stamp
-from ns2.pipeline.index import CARD
-from ns2.pipeline.schema import FrameGrid, UserError, short_hash
-from ns2.pipeline.where import parse_where
 
 COLUMNS = ("codes", "phonemes", "durations", "f0")
 """What NaturalSpeech 2 learns from."""

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.files import write_if_changed
-from ns2.pipeline.progress import Progress
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.sentences import sentences
 from ns2.pipeline.speak import SENTENCES
 from ns2.pipeline.spoken_corpus import Speaker, Spoken, cast, speak_spoken

@@ -33,7 +33,7 @@ def demo(
     """
     import os
 
-    from ns2.pipeline.progress import display
+    from ns2.pipeline.core.progress import display
     from ns2.train.demo import (
         Demo,
         begin,

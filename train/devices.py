@@ -20,7 +20,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ns2.pipeline.schema import OptionError
+from ns2.pipeline.core.errors import OptionError
 
 _GRACE = 10.0
 """Seconds from the first failure until processes that are left are killed."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ns2.model.tts.parameters import count_parts
+from ns2.pipeline.core.progress import duration
 from ns2.pipeline.epochs import EpochPlan, shares
-from ns2.pipeline.progress import duration
 from ns2.train.build import sizes_of
 from ns2.train.config import TrainConfig
 from ns2.train.data import Data

@@ -65,8 +65,8 @@ def evaluate(
     """
     import json
 
-    from ns2.pipeline.dataset import Dataset
-    from ns2.pipeline.progress import display
+    from ns2.pipeline.core.progress import display
+    from ns2.pipeline.dataset.reader import Dataset
     from ns2.train.evaluate import EvaluateConfig, Evaluator
     from ns2.train.figures import render
     from ns2.train.report import report

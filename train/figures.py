@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ns2.pipeline.core.schema import FrameGrid
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.phone_classifier import LANGUAGE
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import FrameGrid
 from ns2.pipeline.speech_measures import DurationErrors, PitchErrors, error_interval, error_rate
 from ns2.pipeline.text_clauses import base_language
 from ns2.train.evaluate import RECORDING, VERSIONS, Measured, Result

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ns2.pipeline.audio import read_audio, resample, trim_silence
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.schema import UserError, UtteranceError, unit_interval
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.dataset.reader import Dataset
 
 COLUMNS = ("codes", "phonemes", "durations", "f0", "meta")
 OWN_SHARE = 0.5

@@ -17,9 +17,9 @@ from typing import Any
 import click
 
 from ns2.model.codec.loading import Codec
-from ns2.pipeline.files import atomic_write
-from ns2.pipeline.progress import Progress, duration
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.progress import Progress, duration
 from ns2.train.about import about
 from ns2.train.checkpoint import save_checkpoint
 from ns2.train.config import TrainConfig

@@ -26,8 +26,8 @@ def model(dataset: Path | None, name: str, as_json: bool) -> None:
 
     from ns2.model.tts.parameters import count_parts, render
     from ns2.model.tts.presets import preset
-    from ns2.pipeline.dataset import Dataset
-    from ns2.pipeline.schema import OptionError
+    from ns2.pipeline.core.errors import OptionError
+    from ns2.pipeline.dataset.reader import Dataset
     from ns2.train.build import sizes_of, usual_sizes
 
     try:

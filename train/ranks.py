@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
 
 
 def check_device(device: str) -> None:

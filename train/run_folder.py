@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ns2.model.config_values import from_values, to_values
-from ns2.pipeline.files import TEMPORARY, atomic_write, write_if_changed
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.atomic import TEMPORARY, atomic_write, write_if_changed
+from ns2.pipeline.core.errors import UserError
 from ns2.train.board import FOLDER as BOARD
 from ns2.train.checkpoint import FOLDER as CHECKPOINTS
 from ns2.train.checkpoint import checkpoints, load_checkpoint

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ns2.model.config_values import changed
-from ns2.pipeline.schema import OptionError
+from ns2.pipeline.core.errors import OptionError
 from ns2.train.config import TrainConfig
 from ns2.train.presets import training
 

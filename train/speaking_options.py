@@ -53,7 +53,7 @@ def choices_of(
     """
     from ns2.model.diffusion.samplers import SamplerConfig, SamplerKind
     from ns2.model.tts.generation import Choices
-    from ns2.pipeline.schema import OptionError
+    from ns2.pipeline.core.errors import OptionError
 
     assert set(SAMPLERS) == set(get_args(SamplerKind))
     how: dict[str, Any] = {"kind": sampler, "steps": steps, "temperature": temperature}

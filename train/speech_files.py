@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ns2.model.log_mel import MelConfig
-from ns2.pipeline.files import write_if_changed
-from ns2.pipeline.phoneme_table import PhonemeTable
+from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.pitch import PitchConfig
-from ns2.pipeline.schema import UserError
 
 if TYPE_CHECKING:
     from ns2.model.codec.loading import Codec
-    from ns2.pipeline.dataset import Dataset
+    from ns2.pipeline.dataset.reader import Dataset
 
 FOLDER = "speech"
 _TABLE, _SPEECH = "phonemes.json", "speech.json"

@@ -25,8 +25,9 @@ from ns2.model.tts.generation import Choices, Generated, Request, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
 from ns2.pipeline.audio import read_audio, resample
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import FrameGrid, UserError, UtteranceError
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import FrameGrid
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text import pronounce
 from ns2.train.config import TrainConfig
 from ns2.train.ranks import check_device

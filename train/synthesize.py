@@ -13,9 +13,9 @@ import torch
 from ns2.model.log_mel import LogMel
 from ns2.model.tts.generation import Choices
 from ns2.pipeline.audio import wav_bytes
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.files import atomic_write
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.synthesis import Line, Speech, Synthesizer, joined
 
 _AT_ONCE = 64

@@ -61,7 +61,7 @@ def synthesize(
 
     Long texts are cut at sentences. The same seed gives the same speech again.
     """
-    from ns2.pipeline.schema import UserError
+    from ns2.pipeline.core.errors import UserError
     from ns2.train.synthesis import Synthesizer
     from ns2.train.synthesize import Job, jobs_of, of_dataset, read_lines, speak_jobs
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
 
 _CUTS = (
     re.compile(r"(?<=[.!?…])\s+|(?<=[.!?…][\"'”’)\]])\s+|(?<=[。！？])\s*"),

@@ -93,7 +93,7 @@ def _train(
 ) -> None:
     import os
 
-    from ns2.pipeline.progress import Progress, display
+    from ns2.pipeline.core.progress import Progress, display
     from ns2.train.data import open_data
     from ns2.train.loop import train as run
     from ns2.train.settings import choose

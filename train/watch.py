@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ns2.model.codec.loading import Codec
-from ns2.pipeline.progress import Progress
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.progress import Progress
 from ns2.train.board import Board
 from ns2.train.data import Data
 from ns2.train.reader import OnDamage

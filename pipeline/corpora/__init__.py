@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.base import Corpus, Reader, audio_path
 from ns2.pipeline.corpora.commonvoice import CommonVoice
 from ns2.pipeline.corpora.files import AUDIO_SUFFIXES, list_folder
@@ -18,7 +19,6 @@ from ns2.pipeline.corpora.manifest import Manifest
 from ns2.pipeline.corpora.mls import MLS
 from ns2.pipeline.corpora.pairs import Pairs
 from ns2.pipeline.corpora.vctk import VCTK
-from ns2.pipeline.schema import OptionError, UserError
 
 _READERS: tuple[Reader, ...] = (
     LJSpeech(),

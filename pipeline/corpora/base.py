@@ -11,24 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ns2.pipeline.corpora.files import (
-    Folder,
-    encodable,
-    escaped,
-    nfc,
-    read_transcript,
-    some,
-    walk,
-)
-from ns2.pipeline.schema import (
-    Kind,
-    Reason,
-    Rejection,
-    UserError,
-    Utterance,
-    UtteranceError,
-    make_key,
-)
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance, make_key
+from ns2.pipeline.corpora.files import Folder, encodable, escaped, nfc, read_transcript, some, walk
 
 STAGE = "corpus"
 """The stage that `rejected.parquet` names for what a reader rejects."""

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import Reason, Utterance
 from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Find, check_rows, reject, settle
 from ns2.pipeline.corpora.files import (
     AUDIO_SUFFIXES,
@@ -24,7 +26,6 @@ from ns2.pipeline.corpora.files import (
     split_suffix,
     table_lines,
 )
-from ns2.pipeline.schema import Reason, UserError, Utterance, UtteranceError
 
 CLIPS = "clips"
 SPLITS = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}

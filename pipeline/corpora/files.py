@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
 
-from ns2.pipeline.schema import Reason, UserError, UtteranceError
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import Reason
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 """What counts as audio, in the order of preference where a name has several."""

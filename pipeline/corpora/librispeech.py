@@ -11,17 +11,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from ns2.pipeline.corpora.base import (
-    DEFAULT_SPEAKER,
-    Corpus,
-    Find,
-    Place,
-    reject,
-    settle,
-    split_of,
-)
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import Reason, Utterance
+from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Find, Place, reject, settle, split_of
 from ns2.pipeline.corpora.files import Folder, id_and_text, nfc, some, table_lines, walk
-from ns2.pipeline.schema import Reason, UserError, Utterance, UtteranceError
 
 TABLE = ".trans.txt"
 _GLANCE = 200  # folders

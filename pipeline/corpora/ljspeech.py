@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import Reason, Utterance
 from ns2.pipeline.corpora.base import Corpus, Find, reject, settle
 from ns2.pipeline.corpora.files import Lookup, decode, escaped, is_utf16, nfc, some
-from ns2.pipeline.schema import Reason, UserError, Utterance, UtteranceError
 
 TABLE = "metadata.csv"
 AUDIO = "wavs"

@@ -8,14 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.corpora.base import (
-    DEFAULT_SPEAKER,
-    Corpus,
-    Find,
-    reject,
-    settle,
-    split_of,
-)
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import Reason, Utterance
+from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Find, reject, settle, split_of
 from ns2.pipeline.corpora.files import (
     Lookup,
     decode,
@@ -26,7 +21,6 @@ from ns2.pipeline.corpora.files import (
     some,
     split_suffix,
 )
-from ns2.pipeline.schema import Reason, UserError, Utterance, UtteranceError
 
 JSON_SUFFIXES = (".jsonl", ".jsonlines", ".json-lines", ".ndjson", ".json")
 NAMES = ("manifest.jsonl", "manifest.csv")

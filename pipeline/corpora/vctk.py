@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Find, Place, pair, settle
 from ns2.pipeline.corpora.files import (
     AUDIO_SUFFIXES,
@@ -22,7 +23,6 @@ from ns2.pipeline.corpora.files import (
     split_suffix,
     walk,
 )
-from ns2.pipeline.schema import UserError
 
 TEXTS = "txt"
 AUDIO = ("wav48_silence_trimmed", "wav48")

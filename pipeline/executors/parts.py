@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from ns2.pipeline.schema import Kind, Reason
+from ns2.pipeline.core.schema import Kind, Reason
 from ns2.pipeline.worker import CRASHED, Batch, BatchResult, Done, Failure, Work
 
 CRASHES_ALONE = 3

@@ -16,10 +16,10 @@ import os
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.executors.parts import carry_out
 from ns2.pipeline.executors.pools import Crew, Pool
 from ns2.pipeline.graph import Graph
-from ns2.pipeline.schema import UserError
 from ns2.pipeline.worker import Batch, BatchResult, Limits
 
 OBJECT_STORE = 512 * 2**20

@@ -16,7 +16,7 @@ from ns2.pipeline.audio import (
     resample,
     trim_silence,
 )
-from ns2.pipeline.schema import LONGEST_SECONDS
+from ns2.pipeline.core.schema import LONGEST_SECONDS
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ns2.pipeline.schema import ColumnSpec, UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import ColumnSpec
 
 
 @dataclass(frozen=True, kw_only=True)

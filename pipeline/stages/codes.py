@@ -15,7 +15,9 @@ import numpy as np
 
 from ns2.model.codec.interface import CodecError, CodecSpec
 from ns2.model.codec.loading import CODECS, codec_file, codec_spec, load_codec
-from ns2.pipeline.schema import ColumnSpec, UserError, canonical_json
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 if TYPE_CHECKING:

@@ -17,8 +17,10 @@ import numpy as np
 
 from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
 from ns2.pipeline.aligner_network import bundled_network, network_digest
-from ns2.pipeline.files import atomic_write
-from ns2.pipeline.schema import ColumnSpec, Reason, UserError, UtteranceError, canonical_json
+from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.schema import ColumnSpec, Reason
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from ns2.model.aligner.expectation import Progress
     from ns2.model.aligner.hmm import Aligner
-    from ns2.pipeline.phoneme_table import PhonemeTable
+    from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
 AlignerInit = Literal["bundled", "none"]
 

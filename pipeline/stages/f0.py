@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.pitch import PitchConfig, extract_f0, f0_scalars, f0_sums
-from ns2.pipeline.schema import ColumnSpec
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 

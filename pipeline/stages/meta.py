@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ns2.pipeline.schema import ColumnSpec
+from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 

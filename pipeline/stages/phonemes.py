@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import COLUMNS, ColumnSpec
+from ns2.pipeline.core.schema import COLUMNS, ColumnSpec
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 

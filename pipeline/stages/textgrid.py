@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import ColumnSpec, FrameGrid, Reason, UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, Reason
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.base import Item, Product, Stage
 from ns2.pipeline.stages.phonemes import PhonemesStage
 from ns2.pipeline.textgrid_marks import marks_behind

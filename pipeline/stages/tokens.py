@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ns2.pipeline.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 

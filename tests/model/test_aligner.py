@@ -22,7 +22,7 @@ from ns2.model.aligner.hmm import (
 from ns2.model.aligner.monotonic import NoPathError
 from ns2.pipeline.align_eval import compare, report
 from ns2.pipeline.align_truth import Truth
-from ns2.pipeline.schema import FrameGrid
+from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.speak import SENTENCES, VOICES, WORD, speak
 
 SILENT = ("<sil>", "|", ",")

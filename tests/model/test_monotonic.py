@@ -227,13 +227,13 @@ def test_a_path_that_is_forced_against_all_odds() -> None:
 
 def test_compiled_code_needs_no_folder_to_write_to(tmp_path: Path) -> None:
     # A read-only installation: numba can write neither beside the source nor into a home.
-    package = tmp_path / "ns2" / "model"
+    package = tmp_path / "ns2" / "model" / "aligner"
     package.mkdir(parents=True)
     for name in ("__init__.py", "kernels.py", "monotonic.py"):
         shutil.copy(Path(monotonic.__file__).parent / name, package)
     (package / "__pycache__").write_text("in the way of the folder")
     program = (
-        "from ns2.model import monotonic as m; import numpy as np\n"
+        "from ns2.model.aligner import monotonic as m; import numpy as np\n"
         "print(m.__file__, m.monotonic_search(np.zeros((5, 3)), np.zeros(3, bool)).tolist())"
     )
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)}

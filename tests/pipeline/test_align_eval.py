@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from ns2.cli import main
 from ns2.pipeline.align_eval import FIGURES, evaluate, intervals, report
 from ns2.pipeline.align_truth import Truth, read_truth
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.reader import Dataset
 from tests.dataset_factories import Recipe, make_dataset
 from tests.preprocessing import run_inline
 

@@ -15,7 +15,8 @@ from ns2.pipeline.audio import (
     resampled_length,
     trim_silence,
 )
-from ns2.pipeline.schema import FrameGrid, Reason, UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import FrameGrid, Reason
 from ns2.pipeline.stages.audio import AudioStage
 from ns2.pipeline.stages.base import Item
 from tests.corpora_factories import write_audio

@@ -15,7 +15,9 @@ from safetensors.numpy import load
 
 from ns2.model.codec.encodec import load_encodec
 from ns2.model.log_mel import LogMel, MelConfig
-from ns2.pipeline.schema import UserError, canonical_json, check_array
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.schema import check_array
 from ns2.pipeline.stages.base import Item, Stage
 from ns2.pipeline.stages.codes import CodesStage
 from ns2.pipeline.stages.mel import MelStage

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from ns2.cli import main
 from ns2.pipeline.confidence import border_confidences
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.reader import Dataset
 from tests.preprocessing import run_inline
 
 

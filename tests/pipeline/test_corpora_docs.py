@@ -18,16 +18,17 @@ from click.testing import CliRunner
 
 from ns2.cli import main
 from ns2.model.tts.presets import PRESETS
+from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.corpora import AUDIO_SUFFIXES, LAYOUTS, read_corpus
 from ns2.pipeline.corpora.commonvoice import CommonVoice
 from ns2.pipeline.corpora.manifest import FIELDS
 from ns2.pipeline.corpora.mls import VOICES
-from ns2.pipeline.index import index_schema
+from ns2.pipeline.dataset.index import index_schema
+from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.options import Options
 from ns2.pipeline.preview import preview
-from ns2.pipeline.schema import COLUMNS, unit_interval
 from ns2.pipeline.splits import assign_split
-from ns2.pipeline.where import parse_where
 from tests.corpora_factories import make_clips, write_audio, write_ljspeech
 from tests.dataset_factories import Recipe, make_dataset
 from tests.factories import ROOT, tone

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import Reason, Utterance
 from ns2.pipeline.corpora import LAYOUTS, audio_path, commonvoice, mls, read_corpus
 from ns2.pipeline.corpora.commonvoice import voice_of
-from ns2.pipeline.schema import Reason, UserError, Utterance
 from ns2.pipeline.text import languages
 from tests.corpora_factories import (
     COMMON_VOICE_COLUMNS,

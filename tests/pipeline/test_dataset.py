@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ns2.pipeline import index as ix
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.schema import COLUMNS, UserError
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import COLUMNS
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.index import row_crc
+from ns2.pipeline.dataset.reader import Dataset
 from tests.dataset_factories import Recipe, folder, make_dataset
 
 
@@ -93,13 +95,13 @@ def test_no_dataset_is_refused_with_the_way_out(root: Path, tmp_path: Path) -> N
         Dataset(tmp_path / "nowhere")
     with pytest.raises(UserError, match="ns2 preprocess"):
         Dataset(tmp_path)
-    card = json.loads((root / ix.CARD).read_text())
+    card = json.loads((root / layout.CARD).read_text())
     for text, message in (
         ("{", "damaged"),
         (json.dumps({**card, "format": "other"}), "not the card of an ns2 dataset"),
         (json.dumps({**card, "format_version": 99}), "newer ns2"),
     ):
-        (tmp_path / ix.CARD).write_text(text)
+        (tmp_path / layout.CARD).write_text(text)
         with pytest.raises(UserError, match=message):
             Dataset(tmp_path)
 
@@ -120,10 +122,10 @@ def test_damage_is_noticed_on_reading(tmp_path: Path) -> None:
     path.write_bytes(data[: row["mel_offset"] + 5])
     with pytest.raises(ValueError, match="ends before mel of utt0001"):
         Dataset(root).read("mel", 1)
-    index = bytearray((root / ix.INDEX).read_bytes())
+    index = bytearray((root / layout.INDEX).read_bytes())
     begin = index.find(b"\x28\xb5\x2f\xfd")  # a zstd frame: the first page's data
     index[begin + 12] ^= 1
-    (root / ix.INDEX).write_bytes(index)
+    (root / layout.INDEX).write_bytes(index)
     with pytest.raises(UserError, match="ns2 verify"):
         _ = Dataset(root).index
 
@@ -139,7 +141,7 @@ def test_it_travels_to_other_processes(root: Path) -> None:
 def test_mapped_arrays_are_read_only_and_outlive_their_map(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ns2.pipeline.dataset._OPEN_TARS", 1)
+    monkeypatch.setattr("ns2.pipeline.dataset.reader._OPEN_TARS", 1)
     dataset, truth = Dataset(root), by_hand(root, "codes")
     arrays = [dataset.read("codes", i, check=True, copy=False) for i in range(9)]
     for array, expected in zip(arrays, truth.values(), strict=True):
@@ -181,7 +183,7 @@ def test_arrays_of_any_layout_are_read(tmp_path: Path) -> None:
 
 
 def test_fields_are_read_without_the_rest(root: Path) -> None:
-    dataset, rows = Dataset(root), pq.read_table(root / ix.INDEX).to_pylist()
+    dataset, rows = Dataset(root), pq.read_table(root / layout.INDEX).to_pylist()
     assert dataset.fields(["frames", "speaker"]).to_pylist() == [
         {"frames": row["frames"], "speaker": row["speaker"]} for row in rows
     ]
@@ -195,7 +197,7 @@ def test_fields_are_read_without_the_rest(root: Path) -> None:
 
 
 def test_few_tars_stay_open(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ns2.pipeline.dataset._OPEN_TARS", 2)
+    monkeypatch.setattr("ns2.pipeline.dataset.reader._OPEN_TARS", 2)
     dataset, all_open = Dataset(root), Dataset(root)
     for i in (0, 8, 4, 0):
         np.testing.assert_array_equal(dataset[i]["mel"], all_open[i]["mel"])
@@ -203,13 +205,13 @@ def test_few_tars_stay_open(root: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_rows_carry_their_crc(root: Path) -> None:
-    rows = pq.read_table(root / ix.INDEX).to_pylist()
+    rows = pq.read_table(root / layout.INDEX).to_pylist()
     assert [row["key"] for row in rows] == Dataset(root).keys
     for row in rows:
-        assert ix.row_crc(row) == row["row_crc"]
+        assert row_crc(row) == row["row_crc"]
         for name in row:
             if name != "row_crc":
-                assert ix.row_crc({**row, name: "changed"}) != row["row_crc"]
+                assert row_crc({**row, name: "changed"}) != row["row_crc"]
     assert Dataset(root).row(3) == rows[3] == Dataset(root).row(rows[3]["key"])
 
 
@@ -224,7 +226,7 @@ def test_grid_specs_and_tars(root: Path) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys, ns2.pipeline.dataset; "
+        "import sys, ns2.pipeline.dataset.reader; "
         "print([m for m in ('torch', 'torchaudio', 'ray', 'pyworld', 'phonemizer', 'encodec', "
         "'soundfile', 'parselmouth', 'matplotlib', 'ns2.pipeline.stages.codes') "
         "if m in sys.modules])"

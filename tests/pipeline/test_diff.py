@@ -15,10 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import COLUMNS
+from ns2.pipeline.dataset.card import card_text, sealed
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.diff import FIELDS, diff, render
-from ns2.pipeline.index import card_text
-from ns2.pipeline.schema import COLUMNS, UserError, sealed
 from tests.dataset_factories import Recipe, make_dataset
 from tests.preprocessing import run_inline
 

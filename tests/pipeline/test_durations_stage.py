@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from ns2.pipeline.aligner_network import bundled_network, network_digest
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import Reason, UserError, UtteranceError, check_array, check_durations
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import Reason, check_array, check_durations
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.base import Item
 from ns2.pipeline.stages.durations import (
     DurationsStage,

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import COLUMNS
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.export import export
-from ns2.pipeline.schema import COLUMNS, UserError
 from tests.dataset_factories import TABLE, Recipe, make_dataset
 
 

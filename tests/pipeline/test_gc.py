@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.folder import lock
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.card import card_text, sealed
+from ns2.pipeline.dataset.layout import lock
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.gc import collect
-from ns2.pipeline.index import card_text
-from ns2.pipeline.schema import UserError, sealed
 from ns2.pipeline.verify import verify
 from tests.dataset_factories import Recipe, folder, make_dataset
 from tests.preprocessing import contents, identities, run_inline

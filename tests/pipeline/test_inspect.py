@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ns2.pipeline import inspect
-from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.plot import draw_utterance, mel_bin, plot_utterance, slaney_mel
-from ns2.pipeline.schema import UserError
 from tests.dataset_factories import Recipe, make_dataset
 
 

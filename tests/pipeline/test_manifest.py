@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import Reason, Utterance
 from ns2.pipeline.corpora import audio_path, read_corpus
-from ns2.pipeline.schema import Reason, UserError, Utterance
 from tests.corpora_factories import (
     Clip,
     make_clips,

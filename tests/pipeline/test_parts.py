@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from ns2.pipeline.dataset.layout import state_file
 from ns2.pipeline.executors.parts import Came, Part, carry_out
 from ns2.pipeline.graph import Graph
 from ns2.pipeline.jobs import ShardJob
 from ns2.pipeline.options import Options, build_graph
 from ns2.pipeline.plan import plan_shards
-from ns2.pipeline.prepare import find_sources, make_scene, open_corpus, state_file
+from ns2.pipeline.prepare import find_sources, make_scene, open_corpus
 from ns2.pipeline.sources import SourceStates
 from ns2.pipeline.worker import Batch, BatchResult, Handed, Limits, Worker
 

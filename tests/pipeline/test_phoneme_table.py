@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import Reason, UserError, UtteranceError, short_hash
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.hashing import short_hash
+from ns2.pipeline.core.schema import Reason
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text import bare, languages
 from tests.make_phoneme_table import named, read, rendered, takes_apart
 

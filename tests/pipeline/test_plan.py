@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, Utterance, make_key
 from ns2.pipeline.graph import Graph
 from ns2.pipeline.plan import load_plan, plan_shards, save_plan
-from ns2.pipeline.schema import ColumnSpec, FrameGrid, UserError, Utterance, make_key
 from ns2.pipeline.sources import Source, SourceStates, read_sources
 from ns2.pipeline.stages.base import Item, Product, Stage
 from ns2.pipeline.statistics import add_sums, latent_statistics

@@ -6,8 +6,8 @@ import io
 
 import numpy as np
 
+from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.plot_versions import Version, as_png, draw_versions
-from ns2.pipeline.schema import FrameGrid
 
 
 def version(name: str, frames: int, hertz: float) -> Version:

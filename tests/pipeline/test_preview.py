@@ -9,9 +9,9 @@ from typing import Any
 from click.testing import CliRunner
 
 from ns2.cli import main
+from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.options import Options
 from ns2.pipeline.preview import Preview, preview, render
-from ns2.pipeline.schema import COLUMNS
 from tests.preprocessing import contents, run_inline
 
 

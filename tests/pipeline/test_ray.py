@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from ns2.pipeline import run as run_module
+from ns2.pipeline.core.atomic import TEMPORARY
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.executors.ray import RayExecutor
-from ns2.pipeline.files import TEMPORARY
 from ns2.pipeline.options import Options, build_graph
-from ns2.pipeline.progress import Progress
 from ns2.pipeline.run import preprocess
-from ns2.pipeline.schema import UserError
 from ns2.pipeline.stages.audio import AudioStage
 from ns2.pipeline.stages.base import Item, Product
 from ns2.pipeline.verify import verify

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.dataset.reader import Dataset
 from tests.dataset_factories import Recipe, make_dataset
 
 PAGE = Path(__file__).parents[2] / "docs" / "reading.md"

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.recognise import (
     SpeakerModel,
     edit_distance,
@@ -15,7 +16,6 @@ from ns2.pipeline.recognise import (
     plain_words,
     spoken_words,
 )
-from ns2.pipeline.schema import UserError
 
 
 def brute_force(one: str, other: str) -> int:

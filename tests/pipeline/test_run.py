@@ -12,8 +12,9 @@ import pytest
 import soundfile
 import torch
 
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.schema import COLUMNS, META_FIELDS, UserError
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import COLUMNS, META_FIELDS
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.verify import verify
 from tests.preprocessing import contents, identities, run_inline
 
@@ -270,7 +271,7 @@ def test_columns_can_be_made_one_after_the_other(
 def test_a_cut_off_run_goes_on_to_the_same_bytes(
     spoken: Path, weights: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ns2.pipeline.shards import TarWriter
+    from ns2.pipeline.dataset.shards import TarWriter
 
     commit, left = TarWriter.commit, [7]
 
@@ -314,7 +315,7 @@ def test_a_dataset_of_other_utterances_is_refused(
 
 
 def test_two_runs_at_once_are_refused(spoken: Path, weights: Path, shards: Path) -> None:
-    from ns2.pipeline.folder import lock
+    from ns2.pipeline.dataset.layout import lock
 
     with lock(shards / ".state" / "lock", shards), pytest.raises(UserError, match="at work"):
         run_inline(spoken, shards, weights)
@@ -443,9 +444,9 @@ def test_another_shard_size_is_refused(spoken: Path, weights: Path, shards: Path
 
 
 def test_what_a_dataset_loses_is_said(spoken: Path, weights: Path, shards: Path) -> None:
+    from ns2.pipeline.core.progress import Progress
     from ns2.pipeline.executors.inline import InlineExecutor
     from ns2.pipeline.options import Options
-    from ns2.pipeline.progress import Progress
     from ns2.pipeline.run import preprocess
 
     class Listening(Progress):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ns2.pipeline.files import atomic_write
-from ns2.pipeline.schema import ColumnSpec
-from ns2.pipeline.shards import (
+from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.dataset.shards import (
     Member,
     TarWriter,
     decode_value,

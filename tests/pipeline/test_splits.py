@@ -2,7 +2,7 @@
 
 import pytest
 
-from ns2.pipeline.schema import Utterance
+from ns2.pipeline.core.schema import Utterance
 from ns2.pipeline.splits import assign_split
 
 

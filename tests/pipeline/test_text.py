@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from ns2.pipeline.phoneme_table import PhonemeTable
-from ns2.pipeline.schema import COLUMNS, ColumnSpec, Reason, UtteranceError, check_array
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, Reason, check_array
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.base import Item
 from ns2.pipeline.stages.phonemes import PhonemesStage
 from ns2.pipeline.stages.tokens import TokensStage

@@ -17,13 +17,14 @@ from click.testing import CliRunner
 from parselmouth.praat import call
 
 from ns2.cli import main
-from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.core.errors import OptionError, UserError
+from ns2.pipeline.core.schema import FrameGrid, Reason
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.diff import diff
 from ns2.pipeline.gc import collect
 from ns2.pipeline.options import Options
-from ns2.pipeline.phoneme_table import PhonemeTable
 from ns2.pipeline.preview import preview, render
-from ns2.pipeline.schema import FrameGrid, OptionError, Reason, UserError
 from ns2.pipeline.textgrid import write_textgrids
 from ns2.pipeline.verify import verify
 from tests.factories import LJSPEECH, needs_ljspeech

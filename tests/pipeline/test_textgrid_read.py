@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ns2.pipeline.schema import Reason, UtteranceError
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.textgrid_read import parse_textgrid, read_textgrid
 from tests.textgrid_factories import praat_read, praat_save, praat_textgrid, spans
 

@@ -18,9 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ns2.pipeline import index as ix
-from ns2.pipeline.schema import UserError, sealed
-from ns2.pipeline.shards import table_bytes
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import card_text, sealed
+from ns2.pipeline.dataset.index import index_schema
+from ns2.pipeline.dataset.shards import table_bytes
+from ns2.pipeline.dataset.sums import checksum_text
 from ns2.pipeline.verify import Fault, verify
 from tests.dataset_factories import ENTRIES, Recipe, folder, make_dataset
 
@@ -76,14 +79,14 @@ def messages(faults: list[Fault]) -> str:
 
 def reseal(root: Path, changes: Callable[[dict[str, Any]], None] = lambda card: None) -> None:
     """Make checksums and card fit whatever the files are now."""
-    names = [line.split("  ")[1] for line in (root / ix.SUMS).read_text().splitlines()]
+    names = [line.split("  ")[1] for line in (root / layout.SUMS).read_text().splitlines()]
     sums = [(name, hashlib.sha256((root / name).read_bytes()).hexdigest()) for name in names]
-    text = ix.checksum_text(sums).encode()
-    (root / ix.SUMS).write_bytes(text)
-    card = json.loads((root / ix.CARD).read_text())
+    text = checksum_text(sums).encode()
+    (root / layout.SUMS).write_bytes(text)
+    card = json.loads((root / layout.CARD).read_text())
     card["sha256sums"] = hashlib.sha256(text).hexdigest()
     changes(card)
-    (root / ix.CARD).write_text(ix.card_text(sealed(card)))
+    (root / layout.CARD).write_text(card_text(sealed(card)))
 
 
 def test_a_whole_dataset_passes(original: Path) -> None:
@@ -120,9 +123,9 @@ def test_every_flipped_bit_is_found_and_named(root: Path) -> None:
     tars = sorted(root.rglob("*.tar"))
     markers = sorted(path.with_suffix(".parquet") for path in tars)
     spans = {path: members(path) for path in tars}
-    small = [root / name for name in (ix.CARD, ix.SUMS, ix.REJECTED)]
-    small += sorted((root / ix.ASSETS).iterdir())
-    chosen = rng.choices(tars, k=100) + rng.choices(markers, k=60) + [root / ix.INDEX] * 40
+    small = [root / name for name in (layout.CARD, layout.SUMS, layout.REJECTED)]
+    small += sorted((root / layout.ASSETS).iterdir())
+    chosen = rng.choices(tars, k=100) + rng.choices(markers, k=60) + [root / layout.INDEX] * 40
     for path in [*chosen, *(small * 6)]:
         bit = rng.randrange(8 * path.stat().st_size)
         with damaged(path, _flip(path, bit)):
@@ -140,23 +143,23 @@ def test_every_flipped_bit_is_found_and_named(root: Path) -> None:
 
 
 def test_two_flips_in_different_files_are_both_found(root: Path) -> None:
-    for path in (root / ix.INDEX, tar(root, "mel", 1), root / ix.SUMS, root / ix.CARD):
+    for path in (root / layout.INDEX, tar(root, "mel", 1), root / layout.SUMS, root / layout.CARD):
         path.write_bytes(_flip(path, 8 * 600 + 3))
     found = {fault.place for fault in verify(root).faults}
-    assert {ix.INDEX, ix.CARD} <= found
+    assert {layout.INDEX, layout.CARD} <= found
     assert any(place.startswith("mel-") for place in found)
 
 
 def test_an_index_value_that_still_reads_is_pinned_to_its_key(root: Path) -> None:
-    rows = pq.read_table(root / ix.INDEX).to_pylist()
+    rows = pq.read_table(root / layout.INDEX).to_pylist()
     rows[2]["seconds"] += 1e-9
-    schema = ix.index_schema(TINY.columns)
-    (root / ix.INDEX).write_bytes(table_bytes(pa.Table.from_pylist(rows, schema)))
+    schema = index_schema(TINY.columns)
+    (root / layout.INDEX).write_bytes(table_bytes(pa.Table.from_pylist(rows, schema)))
     for resealed in (False, True):
         if resealed:
             reseal(root)
         faults = [f for f in verify(root).faults if f.key]
-        assert [(f.place, f.shard, f.key) for f in faults] == [(ix.INDEX, 1, rows[2]["key"])]
+        assert [(f.place, f.shard, f.key) for f in faults] == [(layout.INDEX, 1, rows[2]["key"])]
         assert "row_crc" in faults[0].message
 
 
@@ -191,13 +194,18 @@ def test_missing_files_are_named(root: Path) -> None:
             faults = verify(root, sample=sample).faults
         assert places(faults) == {("durations", 0, "")}
         assert faults[0].place.endswith(".parquet") and "is missing" in messages(faults)
-    for name in (ix.INDEX, ix.REJECTED, ix.SUMS, next((root / ix.ASSETS).iterdir()).name):
+    for name in (
+        layout.INDEX,
+        layout.REJECTED,
+        layout.SUMS,
+        next((root / layout.ASSETS).iterdir()).name,
+    ):
         (path,) = root.rglob(name)
         with damaged(path, None):
             faults = verify(root).faults
         assert [fault.place for fault in faults] == [path.relative_to(root).as_posix()]
         assert "is missing" in faults[0].message
-    with damaged(root / ix.CARD, None):
+    with damaged(root / layout.CARD, None):
         (fault,) = verify(root).faults
     assert "ns2 preprocess" in fault.message
 
@@ -205,7 +213,7 @@ def test_missing_files_are_named(root: Path) -> None:
 def test_a_damaged_tar_is_found_though_the_index_is_gone(root: Path) -> None:
     path = tar(root, "mel", 1)
     key, begin, _ = members(path)[1]
-    (root / ix.INDEX).unlink()
+    (root / layout.INDEX).unlink()
     path.write_bytes(_flip(path, 8 * (begin + 700)))
     assert ("mel", 1, key) in places(verify(root).faults)
 
@@ -246,7 +254,7 @@ def test_an_extra_row_is_found(tmp_path: Path) -> None:
 
     root = make_dataset(tmp_path / "shards", Recipe(shards=2, per_shard=2, change_row=twice))
     faults = verify(root).faults
-    assert (ix.INDEX, "written: 5, the card says 4") in {(f.place, f.message) for f in faults}
+    assert (layout.INDEX, "written: 5, the card says 4") in {(f.place, f.message) for f in faults}
     assert {("mel", 0, "ghost"), ("codes", 0, "ghost")} <= places(faults)
 
 
@@ -384,30 +392,30 @@ def test_the_ledger_is_checked(root: Path, changes: dict[str, Any], message: str
 def test_tars_and_bytes_of_the_card_are_checked(root: Path) -> None:
     reseal(root, lambda card: card["columns"]["mel"].update(bytes=1))
     (fault,) = verify(root).faults
-    assert (fault.place, fault.column) == (ix.CARD, "mel")
+    assert (fault.place, fault.column) == (layout.CARD, "mel")
 
 
 def test_checksums_list_all_files_and_no_others(root: Path) -> None:
-    sums = (root / ix.SUMS).read_text().splitlines(keepends=True)
+    sums = (root / layout.SUMS).read_text().splitlines(keepends=True)
     gone = next(line for line in sums if "codes-" in line and line.endswith(".tar\n"))
     extra = f"{'0' * 64}  mel-0123/00007-4567.tar\n"
-    (root / ix.SUMS).write_text("".join([*(line for line in sums if line != gone), extra]))
-    data = (root / ix.SUMS).read_bytes()
+    (root / layout.SUMS).write_text("".join([*(line for line in sums if line != gone), extra]))
+    data = (root / layout.SUMS).read_bytes()
     reseal_sums = hashlib.sha256(data).hexdigest()
-    card = json.loads((root / ix.CARD).read_text())
-    (root / ix.CARD).write_text(ix.card_text(sealed({**card, "sha256sums": reseal_sums})))
+    card = json.loads((root / layout.CARD).read_text())
+    (root / layout.CARD).write_text(card_text(sealed({**card, "sha256sums": reseal_sums})))
     faults = verify(root).faults
-    assert {fault.place for fault in faults} == {ix.SUMS}
+    assert {fault.place for fault in faults} == {layout.SUMS}
     assert f"does not list {gone.split()[1]}" in messages(faults)
     assert "lists mel-0123/00007-4567.tar" in messages(faults)
     assert places(faults) == {("codes", 0, ""), ("mel", 7, "")}
 
 
 def test_a_card_with_the_same_meaning_but_other_bytes_is_found(root: Path) -> None:
-    text = (root / ix.CARD).read_text()
+    text = (root / layout.CARD).read_text()
     assert "1e-07" in text
-    (root / ix.CARD).write_text(text.replace("1e-07", "1E-07"))  # one bit
-    assert [fault.place for fault in verify(root).faults] == [ix.CARD]
+    (root / layout.CARD).write_text(text.replace("1e-07", "1E-07"))  # one bit
+    assert [fault.place for fault in verify(root).faults] == [layout.CARD]
 
 
 def test_files_that_are_not_current_do_not_matter(root: Path) -> None:
@@ -450,15 +458,15 @@ def test_rubbish_in_place_of_any_file_is_survived(root: Path) -> None:
             with damaged(path, data):
                 assert name in {fault.place for fault in verify(root).faults}
     for text in ("[]", "{}", "null"):
-        with damaged(root / ix.CARD, text.encode()):
-            assert ix.CARD in {fault.place for fault in verify(root).faults}
+        with damaged(root / layout.CARD, text.encode()):
+            assert layout.CARD in {fault.place for fault in verify(root).faults}
 
 
 def test_a_card_that_hangs_together_but_lacks_fields_is_survived(root: Path) -> None:
-    card = json.loads((root / ix.CARD).read_text())
+    card = json.loads((root / layout.CARD).read_text())
     for name in set(card) - {"digest", "format", "format_version"}:
         rest = {field: value for field, value in card.items() if field != name}
-        with damaged(root / ix.CARD, ix.card_text(sealed(rest)).encode()):
+        with damaged(root / layout.CARD, card_text(sealed(rest)).encode()):
             verify(root)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ns2.pipeline.index import index_schema
-from ns2.pipeline.schema import UserError
-from ns2.pipeline.where import parse_where
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.index import index_schema
+from ns2.pipeline.dataset.where import parse_where
 
 SCHEMA = pa.schema(
     [("seconds", pa.float64()), ("frames", pa.int32()), ("crc", pa.uint32()),

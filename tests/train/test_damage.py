@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ns2.cli import main
-from ns2.pipeline import index as ix
+from ns2.pipeline.dataset import layout
 from ns2.train.data import open_data
 from ns2.train.watch import Watch
 from tests.dataset_factories import Recipe, make_dataset
@@ -87,12 +87,12 @@ def test_a_missing_column_and_another_grid_are_told_before_the_first_step(
 def test_a_dataset_that_changed_between_two_starts_is_told(root: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert attempt(run, 1, root).exit_code == 0
-    card = (root / ix.CARD).read_text()
+    card = (root / layout.CARD).read_text()
     change_card(root, ns2="0.2.0")
     done = attempt(run, 2, root)
     assert done.exit_code == 1 and "a run on other data" in done.output
     assert "--fresh" in done.output and len(lines(run, "metrics.jsonl")) == 1
-    (root / ix.CARD).write_text(card)
+    (root / layout.CARD).write_text(card)
     assert attempt(run, 2, root).exit_code == 0
     change_card(root, ns2="0.2.0")
     assert attempt(run, 1, root, "--fresh").exit_code == 0
@@ -103,7 +103,7 @@ def test_a_dataset_that_changed_between_two_starts_is_told(root: Path, tmp_path:
 def test_a_dataset_that_changes_while_it_is_learnt_from_is_told(
     on_damage: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = (root / ix.CARD).read_text()
+    card = (root / layout.CARD).read_text()
     step = Watch.step
 
     def changing(self: Watch, row: dict[str, Any], statistics: Any) -> None:
@@ -117,7 +117,7 @@ def test_a_dataset_that_changes_while_it_is_learnt_from_is_told(
     assert done.exit_code == 1 and "has changed since the run began" in done.output
     reached = len(lines(run, "metrics.jsonl"))
     assert 2 <= reached < 10  # steps that were fetched ahead were still good
-    (root / ix.CARD).write_text(card)
+    (root / layout.CARD).write_text(card)
     monkeypatch.setattr(Watch, "step", step)
     assert attempt(run, reached + 1, root, "--on-damage", on_damage).exit_code == 0
     assert [row["step"] for row in lines(run, "metrics.jsonl")] == list(range(1, reached + 2))
@@ -130,7 +130,7 @@ def test_a_run_says_what_it_is(root: Path, tmp_path: Path) -> None:
 
     assert attempt(tmp_path / "run", 1, root, "--where", "frames > 30").exit_code == 0
     about = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
-    card = json.loads((root / ix.CARD).read_text())
+    card = json.loads((root / layout.CARD).read_text())
     (told,) = about["datasets"]
     assert told["card"] == card["digest"] and told["files"] == card["sha256sums"]
     assert told["codec"] == card["columns"]["codes"]["config"] and about["grid"] == card["grid"]

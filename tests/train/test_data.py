@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ns2.pipeline import index as ix
-from ns2.pipeline.dataset import Dataset
-from ns2.pipeline.schema import UserError, sealed
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import card_text, sealed
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data import COLUMNS, DamageError, Data, open_data
 from ns2.train.reader import Fetched, Reader, Step
 from tests.dataset_factories import Recipe, folder, make_dataset
@@ -59,8 +60,8 @@ def flip(root: Path, column: str, key: str) -> None:
 
 
 def change_card(root: Path, **fields: Any) -> None:
-    card = json.loads((root / ix.CARD).read_text())
-    (root / ix.CARD).write_text(ix.card_text(sealed({**card, **fields})))
+    card = json.loads((root / layout.CARD).read_text())
+    (root / layout.CARD).write_text(card_text(sealed({**card, **fields})))
 
 
 def test_utterances_are_chosen_by_split_and_condition(root: Path) -> None:
@@ -243,8 +244,8 @@ def test_a_dataset_that_changed_is_told(root: Path, tmp_path: Path) -> None:
             open_data([shards], expected=data.digest, **choice)
     with Reader(data, same, seed=0, global_frames=SMALL, ahead=1) as reader:
         next(reader)
-        text = (shards / ix.CARD).read_text()
-        (shards / ix.CARD).write_text(text)  # written again, the same
+        text = (shards / layout.CARD).read_text()
+        (shards / layout.CARD).write_text(text)  # written again, the same
         next(reader)
         change_card(shards, ns2="0.2.0")
         with pytest.raises(UserError, match="has changed since the run began"):
@@ -252,7 +253,7 @@ def test_a_dataset_that_changed_is_told(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not what the run began with"):
         open_data([shards], expected=data.digest)
     data = open_data([shards])
-    (shards / ix.CARD).unlink()
+    (shards / layout.CARD).unlink()
     with pytest.raises(UserError, match="has changed since the run began"):
         read(data)
 

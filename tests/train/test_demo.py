@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.sentences import sentences
 from ns2.pipeline.spoken_corpus import Speaker, cast, speak_spoken
 from ns2.pipeline.text import pronounce

@@ -17,9 +17,9 @@ from safetensors.numpy import load_file, save_file
 
 from ns2.cli import main
 from ns2.pipeline.audio import trim_silence
-from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.phone_classifier import bare_phones, load_phone_classifier, phone_errors
-from ns2.pipeline.schema import UserError
 from ns2.pipeline.speech_measures import PitchErrors, log_mel
 from ns2.train.evaluate import Measured
 from ns2.train.evaluate import Result as Evaluated

@@ -19,7 +19,7 @@ from ns2.model.codec.loading import load_codec
 from ns2.model.config_values import from_values
 from ns2.model.diffusion.samplers import SamplerConfig
 from ns2.model.tts.generation import Choices, Request, generate
-from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.build import build_model
 from ns2.train.config import TrainConfig
 from ns2.train.data import open_data

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from ns2.cli import main
 from ns2.model.config_values import from_values
 from ns2.model.tts.batch import Counts, Example, collate
-from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.epochs import mixed
 from ns2.train.board import FOLDER as BOARD
 from ns2.train.build import border_ids, build_model

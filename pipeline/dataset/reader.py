@@ -30,12 +30,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from isal.isal_zlib import crc32  # zlib's numbers, sooner
 
-from ns2.pipeline.index import ASSETS, CARD, INDEX, read_card
-from ns2.pipeline.schema import FORMAT, FORMAT_VERSION, ColumnSpec, FrameGrid, UserError
-from ns2.pipeline.shards import decode_value
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
+from ns2.pipeline.dataset.layout import ASSETS, INDEX
+from ns2.pipeline.dataset.shards import decode_value
 
 if TYPE_CHECKING:
-    from ns2.pipeline.phoneme_table import PhonemeTable
+    from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.card import open_card
 
 _OPEN_TARS = 256
 _HEAD = 128
@@ -287,7 +289,7 @@ class Dataset:
         Raises:
             UserError: it is missing or damaged.
         """
-        from ns2.pipeline.phoneme_table import PhonemeTable
+        from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
         path = self.asset("phonemes")
         try:
@@ -388,29 +390,6 @@ class Dataset:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.Lock()
-
-
-def open_card(root: Path) -> dict[str, Any]:
-    """A dataset's card.
-
-    Raises:
-        UserError: there is none, or it is of another kind or a newer version.
-    """
-    if not root.is_dir():
-        raise UserError(f"{root} is not a folder")
-    if not (root / CARD).is_file():
-        raise UserError(
-            f"{root} has no {CARD}: it is no dataset, or `ns2 preprocess` has not finished it. "
-            "Run `ns2 preprocess` with this output folder again: it goes on where it stopped."
-        )
-    card = read_card(root)
-    if card is None or card.get("format") != FORMAT:
-        raise UserError(f"{root / CARD} is damaged, or not the card of an ns2 dataset")
-    if card.get("format_version", 0) > FORMAT_VERSION:
-        raise UserError(
-            f"{root} was written by a newer ns2 (format {card['format_version']}); update ns2"
-        )
-    return card
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:

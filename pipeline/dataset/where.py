@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ns2.pipeline.schema import UserError
+from ns2.pipeline.core.errors import UserError
 
 _COMPARE: dict[type[ast.cmpop], str] = {
     ast.Lt: "less",

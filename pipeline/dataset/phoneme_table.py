@@ -18,14 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.schema import (
-    BORDER,
-    SILENCE,
-    Reason,
-    UserError,
-    UtteranceError,
-    short_hash,
-)
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.hashing import short_hash
+from ns2.pipeline.core.schema import BORDER, SILENCE, Reason
 
 PAD = "<pad>"
 SPECIALS = (PAD, SILENCE, BORDER)
@@ -196,7 +191,7 @@ class PhonemeTable:
 
 @cache
 def _default() -> PhonemeTable:
-    text = resources.files("ns2.pipeline").joinpath(_RESOURCE).read_text("utf-8")
+    text = resources.files("ns2.pipeline.dataset").joinpath(_RESOURCE).read_text("utf-8")
     return PhonemeTable.from_json(json.loads(text))
 
 

@@ -22,8 +22,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.files import atomic_write, put_in_place, temporary_path
-from ns2.pipeline.schema import ColumnSpec, canonical_json
+from ns2.pipeline.core.atomic import atomic_write, put_in_place, temporary_path
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.schema import ColumnSpec
 
 MARKER_METADATA = b"ns2"
 
@@ -276,3 +278,24 @@ def read_member(tar: Path, row: MemberRow) -> bytes:
 def shard_markers(folder: Path, shard: int) -> Sequence[Path]:
     """Paths of all markers of a shard in a column's folder, current or not, sorted."""
     return sorted(folder.glob(f"{shard:05d}-*.parquet"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """Where a required column's array lies already."""
+
+    tar: Path
+    row: MemberRow
+
+    def read(self) -> bytes:
+        """The bytes of the member.
+
+        Raises:
+            UserError: they can't be read, or are damaged.
+        """
+        try:
+            return read_member(self.tar, self.row)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{error}. Delete {self.tar} and run again: only what it held is made anew."
+            ) from error

@@ -1,25 +1,13 @@
-"""The words of a dataset: utterances, columns, reasons, the frame grid and its contract.
-
-Only the standard library and numpy, so that anything may import it.
-
-Letters for shapes: T frames, N phonemes (tokens), Q quantizers, M mel bins, S samples.
-"""
+"""The words of a dataset: utterance, column, rejection and its reasons, and the frame grid."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
-
-FORMAT = "ns2-dataset"
-FORMAT_VERSION = 1
 
 LONGEST_SECONDS = 800.0
 """An utterance can't be longer, whatever the options: durations are 16 bits of frames."""
@@ -154,26 +142,6 @@ class Rejection:
     message: str
 
 
-class UtteranceError(Exception):
-    """An utterance can't be used; raised by stages, it costs that utterance only."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-    def __reduce__(self) -> tuple[type[UtteranceError], tuple[Reason, str]]:
-        return type(self), (self.reason, self.message)
-
-
-class UserError(Exception):
-    """Something a user can put right; the message says how. The command line exits with 1."""
-
-
-class OptionError(UserError):
-    """An option that can't be; the command line exits with 2."""
-
-
 FILTERS = frozenset({Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED})
 """Reasons of utterances that an option excluded."""
 
@@ -264,33 +232,3 @@ def check_durations(
             raise ValueError(
                 f"durations of {key}: token {i} ({phone}): expected at least 1 frame, got 0"
             )
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: one text for one value.
-
-    Raises:
-        ValueError: for NaN and infinities.
-    """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
-def short_hash(value: Any, digits: int = 16) -> str:
-    """The first hex digits of the SHA-256 of a value's canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()[
-        :digits
-    ]
-
-
-def sealed(card: Mapping[str, Any]) -> dict[str, Any]:
-    """A card with its own digest put in (field `digest`, over all the other fields)."""
-    body = {name: value for name, value in card.items() if name != "digest"}
-    return {**body, "digest": short_hash(body, 64)}
-
-
-def unit_interval(text: str, salt: str) -> float:
-    """A number in [0, 1) that depends on the text and the salt alone: for splits and samples."""
-    digest = hashlib.sha256(f"{salt}\0{text}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") / math.ldexp(1.0, 64)

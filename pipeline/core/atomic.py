@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,9 +60,3 @@ def stamp(file: Path) -> tuple[int, int]:
     """Size and mtime_ns of a file: another stamp, another content."""
     stat = file.stat()
     return stat.st_size, stat.st_mtime_ns
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

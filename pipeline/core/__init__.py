@@ -1,0 +1,1 @@
+"""Words and ground tools that all of the pipeline stands on."""

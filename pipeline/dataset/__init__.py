@@ -1,0 +1,28 @@
+"""What a dataset is on the disk, and reading it.
+
+`from ns2.pipeline.dataset import Dataset` opens one. What reads a dataset loads neither torch nor
+anything that makes one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ns2.pipeline.dataset.card import open_card
+    from ns2.pipeline.dataset.reader import Dataset
+
+__all__ = ["Dataset", "open_card"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for, and no more."""
+    if name == "Dataset":
+        from ns2.pipeline.dataset.reader import Dataset
+
+        return Dataset
+    if name == "open_card":
+        from ns2.pipeline.dataset.card import open_card
+
+        return open_card
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

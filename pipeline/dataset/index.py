@@ -1,0 +1,58 @@
+"""The index: a row an utterance, where each of its arrays lies, and a checksum of the row."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from ns2.pipeline.core.hashing import canonical_json
+
+ROW_GROUP = 65_536
+
+_FIELDS: list[tuple[str, pa.DataType]] = [
+    ("key", pa.string()),
+    ("id", pa.string()),
+    ("shard", pa.int32()),
+    ("split", pa.string()),
+    ("speaker", pa.string()),
+    ("language", pa.string()),
+    ("text", pa.string()),
+    ("seconds", pa.float64()),
+    ("frames", pa.int32()),
+    ("phones", pa.int32()),
+    ("audio_hash", pa.string()),
+    ("level_db", pa.float64()),
+    ("voiced_share", pa.float64()),
+    ("f0_median", pa.float64()),
+    ("phone_rate", pa.float64()),
+    ("align_score", pa.float64()),
+]
+
+_COLUMN_FIELDS: list[tuple[str, pa.DataType]] = [
+    ("file", pa.string()),
+    ("offset", pa.int64()),
+    ("size", pa.int64()),
+    ("shape", pa.list_(pa.int32())),
+    ("crc32", pa.uint32()),
+]
+
+REJECTED_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("id", "key", "source", "kind", "stage", "reason", "message")]
+)
+
+
+def index_schema(columns: Sequence[str]) -> pa.Schema:
+    """The index's schema for a dataset with these columns."""
+    fields = list(_FIELDS)
+    for column in columns:
+        fields.extend((f"{column}_{name}", kind) for name, kind in _COLUMN_FIELDS)
+    return pa.schema([*fields, ("row_crc", pa.uint32())])
+
+
+def row_crc(row: Mapping[str, Any]) -> int:
+    """CRC-32 of an index row, over the canonical JSON of all its other fields."""
+    body = {name: value for name, value in row.items() if name != "row_crc"}
+    return zlib.crc32(canonical_json(body).encode("utf-8", "surrogatepass"))

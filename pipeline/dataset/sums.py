@@ -1,0 +1,55 @@
+"""SHA256SUMS: checksums of all files of a dataset, which its card vouches for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.dataset.card import read_card
+from ns2.pipeline.dataset.layout import SUMS
+from ns2.pipeline.dataset.shards import Marker
+
+
+def target_checksums(root: Path, markers: Iterable[Marker]) -> list[tuple[str, str]]:
+    """(name, SHA-256) of tars, as their markers say, and of the markers themselves."""
+    sums: list[tuple[str, str]] = []
+    for marker in markers:
+        sums.append((marker.tar.relative_to(root).as_posix(), marker.sha256))
+        sums.append((marker.path.relative_to(root).as_posix(), sha256_file(marker.path)))
+    return sums
+
+
+def checksum_text(sums: Iterable[tuple[str, str]]) -> str:
+    """The text of SHA256SUMS, as `sha256sum` prints and checks it."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums))
+
+
+def vouched_sums(root: Path) -> dict[str, str]:
+    """SHA-256 by name, as a complete dataset's card vouches for them; empty where none does."""
+    card = read_card(root)
+    try:
+        data = (root / SUMS).read_bytes()
+    except OSError:
+        return {}
+    if card is None or hashlib.sha256(data).hexdigest() != card.get("sha256sums"):
+        return {}
+    lines = (line.split("  ", 1) for line in data.decode().splitlines())
+    return {name: digest for digest, name in lines}
+
+
+def check_vouched(root: Path, sums: Iterable[tuple[str, str]], vouched: Mapping[str, str]) -> None:
+    """Hold markers and assets that were there before against what they were then.
+
+    Raises:
+        UserError: one is damaged; it must not be certified anew.
+    """
+    for name, digest in sums:
+        if vouched.get(name, digest) != digest:
+            stem = (root / name).with_suffix(".*") if name.endswith((".tar", ".parquet")) else name
+            raise UserError(
+                f"{root / name} is damaged: it is not what was written. Delete {stem} and run "
+                "again: only what it held is made anew."
+            )
