@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ns2.pipeline.core.atomic import atomic_write
-from ns2.pipeline.speak import SENTENCES, speak, truth_line, write_wav
+from ns2.pipeline.corpora.spoken.espeak import SENTENCES, speak, truth_line, write_wav
 
 VOICES = ("en-us", *(f"en-us+m{i}" for i in range(1, 8)), *(f"en-us+f{i}" for i in range(1, 6)))
 _WORDS = 16

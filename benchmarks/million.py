@@ -66,6 +66,7 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
     """What a whole run would have left behind, but for the arrays; gives the number of targets."""
     import numpy as np
 
+    from ns2.pipeline.align.aligner_file import train_and_save
     from ns2.pipeline.core.atomic import atomic_write
     from ns2.pipeline.dataset import layout
     from ns2.pipeline.dataset.layout import plan_file, state_file
@@ -83,7 +84,6 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
     )
     from ns2.pipeline.screening import Screened
     from ns2.pipeline.sources import SourceStates
-    from ns2.pipeline.stages.durations import train_and_save
 
     options = Options(codec_weights=codec_weights, shard_utterances=SHARD)
     graph = build_graph(options)

@@ -35,11 +35,11 @@ class Kernels:
         from ns2.model.aligner.hmm import align
         from ns2.model.codec.encodec import load_encodec
         from ns2.model.log_mel import LogMel, MelConfig
-        from ns2.pipeline.audio import read_audio, resample
+        from ns2.pipeline.align.aligner_file import load_aligner
         from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-        from ns2.pipeline.pitch import PitchConfig, extract_f0
-        from ns2.pipeline.stages.durations import load_aligner
-        from ns2.pipeline.text import pronounce
+        from ns2.pipeline.sound.decode import read_audio, resample
+        from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
+        from ns2.pipeline.text.pronounce import pronounce
 
         torch.set_num_threads(1)
         codec, transform = load_encodec(weights, QUANTIZERS), LogMel(MelConfig())

@@ -47,8 +47,8 @@ def recorded(corpus: Spoken, dataset: Path, seconds: float) -> tuple[list[Scores
     import torch
 
     from ns2.model.aligner import hmm as module
+    from ns2.pipeline.align.aligner_file import load_aligner
     from ns2.pipeline.dataset.reader import Dataset
-    from ns2.pipeline.stages.durations import load_aligner
 
     opened = Dataset(dataset)
     trained, search = load_aligner(opened.asset("aligner")), vars(module)["monotonic_search"]

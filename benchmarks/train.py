@@ -36,7 +36,7 @@ from benchmarks.corpus import QUANTIZERS, spoken, weights
 from benchmarks.peer_training import EXTRACTION, IDS, LEARNING, Peer
 from benchmarks.preprocess import machine, show_machine
 from ns2.model.tts.presets import PRESETS, preset
-from ns2.pipeline.audio import read_audio, resample
+from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.train.config import TrainConfig
 from ns2.train.data import Data, open_data
 from ns2.train.ranks import Ranks

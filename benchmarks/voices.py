@@ -19,9 +19,9 @@ import numpy as np
 
 from ns2.model.diffusion.samplers import SamplerConfig
 from ns2.model.tts.generation import Choices
-from ns2.pipeline.audio import resample
-from ns2.pipeline.pitch import extract_f0
-from ns2.pipeline.speak import speak
+from ns2.pipeline.corpora.spoken.espeak import speak
+from ns2.pipeline.sound.decode import resample
+from ns2.pipeline.sound.pitch import extract_f0
 from ns2.train.synthesis import Line, Speech, Synthesizer
 
 PROMPTS = (

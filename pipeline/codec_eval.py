@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ns2.model.codec.loading import CodecError, load_codec
-from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import OptionError, UserError, UtteranceError
 from ns2.pipeline.core.progress import Progress
-from ns2.pipeline.corpora import audio_path, read_corpus
-from ns2.pipeline.pitch import PitchConfig, extract_f0
-from ns2.pipeline.speech_measures import PitchErrors, log_mel, mel_distance
+from ns2.pipeline.corpora.reading import audio_path, read_corpus
+from ns2.pipeline.sound.decode import read_audio, resample
+from ns2.pipeline.sound.measures import PitchErrors, log_mel, mel_distance
+from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec

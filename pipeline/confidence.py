@@ -23,7 +23,7 @@ def border_confidences(dataset: Dataset, key: str) -> np.ndarray:
             from another version of ns2.
     """
     from ns2.model.aligner.hmm import align
-    from ns2.pipeline.stages.durations import as_tensors, load_aligner
+    from ns2.pipeline.align.aligner_file import as_tensors, load_aligner
 
     missing = [column for column in _NEEDED if column not in dataset.columns]
     if missing:

@@ -132,8 +132,9 @@ def build_graph(options: Options) -> Graph:
         UserError: the codec's weights can't be had.
     """
     from ns2.model.log_mel import MelConfig
+    from ns2.pipeline.align.textgrid.frames import TierNames
     from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-    from ns2.pipeline.pitch import PitchConfig
+    from ns2.pipeline.sound.pitch import PitchConfig
     from ns2.pipeline.stages.audio import AudioStage
     from ns2.pipeline.stages.base import Stage
     from ns2.pipeline.stages.codes import CodesStage
@@ -148,8 +149,7 @@ def build_graph(options: Options) -> Graph:
         TextGridTokensStage,
     )
     from ns2.pipeline.stages.tokens import TokensStage
-    from ns2.pipeline.text import languages
-    from ns2.pipeline.textgrid_tokens import TierNames
+    from ns2.pipeline.text.pronounce import languages
 
     if options.language not in languages():
         near = get_close_matches(options.language, languages(), n=4, cutoff=0.4)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ns2.pipeline.audio import resample
 from ns2.pipeline.dataset.phoneme_table import STRESSES, PhonemeTable
 from ns2.pipeline.recognise import edit_distance
+from ns2.pipeline.sound.decode import resample
 
 if TYPE_CHECKING:
     from ns2.model.phone_net import PhoneNet

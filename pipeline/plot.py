@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.core.schema import BORDER, SILENCE, FrameGrid
+from ns2.pipeline.core.schema import BORDER, SILENCE
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.inspect import find, token_spans
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+from ns2.pipeline.sound.draw import draw_f0, draw_mel, ticks_every
 
 _INCHES_A_SECOND = 2.6
 _WIDTHS = (9.0, 78.0)
@@ -25,7 +24,6 @@ _WIDTHS = (9.0, 78.0)
 _DPI = 100
 _HEIGHTS = (0.88, 0.7, 0.52)
 """Of the labels, by turns, so that those of short phones do not run into each other."""
-_MEL_TICKS = (250, 500, 1000, 2000, 4000, 8000)
 _STRONG, _FAINT = "#202020", "#b0b0b0"
 
 
@@ -112,68 +110,9 @@ def draw_utterance(dataset: Dataset, key: str) -> Figure:
     return figure
 
 
-def ticks_every(seconds: float) -> Any:
-    """A tick of an axis at each multiple."""
-    from matplotlib.ticker import MultipleLocator
-
-    return MultipleLocator(seconds)
-
-
 def _mel_config(dataset: Dataset) -> Mapping[str, Any]:
     config: Mapping[str, Any] = dataset.card["columns"]["mel"].get("config", {})
     return config
-
-
-def slaney_mel(hz: float) -> float:
-    """Frequency on Slaney's mel scale: linear to 1 kHz, logarithmic above (Slaney 1998)."""
-    if hz < 1000:
-        return 3 * hz / 200
-    return 15 + 27 * float(np.log(hz / 1000) / np.log(6.4))
-
-
-def mel_bin(hz: float, bins: int, fmin: float, fmax: float) -> float:
-    """Where a frequency lies on an axis of M mel bins; bin i has its centre at i + 0.5."""
-    low, high = slaney_mel(fmin), slaney_mel(fmax)
-    return (slaney_mel(hz) - low) / (high - low) * (bins + 1) - 0.5
-
-
-def draw_mel(axis: Axes, mel: np.ndarray, grid: FrameGrid, config: Mapping[str, Any]) -> None:
-    """A log-mel (M, T) over seconds; Hz beside it where the configuration of its bins is known."""
-    bins, frames = mel.shape
-    values = mel.astype(np.float32)
-    axis.imshow(
-        values,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        extent=(0.0, frames / grid.frame_rate, 0.0, float(bins)),
-        cmap="magma",
-        vmin=float(np.quantile(values, 0.02)),
-    )
-    fmin, fmax = config.get("fmin"), config.get("fmax")
-    if fmin is None or fmax is None:
-        axis.set_ylabel("mel bin")
-        return
-    ticks = [hz for hz in _MEL_TICKS if fmin < hz < fmax]
-    axis.set_yticks(
-        [mel_bin(hz, bins, fmin, fmax) for hz in ticks], labels=[f"{hz:,}" for hz in ticks]
-    )
-    axis.set_ylabel("mel, Hz")
-
-
-def draw_f0(
-    axis: Axes, f0: np.ndarray, grid: FrameGrid, *, color: str = "#1f5fa8", label: str | None = None
-) -> None:
-    """Voiced frames of F0 (T,) in Hz as points at their centres."""
-    times = (np.arange(len(f0)) + 0.5) / grid.frame_rate
-    voiced = f0 > 0
-    axis.plot(times[voiced], f0[voiced], ".", markersize=4, color=color, label=label)
-    axis.set_ylabel("f0, Hz")
-    axis.grid(axis="y", color="#e0e0e0", linewidth=0.6)
-    if voiced.any():
-        low, high = float(f0[voiced].min()), float(f0[voiced].max())
-        margin = max(0.1 * (high - low), 5.0)
-        axis.set_ylim(max(low - margin, 0.0), high + margin)
 
 
 def _is_phone(token: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ns2.model.log_mel import MelConfig
 from ns2.pipeline.core.schema import FrameGrid
-from ns2.pipeline.plot import draw_f0, draw_mel, ticks_every
+from ns2.pipeline.sound.draw import draw_f0, draw_mel, ticks_every
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ns2.pipeline.align.textgrid.find import find_textgrids
 from ns2.pipeline.assets import AlignerAsset, AlignerRecord
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import COLUMNS, Rejection, Utterance
-from ns2.pipeline.corpora import audio_path, read_corpus
-from ns2.pipeline.corpora.base import Corpus
+from ns2.pipeline.corpora.corpus import Corpus
+from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import read_card
 from ns2.pipeline.dataset.layout import plan_file
@@ -22,7 +23,6 @@ from ns2.pipeline.scores import Scores
 from ns2.pipeline.screening import ScreenStore
 from ns2.pipeline.sources import Source, SourceStates, read_sources
 from ns2.pipeline.targets import Targets
-from ns2.pipeline.textgrid_find import find_textgrids
 from ns2.pipeline.worker import Failure
 
 ALIGNER_HOURS = 2.0
@@ -141,7 +141,7 @@ def make_scene(
 
 def aligner_asset(graph: Graph, out: Path, options: Options) -> AlignerAsset:
     """The aligner of a dataset's folder, for this graph and these options."""
-    from ns2.pipeline.stages.durations import aligner_config
+    from ns2.pipeline.align.aligner_file import aligner_config
 
     config = aligner_config(init=options.aligner_init)
     config |= {"seed": options.seed, "hours": ALIGNER_HOURS}

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ns2.pipeline.align.textgrid.find import SUFFIX
 from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.hashing import unit_interval
-from ns2.pipeline.corpora import audio_path
-from ns2.pipeline.corpora.base import Corpus
+from ns2.pipeline.corpora.corpus import Corpus
+from ns2.pipeline.corpora.reading import audio_path
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import read_card
 from ns2.pipeline.dataset.layout import failures_file, plan_file, scores_file, state_file
@@ -33,7 +34,6 @@ from ns2.pipeline.prepare import (
 )
 from ns2.pipeline.scores import load_scores
 from ns2.pipeline.sources import Source, SourceStates
-from ns2.pipeline.textgrid_find import SUFFIX
 
 _SAMPLED = 100
 _MEMBER_OVERHEAD = 512 + 128 + 256 + 60

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ns2.pipeline.audio import resample
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.text_clauses import base_language, clauses
+from ns2.pipeline.sound.decode import resample
+from ns2.pipeline.text.clauses import base_language, clauses
 
 POCKETSPHINX = "pocketsphinx"
 RATE = 16_000
@@ -116,7 +116,7 @@ def spoken_words(text: str, language: str) -> list[str]:
     """The words of a text as they are said: English numbers and abbreviations are written out."""
     if base_language(language) != "en":
         return plain_words(text)
-    from ns2.pipeline.text_english import speak_english
+    from ns2.pipeline.text.english import speak_english
 
     said: list[str] = []
     for clause in clauses(text, language):

@@ -14,7 +14,7 @@ from ns2.pipeline.assets import INPUTS, AlignerRecord, find_sample
 from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.core.schema import Kind, Rejection
-from ns2.pipeline.corpora.base import Corpus
+from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import read_card
 from ns2.pipeline.dataset.layout import failures_file, lock, plan_file, scores_file, state_file
@@ -162,7 +162,7 @@ class _Run:
 
     def _settle_aligner(self) -> None:
         """Find the aligner, or make what it is trained on and train it."""
-        from ns2.pipeline.stages.durations import train_and_save
+        from ns2.pipeline.align.aligner_file import train_and_save
 
         asset = aligner_asset(self._graph, self._out, self._options)
         record, anew = asset.recorded(), self._options.retrain_aligner

@@ -13,7 +13,7 @@ from tests.preprocessing import run_inline
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of 10 utterances in LJSpeech layout, spoken by espeak-ng, with its truth."""
-    from ns2.pipeline.speak import speak_corpus
+    from ns2.pipeline.corpora.spoken.espeak import speak_corpus
 
     return speak_corpus(tmp_path_factory.mktemp("spoken"), utterances=10, seed=3)
 

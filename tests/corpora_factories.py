@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ns2.pipeline.core.schema import Kind, Reason, Utterance, make_key
-from ns2.pipeline.corpora import Corpus
+from ns2.pipeline.corpora.reading import Corpus
 from tests.factories import tone
 
 

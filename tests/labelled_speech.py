@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from ns2.pipeline.speak import SENTENCES, WORD, speak
+from ns2.pipeline.corpora.spoken.espeak import SENTENCES, WORD, speak
 
 SAMPLE_RATE, HOP = 24_000, 320
 PAUSE = ""

@@ -31,9 +31,9 @@ from torch.nn import functional
 from ns2.model.codec.loading import Codec, load_codec
 from ns2.model.log_mel import LogMel
 from ns2.model.phone_net import BLANK, STRIDE, PhoneNet, padded
+from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.phone_classifier import HEADER, bare_phones
-from ns2.pipeline.speak import speak
-from ns2.pipeline.text import bare, pronounce
+from ns2.pipeline.text.pronounce import bare, pronounce
 from tests.labelled_speech import HOP, SAMPLE_RATE, VARIANTS, closed, sentence, spoil
 
 OUT = Path(__file__).resolve().parent.parent / "pipeline" / "phone_classifier.safetensors"

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.text import _engine, _wrapper, bare, languages
-from ns2.pipeline.text_clauses import base_language
-from ns2.pipeline.text_tables import MARKS, SCRIPTS
+from ns2.pipeline.text.clauses import base_language
+from ns2.pipeline.text.pronounce import _engine, _wrapper, bare, languages
+from ns2.pipeline.text.tables import MARKS, SCRIPTS
 
 TABLE = Path(__file__).resolve().parent.parent / "pipeline" / "phoneme_table.json"
 WORDS = 4000  # random words a voice

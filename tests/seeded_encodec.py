@@ -113,7 +113,7 @@ def load_speech(paths: Sequence[Path], seconds: float) -> list[np.ndarray]:
 @cache
 def spoken() -> tuple[np.ndarray, ...]:
     """About 20 s of made speech in several voices, at 24 kHz."""
-    from ns2.pipeline.speak import SENTENCES, VOICES, speak
+    from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
 
     waves = []
     for i, text in enumerate(SENTENCES[:7]):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ns2.pipeline.speak import VOICES, WORD
+from ns2.pipeline.corpora.spoken.espeak import VOICES, WORD
 from tests import make_aligner_weights
 from tests.labelled_speech import HOP, SAMPLE_RATE, VARIANTS, closed, labelled_speech, spoil
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ns2.pipeline.speak import SENTENCES, WORD, main, speak, speak_corpus
+from ns2.pipeline.corpora.spoken.espeak import SENTENCES, WORD, main, speak, speak_corpus
 from tests.factories import ROOT
 
 BOTH_ENGINES = """

@@ -15,11 +15,11 @@ from torch import Tensor
 from torchaudio.functional import resample as change_speed
 
 from ns2.model.codec.mini.mini_config import SAMPLE_RATE
-from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.core.progress import Progress
-from ns2.pipeline.corpora import audio_path, read_corpus
+from ns2.pipeline.corpora.reading import audio_path, read_corpus
+from ns2.pipeline.sound.decode import read_audio, resample
 
 SPLIT_SALT = "codec-validation"
 _SPEEDS = ((15, 16), (16, 15), (9, 10), (10, 9), (5, 6), (6, 5))

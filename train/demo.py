@@ -27,9 +27,9 @@ from typing import Any
 from ns2.pipeline.core.atomic import write_if_changed
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
-from ns2.pipeline.sentences import sentences
-from ns2.pipeline.speak import SENTENCES
-from ns2.pipeline.spoken_corpus import Speaker, Spoken, cast, speak_spoken
+from ns2.pipeline.corpora.spoken.cast import Speaker, Spoken, cast, speak_spoken
+from ns2.pipeline.corpora.spoken.espeak import SENTENCES
+from ns2.pipeline.corpora.spoken.sentences import sentences
 
 PRESET = "demo"
 HELLO = "Hello there. A few minutes ago I could not speak at all."

@@ -21,15 +21,15 @@ from ns2.model.tts.generation import Choices
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.phone_classifier import bare_phones, load_phone_classifier, phone_errors
-from ns2.pipeline.pitch import extract_f0
 from ns2.pipeline.recognise import SpeakerModel, edit_distance, open_recogniser, spoken_words
-from ns2.pipeline.speech_measures import (
+from ns2.pipeline.sound.measures import (
     PitchErrors,
     log_mel,
     median_f0,
     mel_distance,
     spectrum_distance,
 )
+from ns2.pipeline.sound.pitch import extract_f0
 from ns2.train.held_out import HeldOut, held_out, recording, seeds
 from ns2.train.speech_files import facts_of
 from ns2.train.synthesis import Line, Synthesizer

@@ -14,8 +14,8 @@ import numpy as np
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.phone_classifier import LANGUAGE
-from ns2.pipeline.speech_measures import DurationErrors, PitchErrors, error_interval, error_rate
-from ns2.pipeline.text_clauses import base_language
+from ns2.pipeline.sound.measures import DurationErrors, PitchErrors, error_interval, error_rate
+from ns2.pipeline.text.clauses import base_language
 from ns2.train.evaluate import RECORDING, VERSIONS, Measured, Result
 
 UNKNOWN_SHARE = 0.02

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ns2.pipeline.audio import read_audio, resample, trim_silence
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.dataset.reader import Dataset
+from ns2.pipeline.sound.decode import read_audio, resample, trim_silence
 
 COLUMNS = ("codes", "phonemes", "durations", "f0", "meta")
 OWN_SHARE = 0.5

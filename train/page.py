@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.audio import wav_bytes
 from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.sound.decode import wav_bytes
 from ns2.train.evaluate import VERSIONS, Result
 from ns2.train.figures import predicted_lines, table_columns
 

@@ -14,9 +14,9 @@ import numpy as np
 from ns2.model.log_mel import MelConfig
 from ns2.pipeline.core.atomic import write_if_changed
 from ns2.pipeline.core.progress import Progress
-from ns2.pipeline.pitch import PitchConfig, extract_f0
 from ns2.pipeline.plot_versions import Version, as_png, draw_versions
-from ns2.pipeline.speech_measures import log_mel
+from ns2.pipeline.sound.measures import log_mel
+from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
 from ns2.train.evaluate import REVERSED, VERSIONS, Evaluator
 from ns2.train.figures import rows, summary
 from ns2.train.page import FIGURES, PROMPT, write_page, write_plot, write_waves

@@ -30,8 +30,8 @@ from ns2.model.tts.generation import Choices, Request, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.pipeline.core.atomic import TEMPORARY, atomic_write
 from ns2.pipeline.epochs import mixed
-from ns2.pipeline.pitch import extract_f0
 from ns2.pipeline.plot_versions import Version, as_png, draw_versions
+from ns2.pipeline.sound.pitch import extract_f0
 from ns2.train.board import Board
 from ns2.train.data import COLUMNS, DamageError, Data
 from ns2.train.run_folder import SAMPLES

@@ -19,7 +19,7 @@ from ns2.model.log_mel import MelConfig
 from ns2.pipeline.core.atomic import write_if_changed
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.pitch import PitchConfig
+from ns2.pipeline.sound.pitch import PitchConfig
 
 if TYPE_CHECKING:
     from ns2.model.codec.loading import Codec

@@ -24,11 +24,11 @@ from ns2.model.config_values import from_values
 from ns2.model.tts.generation import Choices, Generated, Request, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
-from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.text import pronounce
+from ns2.pipeline.sound.decode import read_audio, resample
+from ns2.pipeline.text.pronounce import pronounce
 from ns2.train.config import TrainConfig
 from ns2.train.ranks import check_device
 from ns2.train.run_folder import CONFIG, WEIGHTS

@@ -12,10 +12,10 @@ import torch
 
 from ns2.model.log_mel import LogMel
 from ns2.model.tts.generation import Choices
-from ns2.pipeline.audio import wav_bytes
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
+from ns2.pipeline.sound.decode import wav_bytes
 from ns2.train.synthesis import Line, Speech, Synthesizer, joined
 
 _AT_ONCE = 64
@@ -138,8 +138,8 @@ def speak_jobs(
 
 def draw(voice: Synthesizer, speech: Speech) -> bytes:
     """A PNG of log-mel, the pitch that was asked for and the pitch that came out."""
-    from ns2.pipeline.pitch import extract_f0
     from ns2.pipeline.plot_versions import Version, as_png, draw_versions
+    from ns2.pipeline.sound.pitch import extract_f0
 
     facts = voice.facts
     config, pitch = facts.mel_config(), facts.pitch_config()

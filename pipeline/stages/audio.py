@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from ns2.pipeline.audio import (
+from ns2.pipeline.core.schema import LONGEST_SECONDS
+from ns2.pipeline.sound.decode import (
     RESAMPLER,
     TrimConfig,
     check_declared_length,
@@ -16,7 +17,6 @@ from ns2.pipeline.audio import (
     resample,
     trim_silence,
 )
-from ns2.pipeline.core.schema import LONGEST_SECONDS
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ns2.pipeline.core.schema import ColumnSpec
-from ns2.pipeline.pitch import PitchConfig, extract_f0, f0_scalars, f0_sums
+from ns2.pipeline.sound.pitch import PitchConfig, extract_f0, f0_scalars, f0_sums
 from ns2.pipeline.stages.base import Item, Product, Stage
 
 
 class F0Stage(Stage):
-    """Audio to F0 in Hz, float32 (T,), 0 where unvoiced; see `ns2.pipeline.pitch`.
+    """Audio to F0 in Hz, float32 (T,), 0 where unvoiced; see `ns2.pipeline.sound.pitch`.
 
     Requires `audio`: (S,) float32 at the configuration's sample rate.
     """
@@ -44,7 +44,7 @@ class F0Stage(Stage):
         return Product(value=f0, scalars=f0_scalars(f0))
 
     def summarise(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
-        """Counts and sums over voiced frames, see `ns2.pipeline.pitch.f0_sums`."""
+        """Counts and sums over voiced frames, see `ns2.pipeline.sound.pitch.f0_sums`."""
         return f0_sums(arrays)
 
     def library_versions(self) -> dict[str, str]:

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ns2.pipeline.align.textgrid.frames import TierNames, align_textgrid
+from ns2.pipeline.align.textgrid.marks import marks_behind
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.base import Item, Product, Stage
 from ns2.pipeline.stages.phonemes import PhonemesStage
-from ns2.pipeline.textgrid_marks import marks_behind
-from ns2.pipeline.textgrid_tokens import TierNames, align_textgrid
 
 _UNKNOWN_WORD = "spn"  # MFA's phone of a word that its dictionary lacks
 
@@ -50,7 +50,7 @@ class TextGridTokensStage(Stage):
         Raises:
             UtteranceError: see `read_textgrid` and `align_textgrid`.
         """
-        from ns2.pipeline.textgrid_read import read_textgrid
+        from ns2.pipeline.align.textgrid.read import read_textgrid
 
         textgrid = read_textgrid(Path(item.inputs["textgrid"]))
         aligned = align_textgrid(

@@ -26,9 +26,9 @@ class TokensStage(Stage):
         """Speak `item.inputs["text"]` in `item.record["language"]`.
 
         Raises:
-            UtteranceError: see `ns2.pipeline.text.pronounce`.
+            UtteranceError: see `ns2.pipeline.text.pronounce.pronounce`.
         """
-        from ns2.pipeline.text import pronounce
+        from ns2.pipeline.text.pronounce import pronounce
 
         spoken = pronounce(item.inputs["text"], item.record["language"])
         optional = PhonemeTable.default().optional

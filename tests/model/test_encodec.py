@@ -21,7 +21,7 @@ from ns2.model.codec.encodec import EncodecCodec, load_encodec
 from ns2.model.codec.interface import codes_to_latents
 from ns2.model.codec.loading import CodecError, codec_spec, load_codec
 from ns2.model.codec.loading import encodec as encodec_module
-from ns2.pipeline.speak import SENTENCES, speak, write_wav
+from ns2.pipeline.corpora.spoken.espeak import SENTENCES, speak, write_wav
 from tests.seeded_encodec import (
     ENTRIES,
     QUANTIZERS,

@@ -20,9 +20,9 @@ from ns2.model.codec.mini.codec import MiniCodec, load_mini, pack_mini
 from ns2.model.codec.mini.mini_config import MiniConfig, read_config
 from ns2.model.codec.mini.network import Decoder, MiniNetwork
 from ns2.model.log_mel import LogMel
-from ns2.pipeline.audio import resample
-from ns2.pipeline.pitch import PitchConfig, extract_f0
-from ns2.pipeline.speak import speak
+from ns2.pipeline.corpora.spoken.espeak import speak
+from ns2.pipeline.sound.decode import resample
+from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
 from tests.seeded_encodec import spoken
 
 MOST = read_config(MINI_WEIGHTS).quantizers

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ns2.pipeline.audio import (
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import FrameGrid, Reason
+from ns2.pipeline.sound.decode import (
     TrimConfig,
     check_samples,
     level_db,
@@ -15,8 +17,6 @@ from ns2.pipeline.audio import (
     resampled_length,
     trim_silence,
 )
-from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.schema import FrameGrid, Reason
 from ns2.pipeline.stages.audio import AudioStage
 from ns2.pipeline.stages.base import Item
 from tests.corpora_factories import write_audio

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 
 from ns2.cli import main
 from ns2.model.codec.loading import MINI_WEIGHTS, load_codec
-from ns2.pipeline.audio import read_audio, resample
 from ns2.pipeline.codec_eval import entropy_shares, evaluate, open_codec
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.options import Options
+from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.verify import verify
 from tests.factories import tone
 from tests.preprocessing import contents, run_inline

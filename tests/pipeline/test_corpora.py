@@ -9,7 +9,7 @@ import pytest
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import Reason, make_key
-from ns2.pipeline.corpora import LAYOUTS, audio_path, read_corpus
+from ns2.pipeline.corpora.reading import LAYOUTS, audio_path, read_corpus
 from tests.corpora_factories import (
     Clip,
     by_id,

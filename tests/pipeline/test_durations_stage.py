@@ -9,17 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from ns2.pipeline.aligner_network import bundled_network, network_digest
+from ns2.pipeline.align.aligner_file import aligner_config, load_aligner, train_and_save
+from ns2.pipeline.align.bundled import bundled_network, network_digest
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, check_array, check_durations
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.base import Item
-from ns2.pipeline.stages.durations import (
-    DurationsStage,
-    aligner_config,
-    load_aligner,
-    train_and_save,
-)
+from ns2.pipeline.stages.durations import DurationsStage
 
 PHONES = ["<sil>", "ˈa", "t", "|", "a", "n", ",", "s", "<sil>"]
 

@@ -13,7 +13,8 @@ import pytest
 from ns2.pipeline import inspect
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.plot import draw_utterance, mel_bin, plot_utterance, slaney_mel
+from ns2.pipeline.plot import draw_utterance, plot_utterance
+from ns2.pipeline.sound.draw import mel_bin, slaney_mel
 from tests.dataset_factories import Recipe, make_dataset
 
 

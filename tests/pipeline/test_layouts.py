@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ns2.pipeline.corpora.spoken.espeak import SENTENCES, speak
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.speak import SENTENCES, speak
 from ns2.pipeline.verify import verify
 from tests.corpora_factories import (
     Clip,

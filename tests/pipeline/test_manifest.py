@@ -8,7 +8,7 @@ import pytest
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import Reason, Utterance
-from ns2.pipeline.corpora import audio_path, read_corpus
+from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from tests.corpora_factories import (
     Clip,
     make_clips,

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from ns2.model.codec.loading import load_codec
-from ns2.pipeline.audio import resample
+from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
 from ns2.pipeline.phone_classifier import bare_phones, load_phone_classifier, phone_errors
-from ns2.pipeline.speak import SENTENCES, VOICES, speak
-from ns2.pipeline.text import pronounce
+from ns2.pipeline.sound.decode import resample
+from ns2.pipeline.text.pronounce import pronounce
 from tests import make_phone_classifier
 from tests.labelled_speech import VARIANTS
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ns2.pipeline.pitch import PitchConfig
-from ns2.pipeline.speech_measures import (
+from ns2.pipeline.sound.measures import (
     DurationErrors,
     PitchErrors,
     error_interval,
@@ -16,6 +15,7 @@ from ns2.pipeline.speech_measures import (
     mel_distance,
     spectrum_distance,
 )
+from ns2.pipeline.sound.pitch import PitchConfig
 
 RATE = 24_000
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ns2.pipeline.align.textgrid.read import parse_textgrid, read_textgrid
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
-from ns2.pipeline.textgrid_read import parse_textgrid, read_textgrid
 from tests.textgrid_factories import praat_read, praat_save, praat_textgrid, spans
 
 WORDS = spans((0.1, ""), (0.5, "guten Tag"), (0.3, 'sagt "er"'), (0.1, ""))

@@ -9,13 +9,19 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from ns2.pipeline.align.textgrid.frames import (
+    SILENCES,
+    Aligned,
+    TierNames,
+    align_textgrid,
+    give_frames,
+)
+from ns2.pipeline.align.textgrid.marks import marks_behind
+from ns2.pipeline.align.textgrid.read import Interval, TextGrid, Tier, parse_textgrid
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.textgrid import textgrid_text
-from ns2.pipeline.textgrid_marks import marks_behind
-from ns2.pipeline.textgrid_read import Interval, TextGrid, Tier, parse_textgrid
-from ns2.pipeline.textgrid_tokens import SILENCES, Aligned, TierNames, align_textgrid, give_frames
 from tests.textgrid_factories import Spans, spans
 
 GRID = FrameGrid()

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.sentences import sentences
-from ns2.pipeline.spoken_corpus import Speaker, cast, speak_spoken
-from ns2.pipeline.text import pronounce
+from ns2.pipeline.corpora.spoken.cast import Speaker, cast, speak_spoken
+from ns2.pipeline.corpora.spoken.sentences import sentences
+from ns2.pipeline.text.pronounce import pronounce
 from ns2.train.demo import HELLO, Demo, begin, command, finished, speaking, steps_in, what_is_said
 
 

@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
 from ns2.cli import main
-from ns2.pipeline.audio import trim_silence
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.phone_classifier import bare_phones, load_phone_classifier, phone_errors
-from ns2.pipeline.speech_measures import PitchErrors, log_mel
+from ns2.pipeline.sound.decode import trim_silence
+from ns2.pipeline.sound.measures import PitchErrors, log_mel
 from ns2.train.evaluate import Measured
 from ns2.train.evaluate import Result as Evaluated
 from ns2.train.figures import render, summary

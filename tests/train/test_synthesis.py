@@ -15,8 +15,8 @@ from ns2.cli import main
 from ns2.model.diffusion.samplers import SamplerConfig
 from ns2.model.tts.generation import Choices
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.speak import speak
 from ns2.train.synthesis import Line, Synthesizer, joined
 from ns2.train.text_pieces import pieces
 

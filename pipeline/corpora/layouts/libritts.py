@@ -10,8 +10,8 @@ import os
 from itertools import islice
 from pathlib import Path
 
-from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Place, read_beside, split_of
-from ns2.pipeline.corpora.files import list_folder, walk
+from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Place, read_beside, split_of
+from ns2.pipeline.corpora.folders import list_folder, walk
 
 TRANSCRIPTS = (".normalized.txt", ".original.txt")
 _GLANCE = 200  # folders

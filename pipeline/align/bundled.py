@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ns2.model.aligner.evidence import FrameNet
     from ns2.model.aligner.expectation import Pretrained
 
+
 _RESOURCE = "aligner_network.safetensors"
 _HEADER = "ns2-aligner-network"
 _UNKNOWN = -1
@@ -61,4 +62,4 @@ def pretrained(network: FrameNet, phones: Sequence[str], table: PhonemeTable) ->
 
 
 def _content() -> bytes:
-    return resources.files("ns2.pipeline").joinpath(_RESOURCE).read_bytes()
+    return resources.files("ns2.pipeline.align").joinpath(_RESOURCE).read_bytes()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ns2.pipeline.core.errors import OptionError
 from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance
-from ns2.pipeline.corpora.files import nfc, split_suffix, walk
+from ns2.pipeline.corpora.folders import nfc, split_suffix, walk
 
 SUFFIX = ".textgrid"  # in any case
 STAGE = "textgrids"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Place, read_beside
-from ns2.pipeline.corpora.files import walk
+from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Place, read_beside
+from ns2.pipeline.corpora.folders import walk
 
 TRANSCRIPTS = (".txt", ".lab")
 _GLANCE = 200  # folders

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.text_clauses import clauses
+from ns2.pipeline.text.clauses import clauses
 
 
 def marks_behind(labels: Sequence[str], text: str, language: str) -> list[str]:

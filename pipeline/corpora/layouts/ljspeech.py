@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
-from ns2.pipeline.corpora.base import Corpus, Find, reject, settle
-from ns2.pipeline.corpora.files import Lookup, decode, escaped, is_utf16, nfc, some
+from ns2.pipeline.corpora.corpus import Corpus, Find, reject, settle
+from ns2.pipeline.corpora.folders import Lookup, decode, escaped, is_utf16, nfc, some
 
 TABLE = "metadata.csv"
 AUDIO = "wavs"

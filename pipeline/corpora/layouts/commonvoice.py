@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
-from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Find, check_rows, reject, settle
-from ns2.pipeline.corpora.files import (
+from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, check_rows, reject, settle
+from ns2.pipeline.corpora.folders import (
     AUDIO_SUFFIXES,
     Lookup,
     decode,

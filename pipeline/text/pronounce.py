@@ -24,9 +24,9 @@ import numpy as np
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import BORDER, SILENCE, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.text_clauses import Word, base_language, clauses
-from ns2.pipeline.text_english import speak_english
-from ns2.pipeline.text_tables import ABBREVIATIONS
+from ns2.pipeline.text.clauses import Word, base_language, clauses
+from ns2.pipeline.text.english import speak_english
+from ns2.pipeline.text.tables import ABBREVIATIONS
 
 STRESSES = "ˈˌ"
 _LINE_BYTES = 400  # of decomposed UTF-8: beyond its buffer of 800 espeak-ng loses words

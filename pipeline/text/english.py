@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ns2.pipeline.text_clauses import Word
-from ns2.pipeline.text_tables import ABBREVIATIONS, word_set
+from ns2.pipeline.text.clauses import Word
+from ns2.pipeline.text.tables import ABBREVIATIONS, word_set
 
 _N = r"\d{1,3}(?:,\d{3})+|\d{1,15}"  # 1,000 or 1000
 _D = rf"(?:{_N})(?:\.\d+)?"  # with decimals

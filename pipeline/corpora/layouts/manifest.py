@@ -10,8 +10,8 @@ from typing import Any
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
-from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Find, reject, settle, split_of
-from ns2.pipeline.corpora.files import (
+from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle, split_of
+from ns2.pipeline.corpora.folders import (
     Lookup,
     decode,
     encodable,

@@ -13,7 +13,15 @@ from typing import Protocol
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance, make_key
-from ns2.pipeline.corpora.files import Folder, encodable, escaped, nfc, read_transcript, some, walk
+from ns2.pipeline.corpora.folders import (
+    Folder,
+    encodable,
+    escaped,
+    nfc,
+    read_transcript,
+    some,
+    walk,
+)
 
 STAGE = "corpus"
 """The stage that `rejected.parquet` names for what a reader rejects."""

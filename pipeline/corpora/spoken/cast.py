@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.hashing import short_hash
-from ns2.pipeline.speak import speak, write_wav
+from ns2.pipeline.corpora.spoken.espeak import speak, write_wav
 
 
 @dataclass(frozen=True, kw_only=True)

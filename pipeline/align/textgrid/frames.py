@@ -13,10 +13,10 @@ from unicodedata import normalize
 
 import numpy as np
 
+from ns2.pipeline.align.textgrid.read import Interval, TextGrid, Tier
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import BORDER, SILENCE, FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PAD, PhonemeTable
-from ns2.pipeline.textgrid_read import Interval, TextGrid, Tier
 
 SILENCES = frozenset(
     {"", "sil", "sp", "silence", "pau", "<eps>", "<sil>", "<p:>", "#", "h#", BORDER}
@@ -54,7 +54,7 @@ class Aligned:
     """What a TextGrid says of an utterance.
 
     Attributes:
-        tokens, words: as of `ns2.pipeline.text.Pronunciation`.
+        tokens, words: as of `ns2.pipeline.text.pronounce.Pronunciation`.
         durations: (N,) uint16 frames; they sum to T.
     """
 

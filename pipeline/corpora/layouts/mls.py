@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
-from ns2.pipeline.corpora.base import Corpus, Find, check_rows, reject, settle, split_of
-from ns2.pipeline.corpora.files import Lookup, id_and_text, list_folder, some, table_lines
+from ns2.pipeline.corpora.corpus import Corpus, Find, check_rows, reject, settle, split_of
+from ns2.pipeline.corpora.folders import Lookup, id_and_text, list_folder, some, table_lines
 
 TABLE = "transcripts.txt"
 AUDIO = "audio"

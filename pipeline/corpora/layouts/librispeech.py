@@ -13,8 +13,16 @@ from pathlib import Path
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
-from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Find, Place, reject, settle, split_of
-from ns2.pipeline.corpora.files import Folder, id_and_text, nfc, some, table_lines, walk
+from ns2.pipeline.corpora.corpus import (
+    DEFAULT_SPEAKER,
+    Corpus,
+    Find,
+    Place,
+    reject,
+    settle,
+    split_of,
+)
+from ns2.pipeline.corpora.folders import Folder, id_and_text, nfc, some, table_lines, walk
 
 TABLE = ".trans.txt"
 _GLANCE = 200  # folders

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ns2.pipeline.pitch import PitchConfig, extract_f0
+from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
 
 if TYPE_CHECKING:
     from ns2.model.log_mel import MelConfig
+
 
 GROSS = 0.2
 """Share by which F0 is off before it counts as gross."""

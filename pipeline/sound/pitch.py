@@ -23,6 +23,7 @@ from ns2.pipeline.core.schema import FrameGrid
 if TYPE_CHECKING:
     from types import ModuleType
 
+
 _DITHER = 0.02  # of the RMS, -34 dB
 _OVERTONES = 0.2  # 0.1 leaves gaps in pure sines above 800 Hz
 _WINDOW_SECONDS = 0.02

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.corpora.base import DEFAULT_SPEAKER, Corpus, Find, Place, pair, settle
-from ns2.pipeline.corpora.files import (
+from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, Place, pair, settle
+from ns2.pipeline.corpora.folders import (
     AUDIO_SUFFIXES,
     Folder,
     list_folder,

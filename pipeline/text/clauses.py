@@ -13,7 +13,7 @@ from functools import cache
 
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
-from ns2.pipeline.text_tables import (
+from ns2.pipeline.text.tables import (
     ABBREVIATIONS,
     APOSTROPHES,
     BEFORE_NUMBER,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ns2.pipeline.containers import check_container, counted_mp3
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
+from ns2.pipeline.sound.containers import check_container, counted_mp3
 
 SILENCE_DB = -80.0
 """A recording whose loudest sample lies below this (dBFS) is silent."""

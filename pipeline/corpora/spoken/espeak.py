@@ -4,7 +4,7 @@ The engine is the library inside espeakng-loader; no system package is needed. E
 copy of that library, so nothing is carried from one to the next, and phonemizer's engine in the
 same process is not touched.
 
-    python -m ns2.pipeline.speak OUT --utterances 40 --seed 0
+    python -m ns2.pipeline.corpora.spoken.espeak OUT --utterances 40 --seed 0
         [--text FILE] [--voices V ...] [--pitch 5 40]
 """
 
@@ -278,7 +278,9 @@ def speak_corpus(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line, see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m ns2.pipeline.speak", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m ns2.pipeline.corpora.spoken.espeak", description=__doc__
+    )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the corpus")
     parser.add_argument("--utterances", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)

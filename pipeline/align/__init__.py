@@ -1,0 +1,1 @@
+"""Where durations come from: the aligner, or TextGrids made elsewhere."""

@@ -1,0 +1,1 @@
+"""TextGrids made elsewhere: found, read, and laid on the frame grid."""

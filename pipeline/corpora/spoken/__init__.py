@@ -1,0 +1,1 @@
+"""A corpus that espeak-ng speaks, with exactly known borders."""

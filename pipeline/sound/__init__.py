@@ -1,0 +1,1 @@
+"""Recordings as numbers: decoding, pitch, measures, drawings."""
