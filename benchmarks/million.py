@@ -71,19 +71,14 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
     from ns2.pipeline.dataset import layout
     from ns2.pipeline.dataset.layout import plan_file, state_file
     from ns2.pipeline.dataset.shards import Marker, MemberRow, marker_bytes
-    from ns2.pipeline.options import Options, build_graph
-    from ns2.pipeline.plan import save_plan
-    from ns2.pipeline.prepare import (
-        ALIGNER_HOURS,
-        aligner_asset,
-        find_sources,
-        make_scene,
-        open_corpus,
-        place,
-        with_aligner,
-    )
-    from ns2.pipeline.screening import Screened
-    from ns2.pipeline.sources import SourceStates
+    from ns2.pipeline.preprocess.aligner_asset import ALIGNER_HOURS, aligner_asset, with_aligner
+    from ns2.pipeline.preprocess.options import Options
+    from ns2.pipeline.preprocess.plan.out_folder import place
+    from ns2.pipeline.preprocess.plan.placement import save_plan
+    from ns2.pipeline.preprocess.plan.sources import SourceStates, find_sources, open_corpus
+    from ns2.pipeline.preprocess.recipe import build_graph
+    from ns2.pipeline.preprocess.work.scene import make_scene
+    from ns2.pipeline.preprocess.work.screening import Screened
 
     options = Options(codec_weights=codec_weights, shard_utterances=SHARD)
     graph = build_graph(options)

@@ -145,7 +145,7 @@ def ray_start(workers: int) -> dict[str, float]:
     begin = time.perf_counter()
     import ray
 
-    from ns2.pipeline.executors.ray import OBJECT_STORE
+    from ns2.pipeline.preprocess.executors.ray_executor import OBJECT_STORE
 
     imported = time.perf_counter()
     ray.init(

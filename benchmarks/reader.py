@@ -93,7 +93,7 @@ def write_ns2(root: Path, count: int) -> None:
     from ns2.pipeline.dataset.index import index_schema
     from ns2.pipeline.dataset.layout import FORMAT, FORMAT_VERSION
     from ns2.pipeline.dataset.shards import Marker, Member, TarWriter, encode_value
-    from ns2.pipeline.index import write_index
+    from ns2.pipeline.preprocess.finish.publish import write_index
 
     specs = {name: ColumnSpec(name=name, dtype=KINDS[name][0], dims=()) for name in COLUMNS}
     root.mkdir(parents=True)

@@ -34,11 +34,17 @@ from ns2.pipeline.dataset.layout import FORMAT, FORMAT_VERSION
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.shards import Marker, Member, TarWriter, encode_value
 from ns2.pipeline.dataset.sums import checksum_text, target_checksums
-from ns2.pipeline.graph import Graph
-from ns2.pipeline.index import Finish, ShardContent, index_rows, write_index, write_rejected
-from ns2.pipeline.screening import Screened
-from ns2.pipeline.sources import Source
-from ns2.pipeline.statistics import add_sums, f0_statistics
+from ns2.pipeline.preprocess.finish.publish import (
+    Finish,
+    ShardContent,
+    index_rows,
+    write_index,
+    write_rejected,
+)
+from ns2.pipeline.preprocess.finish.statistics import add_sums, f0_statistics
+from ns2.pipeline.preprocess.plan.sources import Source
+from ns2.pipeline.preprocess.work.screening import Screened
+from ns2.pipeline.stages.graph import Graph
 
 GRID = FrameGrid()
 MEL_CONFIG = {"bins": 20, "fmin": 0.0, "fmax": 12_000.0}

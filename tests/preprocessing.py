@@ -7,10 +7,10 @@ from typing import Any
 
 from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.pipeline.core.progress import Progress
-from ns2.pipeline.executors.inline import InlineExecutor
-from ns2.pipeline.finish import Summary
-from ns2.pipeline.options import Options
-from ns2.pipeline.run import preprocess
+from ns2.pipeline.preprocess.executors.inline import InlineExecutor
+from ns2.pipeline.preprocess.finish.finisher import Summary
+from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.run import preprocess
 
 
 def run_inline(corpus: Path, out: Path, weights: Path | None, **options: Any) -> Summary:

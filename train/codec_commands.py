@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ns2.pipeline.command_line import FILE, clear_errors
+from ns2.pipeline.commands.common import FILE, clear_errors
 
 
 @click.group()

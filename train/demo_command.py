@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ns2.pipeline.command_line import FOLDER, clear_errors
+from ns2.pipeline.commands.common import FOLDER, clear_errors
 
 
 @click.command()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ns2.pipeline.command_line import DATASET, FOLDER, clear_errors
+from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors
 from ns2.train.speaking_options import choices_of, speaking_options
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ns2.pipeline.command_line import FILE
+from ns2.pipeline.commands.common import FILE
 
 if TYPE_CHECKING:
     from ns2.model.tts.generation import Choices

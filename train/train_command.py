@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ns2.pipeline.command_line import DATASET, FILE, FOLDER, clear_errors
+from ns2.pipeline.commands.common import DATASET, FILE, FOLDER, clear_errors
 
 
 @click.command()

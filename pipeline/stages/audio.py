@@ -17,7 +17,7 @@ from ns2.pipeline.sound.decode import (
     resample,
     trim_silence,
 )
-from ns2.pipeline.stages.base import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from ns2.model.codec.loading import CODECS, codec_file, codec_spec, load_codec
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import ColumnSpec
-from ns2.pipeline.stages.base import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor

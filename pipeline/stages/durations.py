@@ -15,7 +15,7 @@ import numpy as np
 from ns2.pipeline.align.aligner_file import LIBRARIES, as_tensors, load_aligner
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import ColumnSpec, Reason
-from ns2.pipeline.stages.base import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage
 
 if TYPE_CHECKING:
     from ns2.model.aligner.hmm import Aligner

@@ -11,7 +11,7 @@ import numpy as np
 
 from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0, f0_scalars, f0_sums
-from ns2.pipeline.stages.base import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage
 
 
 class F0Stage(Stage):

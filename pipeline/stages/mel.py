@@ -15,7 +15,7 @@ import numpy as np
 from ns2.model.codec.interface import one_thread
 from ns2.model.log_mel import MelConfig
 from ns2.pipeline.core.schema import ColumnSpec
-from ns2.pipeline.stages.base import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage
 
 if TYPE_CHECKING:
     from ns2.model.log_mel import LogMel

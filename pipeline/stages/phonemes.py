@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ns2.pipeline.core.schema import COLUMNS, ColumnSpec
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.stages.base import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage
 
 
 class PhonemesStage(Stage):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.stages.base import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage
 
 
 class TokensStage(Stage):

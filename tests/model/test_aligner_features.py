@@ -25,10 +25,10 @@ from ns2.model.aligner.hmm import (
 )
 from ns2.model.log_mel import LogMel, MelConfig
 from ns2.pipeline.align.bundled import bundled_network, network_digest, pretrained
-from ns2.pipeline.align_eval import report
-from ns2.pipeline.align_truth import Truth
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.tools.align_eval import report
+from ns2.pipeline.tools.align_truth import Truth
 from tests.labelled_speech import VARIANTS, closed
 from tests.model.test_aligner import spelled
 

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.pipeline.align_eval import FIGURES, evaluate, intervals, report
-from ns2.pipeline.align_truth import Truth, read_truth
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
+from ns2.pipeline.tools.align_eval import FIGURES, evaluate, intervals, report
+from ns2.pipeline.tools.align_truth import Truth, read_truth
 from tests.dataset_factories import Recipe, make_dataset
 from tests.preprocessing import run_inline
 

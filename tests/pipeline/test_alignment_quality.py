@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ns2.pipeline.align_eval import evaluate
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, speak_corpus, write_wav
 from ns2.pipeline.dataset.reader import Dataset
+from ns2.pipeline.tools.align_eval import evaluate
 from tests.factories import LJSPEECH, needs_ljspeech
 from tests.preprocessing import run_inline
 

@@ -18,7 +18,7 @@ from ns2.pipeline.sound.decode import (
     trim_silence,
 )
 from ns2.pipeline.stages.audio import AudioStage
-from ns2.pipeline.stages.base import Item
+from ns2.pipeline.stages.stage import Item
 from tests.corpora_factories import write_audio
 from tests.factories import LJSPEECH, needs_ljspeech, tone
 

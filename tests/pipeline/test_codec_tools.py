@@ -18,9 +18,9 @@ from ns2.pipeline.codec_eval import entropy_shares, evaluate, open_codec
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.options import Options
+from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.sound.decode import read_audio, resample
-from ns2.pipeline.verify import verify
+from ns2.pipeline.tools.verify.check import verify
 from tests.factories import tone
 from tests.preprocessing import contents, run_inline
 
@@ -153,6 +153,6 @@ def test_weights_are_for_encodec_alone(weights: Path) -> None:
     with pytest.raises(UserError, match="--codec-weights is for encodec_24khz"):
         run_inline(weights.parent, weights.parent / "out", weights, codec="mini")
     with pytest.raises(OptionError, match="is not a codec"):
-        from ns2.pipeline.options import build_graph
+        from ns2.pipeline.preprocess.recipe import build_graph
 
         build_graph(Options(codec=str(weights)))

@@ -18,9 +18,9 @@ from ns2.model.log_mel import LogMel, MelConfig
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import check_array
-from ns2.pipeline.stages.base import Item, Stage
 from ns2.pipeline.stages.codes import CodesStage
 from ns2.pipeline.stages.mel import MelStage
+from ns2.pipeline.stages.stage import Item, Stage
 from tests.seeded_encodec import spoken, spoken_encodec
 
 

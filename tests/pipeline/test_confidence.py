@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.pipeline.confidence import border_confidences
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
+from ns2.pipeline.tools.border_confidence import border_confidences
 from tests.preprocessing import run_inline
 
 

@@ -26,9 +26,9 @@ from ns2.pipeline.corpora.layouts.mls import VOICES
 from ns2.pipeline.corpora.reading import AUDIO_SUFFIXES, LAYOUTS, read_corpus
 from ns2.pipeline.dataset.index import index_schema
 from ns2.pipeline.dataset.where import parse_where
-from ns2.pipeline.options import Options
-from ns2.pipeline.preview import preview
-from ns2.pipeline.splits import assign_split
+from ns2.pipeline.preprocess.finish.splits import assign_split
+from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.preview import preview
 from tests.corpora_factories import make_clips, write_audio, write_ljspeech
 from tests.dataset_factories import Recipe, make_dataset
 from tests.factories import ROOT, tone

@@ -14,8 +14,8 @@ from ns2.pipeline.align.bundled import bundled_network, network_digest
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, check_array, check_durations
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.stages.base import Item
 from ns2.pipeline.stages.durations import DurationsStage
+from ns2.pipeline.stages.stage import Item
 
 PHONES = ["<sil>", "ˈa", "t", "|", "a", "n", ",", "s", "<sil>"]
 

@@ -12,7 +12,7 @@ import pytest
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.export import export
+from ns2.pipeline.tools.export import export
 from tests.dataset_factories import TABLE, Recipe, make_dataset
 
 

@@ -16,8 +16,8 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.card import card_text, sealed
 from ns2.pipeline.dataset.layout import lock
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.gc import collect
-from ns2.pipeline.verify import verify
+from ns2.pipeline.tools.collect import collect
+from ns2.pipeline.tools.verify.check import verify
 from tests.dataset_factories import Recipe, folder, make_dataset
 from tests.preprocessing import contents, identities, run_inline
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ns2.pipeline import inspect
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.plot import draw_utterance, plot_utterance
 from ns2.pipeline.sound.draw import mel_bin, slaney_mel
+from ns2.pipeline.tools import inspection as inspect
+from ns2.pipeline.tools.plot import draw_utterance, plot_utterance
 from tests.dataset_factories import Recipe, make_dataset
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, speak
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.verify import verify
+from ns2.pipeline.tools.verify.check import verify
 from tests.corpora_factories import (
     Clip,
     write_audio,

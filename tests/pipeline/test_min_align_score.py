@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ns2.pipeline.gc import collect
-from ns2.pipeline.options import Options
-from ns2.pipeline.preview import preview
-from ns2.pipeline.verify import verify
+from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.preview import preview
+from ns2.pipeline.tools.collect import collect
+from ns2.pipeline.tools.verify.check import verify
 from tests.preprocessing import contents, identities, run_inline
 
 COLUMNS = ("mel", "phonemes", "durations")

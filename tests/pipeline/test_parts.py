@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 
 from ns2.pipeline.dataset.layout import state_file
-from ns2.pipeline.executors.parts import Came, Part, carry_out
-from ns2.pipeline.graph import Graph
-from ns2.pipeline.jobs import ShardJob
-from ns2.pipeline.options import Options, build_graph
-from ns2.pipeline.plan import plan_shards
-from ns2.pipeline.prepare import find_sources, make_scene, open_corpus
-from ns2.pipeline.sources import SourceStates
-from ns2.pipeline.worker import Batch, BatchResult, Handed, Limits, Worker
+from ns2.pipeline.preprocess.executors.parts import Came, Part, carry_out
+from ns2.pipeline.preprocess.options import Limits, Options
+from ns2.pipeline.preprocess.plan.placement import plan_shards
+from ns2.pipeline.preprocess.plan.sources import SourceStates, find_sources, open_corpus
+from ns2.pipeline.preprocess.recipe import build_graph
+from ns2.pipeline.preprocess.work.job import ShardJob
+from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, Handed
+from ns2.pipeline.preprocess.work.scene import make_scene
+from ns2.pipeline.preprocess.work.worker import Worker
+from ns2.pipeline.stages.graph import Graph
 
 LEFT = ("codes",)
 Fate = Callable[[Part], Came | None]

@@ -13,8 +13,8 @@ import pytest
 from ns2.pipeline.core.schema import check_array
 from ns2.pipeline.corpora.spoken.espeak import WORD, speak
 from ns2.pipeline.sound.pitch import PitchConfig, _periodicity, extract_f0, f0_scalars, f0_sums
-from ns2.pipeline.stages.base import Item
 from ns2.pipeline.stages.f0 import F0Stage
+from ns2.pipeline.stages.stage import Item
 from tests.factories import LJSPEECH, ROOT, needs_ljspeech, tone
 
 RATE, HOP = 24_000, 320

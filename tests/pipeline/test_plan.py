@@ -11,11 +11,11 @@ import pytest
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, Utterance, make_key
-from ns2.pipeline.graph import Graph
-from ns2.pipeline.plan import load_plan, plan_shards, save_plan
-from ns2.pipeline.sources import Source, SourceStates, read_sources
-from ns2.pipeline.stages.base import Item, Product, Stage
-from ns2.pipeline.statistics import add_sums, latent_statistics
+from ns2.pipeline.preprocess.finish.statistics import add_sums, latent_statistics
+from ns2.pipeline.preprocess.plan.placement import load_plan, plan_shards, save_plan
+from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, read_sources
+from ns2.pipeline.stages.graph import Graph
+from ns2.pipeline.stages.stage import Item, Product, Stage
 
 
 def sources(keys: list[str]) -> list[Source]:

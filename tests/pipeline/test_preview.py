@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from ns2.cli import main
 from ns2.pipeline.core.schema import COLUMNS
-from ns2.pipeline.options import Options
-from ns2.pipeline.preview import Preview, preview, render
+from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.preview import Preview, preview, render
 from tests.preprocessing import contents, run_inline
 
 

@@ -16,17 +16,17 @@ from typing import Any
 
 import pytest
 
-from ns2.pipeline import run as run_module
 from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
-from ns2.pipeline.executors.ray import RayExecutor
-from ns2.pipeline.options import Options, build_graph
-from ns2.pipeline.run import preprocess
+from ns2.pipeline.preprocess import run as run_module
+from ns2.pipeline.preprocess.executors.ray_executor import RayExecutor
+from ns2.pipeline.preprocess.options import Limits, Options
+from ns2.pipeline.preprocess.recipe import build_graph
+from ns2.pipeline.preprocess.run import preprocess
 from ns2.pipeline.stages.audio import AudioStage
-from ns2.pipeline.stages.base import Item, Product
-from ns2.pipeline.verify import verify
-from ns2.pipeline.worker import Limits
+from ns2.pipeline.stages.stage import Item, Product
+from ns2.pipeline.tools.verify.check import verify
 from tests.factories import ROOT
 from tests.preprocessing import contents, identities
 from tests.processes import command_line, kill_tree, tree

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from ns2.cli import main
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak, write_wav
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.verify import verify
+from ns2.pipeline.tools.verify.check import verify
 from tests.preprocessing import contents, identities, run_inline
 
 COLUMNS = ("mel", "f0", "phonemes", "meta", "durations")

@@ -15,7 +15,7 @@ import torch
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import COLUMNS, META_FIELDS
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.verify import verify
+from ns2.pipeline.tools.verify.check import verify
 from tests.preprocessing import contents, identities, run_inline
 
 
@@ -218,8 +218,8 @@ def test_bad_utterances_cost_themselves_only(
 def test_a_stage_that_fails_late_takes_its_utterance_out(
     spoken: Path, weights: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ns2.pipeline.stages.base import Item, Product
     from ns2.pipeline.stages.f0 import F0Stage
+    from ns2.pipeline.stages.stage import Item, Product
 
     compute = F0Stage.compute
 
@@ -239,8 +239,8 @@ def test_a_stage_that_fails_late_takes_its_utterance_out(
 def test_many_failures_are_tried_again_and_stop_nothing(
     spoken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ns2.pipeline.stages.base import Item, Product
     from ns2.pipeline.stages.f0 import F0Stage
+    from ns2.pipeline.stages.stage import Item, Product
 
     compute = F0Stage.compute
 
@@ -346,7 +346,7 @@ def test_missing_weights_say_where_they_were_looked_for(
 def test_audio_that_changes_after_it_was_hashed_stops_the_run(
     corpus: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ns2.pipeline import run as run_module
+    from ns2.pipeline.preprocess import run as run_module
 
     place, wav = run_module.place, next(iter(sorted((corpus / "wavs").iterdir())))
     whole = wav.read_bytes()
@@ -367,7 +367,7 @@ def test_audio_that_changes_after_it_was_hashed_stops_the_run(
 def test_recordings_that_vanish_stop_the_run_and_lose_nothing(
     corpus: Path, weights: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ns2.pipeline import run as run_module
+    from ns2.pipeline.preprocess import run as run_module
 
     run_inline(corpus, shards, weights)
     before, place = identities(shards), run_module.place
@@ -445,9 +445,9 @@ def test_another_shard_size_is_refused(spoken: Path, weights: Path, shards: Path
 
 def test_what_a_dataset_loses_is_said(spoken: Path, weights: Path, shards: Path) -> None:
     from ns2.pipeline.core.progress import Progress
-    from ns2.pipeline.executors.inline import InlineExecutor
-    from ns2.pipeline.options import Options
-    from ns2.pipeline.run import preprocess
+    from ns2.pipeline.preprocess.executors.inline import InlineExecutor
+    from ns2.pipeline.preprocess.options import Options
+    from ns2.pipeline.preprocess.run import preprocess
 
     class Listening(Progress):
         def __init__(self) -> None:

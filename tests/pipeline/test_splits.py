@@ -3,7 +3,7 @@
 import pytest
 
 from ns2.pipeline.core.schema import Utterance
-from ns2.pipeline.splits import assign_split
+from ns2.pipeline.preprocess.finish.splits import assign_split
 
 
 def utterances(count: int, speakers: int = 200) -> list[Utterance]:

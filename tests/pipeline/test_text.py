@@ -13,8 +13,8 @@ import pytest
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, Reason, check_array
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.stages.base import Item
 from ns2.pipeline.stages.phonemes import PhonemesStage
+from ns2.pipeline.stages.stage import Item
 from ns2.pipeline.stages.tokens import TokensStage
 from ns2.pipeline.text.pronounce import Pronunciation, _match, languages, pronounce
 from ns2.pipeline.text.tables import MARKS

@@ -21,12 +21,12 @@ from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.schema import FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.diff import diff
-from ns2.pipeline.gc import collect
-from ns2.pipeline.options import Options
-from ns2.pipeline.preview import preview, render
-from ns2.pipeline.textgrid import write_textgrids
-from ns2.pipeline.verify import verify
+from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.preview import preview, render
+from ns2.pipeline.tools.collect import collect
+from ns2.pipeline.tools.diff import diff
+from ns2.pipeline.tools.textgrids import write_textgrids
+from ns2.pipeline.tools.verify.check import verify
 from tests.factories import LJSPEECH, needs_ljspeech
 from tests.preprocessing import contents, identities, run_inline
 from tests.textgrid_factories import praat_read, praat_save, praat_textgrid, spans

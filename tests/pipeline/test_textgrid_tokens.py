@@ -21,7 +21,7 @@ from ns2.pipeline.align.textgrid.read import Interval, TextGrid, Tier, parse_tex
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.textgrid import textgrid_text
+from ns2.pipeline.tools.textgrids import textgrid_text
 from tests.textgrid_factories import Spans, spans
 
 GRID = FrameGrid()

@@ -1,0 +1,1 @@
+"""Where batches are carried out: in this process, or on Ray's workers."""

@@ -1,0 +1,149 @@
+"""Pools of Ray actors by resource, and which of them is at work on what."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ns2.pipeline.preprocess.executors.parts import Came, Part
+from ns2.pipeline.preprocess.options import Limits
+from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, Handed
+from ns2.pipeline.preprocess.work.worker import Worker
+from ns2.pipeline.stages.graph import Graph
+
+
+class _Hand:
+    """What runs inside an actor."""
+
+    def __init__(self, graph: Graph, limits: Limits, device: str, leave: Sequence[str]) -> None:
+        self._worker = Worker(graph, limits, device=device, leave=leave)
+
+    def process(self, batch: Batch, *given: Handed) -> tuple[BatchResult, Handed]:
+        """Carry out a batch; what was handed on for it may come in several pieces."""
+        return self._worker.process_and_hand_on(
+            batch, {key: values for piece in given for key, values in piece.items()}
+        )
+
+
+class Pool:
+    """Actors of one kind; each is made when it is first needed."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        limits: Limits,
+        size: int,
+        *,
+        device: str = "cpu",
+        leave: Sequence[str] = (),
+        gpu: bool = False,
+    ) -> None:
+        """Say what they are like; Ray must run.
+
+        Args:
+            size: how many.
+            device: where their accelerated stages work.
+            leave: stages that they leave to another pool.
+            gpu: each takes one of Ray's GPUs, instead of a CPU.
+        """
+        import ray
+
+        # an actor of one CPU may use one thread; one that waits for its GPU needs none for itself
+        resources = {"num_cpus": 0, "num_gpus": 1} if gpu else {"num_cpus": 1}
+        self._actor = ray.remote(_Hand).options(max_restarts=0, max_task_retries=0, **resources)
+        self._arguments = (ray.put(graph), ray.put(limits), device, tuple(leave))
+        self._idle: deque[Any] = deque()
+        self._missing = size
+
+    @property
+    def free(self) -> bool:
+        """Whether somebody has nothing to do."""
+        return bool(self._idle or self._missing)
+
+    def take(self) -> Any:
+        """An actor that is free."""
+        if self._idle:
+            return self._idle.popleft()
+        self._missing -= 1
+        return self._actor.remote(*self._arguments)
+
+    def give_back(self, actor: Any) -> None:
+        """It has done its work."""
+        self._idle.append(actor)
+
+    def lose(self, actor: Any) -> None:
+        """It crashed; another takes its place."""
+        import ray
+
+        ray.kill(actor)
+        self._missing += 1
+
+    def dismiss(self) -> None:
+        """Stop those that have nothing to do."""
+        import ray
+
+        while self._idle:
+            ray.kill(self._idle.popleft())
+
+
+class Crew:
+    """A pool that works on CPUs, one that has GPUs, and the parts that they are at work on."""
+
+    def __init__(self, cpus: Pool, gpus: Pool | None) -> None:
+        self._cpus, self._gpus = cpus, gpus
+        self._busy: dict[Any, tuple[Pool, Any, Any, Part]] = {}
+
+    @property
+    def at_work(self) -> bool:
+        """Whether anything is on its way."""
+        return bool(self._busy)
+
+    def free(self, *, gpu: bool) -> bool:
+        """Whether somebody of that kind has nothing to do."""
+        pool = self._gpus if gpu else self._cpus
+        return pool is not None and pool.free
+
+    def give(self, part: Part) -> None:
+        """Hand a part to somebody who is free."""
+        pool = self._gpus if part.gpu else self._cpus
+        assert pool is not None
+        actor = pool.take()
+        result, handed = actor.process.options(num_returns=2).remote(part.batch, *part.given)
+        self._busy[result] = (pool, actor, handed, part)
+
+    def wait(self) -> Iterator[tuple[Part, Came]]:
+        """What has come back since.
+
+        Raises:
+            Exception: what a worker raised, such as `UserError`: it concerns the whole run.
+        """
+        import ray
+
+        ready, _ = ray.wait(list(self._busy), num_returns=1)
+        for reference in ready:
+            pool, actor, handed, part = self._busy.pop(reference)
+            try:
+                result = ray.get(reference)
+            except ray.exceptions.RayTaskError as error:
+                if not isinstance(error.cause, ray.exceptions.ObjectLostError):
+                    raise error.as_instanceof_cause() from error
+                pool.give_back(actor)
+                yield part, Came(lost=True)
+            except ray.exceptions.RayError as error:
+                pool.lose(actor)
+                yield part, Came(lost=isinstance(error, ray.exceptions.ObjectLostError))
+            else:
+                pool.give_back(actor)
+                yield part, Came(result=result, handed=handed)
+
+    def dismiss(self) -> None:
+        """Stop all actors."""
+        import ray
+
+        for _, actor, _, _ in self._busy.values():
+            ray.kill(actor)
+        self._busy.clear()
+        for pool in (self._cpus, self._gpus):
+            if pool is not None:
+                pool.dismiss()

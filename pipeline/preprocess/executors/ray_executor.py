@@ -1,0 +1,164 @@
+"""Batches on Ray: actors on this machine's cores or a cluster's, and crashes that cost little.
+
+What was learned the hard way: a bare `ray.init` joins whatever cluster the machine has; actors at
+one CPU each need a CPU more than there are actors, or nothing starts; what an actor puts into the
+object store dies with it, so actors return arrays; and Ray's own retries would run a crashing
+batch again without end, so this driver resubmits, halves, and blames an utterance only after it
+crashed a worker several times alone (`parts`).
+
+Where there are GPUs, workers on CPUs decode, screen and make what needs no GPU; a batch then goes
+on to a worker that has one, with its audio, for the rest (`pools`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.preprocess.executors.parts import carry_out
+from ns2.pipeline.preprocess.executors.pools import Crew, Pool
+from ns2.pipeline.preprocess.options import Limits
+from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
+from ns2.pipeline.stages.graph import Graph
+
+OBJECT_STORE = 512 * 2**20
+"""Bytes of the object store: results of batches pass through it, one a worker at a time."""
+GPU_OBJECT_STORE = 512 * 2**20
+"""More of it for each GPU: audio of the batches that wait for it."""
+GPU_WAITING = 2
+"""Batches that may wait for each GPU: enough to keep it busy, and a bound on memory."""
+
+
+class RayExecutor:
+    """Runs batches on actors, one batch at a time on each.
+
+    A context manager: Ray is started at first use, and what was started is stopped at the end.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        address: str | None = None,
+        gpus: int | None = None,
+        device: str = "cuda",
+    ) -> None:
+        """Say how many and where.
+
+        Args:
+            workers: actors; all cores of the machine or cluster where None.
+            address: of a running cluster, as `ray start` prints it; None starts Ray here.
+            gpus: actors that each have a GPU to themselves; all that there are where None.
+            device: what those use. With "cpu" they need no GPU, and give the bytes of the CPU.
+        """
+        self._workers, self._address, self._device = workers, address, device
+        self._gpus = gpus
+        self._started = False
+
+    def __enter__(self) -> RayExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._started:
+            import ray
+
+            ray.shutdown()
+            self._started = False
+
+    def run(self, graph: Graph, limits: Limits, batches: Iterable[Batch]) -> Iterator[BatchResult]:
+        """Results of batches as they come; never more on the way than workers and GPUs take."""
+        self._start()
+        gpus = self._gpus or 0
+        left = [name for name, stage in graph.stages.items() if stage.accelerated and gpus]
+        crew = Crew(
+            Pool(graph, limits, self._workers or 1, leave=left),
+            Pool(graph, limits, gpus, device=self._device, gpu=True) if left else None,
+        )
+        try:
+            yield from carry_out(crew, iter(batches), left=left, waiting=GPU_WAITING * gpus)
+        finally:
+            crew.dismiss()
+
+    def _start(self) -> None:
+        """Start Ray here, or join the cluster that was named.
+
+        Raises:
+            UserError: the cluster can't be joined, runs another ns2, or lacks the GPUs.
+        """
+        if self._started:
+            return
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # a record of every task ever run, for a dashboard: it would grow with the corpus
+        os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
+        import ray
+
+        if self._address is None:
+            self._workers = self._workers or os.cpu_count() or 1
+            self._count_gpus(_gpus_here())
+            ray.init(
+                address="local",
+                num_cpus=self._workers + 1,  # one stays free, or two actors hang two cores
+                num_gpus=self._gpus,
+                object_store_memory=OBJECT_STORE + GPU_OBJECT_STORE * (self._gpus or 0),
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+            self._started = True
+            return
+        try:
+            ray.init(address=self._address, log_to_driver=False, configure_logging=False)
+        except Exception as error:
+            raise UserError(
+                f"can't join the Ray cluster at {self._address}: {error}. Start one with "
+                "`ray start --head`, name its address, and set RAY_AUTH_MODE=token on every "
+                "node and here if it asks for a token."
+            ) from error
+        self._started = True
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        self._workers = self._workers or max(cores - 1, 1)
+        self._count_gpus(int(ray.cluster_resources().get("GPU", 0)))
+        _check_versions()
+
+    def _count_gpus(self, there: int) -> None:
+        """Settle how many are used.
+
+        Raises:
+            UserError: fewer are there than asked for.
+        """
+        if self._gpus is None:
+            self._gpus = there
+        elif self._gpus > there and self._device != "cpu":
+            raise UserError(
+                f"--gpus {self._gpus}, but there are {there}. Without --gpus all that there are "
+                "get used, and with --gpus 0 none."
+            )
+
+
+def _gpus_here() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _check_versions() -> None:
+    """Every node must run this version of ns2: nothing is shipped to it."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = version("ns2")
+    ask = ray.remote(num_cpus=0)(lambda: version("ns2"))
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        name = node["NodeManagerHostname"]
+        try:
+            there = ray.get(ask.options(scheduling_strategy=strategy).remote())
+        except Exception as error:
+            raise UserError(
+                f"ns2 does not run on node {name}: {error}; install it there"
+            ) from error
+        if there != here:
+            raise UserError(f"node {name} has ns2 {there} and this machine {here}; make them equal")

@@ -1,0 +1,1 @@
+"""Ledger, index, checksums and card, from the markers."""

@@ -1,0 +1,276 @@
+"""The state of an utterance's sources: what its targets' names depend on.
+
+A file is unchanged if its path, size and mtime are as last seen; otherwise its content decides.
+What was seen is kept in `.state/sources.parquet`, outside the promise about bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ns2.pipeline.align.textgrid.find import find_textgrids
+from ns2.pipeline.core.atomic import atomic_write, stamp
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance
+from ns2.pipeline.corpora.corpus import Corpus
+from ns2.pipeline.corpora.reading import audio_path, read_corpus
+from ns2.pipeline.preprocess.options import Options
+
+
+def open_corpus(path: Path, options: Options) -> Corpus:
+    """Read a corpus; with `--limit`, what is found is its first utterances by key.
+
+    Raises:
+        UserError: there is none.
+    """
+    corpus = read_corpus(path.absolute(), options.layout)
+    if options.limit is None:
+        return corpus
+    found: list[Utterance | Rejection] = [*corpus.utterances, *corpus.rejected]
+    found.sort(key=lambda one: (one.key, one.id))
+    first = found[: options.limit]
+    return replace(
+        corpus,
+        utterances=tuple(one for one in first if isinstance(one, Utterance)),
+        rejected=tuple(one for one in first if isinstance(one, Rejection)),
+    )
+
+
+def find_sources(
+    corpus: Corpus,
+    options: Options,
+    states: SourceStates,
+    advance: Callable[[int], None] = lambda count: None,
+) -> tuple[list[Source], list[Rejection]]:
+    """Hash the sources of a corpus.
+
+    Returns:
+        sources, sorted by key, and the utterances whose audio or TextGrid can't be read.
+
+    Raises:
+        OptionError: TextGrids are to be read, and not one is there.
+    """
+    utterances, textgrids, missing = corpus.utterances, None, list[Rejection]()
+    if options.textgrids is not None:
+        textgrids, missing = find_textgrids(options.textgrids.absolute(), utterances)
+        utterances = tuple(one for one in utterances if one.key in textgrids)
+        advance(len(missing))
+    sources, unreadable = read_sources(
+        utterances,
+        states,
+        locate=lambda utterance: audio_path(corpus.root, utterance),
+        language=options.language,
+        textgrids=textgrids,
+        advance=advance,
+    )
+    return sources, [*missing, *unreadable]
+
+
+HASH_DIGITS = 16
+_THREADS = 8  # more than cores: a network's storage answers late
+_CHUNK = 512
+_PART = 16
+_SAVE_SECONDS = 60.0
+
+
+_HASHES = {
+    "audio_file": "audio_hash",
+    "text": "text_hash",
+    "record": "record_hash",
+    "textgrid": "textgrid_hash",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An utterance with the hashes of what it is made from.
+
+    Attributes:
+        key: its WebDataset key.
+        audio_hash: of the audio file's bytes.
+        text_hash: of transcript and language.
+        record_hash: of id, source, speaker and language.
+        stamp: size and mtime_ns of the audio file when it was hashed.
+        textgrid: file of its TextGrid, None where none is read; with its hash and stamp.
+    """
+
+    utterance: Utterance
+    key: str
+    audio_hash: str
+    text_hash: str
+    record_hash: str
+    stamp: tuple[int, int] | None = None
+    textgrid: Path | None = None
+    textgrid_hash: str = ""
+    textgrid_stamp: tuple[int, int] | None = None
+
+    def state(self, sources: tuple[str, ...]) -> str:
+        """The state of these sources as one word."""
+        return "-".join([getattr(self, _HASHES[name]) for name in sources])
+
+
+class SourceStates:
+    """Hashes of audio files, computed once for a path, size and mtime."""
+
+    def __init__(self, path: Path, *, checksum: bool = False) -> None:
+        """Read what was seen before.
+
+        Args:
+            path: the state file; need not exist.
+            checksum: hash every file, whatever its size and mtime say.
+        """
+        self._path, self._checksum = path, checksum
+        self._seen: dict[str, tuple[int, int, str]] = {}
+        self._changed = False
+        if path.is_file():
+            try:
+                table = pq.read_table(path, page_checksum_verification=True).to_pydict()
+                columns = (table["path"], table["size"], table["mtime_ns"], table["hash"])
+            except (pa.ArrowException, OSError, KeyError, ValueError):
+                return  # only a cache: what is lost is hashed again
+            for name, size, mtime, digest in zip(*columns, strict=True):
+                self._seen[name] = (size, mtime, digest)
+
+    def seen(self, file: Path) -> bool:
+        """Whether a file was hashed before, in whatever state."""
+        return str(file) in self._seen
+
+    def look(self, file: Path) -> tuple[str, tuple[int, int]]:
+        """Hash of a file's content, from memory where the file has not changed, and its stamp.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        now = stamp(file)
+        seen = self._seen.get(str(file))
+        if seen is not None and seen[:2] == now and not self._checksum:
+            return seen[2], now
+        digest = sha256_file(file)[:HASH_DIGITS]
+        if stamp(file) != now:
+            raise UserError(f"{file} changes while it is read; run again once it is at rest")
+        self._seen[str(file)] = (*now, digest)
+        self._changed = True
+        return digest, now
+
+    def save(self) -> None:
+        """Write what was seen, if anything of it is new."""
+        if not self._changed:
+            return
+        names = sorted(self._seen)
+        rows = [self._seen[name] for name in names]
+        table = pa.table(
+            {
+                "path": names,
+                "size": pa.array([row[0] for row in rows], pa.int64()),
+                "mtime_ns": pa.array([row[1] for row in rows], pa.int64()),
+                "hash": [row[2] for row in rows],
+            }
+        )
+        with atomic_write(self._path) as file:
+            pq.write_table(table, file, write_page_checksum=True)
+        self._changed = False
+
+
+def read_sources(
+    utterances: Sequence[Utterance],
+    states: SourceStates,
+    *,
+    locate: Callable[[Utterance], Path],
+    language: str,
+    textgrids: Mapping[str, Path] | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> tuple[list[Source], list[Rejection]]:
+    """Hash all sources, several at a time, and remember the hashes every now and then.
+
+    Args:
+        locate: gives an utterance's audio file.
+        language: of utterances that name none.
+        textgrids: of all utterances, by key; None where none are read.
+        advance: called with the number of utterances that were hashed since.
+
+    Returns:
+        sources, sorted by key, and the utterances whose audio or TextGrid can't be read.
+    """
+    sources: list[Source] = []
+    rejected: list[Rejection] = []
+    saved = time.monotonic()
+    with ThreadPoolExecutor(_THREADS) as pool:  # hashing lets other threads run
+        for start in range(0, len(utterances), _CHUNK):
+            chunk = utterances[start : start + _CHUNK]
+            parts = [chunk[i : i + _PART] for i in range(0, len(chunk), _PART)]
+            looks = pool.map(lambda part: [_look(states, locate(u)) for u in part], parts)
+            for utterance, found in zip(chunk, itertools.chain(*looks), strict=True):
+                if isinstance(found, OSError):
+                    rejected.append(_unreadable(utterance, found))
+                    continue
+                source = _source(utterance, utterance.language or language, *found)
+                if textgrids is not None:
+                    beside = _look(states, textgrids[utterance.key])
+                    if isinstance(beside, OSError):
+                        rejected.append(_unreadable(utterance, beside, "textgrids"))
+                        continue
+                    source = replace(
+                        source,
+                        textgrid=textgrids[utterance.key],
+                        textgrid_hash=beside[0],
+                        textgrid_stamp=beside[1],
+                    )
+                sources.append(source)
+            advance(len(chunk))
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                states.save()
+                saved = time.monotonic()
+    sources.sort(key=lambda source: source.key)
+    return sources, rejected
+
+
+def _look(states: SourceStates, file: Path) -> tuple[str, tuple[int, int]] | OSError:
+    try:
+        return states.look(file)
+    except OSError as error:
+        return error
+
+
+def _source(utterance: Utterance, language: str, audio: str, at: tuple[int, int]) -> Source:
+    who = (utterance.id, utterance.source, utterance.speaker, language)
+    return Source(
+        utterance=utterance,
+        key=utterance.key,
+        audio_hash=audio,
+        text_hash=_hash_of(utterance.text, language),
+        record_hash=_hash_of(*who),
+        stamp=at,
+    )
+
+
+def _hash_of(*parts: str) -> str:
+    """Hash of some strings; each is preceded by its length, so no two lists look alike."""
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
+
+
+def _unreadable(utterance: Utterance, error: OSError, stage: str = "audio") -> Rejection:
+    missing = isinstance(error, FileNotFoundError | IsADirectoryError)
+    reasons = {
+        "audio": (Reason.AUDIO_UNREADABLE, Reason.AUDIO_MISSING),
+        "textgrids": (Reason.TEXTGRID_UNREADABLE, Reason.TEXTGRID_MISSING),
+    }
+    return Rejection(
+        id=utterance.id,
+        key=utterance.key,
+        source=utterance.source,
+        kind=Kind.REJECTED,
+        stage=stage,
+        reason=reasons[stage][missing],
+        message=error.strerror or type(error).__name__,
+    )

@@ -1,0 +1,285 @@
+"""`ns2 preprocess --plan`: what a run would make, why, and how much disk it takes; runs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline.align.textgrid.find import SUFFIX
+from ns2.pipeline.core.atomic import stamp
+from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.corpora.corpus import Corpus
+from ns2.pipeline.corpora.reading import audio_path
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import read_card
+from ns2.pipeline.dataset.layout import failures_file, plan_file, scores_file, state_file
+from ns2.pipeline.preprocess.aligner_asset import aligner_asset, with_aligner
+from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
+from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
+from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
+from ns2.pipeline.preprocess.recipe import build_graph, describe, wanted_columns
+from ns2.pipeline.preprocess.work.job import ShardJob
+from ns2.pipeline.preprocess.work.remembered import load_failures, load_scores
+from ns2.pipeline.preprocess.work.scene import Scene, make_scene
+from ns2.pipeline.stages.graph import Graph
+
+_SAMPLED = 100
+_MEMBER_OVERHEAD = 512 + 128 + 256 + 60
+"""Bytes of a member besides its values: tar header, npy header, padding, marker and index rows."""
+_TOKENS_A_SECOND = 17.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnPreview:
+    """What is to be done for one column.
+
+    Attributes:
+        fingerprint: of its values; None while the aligner is not trained.
+        missing: targets that would be written.
+        utterances: arrays that would be computed; the others of these targets are copied.
+        bytes: about what the new targets take.
+        reason: why they are missing; empty if none is.
+    """
+
+    column: str
+    fingerprint: str | None
+    missing: int
+    utterances: int
+    bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a run would do.
+
+    Attributes:
+        utterances: found that a stage would see, new and old.
+        screened: how many of them would be decoded and screened.
+        unusable: that the reader or the file system rejects.
+        train_aligner: whether an aligner would be trained.
+    """
+
+    utterances: int
+    screened: int
+    unusable: int
+    shards: int
+    train_aligner: bool
+    columns: tuple[ColumnPreview, ...]
+
+    @property
+    def bytes(self) -> int:
+        """About the disk that the run takes."""
+        return sum(column.bytes for column in self.columns)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {**asdict(self), "bytes": self.bytes}
+
+
+def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
+    """Find out what `preprocess` would do; nothing is written, no audio is decoded.
+
+    Audio of new utterances is not hashed either.
+
+    Raises:
+        UserError: as `preprocess` would.
+    """
+    graph = build_graph(options)
+    corpus, out = open_corpus(corpus_path, options), out.absolute()
+    check_folder(out, graph.grid)
+    states = _Glimpse(state_file(out), checksum=options.checksum)
+    if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
+        planned, _ = load_plan(plan_file(out), out / layout.INDEX)
+        places = (audio_path(corpus.root, u) for u in corpus.utterances if u.key in planned)
+        states.known = {place for place in places if not states.seen(place)}
+        del planned
+    sources, unreadable = find_sources(corpus, options, states)
+    shards, previous = place(sources, out, options)
+    columns, train = wanted_columns(graph, options), False
+    if "durations" in columns and graph.missing_assets("durations"):
+        asset = aligner_asset(graph, out, options)
+        record = asset.recorded()
+        settled = record is not None and asset.weights(record).is_file()
+        train = bool(sources) and (options.retrain_aligner or not settled)
+        if record is not None and not options.retrain_aligner:
+            graph = with_aligner(graph, asset, record)
+    remembered = load_failures(failures_file(out)), load_scores(scores_file(out))
+    scene = make_scene(graph, out, options, corpus, *remembered)
+    known = [column for column in columns if not graph.missing_assets(column)]
+    missing: Counter[str] = Counter()
+    compute: Counter[str] = Counter()
+    members: Counter[str] = Counter()
+    screened = 0
+    for shard in shards:
+        outlook = ShardJob(scene, shard, known).outlook()
+        screened += outlook.unscreened
+        for column, count in outlook.compute.items():
+            missing[column] += 1
+            compute[column] += count
+            members[column] += outlook.members
+    for column in set(columns) - set(known):  # the aligner is not even chosen
+        missing[column], compute[column] = len(shards), len(sources)
+        members[column] = len(sources)
+    seconds = _mean_seconds(sources, corpus, scene, shards)
+    return Preview(
+        utterances=len(sources),
+        screened=screened,
+        unusable=len(corpus.rejected) + len(unreadable),
+        shards=len(shards),
+        train_aligner=train,
+        columns=tuple(
+            ColumnPreview(
+                column=column,
+                fingerprint=graph.fingerprint(column) if column in known else None,
+                missing=missing[column],
+                utterances=compute[column],
+                bytes=round(members[column] * _member_bytes(graph, column, seconds)),
+                reason=_reason(graph, column, out, sources, previous, train)
+                if missing[column]
+                else "",
+            )
+            for column in columns
+        ),
+    )
+
+
+class _Glimpse(SourceStates):
+    """Hashes only files of utterances that were planned before: others are new anyway."""
+
+    def __init__(self, path: Path, *, checksum: bool) -> None:
+        super().__init__(path, checksum=checksum)
+        self.known: set[Path] = set()
+
+    def look(self, file: Path) -> tuple[str, tuple[int, int]]:
+        """Hash of a file, or a word that no hash is."""
+        known = file in self.known or file.suffix.lower() == SUFFIX  # those are small
+        if known or self.seen(file):
+            return super().look(file)
+        if file.is_dir():
+            raise IsADirectoryError(f"{file} is a folder")
+        return "new", stamp(file)
+
+
+def _mean_seconds(
+    sources: Sequence[Source], corpus: Corpus, scene: Scene, shards: Sequence[Shard]
+) -> float:
+    """Mean length of an utterance in s: as screened, else by the headers of some files."""
+    import soundfile
+
+    lengths = [
+        row.scalars["samples"] / scene.graph.grid.sample_rate
+        for shard in shards[:4]
+        for row in scene.screens.load(shard.number).values()
+        if "samples" in row.scalars
+    ]
+    if lengths:
+        return sum(lengths) / len(lengths)
+    chosen = sorted(sources, key=lambda s: unit_interval(s.key, "preview"))[:_SAMPLED]
+    for source in chosen:
+        try:
+            lengths.append(soundfile.info(audio_path(corpus.root, source.utterance)).duration)
+        except (OSError, RuntimeError):
+            continue
+    return sum(lengths) / len(lengths) if lengths else 0.0
+
+
+def _member_bytes(graph: Graph, column: str, seconds: float) -> float:
+    """About the bytes of an utterance in a column."""
+    spec = graph.spec(column)
+    if spec.dtype == "json":
+        return _MEMBER_OVERHEAD + 25 * _TOKENS_A_SECOND * seconds
+    import numpy as np
+
+    size = float(np.dtype(spec.dtype).itemsize)
+    for dim in spec.dims:
+        if dim == "T":
+            size *= seconds * graph.grid.frame_rate
+        elif dim == "N":
+            size *= _TOKENS_A_SECOND * seconds
+        elif isinstance(dim, int):
+            size *= dim
+    return _MEMBER_OVERHEAD + size
+
+
+def _reason(
+    graph: Graph,
+    column: str,
+    out: Path,
+    sources: Sequence[Source],
+    previous: Mapping[str, int],
+    train: bool,
+) -> str:
+    """Why targets of a column are missing."""
+    card = read_card(out)
+    there = (card or {}).get("columns", {}).get(column)
+    if there is None:
+        return "interrupted run" if card is None and previous else "new column"
+    if graph.missing_assets(column) or graph.folder(column) != there["folder"]:
+        changed = _changes(graph, column, (card or {}))
+        if changed:
+            return "changed: " + ", ".join(changed)
+        return "the aligner is trained anew" if train else "another aligner, or changed inputs"
+    parts = []
+    new = sum(source.key not in previous for source in sources)
+    if new:
+        parts.append(f"{new} new utterances")
+    gone = len(previous) - (len(sources) - new)
+    if gone:
+        parts.append(f"{gone} removed utterances")
+    reads = " or ".join(s.removesuffix("_file") for s in graph.sources(column))
+    return " and ".join(parts) or f"changed {reads} of some utterances, other limits, or lost tars"
+
+
+def _changes(graph: Graph, column: str, card: Mapping[str, Any]) -> list[str]:
+    """Settings of a column and of what it reads that differ from a card's: "f0.f0_max"."""
+    changed: list[str] = []
+    described = {**card.get("columns", {}), **card.get("stages", {})}
+    for name in sorted(graph.closure([column])):
+        if name not in described:
+            continue
+        now = json.loads(json.dumps(describe(graph, name)))
+        aligners = [told.get("config", {}).get("aligner") for told in (described[name], now)]
+        if aligners[0] != aligners[1]:  # another stage altogether: its settings say no more
+            was, now_is = (one or "builtin" for one in aligners)
+            changed.append(f"{name}.aligner ({was} -> {now_is})")
+            continue
+        for part in ("version", "config", "libraries"):
+            before, after = described[name].get(part), now[part]
+            if before == after:
+                continue
+            if isinstance(before, dict):
+                for key in sorted(before.keys() | after.keys()):
+                    if before.get(key) != after.get(key):
+                        was, now_is = before.get(key), after.get(key)
+                        changed.append(f"{name}.{key} ({was} -> {now_is})")
+            else:
+                changed.append(f"{name}.{part} ({before} -> {after})")
+    return changed
+
+
+def render(found: Preview) -> str:
+    """The preview as a person reads it."""
+    lines = [
+        f"{found.utterances} utterances in {found.shards} shards, {found.unusable} unusable; "
+        f"{found.screened} to be decoded and screened"
+    ]
+    if found.train_aligner:
+        lines.append("an aligner would be trained")
+    lines.append(f"{'column':<11}{'missing':>8}{'to compute':>12}{'about':>11}   reason")
+    for column in found.columns:
+        size = f"{column.bytes / 1e6:.1f} MB" if column.missing else ""
+        lines.append(
+            f"{column.column:<11}{column.missing:>8}{column.utterances:>12}{size:>11}"
+            f"   {column.reason}"
+        )
+    if not any(column.missing for column in found.columns):
+        lines.append("nothing to do")
+    else:
+        lines.append(f"about {found.bytes / 1e6:.1f} MB of disk")
+    return "\n".join(lines)

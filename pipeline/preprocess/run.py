@@ -1,0 +1,245 @@
+"""`ns2 preprocess`: from a corpus to a dataset.
+
+Reads the corpus, hashes its sources, plans shards, brings every target up to date, and puts
+ledger, index and card in place. Whatever is done already is found and left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline.core.atomic import TEMPORARY
+from ns2.pipeline.core.progress import Progress
+from ns2.pipeline.core.schema import Kind, Rejection
+from ns2.pipeline.corpora.corpus import Corpus
+from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.card import read_card
+from ns2.pipeline.dataset.layout import failures_file, lock, plan_file, scores_file, state_file
+from ns2.pipeline.preprocess.aligner_asset import (
+    ALIGNER_HOURS,
+    INPUTS,
+    AlignerRecord,
+    aligner_asset,
+    find_sample,
+    with_aligner,
+)
+from ns2.pipeline.preprocess.executors.executor import Executor
+from ns2.pipeline.preprocess.finish.finisher import Finisher, Summary
+from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
+from ns2.pipeline.preprocess.plan.placement import Shard, save_plan
+from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
+from ns2.pipeline.preprocess.recipe import build_graph, wanted_columns
+from ns2.pipeline.preprocess.work.job import ShardJob
+from ns2.pipeline.preprocess.work.messages import Batch
+from ns2.pipeline.preprocess.work.remembered import (
+    check_systematic,
+    load_failures,
+    load_scores,
+    save_failures,
+    save_scores,
+)
+from ns2.pipeline.preprocess.work.scene import Scene, make_scene
+from ns2.pipeline.stages.graph import Graph
+
+
+def preprocess(
+    corpus_path: Path, out: Path, options: Options, executor: Executor, progress: Progress
+) -> Summary:
+    """Turn a corpus into a dataset, or bring a dataset up to date with its corpus and options.
+
+    Args:
+        corpus_path: a folder or manifest that `read_corpus` knows.
+        out: the dataset's folder; made where it does not exist.
+
+    Raises:
+        UserError: something that the user can put right; nothing that was written is lost.
+    """
+    graph, out = build_graph(options), out.absolute()  # workers may run in another folder
+    progress.phase("reading the corpus")
+    corpus = open_corpus(corpus_path, options)
+    for warning in corpus.warnings:
+        progress.note(f"warning: {warning}")
+    check_folder(out, graph.grid)
+    (out / layout.STATE).mkdir(parents=True, exist_ok=True)
+    with lock(out / layout.STATE / "lock", out):
+        return _Run(corpus, out, options, graph, executor, progress).carry_out()
+
+
+class _Run:
+    """One run; its steps in order are in `carry_out`."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        out: Path,
+        options: Options,
+        graph: Graph,
+        executor: Executor,
+        progress: Progress,
+    ) -> None:
+        self._corpus, self._out, self._options = corpus, out, options
+        self._graph, self._executor, self._progress = graph, executor, progress
+        self._summary = Summary()
+        self._columns = wanted_columns(graph, options)
+        self._failures = load_failures(failures_file(out))
+        self._scores = load_scores(scores_file(out))
+        self._aligner: AlignerRecord | None = None
+
+    def carry_out(self) -> Summary:
+        for path in self._out.rglob(f"{TEMPORARY}*"):  # left by a run that was killed
+            path.unlink(missing_ok=True)
+        sources, self._unreadable = self._find_sources()
+        self._shards = self._place(sources)
+        if "durations" in self._columns and self._graph.missing_assets("durations"):
+            self._settle_aligner()
+        self._make(self._ready_columns())
+        return self._finish()
+
+    def _find_sources(self) -> tuple[list[Source], list[Rejection]]:
+        states = SourceStates(state_file(self._out), checksum=self._options.checksum)
+        self._progress.phase("hashing sources", len(self._corpus.utterances))
+        try:
+            return find_sources(
+                self._corpus,
+                self._options,
+                states,
+                lambda count: self._progress.advance(utterances=count, idle=True),
+            )
+        finally:
+            states.save()
+
+    def _place(self, sources: Sequence[Source]) -> tuple[Shard, ...]:
+        shards, previous = place(sources, self._out, self._options)
+        placed = {s.key: shard.number for shard in shards for s in shard.sources}
+        file = plan_file(self._out)
+        if placed.items() - previous.items() or not file.is_file():
+            # what comes back later finds its place
+            save_plan(file, {**previous, **placed}, self._options.shard_utterances)
+        return shards
+
+    def _ready_columns(self) -> tuple[str, ...]:
+        return tuple(c for c in self._columns if not self._graph.missing_assets(c))
+
+    def _scene(self) -> Scene:
+        kept = (self._failures, self._scores)
+        return make_scene(self._graph, self._out, self._options, self._corpus, *kept)
+
+    def _make(self, columns: Sequence[str]) -> None:
+        """Bring these columns of all shards up to date."""
+        scene, jobs = self._scene(), dict[int, ShardJob]()
+        self._progress.phase(
+            "making " + ", ".join(columns), sum(len(shard.sources) for shard in self._shards)
+        )
+
+        def commit(job: ShardJob) -> None:
+            for marker in job.commit():
+                self._summary.made[marker.column] += 1
+            del jobs[job.number]
+
+        def work() -> Iterator[Batch]:
+            for shard in self._shards:
+                job = jobs[shard.number] = ShardJob(scene, shard, columns)
+                cut = job.batches()
+                busy = sum(len(batch.works) for batch in cut)
+                self._progress.advance(utterances=len(shard.sources) - busy, idle=True)
+                if job.complete:
+                    commit(job)
+                yield from cut
+
+        for result in self._executor.run(self._graph, scene.limits, work()):
+            job = jobs[result.shard]
+            check_systematic(result, job.planned)
+            excluded = job.add(result)
+            self._summary.stage_seconds.update(result.seconds)
+            self._summary.stage_audio_seconds.update(result.audio_seconds)
+            self._progress.advance(
+                utterances=len(result.done),
+                seconds=max(result.audio_seconds.values(), default=0.0),
+                rejected=sum(one.kind == Kind.REJECTED for one in excluded),
+                stages=result.seconds,
+            )
+            if job.complete:
+                commit(job)
+
+    def _settle_aligner(self) -> None:
+        """Find the aligner, or make what it is trained on and train it."""
+        from ns2.pipeline.align.aligner_file import train_and_save
+
+        asset = aligner_asset(self._graph, self._out, self._options)
+        record, anew = asset.recorded(), self._options.retrain_aligner
+        if record is None or anew or not asset.weights(record).is_file():
+            self._make(self._ready_columns() if record is None or anew else INPUTS)
+            scene = self._scene()
+            examples = None
+            if record is not None and not anew:
+                examples = find_sample(record, scene.targets, self._graph, self._shards)
+                if examples is None:  # the corpus changed before it was trained
+                    asset.description(record).unlink()
+            if examples is None:
+                rate = self._graph.grid.sample_rate
+                members = [
+                    (source, job.screened[source.key].scalars["samples"] / rate)
+                    for shard in self._shards
+                    for job in [ShardJob(scene, shard, self._ready_columns())]
+                    for source in job.members()
+                ]
+                if not members:
+                    return
+                record = asset.choose(members, ALIGNER_HOURS)
+                examples = find_sample(record, scene.targets, self._graph, self._shards)
+                if examples is None:
+                    raise RuntimeError("the aligner's sample can't be read back")
+            assert record is not None
+            if asset.weights(record).is_file():
+                self._progress.note("the aligner's sample is the same: there is nothing to retrain")
+            else:
+                self._progress.phase("training the aligner")
+                train_and_save(
+                    examples,
+                    asset.weights(record),
+                    init=self._options.aligner_init,
+                    seed=self._options.seed,
+                    table=self._graph.stages["phonemes"].table,  # type: ignore[attr-defined]
+                    progress=self._progress.training,
+                )
+        self._aligner = record
+        self._graph = with_aligner(self._graph, asset, record)
+
+    def _finish(self) -> Summary:
+        """Ledger, index, checksums and card, from the markers."""
+        self._progress.phase("writing the index")
+        self._summary.found = len(self._corpus.utterances) + len(self._corpus.rejected)
+        finisher = Finisher(
+            out=self._out,
+            options=self._options,
+            layout=self._corpus.layout,
+            scene=self._scene(),
+            shards=self._shards,
+            columns=self._ready_columns(),
+            aligner=self._aligner,
+            summary=self._summary,
+        )
+        before = read_card(self._out)
+        finisher.carry_out([*self._corpus.rejected, *self._unreadable])
+        self._tell_losses(before or {})
+        save_failures(failures_file(self._out), self._failures)
+        save_scores(scores_file(self._out), self._scores)
+        return self._summary
+
+    def _tell_losses(self, before: Mapping[str, Any]) -> None:
+        """Say what the dataset held before this run and holds no more."""
+        lost = [c for c in before.get("columns", {}) if c not in self._ready_columns()]
+        if lost:
+            self._progress.note(
+                f"the dataset no longer holds {', '.join(lost)}, which were not asked for; their "
+                "tars stay until `ns2 gc`, and a run that asks for them finds them"
+            )
+        fewer = before.get("counts", {}).get("written", 0) - self._summary.written
+        if fewer > 0:
+            self._progress.note(
+                f"the dataset holds {fewer} utterances less than before; older tars hold them "
+                "until `ns2 gc`"
+            )

@@ -1,0 +1,1 @@
+"""Work on one shard: what it lacks, its batches, and the commit of its targets."""

@@ -1,0 +1,1 @@
+"""What is done with finished datasets: look, plot, export, compare, collect, verify."""

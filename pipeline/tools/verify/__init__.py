@@ -1,0 +1,1 @@
+"""Is all of a dataset sound: every file, array, row, the frame contract, the ledger."""

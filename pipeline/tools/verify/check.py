@@ -1,0 +1,255 @@
+"""`ns2 verify`: is every byte of a dataset what was written, and does it keep the contract?
+
+A file that is not what it must be is named, and what it says is not used any more: so one fault
+gives one report, and the rest is still checked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED, SUMS, TARGET
+from ns2.pipeline.tools.verify.fault import Fault, caught
+from ns2.pipeline.tools.verify.shard import ShardResult, ShardTask, check_shard
+from ns2.pipeline.tools.verify.small_files import SmallFiles, index_shards, place_of
+from ns2.pipeline.tools.verify.tar import Target, marker_name
+
+__all__ = ["Fault", "Report", "verify"]
+
+SAMPLE_SEED = 0
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What a verification found.
+
+    Attributes:
+        faults: small files first, then shards; empty if all is well.
+        utterances, shards: of the dataset.
+        files: that were read whole.
+        arrays: that were read.
+        bytes: of tars that were read whole.
+    """
+
+    faults: list[Fault] = field(default_factory=list)
+    utterances: int = 0
+    shards: int = 0
+    files: int = 0
+    arrays: int = 0
+    bytes: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong."""
+        return not self.faults
+
+    def summary(self) -> str:
+        """One line for people."""
+        faults = f"{len(self.faults)} faults" if self.faults else "no faults"
+        return (
+            f"{self.utterances:,} utterances in {self.shards:,} shards: {self.files:,} files, "
+            f"{self.arrays:,} arrays, {self.bytes / 1e6:,.1f} MB of tars read: {faults}"
+        )
+
+
+def verify(
+    root: Path,
+    *,
+    sample: int | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Check everything in a dataset.
+
+    Args:
+        root: the dataset's folder.
+        sample: read all small files, but only so many arrays, always the same ones; None reads
+            every tar whole.
+        workers: processes.
+        progress: called with the number of shards done and of all shards.
+
+    Returns:
+        a report; whatever is wrong inside the folder is a fault in it, and raises nothing.
+
+    Raises:
+        UserError: there is no such folder, or an option makes no sense.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder")
+    if sample is not None and sample < 1:
+        raise UserError("--sample must be at least 1")
+    if workers < 1:
+        raise UserError("--workers must be at least 1")
+    report = Report()
+    files = SmallFiles(root, report.faults)
+    if files.check():
+        with caught(report.faults, SUMS):
+            _Shards(files, sample, report).carry_out(workers, progress or _silent)
+        if sample is None:
+            with caught(report.faults, SUMS):
+                files.compare_sums()
+    report.files = len(files.found)
+    return report
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+class _Shards:
+    """The shards of a dataset, one task each."""
+
+    def __init__(self, files: SmallFiles, sample: int | None, report: Report) -> None:
+        self._files, self._sample, self._report = files, sample, report
+        self._specs = files.specs()
+        self._rows = Counter[int]()  # in the index, by shard
+        if files.index_whole:
+            shards = pq.read_table(files.root / INDEX, columns=["shard"])["shard"]
+            counted = pc.value_counts(shards.combine_chunks()).to_pylist()
+            self._rows.update({one["values"]: one["counts"] for one in counted})
+            report.utterances = len(shards)
+
+    def carry_out(self, workers: int, progress: Callable[[int, int], None]) -> None:
+        """Check all shards, then that they are what the card and SHA256SUMS tell."""
+        files, report = self._files, self._report
+        total = len(self._rows) or len(files.listed_targets())
+        named, sizes, tars = set[str](), Counter[str](), Counter[str]()
+        for done, (task, result) in enumerate(_results(self._tasks(), workers), 1):
+            report.faults += result.faults
+            report.arrays += result.arrays
+            report.bytes += result.bytes
+            report.shards = done
+            files.found.update(result.sums)
+            for target in task.targets:
+                named |= {target.tar, target.marker}
+            sizes.update(result.sizes)
+            tars.update(result.sizes.keys())
+            progress(done, total)
+        if not files.index_whole:
+            return
+        if files.sums_whole:
+            named |= {INDEX, REJECTED, *files.named_assets()}
+            for name in sorted(named - set(files.listed)):
+                files.fault(SUMS, f"does not list {name}", **place_of(name))
+            for name in sorted(set(files.listed) - named):
+                files.fault(SUMS, f"lists {name}, which is not of the dataset", **place_of(name))
+        if files.card is not None and not report.faults:
+            for column, told in files.card["columns"].items():
+                here, there = (tars[column], sizes[column]), (told["tars"], told["bytes"])
+                if here != there:
+                    message = "{} tars of {} bytes; the card says {} of {}".format(*here, *there)
+                    files.fault(CARD, message, column=column)
+
+    def _tasks(self) -> Iterator[ShardTask]:
+        files, faults = self._files, self._report.faults
+        entries = table = None
+        with caught(faults, ASSETS):
+            entries = files.entries()
+        with caught(faults, ASSETS):
+            path = files.asset("phonemes")
+            table = path.read_text("utf-8") if path is not None else None
+        grid, shares, seen = files.grid(), self._shares(), set[int]()
+        for number, rows in self._shards():
+            if number in seen:
+                files.fault(INDEX, "its rows are not together", shard=number)
+            seen.add(number)
+            yield ShardTask(
+                root=files.root,
+                number=number,
+                grid=grid,
+                targets=self._targets(number, rows),
+                rows=rows,
+                entries=entries,
+                table=table,
+                sample=None if shares is None else shares[number],
+            )
+
+    def _shards(self) -> Iterator[tuple[int, pa.Table | None]]:
+        """Shards with their index rows, or without them where the index can't be trusted."""
+        files = self._files
+        if files.index_whole:
+            yield from index_shards(files.root / INDEX)
+        elif files.sums_whole:
+            yield from ((number, None) for number in sorted(files.listed_targets()))
+        else:
+            files.fault(INDEX, f"no tar was checked: neither this nor {SUMS} can tell them")
+
+    def _targets(self, number: int, rows: pa.Table | None) -> tuple[Target, ...]:
+        files = self._files
+        if rows is None:
+            tars = files.listed_targets()[number]
+        else:
+            tars = {column: self._indexed_tar(number, column, rows) for column in self._specs}
+        return tuple(
+            Target(
+                spec=self._specs[column],
+                shard=number,
+                tar=tar,
+                tar_sha256=files.vouched(tar),
+                marker_sha256=files.vouched(marker_name(tar)),
+            )
+            for column, tar in tars.items()
+        )
+
+    def _indexed_tar(self, number: int, column: str, rows: pa.Table) -> str:
+        """The tar that a shard's rows refer to: one for all of them, in the column's folder."""
+        files = self._files
+        names = Counter(str(name) for name in rows[f"{column}_file"].to_pylist()).most_common()
+        tar = names[0][0]
+        match = TARGET.match(tar)
+        folder = files.card["columns"][column]["folder"] if files.card else match and match[1]
+        if len(names) > 1:
+            message = f"its rows refer to several tars: {', '.join(name for name, _ in names[:3])}"
+            files.fault(INDEX, message, column=column, shard=number)
+        fits = match is not None and (int(match["shard"]), match[1]) == (number, folder)
+        if not fits or not tar.endswith(".tar"):
+            files.fault(INDEX, f"{tar} is not its tar", column=column, shard=number)
+        return tar
+
+    def _shares(self) -> Counter[int] | None:
+        """How many arrays of each shard are read; None for all."""
+        if self._sample is None:
+            return None
+        files = self._files
+        columns = len(self._specs)
+        if not files.index_whole:
+            shards = files.listed_targets()
+            return Counter(dict.fromkeys(shards, -(-self._sample // max(len(shards), 1))))
+        numbers = [number for number in sorted(self._rows) for _ in range(self._rows[number])]
+        there = len(numbers) * columns
+        drawn = Random(SAMPLE_SEED).sample(range(there), min(self._sample, there))
+        return Counter(numbers[i // columns] for i in drawn)
+
+
+def _results(tasks: Iterator[ShardTask], workers: int) -> Iterator[tuple[ShardTask, ShardResult]]:
+    """Carry out tasks; results come in their order, and few wait at a time."""
+    if workers == 1:
+        yield from ((task, check_shard(task)) for task in tasks)
+        return
+    waiting: deque[tuple[ShardTask, Future[ShardResult]]] = deque()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for task in tasks:
+            waiting.append((task, pool.submit(check_shard, task)))
+            if len(waiting) > 2 * workers:
+                yield _collected(*waiting.popleft())
+        while waiting:
+            yield _collected(*waiting.popleft())
+
+
+def _collected(task: ShardTask, future: Future[ShardResult]) -> tuple[ShardTask, ShardResult]:
+    result = ShardResult()
+    with caught(result.faults, INDEX, shard=task.number):  # a process may have died
+        result = future.result()
+    return task, result

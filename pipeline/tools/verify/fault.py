@@ -1,0 +1,48 @@
+"""A fault: what is wrong, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Something wrong, and where.
+
+    Attributes:
+        place: the file, relative to the dataset.
+        column, shard, key: empty (None for shard) where they do not apply or can't be known.
+        message: what was found and what was expected.
+    """
+
+    place: str
+    column: str = ""
+    shard: int | None = None
+    key: str = ""
+    message: str
+
+    def __str__(self) -> str:
+        where = [self.place]
+        if self.column:
+            where.append(f"column {self.column}")
+        if self.shard is not None:
+            where.append(f"shard {self.shard}")
+        if self.key:
+            where.append(f"key {self.key}")
+        return f"{', '.join(where)}: {self.message}"
+
+
+@contextmanager
+def caught(faults: list[Fault], place: str, **where: Any) -> Iterator[None]:
+    """Turn any exception into a fault: damaged input must not end a verification."""
+    try:
+        yield
+    except FileNotFoundError:
+        faults.append(Fault(place=place, message="is missing", **where))
+    except ValueError as error:
+        faults.append(Fault(place=place, message=str(error), **where))
+    except Exception as error:
+        faults.append(Fault(place=place, message=f"{type(error).__name__}: {error}", **where))

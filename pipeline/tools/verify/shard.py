@@ -1,0 +1,247 @@
+"""Verification of one shard: its index rows, its markers, then its tars and their values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+
+from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.schema import FrameGrid
+from ns2.pipeline.dataset.index import row_crc
+from ns2.pipeline.dataset.layout import INDEX, SUMS
+from ns2.pipeline.dataset.shards import Marker, MemberRow, read_marker, target_digest, target_stem
+from ns2.pipeline.tools.verify.fault import Fault, caught
+from ns2.pipeline.tools.verify.tar import TarCheck, Target
+from ns2.pipeline.tools.verify.values import FIRST, Values
+
+MOST_FAULTS = 20
+"""Faults named of one file; of more only the number is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardTask:
+    """What a process needs to verify a shard.
+
+    Attributes:
+        rows: of the index, in order; None if the index can't be trusted.
+        entries: codes must be below it; None if unknown.
+        table: text of the phoneme table's asset; None if there is none.
+        sample: read only so many arrays, drawn by a fixed seed; None reads all tars whole.
+    """
+
+    root: Path
+    number: int
+    grid: FrameGrid
+    targets: tuple[Target, ...]
+    rows: pa.Table | None
+    entries: int | None
+    table: str | None
+    sample: int | None
+
+
+@dataclass(kw_only=True)
+class ShardResult:
+    """What was found.
+
+    Attributes:
+        sums: SHA-256 of the files that were read whole, by path relative to the dataset.
+        sizes: bytes of tars, by column.
+        arrays, bytes: how many were read; bytes of tars read whole only.
+    """
+
+    faults: list[Fault] = field(default_factory=list)
+    sums: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    arrays: int = 0
+    bytes: int = 0
+
+
+def check_shard(task: ShardTask) -> ShardResult:
+    """Verify one shard; never raises for what is in the dataset."""
+    result = ShardResult()
+    with caught(result.faults, INDEX, shard=task.number):
+        _ShardCheck(task, result).carry_out()
+    return result
+
+
+class _ShardCheck:
+    """One shard; its steps in order are in `carry_out`."""
+
+    def __init__(self, task: ShardTask, result: ShardResult) -> None:
+        self._task, self._result = task, result
+        self._indexed = None if task.rows is None else task.rows.to_pylist()
+        self._rows: dict[str, Mapping[str, Any]] = {}  # of the index, those that are whole
+        self._markers: dict[str, Marker] = {}  # by column, those that can be trusted
+        self._targets = sorted(
+            task.targets, key=lambda t: FIRST.index(t.column) if t.column in FIRST else len(FIRST)
+        )
+
+    def carry_out(self) -> None:
+        """Index rows, markers, tars, and the rows once more, against what the tars hold."""
+        self._check_rows()
+        for target in self._targets:
+            faults: list[Fault] = []
+            with caught(faults, target.marker, **target.where):
+                self._check_marker(target, faults)
+            self._add(faults)
+        self._check_order()
+        values = Values(self._task.grid, self._rows, self._task.entries, self._phoneme_table())
+        drawn = self._draw()
+        for target in self._targets:
+            check = TarCheck(
+                root=self._task.root,
+                target=target,
+                layout=self._layout(target),
+                marker=self._markers.get(target.column),
+                take=values.add,
+            )
+            check.run(None if drawn is None else drawn[target.column])
+            self._take(check)
+        faults = []
+        for key in self._rows:
+            with caught(faults, INDEX, shard=self._task.number, key=key):
+                values.compare(key)
+        self._add(faults)
+
+    def _take(self, check: TarCheck) -> None:
+        self._add(check.faults)
+        self._result.arrays += check.arrays
+        if check.size is not None:
+            self._result.sizes[check.target.column] = check.size
+            if check.sha256:
+                self._result.sums[check.target.tar] = check.sha256
+                self._result.bytes += check.size
+
+    def _add(self, faults: list[Fault]) -> None:
+        """Keep the faults of one file."""
+        self._result.faults += faults[:MOST_FAULTS]
+        if len(faults) > MOST_FAULTS:
+            last = faults[-1]
+            more = f"and {len(faults) - MOST_FAULTS} more faults"
+            self._result.faults.append(
+                Fault(place=last.place, column=last.column, shard=last.shard, message=more)
+            )
+
+    def _phoneme_table(self) -> Any:
+        if self._task.table is None:
+            return None
+        from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+
+        return PhonemeTable.from_json(json.loads(self._task.table))
+
+    def _check_rows(self) -> None:
+        faults: list[Fault] = []
+        for row in self._indexed or ():
+            key = str(row["key"] or "")
+            with caught(faults, INDEX, shard=self._task.number, key=key):
+                if row_crc(row) != row["row_crc"]:
+                    raise ValueError("the row is not what was written: its row_crc differs")
+                self._rows[key] = row
+        self._add(faults)
+
+    def _check_marker(self, target: Target, faults: list[Fault]) -> None:
+        """A marker is whole, and tells of its tar what the tar's name and the index tell."""
+        path = self._task.root / target.marker
+        sha256 = self._result.sums[target.marker] = sha256_file(path)
+        damaged = target.marker_sha256 not in ("", sha256)
+        if damaged:
+            message = f"SHA-256 is {sha256}, {SUMS} says {target.marker_sha256}"
+            faults.append(Fault(place=target.marker, message=message, **target.where))
+        marker = read_marker(path)
+        digest = target_digest((row.key, row.source) for row in marker.rows)
+        facts = [
+            ("column", marker.column, target.column),
+            ("shard", marker.shard, target.shard),
+            ("digest of keys and sources", marker.digest, digest),
+            ("name", path.stem, target_stem(target.shard, digest)),
+            ("tar's SHA-256", marker.sha256, target.tar_sha256 or marker.sha256),
+        ]
+        wrong = [f"{name} is {is_}, expected {want}" for name, is_, want in facts if is_ != want]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        for row in marker.rows:
+            # a key that the index does not have is told by `_check_order`
+            for name, here, there in _told_twice(target.column, row, self._rows.get(row.key, {})):
+                if here != there:
+                    message = f"{name} is {here}, the index says {there}"
+                    faults.append(
+                        Fault(place=target.marker, key=row.key, message=message, **target.where)
+                    )
+        if not damaged:
+            self._markers[target.column] = marker
+
+    def _check_order(self) -> None:
+        """Keys and their order are the same in the index and in all columns."""
+        there = [t for t in self._targets if t.column in self._markers]
+        if self._indexed is not None:
+            place, keys = INDEX, [str(row["key"]) for row in self._indexed]
+        elif there:
+            place = there[0].marker
+            keys = [row.key for row in self._markers[there[0].column].rows]
+        for target in there:
+            own = [row.key for row in self._markers[target.column].rows]
+            if own == keys:
+                continue
+            same = 0
+            while same < min(len(own), len(keys)) and own[same] == keys[same]:
+                same += 1
+            here, other = (some[same] if same < len(some) else "" for some in (own, keys))
+            message = (
+                f"keys differ from those of {place}: {len(own)} and {len(keys)}; "
+                f"the first that differ are {here or 'none'} and {other or 'none'}"
+            )
+            self._result.faults.append(
+                Fault(place=target.marker, key=here or other, message=message, **target.where)
+            )
+
+    def _layout(self, target: Target) -> list[MemberRow] | None:
+        """Where the members of a tar lie: as its marker says, else as the index says."""
+        marker = self._markers.get(target.column)
+        if marker is not None:
+            return list(marker.rows)
+        if self._indexed is None or len(self._rows) != len(self._indexed):
+            return None
+        return [_as_member(target.column, row) for row in self._rows.values()]
+
+    def _draw(self) -> dict[str, set[str]] | None:
+        """Keys to read of each column; None for all."""
+        if self._task.sample is None:
+            return None
+        there = [(t.column, row.key) for t in self._targets for row in self._layout(t) or ()]
+        drawn: dict[str, set[str]] = {target.column: set() for target in self._targets}
+        number = min(self._task.sample, len(there))
+        for column, key in Random(self._task.number).sample(there, number):
+            drawn[column].add(key)
+        return drawn
+
+
+def _told_twice(
+    column: str, row: MemberRow, indexed: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """What marker and index both tell: (name, value in the marker, value in the index)."""
+    if not indexed:
+        return
+    for name in ("offset", "size", "crc32"):
+        yield name, getattr(row, name), indexed[f"{column}_{name}"]
+    yield "shape", list(row.shape), indexed[f"{column}_shape"]
+    for name, value in row.scalars.items():
+        if name in indexed:
+            yield name, value, indexed[name]
+
+
+def _as_member(column: str, row: Mapping[str, Any]) -> MemberRow:
+    return MemberRow(
+        key=row["key"],
+        offset=row[f"{column}_offset"],
+        size=row[f"{column}_size"],
+        shape=tuple(row[f"{column}_shape"]),
+        crc32=row[f"{column}_crc32"],
+        source="",
+        scalars={},
+    )
