@@ -9,12 +9,12 @@ import click
 
 from ns2.pipeline.commands import datasets
 from ns2.pipeline.commands.making import preprocess
-from ns2.train.codec_commands import codec
-from ns2.train.demo_command import demo
-from ns2.train.evaluate_command import evaluate
-from ns2.train.model_command import model
-from ns2.train.synthesize_command import synthesize
-from ns2.train.train_command import train
+from ns2.train.commands.codec import codec
+from ns2.train.commands.demo import demo
+from ns2.train.commands.evaluate import evaluate
+from ns2.train.commands.model import model
+from ns2.train.commands.synthesize import synthesize
+from ns2.train.commands.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

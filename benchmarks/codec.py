@@ -25,11 +25,11 @@ from benchmarks.preprocess import machine, show_machine, verdict
 from ns2.model.codec.encodec import EncodecCodec
 from ns2.model.codec.interface import one_thread
 from ns2.model.codec.loading import Codec, load_codec
-from ns2.pipeline.codec_eval import evaluate, render
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
-from ns2.pipeline.recognise import edit_distance, open_recogniser, spoken_words
 from ns2.pipeline.sound.decode import read_audio, resample
+from ns2.train.codec.measure import evaluate, render
+from ns2.train.evaluation.words import edit_distance, open_recogniser, spoken_words
 from tests.seeded_encodec import spoken, spoken_encodec
 
 ENCODE_LIMIT, DECODE_LIMIT = 100.0, 50.0

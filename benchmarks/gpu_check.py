@@ -71,7 +71,7 @@ def prepare(repo: Path) -> None:
 
 
 class Made:
-    """Stands for `ns2.train.data.Data`: utterances of speech-like lengths, nothing on the disk."""
+    """Stands for `ns2.train.data.selection.Data`: utterances of speech-like lengths, nothing on the disk."""
 
     columns = ("codes", "phonemes", "durations", "f0")
     split, where, digest = "train", "", "made"
@@ -97,7 +97,7 @@ class Made:
         return len(self.frames)
 
     def plan(self, *, seed: int, epoch: int, global_frames: int):
-        from ns2.pipeline.epochs import plan_epoch
+        from ns2.train.data.epochs import plan_epoch
 
         return plan_epoch(
             self.shards, self.frames, seed=seed, epoch=epoch, global_frames=global_frames
@@ -125,7 +125,7 @@ class Made:
         return [str(n) for n in numbers]
 
     def other(self, number: int, seed: int):
-        from ns2.pipeline.epochs import mixed
+        from ns2.train.data.epochs import mixed
 
         return int(mixed(seed, number, 17)) % len(self)
 
@@ -137,7 +137,7 @@ def random_model(config, seed: int = 0):
     import torch
 
     from ns2.model.tts.ns2 import NS2
-    from ns2.train.build import usual_sizes
+    from ns2.train.step.build import usual_sizes
 
     torch.manual_seed(seed)
     sizes = usual_sizes()
@@ -152,9 +152,9 @@ def random_model(config, seed: int = 0):
 
 def new_trainer(preset: str, data: Made | None = None, compiled: bool = False, **settings):
     """A real Trainer of made-up data."""
-    import ns2.train.trainer as module
-    from ns2.train.ranks import Ranks
-    from ns2.train.settings import choose
+    import ns2.train.step.trainer as module
+    from ns2.train.run.overrides import choose
+    from ns2.train.step.ranks import Ranks
 
     module.build_model = lambda dataset, config, seed=0: random_model(config, seed)
     config = choose(preset, None, [f"{k}={json.dumps(v)}" for k, v in settings.items()])
@@ -267,7 +267,7 @@ def flops_of(preset: str, shape, self_condition: bool) -> float:
     from ns2.model.tts.draws import Draws
     from ns2.model.tts.ns2 import NS2
     from ns2.model.tts.presets import preset as config_of
-    from ns2.train.build import usual_sizes
+    from ns2.train.step.build import usual_sizes
 
     batch, frames, tokens, prompt = shape
     with FakeTensorMode():
@@ -544,7 +544,7 @@ def steps() -> dict:
         peak(reset=True)
         trainer = new_trainer(preset)
         batch, draws, _ = inputs(shape, False)
-        from ns2.train.trainer import Share
+        from ns2.train.step.trainer import Share
 
         share = Share(((batch, draws),))
         row = {}
@@ -610,7 +610,7 @@ def syncs() -> dict:
         return {"told": "needs a GPU"}
     trainer = new_trainer("tiny")
     batch, draws, _ = inputs((3, 128, 32, 64), True)
-    from ns2.train.trainer import Share
+    from ns2.train.step.trainer import Share
 
     share = Share(((batch, draws),))
     for _ in range(2):
@@ -704,7 +704,7 @@ def compile_whole() -> dict:
 @section(60)
 def loop() -> dict:
     """Steps with the reader: what reading, copying and telling cost; and what grows."""
-    from ns2.train.reader import Reader
+    from ns2.train.data.prefetch import Reader
 
     found = {}
     data = Made(4096 if GPU else 64, (4.3, 0.75, 20.0))
@@ -782,10 +782,10 @@ def checkpoint() -> dict:
 
     import torch
 
-    from ns2.train.checkpoint import load_checkpoint, save_checkpoint
+    from ns2.train.run.checkpoint import load_checkpoint, save_checkpoint
 
     trainer = new_trainer("base" if GPU else "tiny")
-    from ns2.train.trainer import Share
+    from ns2.train.step.trainer import Share
 
     batch, draws, _ = inputs((3, 128, 32, 64), False)
     trainer.learn(Share(((batch, draws),)))
@@ -822,7 +822,7 @@ def sums() -> dict:
     import torch.distributed as dist
 
     from ns2.model.tts.presets import preset
-    from ns2.train.ranks import Ranks
+    from ns2.train.step.ranks import Ranks
 
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29577", RANK="0", WORLD_SIZE="1")
     dist.init_process_group("nccl" if GPU else "gloo", rank=0, world_size=1)

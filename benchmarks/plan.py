@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from benchmarks.command import ROOT, arguments, folders
 from benchmarks.million import apart, show
 from benchmarks.preprocess import machine, show_machine, verdict
-from ns2.pipeline.epochs import plan_epoch
+from ns2.train.data.epochs import plan_epoch
 
 SECONDS, BYTES = 15.0, 3e9
 PADDING, UNEVEN = 0.05, 0.10
@@ -124,7 +124,7 @@ def make_index(root: Path, utterances: int) -> None:
 
 def open_and_plan(root: Path) -> dict[str, Any]:
     """Open, filter, load what reading needs, plan; to be run in a process of its own."""
-    from ns2.train.data import open_data
+    from ns2.train.data.selection import open_data
 
     began, at_start = time.perf_counter(), time.process_time()
     data = open_data([root], where=WHERE)

@@ -129,8 +129,8 @@ def write_ns2(root: Path, count: int) -> None:
 
 def read_ns2(root: Path, *, check: bool) -> tuple[int, float]:
     """The reader of `ns2 train`: plan, thread, steps in order; arrays are summed as a batch is."""
-    from ns2.train.data import open_data
-    from ns2.train.reader import Fetched, Reader
+    from ns2.train.data.prefetch import Fetched, Reader
+    from ns2.train.data.selection import open_data
 
     def collate(fetched: list[Fetched]) -> float:
         return sum(sums(one.arrays.values()) for one in fetched)
@@ -147,7 +147,7 @@ def read_ns2(root: Path, *, check: bool) -> tuple[int, float]:
 
 def read_by_position(root: Path) -> tuple[int, float]:
     """`Dataset.read` in the order of a plan, one array after the other, copied."""
-    from ns2.train.data import open_data
+    from ns2.train.data.selection import open_data
 
     data = open_data([root])
     read = data.datasets[0].read

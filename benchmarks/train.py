@@ -37,11 +37,11 @@ from benchmarks.peer_training import EXTRACTION, IDS, LEARNING, Peer
 from benchmarks.preprocess import machine, show_machine
 from ns2.model.tts.presets import PRESETS, preset
 from ns2.pipeline.sound.decode import read_audio, resample
-from ns2.train.config import TrainConfig
-from ns2.train.data import Data, open_data
-from ns2.train.ranks import Ranks
-from ns2.train.reader import Fetched, Reader
-from ns2.train.trainer import Share, Trainer
+from ns2.train.data.prefetch import Fetched, Reader
+from ns2.train.data.selection import Data, open_data
+from ns2.train.run.settings import TrainConfig
+from ns2.train.step.ranks import Ranks
+from ns2.train.step.trainer import Share, Trainer
 from tests.preprocessing import run_inline
 
 MINUTES = 1.0

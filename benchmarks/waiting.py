@@ -27,12 +27,12 @@ from benchmarks.preprocess import machine, show_machine, verdict
 from ns2.model.tts.presets import PRESETS, preset
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.train.config import TrainConfig
-from ns2.train.data import Data, open_data
-from ns2.train.loop import train
-from ns2.train.ranks import Ranks
-from ns2.train.reader import Reader
-from ns2.train.trainer import Trainer
+from ns2.train.data.prefetch import Reader
+from ns2.train.data.selection import Data, open_data
+from ns2.train.loop.loop import train
+from ns2.train.run.settings import TrainConfig
+from ns2.train.step.ranks import Ranks
+from ns2.train.step.trainer import Trainer
 from tests.dataset_factories import Recipe, make_dataset
 
 SHARE = 0.01

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from ns2.pipeline.corpora.spoken.espeak import VOICES, WORD
-from tests import make_aligner_weights
-from tests.labelled_speech import HOP, SAMPLE_RATE, VARIANTS, closed, labelled_speech, spoil
+from ns2.train.bundled import make_aligner_network
+from ns2.train.bundled.labelled_speech import (
+    HOP,
+    SAMPLE_RATE,
+    VARIANTS,
+    closed,
+    labelled_speech,
+    spoil,
+)
 
 
 def test_voices_that_are_measured_with_never_speak_here() -> None:
@@ -56,11 +63,11 @@ def test_labels_share_a_border_between_frames() -> None:
     one = next(labelled_speech(1, seed=7))
     frames = -(-len(one.wave) // HOP)
     phones = ["", *sorted(set(one.phones) - {""})]
-    found, borders = make_aligner_weights.labels(one, frames, phones)
-    middle = (np.arange(frames) + 0.5 + 0.5 / make_aligner_weights.POINTS) * HOP / SAMPLE_RATE
+    found, borders = make_aligner_network.labels(one, frames, phones)
+    middle = (np.arange(frames) + 0.5 + 0.5 / make_aligner_network.POINTS) * HOP / SAMPLE_RATE
     owner = np.searchsorted(one.starts, middle, side="right") - 1
     expected = [phones.index(one.phones[o]) if o >= 0 else 0 for o in owner]
-    assert found[:, make_aligner_weights.POINTS // 2].tolist() == expected
+    assert found[:, make_aligner_network.POINTS // 2].tolist() == expected
     assert float(borders.min()) >= 0 and float(borders.max()) <= 1
     edge = one.starts[5] * SAMPLE_RATE / HOP
     assert float(borders[int(edge)]) >= 1 - (edge - int(edge)) - 1e-6
@@ -72,5 +79,5 @@ def test_training_makes_the_same_bytes_again(
     for name in ("a", "b"):
         arguments = ["make", str(tmp_path / name), "--utterances", "12", "--steps", "4"]
         monkeypatch.setattr(sys, "argv", arguments)
-        make_aligner_weights.main()
+        make_aligner_network.main()
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

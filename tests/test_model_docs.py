@@ -9,7 +9,7 @@ import pytest
 
 from ns2.model.tts.parameters import count_parts
 from ns2.model.tts.presets import PRESETS, preset
-from ns2.train.build import usual_sizes
+from ns2.train.step.build import usual_sizes
 from tests.factories import ROOT
 from tests.preprocessing import run_inline
 

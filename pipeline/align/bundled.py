@@ -1,6 +1,6 @@
 """The network that comes with the package and helps the aligner.
 
-`python -m tests.make_aligner_weights` trains it on speech of known truth. Its file holds half
+`python -m ns2.train.bundled.make_aligner_network` trains it on speech of known truth. Its file holds half
 precision weights and the phones that it knows, in IPA without stress.
 """
 

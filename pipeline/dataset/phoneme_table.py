@@ -3,7 +3,7 @@
 Ids are laid out as the specials (`<pad>`, `<sil>`, `|`), the punctuation marks, then three ids
 for every phone: base + 3 * i without stress, + 1 with primary stress, + 2 with secondary stress.
 New phones are only ever appended, so an id never changes its meaning. The table that ships holds
-every phone that espeak-ng can emit; `python -m tests.make_phoneme_table` makes it.
+every phone that espeak-ng can emit; `python -m ns2.train.bundled.make_phoneme_table` makes it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.tools.align_eval import report
 from ns2.pipeline.tools.align_truth import Truth
-from tests.labelled_speech import VARIANTS, closed
+from ns2.train.bundled.labelled_speech import VARIANTS, closed
 from tests.model.test_aligner import spelled
 
 TABLE = PhonemeTable.default()

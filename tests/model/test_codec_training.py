@@ -11,7 +11,7 @@ from ns2.model.codec.mini.codebooks import CodebookTrainer, start_from
 from ns2.model.codec.mini.losses import SpectralLoss
 from ns2.model.codec.mini.mini_config import MiniConfig
 from ns2.model.codec.mini.network import MiniNetwork, quantise
-from ns2.pipeline.codec_eval import entropy_shares
+from ns2.train.codec.measure import entropy_shares
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -22,7 +22,7 @@ from ns2.model.tts.ns2_config import DiffusionConfig, NS2Config
 from ns2.model.tts.presets import preset
 from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.train.build import border_ids, build_model
+from ns2.train.step.build import border_ids, build_model
 from tests.preprocessing import run_inline
 
 STEPS, FRAMES = 320, 60

@@ -11,7 +11,7 @@ from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
 from ns2.model.tts.parameters import count_parts
 from ns2.model.tts.presets import PRESETS, preset
-from ns2.train.build import usual_sizes
+from ns2.train.step.build import usual_sizes
 
 PAPER_MILLIONS = {
     "phoneme encoder": (72, 0.05),

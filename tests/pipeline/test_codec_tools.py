@@ -14,13 +14,14 @@ from click.testing import CliRunner
 
 from ns2.cli import main
 from ns2.model.codec.loading import MINI_WEIGHTS, load_codec
-from ns2.pipeline.codec_eval import entropy_shares, evaluate, open_codec
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.tools.verify.check import verify
+from ns2.train.codec.measure import entropy_shares, evaluate
+from ns2.train.codec.opened import open_codec
 from tests.factories import tone
 from tests.preprocessing import contents, run_inline
 

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ns2.pipeline.epochs import EpochPlan, mixed, plan_epoch, shares
+from ns2.train.data.epochs import EpochPlan, mixed, plan_epoch, shares
 
 
 def speech_like(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text.pronounce import bare, languages
-from tests.make_phoneme_table import named, read, rendered, takes_apart
+from ns2.train.bundled.make_phoneme_table import named, read, rendered, takes_apart
 
 TABLE = PhonemeTable.default()
 
@@ -134,7 +134,7 @@ def test_every_name_in_espeaks_phoneme_programs() -> None:
 
 @pytest.mark.parametrize("voice", ["en-us", "de", "fr-fr", "cmn", "hi", "ko", "yue"])
 def test_what_a_voice_emits(voice: str) -> None:
-    # All voices: python -m tests.make_phoneme_table
+    # All voices: python -m ns2.train.bundled.make_phoneme_table
     phones = set(TABLE.phones)
     heard = {bare(symbol) for symbol in read(voice, 300)} - {""}
     assert len(heard) > 30

@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from ns2.pipeline.core.schema import FrameGrid
-from ns2.pipeline.plot_versions import Version, as_png, draw_versions
+from ns2.train.speak.plot_versions import Version, as_png, draw_versions
 
 
 def version(name: str, frames: int, hertz: float) -> Version:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.recognise import (
+from ns2.train.evaluation.words import (
     SpeakerModel,
     edit_distance,
     open_recogniser,

@@ -20,8 +20,8 @@ from ns2.model.codec.loading import load_codec
 from ns2.model.codec.mini.mini_config import MiniConfig
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
-from ns2.train.codec import CodecTraining, initial_network, network_sizes, train_codec
-from ns2.train.codec_data import Crops, read_voices
+from ns2.train.codec.crops import Crops, read_voices
+from ns2.train.codec.training import CodecTraining, initial_network, network_sizes, train_codec
 from tests.factories import ROOT
 
 SMALL = MiniConfig(

@@ -18,7 +18,7 @@ import torch
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.train.checkpoint import checkpoints, load_checkpoint
+from ns2.train.run.checkpoint import checkpoints, load_checkpoint
 from tests.train.test_loop import arguments, metrics, train
 
 KILLS = int(os.environ.get("NS2_KILLS", "2"))

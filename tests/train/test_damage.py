@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from ns2.cli import main
 from ns2.pipeline.dataset import layout
-from ns2.train.data import open_data
-from ns2.train.watch import Watch
+from ns2.train.data.selection import open_data
+from ns2.train.loop.watch import Watch
 from tests.dataset_factories import Recipe, make_dataset
 from tests.train.test_data import change_card, flip
 from tests.train.test_watching import SETTINGS, lines

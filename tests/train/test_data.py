@@ -17,8 +17,8 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import card_text, sealed
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.train.data import COLUMNS, DamageError, Data, open_data
-from ns2.train.reader import Fetched, Reader, Step
+from ns2.train.data.prefetch import Fetched, Reader, Step
+from ns2.train.data.selection import COLUMNS, DamageError, Data, open_data
 from tests.dataset_factories import Recipe, folder, make_dataset
 
 SMALL = 150
@@ -313,7 +313,8 @@ def test_waiting_is_metered(root: Path) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys, ns2.train.reader; print([m for m in ('torch', 'ray', 'pyworld', 'phonemizer', "
+        "import sys, ns2.train.data.prefetch; print([m for m in ('torch', 'ray', "
+        "'pyworld', 'phonemizer', "
         "'soundfile', 'parselmouth') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

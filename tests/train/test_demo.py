@@ -13,7 +13,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.corpora.spoken.cast import Speaker, cast, speak_spoken
 from ns2.pipeline.corpora.spoken.sentences import sentences
 from ns2.pipeline.text.pronounce import pronounce
-from ns2.train.demo import HELLO, Demo, begin, command, finished, speaking, steps_in, what_is_said
+from ns2.train.tour import HELLO, Demo, begin, command, finished, speaking, steps_in, what_is_said
 
 
 def test_what_is_evaluated_was_never_learned(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.pipeline.epochs import shares
-from ns2.train.checkpoint import checkpoints
-from ns2.train.data import open_data
-from ns2.train.devices import run_on
+from ns2.train.data.epochs import shares
+from ns2.train.data.selection import open_data
+from ns2.train.loop.launch import run_on
+from ns2.train.run.checkpoint import checkpoints
 from tests.dataset_factories import Recipe, make_dataset
 from tests.processes import tree
 from tests.train.test_data import flip

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ns2.pipeline.epochs import plan_epoch, shares
-from ns2.train.data import open_data
-from ns2.train.dry_run import largest_step
+from ns2.train.data.epochs import plan_epoch, shares
+from ns2.train.data.selection import open_data
+from ns2.train.loop.dry_run import largest_step
 from tests.dataset_factories import Recipe, make_dataset
 from tests.train.test_watching import train
 

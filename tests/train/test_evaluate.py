@@ -18,13 +18,13 @@ from safetensors.numpy import load_file, save_file
 from ns2.cli import main
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.phone_classifier import bare_phones, load_phone_classifier, phone_errors
 from ns2.pipeline.sound.decode import trim_silence
 from ns2.pipeline.sound.measures import PitchErrors, log_mel
-from ns2.train.evaluate import Measured
-from ns2.train.evaluate import Result as Evaluated
-from ns2.train.figures import render, summary
-from ns2.train.held_out import held_out, recording, seeds
+from ns2.train.evaluation.evaluator import Measured
+from ns2.train.evaluation.evaluator import Result as Evaluated
+from ns2.train.evaluation.figures import render, summary
+from ns2.train.evaluation.held_out import held_out, recording, seeds
+from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
 from tests.dataset_factories import Recipe, make_dataset
 
 PROMPTS = {"shortest": 20, "whole_below": 60, "longest": 60}
@@ -194,7 +194,7 @@ def test_words_are_counted_where_a_recogniser_is_asked(
         def words(self, wave: np.ndarray, rate: int) -> list[str]:
             return ["zygote"]
 
-    monkeypatch.setattr("ns2.train.evaluate.open_recogniser", lambda name: Deaf())
+    monkeypatch.setattr("ns2.train.evaluation.evaluator.open_recogniser", lambda name: Deaf())
     done = call(run, shards, "--limit", "1", "-o", tmp_path / "out", "--wer")
     assert done.exit_code == 0 and "words wrong" in done.output
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))

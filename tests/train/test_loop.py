@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from ns2.cli import main
 from ns2.model.config_values import changed, from_values, to_values
 from ns2.model.tts.presets import preset
-from ns2.train.checkpoint import checkpoints
-from ns2.train.config import TrainConfig
+from ns2.train.run.checkpoint import checkpoints
+from ns2.train.run.settings import TrainConfig
 
 SETTINGS = {
     "global_frames": 900,

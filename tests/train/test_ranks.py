@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from ns2.cli import main
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.train.reader import Fetched, Reader, Step
+from ns2.train.data.prefetch import Fetched, Reader, Step
 from tests.dataset_factories import ENTRIES, LATENT_DIM, Recipe, make_dataset
 from tests.train.test_loop import arguments, metrics, train
 

@@ -20,12 +20,12 @@ from ns2.model.config_values import from_values
 from ns2.model.diffusion.samplers import SamplerConfig
 from ns2.model.tts.generation import Choices, Request, generate
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.train.build import build_model
-from ns2.train.config import TrainConfig
-from ns2.train.data import open_data
-from ns2.train.ranks import Ranks
-from ns2.train.samples import choose, speak
-from ns2.train.trainer import Trainer
+from ns2.train.data.selection import open_data
+from ns2.train.loop.samples import choose, speak
+from ns2.train.run.settings import TrainConfig
+from ns2.train.step.build import build_model
+from ns2.train.step.ranks import Ranks
+from ns2.train.step.trainer import Trainer
 from tests.dataset_factories import Recipe, make_dataset
 from tests.factories import ROOT
 from tests.train.test_data import flip

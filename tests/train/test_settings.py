@@ -11,9 +11,9 @@ import pytest
 from ns2.model.config_values import to_values
 from ns2.model.tts.presets import PRESETS
 from ns2.pipeline.core.errors import OptionError
-from ns2.train.config import TrainConfig
-from ns2.train.presets import TRAINING, training
-from ns2.train.settings import choose
+from ns2.train.run.overrides import choose
+from ns2.train.run.recipes import TRAINING, training
+from ns2.train.run.settings import TrainConfig
 from tests.factories import ROOT
 
 YAML = """

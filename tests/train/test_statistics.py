@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file
 
 from ns2.model.config_values import from_values
-from ns2.train.checkpoint import checkpoints, load_checkpoint
-from ns2.train.config import TrainConfig
-from ns2.train.data import open_data
-from ns2.train.ranks import Ranks
-from ns2.train.reader import Reader
-from ns2.train.statistics import activations
-from ns2.train.trainer import Trainer
+from ns2.train.data.prefetch import Reader
+from ns2.train.data.selection import open_data
+from ns2.train.run.checkpoint import checkpoints, load_checkpoint
+from ns2.train.run.settings import TrainConfig
+from ns2.train.step.inside import activations
+from ns2.train.step.ranks import Ranks
+from ns2.train.step.trainer import Trainer
 from tests.dataset_factories import Recipe, make_dataset
 from tests.train.test_watching import lines, shown, train
 

@@ -17,13 +17,13 @@ from ns2.cli import main
 from ns2.model.config_values import from_values
 from ns2.model.tts.batch import Counts, Example, collate
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.epochs import mixed
-from ns2.train.board import FOLDER as BOARD
-from ns2.train.build import border_ids, build_model
-from ns2.train.checkpoint import BEST, checkpoints, load_checkpoint
-from ns2.train.checkpoint import FOLDER as CHECKPOINTS
-from ns2.train.config import TrainConfig
-from ns2.train.data import open_data
+from ns2.train.data.epochs import mixed
+from ns2.train.data.selection import open_data
+from ns2.train.loop.board import FOLDER as BOARD
+from ns2.train.run.checkpoint import BEST, checkpoints, load_checkpoint
+from ns2.train.run.checkpoint import FOLDER as CHECKPOINTS
+from ns2.train.run.settings import TrainConfig
+from ns2.train.step.build import border_ids, build_model
 from tests.dataset_factories import Recipe, make_dataset
 
 SETTINGS = {

@@ -1,0 +1,287 @@
+"""Make pipeline/phoneme_table.json: every phone that espeak-ng can emit.
+
+    python -m ns2.train.bundled.make_phoneme_table [--write]
+
+espeak-ng renders each phoneme of each voice's phoneme table (read from its `phontab` file), alone,
+stressed, and with every phoneme that it writes onto the one before it: length, palatalisation,
+nasalisation, tones. As a cross-check every voice then reads random words of its scripts and
+numbers; what comes out must be phones of the table, or take apart into them. Phones that a table
+already holds keep their places; new ones are appended in sorted order.
+
+Without --write it says what would change, and exits with 1 if anything would. It takes about two
+minutes. Every voice runs in a process of its own: random words can crash espeak-ng.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import random
+import re
+import struct
+import subprocess
+import sys
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.text.clauses import base_language
+from ns2.pipeline.text.pronounce import _engine, _wrapper, bare, languages
+from ns2.pipeline.text.tables import MARKS, SCRIPTS
+
+TABLE = Path(__file__).resolve().parents[2] / "pipeline" / "dataset" / "phoneme_table.json"
+WORDS = 4000  # random words a voice
+_INPUT_IS_PHONEMES = 0x101  # espeakPHONEMES | espeakCHARS_UTF8
+_OUTPUT_IS_IPA = 0x02 | ord("_") << 8
+_IS_TONE_OR_STRESS = 1
+
+
+def main() -> int:
+    """Compare the table with espeak-ng, or write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--voice", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.voice:
+        phones, repeated = rendered(options.voice)
+        print(json.dumps([sorted(phones), sorted(repeated), sorted(read(options.voice))]))
+        return 0
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(in_own_process, languages()))
+    heard = {bare(symbol) for _, _, symbols in results for symbol in symbols} - {""}
+    found = {bare(symbol) for phones, _, _ in results for symbol in phones} - {""}
+    found |= {symbol for symbol in map(bare, named()) if symbol and not symbol.isspace()}
+    # A phone with a name of its own is lengthened by saying it twice: a slip, kept where heard.
+    twice = {bare(symbol) for _, repeated, _ in results for symbol in repeated}
+    found = (found - twice) | (twice & heard)
+    found |= {symbol for symbol in heard if not takes_apart(symbol, found)}
+
+    known = json.loads(TABLE.read_text("utf-8"))["phones"] if TABLE.exists() else []
+    new = sorted(found - set(known))
+    print(f"{len(languages())} voices, {len(heard):,} symbols heard, {len(found):,} phones;")
+    print(f"{len(known):,} in the table, {len(new):,} new: {' '.join(new)[:400]}")
+    if options.write and new:
+        table = PhonemeTable(marks=MARKS, phones=(*known, *new)).to_json()
+        TABLE.write_text(json.dumps(table, ensure_ascii=False, indent=0) + "\n", "utf-8")
+    return 0 if options.write else int(bool(new))
+
+
+def in_own_process(voice: str) -> list[list[str]]:
+    """Phones of a voice, those that are one phone twice, symbols heard from it."""
+    command = [sys.executable, "-m", "tests.make_phoneme_table", "--voice", voice]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"{voice}: {result.returncode} {result.stderr[-500:]}")
+    lists: list[list[str]] = json.loads(result.stdout.splitlines()[-1])
+    return lists
+
+
+def takes_apart(symbol: str, phones: set[str]) -> bool:
+    """Whether a symbol is a sequence of phones."""
+    reached = {0}
+    for end in range(1, len(symbol) + 1):
+        if any(symbol[start:end] in phones for start in reached):
+            reached.add(end)
+    return len(symbol) in reached
+
+
+# what espeak-ng can emit
+
+
+def rendered(voice: str) -> tuple[set[str], set[str]]:
+    """IPA of all phonemes of a voice, alone and with what joins them; and those said twice."""
+    backend = _engine(voice)._backend._espeak
+    library = backend._espeak._library
+    # A call of espeak_Synth is the only way to make it take phonemes instead of letters.
+    library.espeak_Synth.argtypes = None
+    blank = ctypes.create_string_buffer(b" ")
+    size, zero, flags = ctypes.c_size_t(2), ctypes.c_uint(0), ctypes.c_uint(_INPUT_IS_PHONEMES)
+    library.espeak_Synth(blank, size, zero, 1, zero, flags, None, None)
+
+    def say(phonemes: str) -> list[str]:
+        rest = ctypes.pointer(ctypes.c_char_p(f"[[{phonemes}]]".encode()))
+        said: list[str] = []
+        while rest.contents:
+            line = backend._espeak.text_to_phonemes(rest, _INPUT_IS_PHONEMES, _OUTPUT_IS_IPA)
+            said += re.split("[_ ]+", line.decode().strip("_ \n")) if line else []
+        return said
+
+    phonemes = phonemes_of(voice)
+    alone = [m for m, kind in phonemes.items() if kind != _IS_TONE_OR_STRESS]
+    joiners = [m for m, kind in phonemes.items() if kind == _IS_TONE_OR_STRESS and m[0].isdigit()]
+    joiners += [m for m in (":", ";", "~", "+") if m in phonemes]
+    phones: set[str] = set()
+    repeated: set[str] = set()
+    for mnemonic in alone:
+        phones.update(said := say(mnemonic))
+        phones.update(say(f"'{mnemonic}"))
+        for joiner in joiners:
+            joined = say(f"{mnemonic}|{joiner}")
+            if len(joined) == 1 and len(said) == 1:
+                (symbol,) = map(bare, joined)
+                if symbol.startswith(bare(said[0])):  # what is written on, for all that we miss
+                    phones.add(symbol.removeprefix(bare(said[0])))
+                again = symbol == 2 * bare(said[0]) or symbol[-2:] in ("ːː", "ʲʲ", "\u0303\u0303")
+                (repeated if again else phones).add(symbol)
+    return phones, repeated
+
+
+def named() -> set[str]:
+    """IPA names in the programs of all phonemes, whatever they depend on.
+
+    A program is a row of 16-bit instructions; 0x0dNN gives a name of NN bytes, two a word.
+    """
+    content = (data_path() / "phonindex").read_bytes()
+    code = struct.unpack(f"<{len(content) // 2}H", content)
+    starts = sorted({phoneme.program for _, _, phonemes in read_phontab() for phoneme in phonemes})
+    names = set()
+    for start, stop in pairwise([*filter(None, starts), len(code)]):
+        at = start
+        while at < stop:
+            if code[at] >> 8 == 0x0D:
+                words = code[at + 1 : at + instruction_words(code, at)]
+                name = struct.pack(f">{len(words)}H", *words).split(b"\0")[0]
+                names.add(name.decode("utf-8").strip())
+            at += instruction_words(code, at)
+    return names
+
+
+def instruction_words(code: tuple[int, ...], at: int) -> int:
+    """Length of an instruction, in words."""
+    group, detail = code[at] >> 12, code[at] >> 8 & 0xF
+    if group == 0:
+        return 1 + ((code[at] & 0xFF) + 1) // 2 if detail == 0xD else 1
+    if group in (2, 3):  # a condition
+        return 2 if detail in (6, 13) else 1
+    if group == 6:  # a jump, or a table of sounds by neighbouring vowel
+        return 12 if detail >> 1 in (5, 6) else 1
+    if group == 10:
+        return 4
+    if group >= 11:  # sounds
+        following = code[at + 2] if at + 2 < len(code) else 0
+        return 4 if following >> 12 == 0xF else 3 if following == 2 else 2
+    return 2 if group == 9 else 1
+
+
+def phonemes_of(voice: str) -> dict[str, int]:
+    """Mnemonic and type of all phonemes that a voice's table defines or inherits."""
+    tables = read_phontab()
+    names = [name for name, _, _ in tables]
+    index = names.index(table_of(voice, names))
+    by_code: dict[int, tuple[str, int]] = {}
+    chain = []
+    while True:
+        chain.append(index)
+        parent = tables[index][1]
+        if not parent:
+            break
+        index = parent - 1
+    for index in reversed(chain):
+        by_code |= {p.code: (p.mnemonic, p.kind) for p in tables[index][2]}
+    usable = re.compile(r"[!-~]+")
+    return {
+        mnemonic: kind
+        for mnemonic, kind in by_code.values()
+        # "_" begins pauses, "#" classes of vowels, "(" a change of language
+        if usable.fullmatch(mnemonic) and mnemonic[0] not in "_#" and not set("|()]") & {*mnemonic}
+    }
+
+
+def table_of(voice: str, names: list[str]) -> str:
+    """The phoneme table of a voice: named in its file, else that of its language."""
+    identifier = next(v.identifier for v in _wrapper()().available_voices() if v.language == voice)
+    content = (data_path() / "lang" / identifier).read_text("utf-8", "replace")
+    named = re.search(r"^\s*phonemes\s+(\S+)", content, re.M)
+    for name in (named[1] if named else "", voice, base_language(voice)):
+        if name in names:
+            return name
+    return "base1"
+
+
+class Phoneme(NamedTuple):
+    """One entry of a phoneme table."""
+
+    mnemonic: str
+    program: int
+    code: int
+    kind: int
+
+
+def read_phontab() -> list[tuple[str, int, list[Phoneme]]]:
+    """(name, 1 + index of the table it builds on, phonemes) of all phoneme tables."""
+    content = (data_path() / "phontab").read_bytes()
+    tables, at = [], 4
+    for _ in range(content[0]):
+        count, parent = content[at], content[at + 1]
+        name = content[at + 4 : at + 36].split(b"\0")[0].decode()
+        at += 36
+        phonemes = []
+        for _ in range(count):
+            mnemonic, _, program, code, kind = struct.unpack_from("<4sIHBB", content, at)
+            text = mnemonic.rstrip(b"\0").decode("latin-1")
+            phonemes.append(Phoneme(text, program, code, kind))
+            at += 16
+        tables.append((name, parent, [p for p in phonemes if p.mnemonic and p.code]))
+    assert at == len(content), "phontab has another layout: espeak-ng has changed"
+    return tables
+
+
+def data_path() -> Path:
+    """Where espeak-ng's data are."""
+    import espeakng_loader
+
+    return Path(espeakng_loader.get_data_path())
+
+
+# what it emits
+
+
+def read(voice: str, count: int = WORDS) -> set[str]:
+    """Symbols of random words in the voice's scripts, `count` of each kind, and of numbers."""
+    engine = _engine(voice)
+    # rendered() has set this library to take phonemes; only [[...]] makes a difference.
+    rng = random.Random(0)
+    words = [str(n) for n in (*range(120), 1999, 12345, 1_000_000)]
+    for pool in letters(voice):
+        words += pool[:500]
+        words += ["".join(rng.choices(pool, k=rng.randint(2, 8))) for _ in range(count)]
+    return {
+        phone
+        for i in range(0, len(words), 5)
+        for phones in engine.speak(" ".join(words[i : i + 5]))
+        for phone in phones
+    }
+
+
+def letters(voice: str) -> list[list[str]]:
+    """Sets of letters to make words of."""
+    used = SCRIPTS.get(voice) or SCRIPTS.get(base_language(voice)) or ("LATIN",)
+    pools = []
+    for script in used:
+        pool = [
+            char
+            for char in map(chr, range(0x30000))
+            if unicodedata.category(char)[0] in "LM"
+            and unicodedata.name(char, "").split(" ")[0] == script
+        ]
+        if script == "LATIN":
+            plain = list("abcdefghijklmnopqrstuvwxyz")
+            pools.append(plain)
+            pool = [char for char in pool if char < "\u0250"] + 10 * plain
+        elif script in ("CYRILLIC", "ARABIC", "ETHIOPIC"):
+            pool = [char for char in pool if char < {"C": "Ԁ", "A": "ݐ", "E": "ᎀ"}[script[0]]]
+        elif script == "CJK":
+            pool = [char for char in pool if "一" <= char <= "鿿"]
+        elif script == "HANGUL":
+            pool = [char for char in pool if "가" <= char <= "힣"]
+        pools.append(pool)
+    return pools
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Codecs of one's own: training, what they lose, opening them."""

@@ -1,0 +1,31 @@
+"""A codec opened by name or by file, for commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ns2.model.codec.loading import CodecError, load_codec
+from ns2.pipeline.core.errors import OptionError, UserError
+
+if TYPE_CHECKING:
+    from ns2.model.codec.interface import Codec
+
+
+def open_codec(name: str, weights: Path | None = None, quantizers: int | None = None) -> Codec:
+    """A codec by name or file, with all its quantisers unless told otherwise.
+
+    Raises:
+        UserError: it can't be had.
+        OptionError: it has fewer quantisers.
+    """
+    from ns2.model.codec.loading import codec_spec
+
+    try:
+        codec_spec(name, quantizers)
+    except CodecError as error:
+        raise OptionError(str(error)) from error
+    try:
+        return load_codec(name, weights, quantizers)
+    except CodecError as error:
+        raise UserError(str(error)) from error

@@ -1,0 +1,38 @@
+"""`ns2 model`: what a model is made of; every heavy import is inside its command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ns2.pipeline.commands.common import DATASET, clear_errors
+
+
+@click.command()
+@click.argument("dataset", type=DATASET, required=False)
+@click.option(
+    "--preset", "name", default="paper", show_default=True, help="Or base, small, demo, tiny, seed."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@clear_errors
+def model(dataset: Path | None, name: str, as_json: bool) -> None:
+    """Count the parameters of a model, part by part, beside those of the paper.
+
+    With DATASET its codec and phonemes decide the sizes, else EnCodec and the table of ns2.
+    """
+    import json
+    from dataclasses import asdict
+
+    from ns2.model.tts.parameters import count_parts, render
+    from ns2.model.tts.presets import preset
+    from ns2.pipeline.core.errors import OptionError
+    from ns2.pipeline.dataset.reader import Dataset
+    from ns2.train.step.build import sizes_of, usual_sizes
+
+    try:
+        config = preset(name)
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+    parts = count_parts(config, sizes_of(Dataset(dataset)) if dataset else usual_sizes())
+    click.echo(json.dumps([asdict(p) for p in parts], indent=2) if as_json else render(parts))

@@ -1,0 +1,1 @@
+"""Which utterances, in which order, and fetching them ahead of the step that needs them."""

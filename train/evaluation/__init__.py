@@ -1,0 +1,1 @@
+"""How well a run speaks: its judges, figures and the page to listen to."""

@@ -1,0 +1,1 @@
+"""Steps of training one after another, and what looks on."""

@@ -1,0 +1,52 @@
+"""What a run says about itself in run.json: what it learns from, with what, on what."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from ns2.train.data.selection import Data
+from ns2.train.step.ranks import Ranks
+
+_LIBRARIES = ("ns2", "torch", "numpy", "pyarrow", "safetensors")
+
+
+def about(data: Data, ranks: Ranks) -> dict[str, Any]:
+    """Of a run, as JSON values.
+
+    `data` is the digest of all that decides what is learnt from; a run goes on only where it is the
+    same. The rest is for people: that of the last start.
+    """
+    device = ranks.device
+    gpu = device.type == "cuda"
+    return {
+        "data": data.digest,
+        "split": data.split,
+        "where": data.where,
+        "utterances": len(data),
+        "hours": round(int(data.frames.sum(dtype="int64")) / data.grid.frame_rate / 3600, 4),
+        "datasets": [
+            {
+                "folder": str(dataset.root),
+                "card": dataset.card["digest"],
+                "files": dataset.card["sha256sums"],
+                "made_by": dataset.card["ns2"],
+                "codec": dataset.card["columns"]["codes"]["config"],
+            }
+            for dataset in data.datasets
+        ],
+        "grid": dict(data.datasets[0].card["grid"]),
+        "device": {
+            "type": device.type,
+            "name": torch.cuda.get_device_name(device) if gpu else platform.machine(),
+            "processes": ranks.count,
+            "threads": torch.get_num_threads(),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
+    }

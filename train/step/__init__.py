@@ -1,0 +1,1 @@
+"""One step of training: the model, its gradients, its optimiser, over all processes."""

@@ -1,0 +1,242 @@
+"""A model while it learns: one step after another, and its state between them.
+
+A step is a pure function of the weights, the optimiser's state and its number: which utterances it
+has, their prompts, times, noise and drops are all derived from (seed, step). Processes share each
+step and add up their gradients; losses are divided by counts of the whole step.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ns2.model.tts.batch import Batch, Counts, Example, collate
+from ns2.model.tts.draws import Draws, draw
+from ns2.train.data.epochs import mixed
+from ns2.train.data.prefetch import Fetched
+from ns2.train.data.selection import Data
+from ns2.train.run.settings import TrainConfig
+from ns2.train.step.build import border_ids, build_model
+from ns2.train.step.inside import WeightWatch, activations
+from ns2.train.step.ranks import Ranks
+
+_GRAPHS = 256
+_DROPOUT, _SELF_CONDITION = 101, 102
+"""What random numbers of a step are for."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What this process does of a step, in one or more parts."""
+
+    parts: tuple[tuple[Batch, Draws], ...]
+
+    def pin_memory(self) -> Share:
+        """The batches in pinned memory, so that copies to a GPU are asynchronous."""
+        return Share(tuple((batch.pin_memory(), draws) for batch, draws in self.parts))
+
+
+class Trainer:
+    """A model while it learns.
+
+    Attributes:
+        model, averaged: its weights, and their running mean, which is the result.
+        step: how many are done.
+        place: (epoch, step) of the next.
+        best: step and loss of the best validation so far; None before the first.
+    """
+
+    def __init__(
+        self, config: TrainConfig, data: Data, ranks: Ranks, *, compiled: bool = False
+    ) -> None:
+        self.config, self.data, self.ranks = config, data, ranks
+        dataset = data.datasets[0]
+        self.model = build_model(dataset, config.model, seed=config.seed).to(ranks.device)
+        self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.border = border_ids(dataset.phoneme_table)
+        self._loss: nn.Module = self.model
+        if compiled:
+            # one graph for each shape and either value of self-conditioning: shapes are few
+            torch._dynamo.config.recompile_limit = _GRAPHS
+            self._loss = torch.compile(self.model, fullgraph=True, dynamic=False)  # type: ignore[assignment]
+        self._optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.step = 0
+        self.place = (0, 0)
+        self.best: tuple[int, float] | None = None
+
+    def due(self, every: int) -> bool:
+        """Whether what is done every so many steps, and in the end, is due now; 0 is for never."""
+        return every > 0 and (self.step % every == 0 or self.step == self.config.steps)
+
+    def batches(self, fetched: Sequence[Fetched]) -> list[Batch]:
+        """Utterances as this process sees them, in the parts in which it does a step."""
+        config = self.config
+        examples = [
+            Example(
+                codes=one.arrays["codes"],
+                phonemes=one.arrays["phonemes"],
+                durations=one.arrays["durations"],
+                f0=one.arrays["f0"],
+                seed=one.seed,
+                other=one.other,
+            )
+            for one in fetched
+        ]
+        size = -(-len(examples) // config.accumulate)
+        return [
+            collate(
+                examples[first : first + size],
+                self.border,
+                config.model.prompt,
+                frame_multiple=config.frame_multiple,
+                token_multiple=config.token_multiple,
+                prompt_multiple=config.frame_multiple,
+            )
+            for first in range(0, len(examples), size)
+        ]
+
+    def share(self, fetched: Sequence[Fetched]) -> Share:
+        """What this process does of a step: a reader's `collate`."""
+        sizes, diffusion = self.model.sizes, self.config.model.diffusion
+        return Share(
+            tuple(
+                (
+                    batch,
+                    draw(
+                        batch.seeds,
+                        batch.frames,
+                        batch.codes.shape[2],
+                        sizes,
+                        diffusion,
+                        self_condition=False,  # decided for the step as a whole
+                    ),
+                )
+                for batch in self.batches(fetched)
+            )
+        )
+
+    def learn(
+        self, share: Share | None, statistics: dict[str, float] | None = None
+    ) -> dict[str, float]:
+        """One step: returns its losses, their total, and the gradient's norm.
+
+        Args:
+            share: of this process; None where it has no utterance in this step.
+            statistics: is filled with those of `ns2.train.step.inside`; None does not look.
+        """
+        config, device = self.config, self.ranks.device
+        for group in self._optimizer.param_groups:
+            group["lr"] = config.learning_rate_at(self.step)
+        parts = [
+            (batch.to(device), replace(draws.to(device), self_condition=self._self_conditions()))
+            for batch, draws in (share.parts if share else ())
+        ]
+        counts = self.counts([batch for batch, _ in parts])
+        if statistics is not None and parts:
+            with torch.no_grad(), self.autocast(), activations(self.model) as looked:
+                self.model(*parts[0], counts)
+            statistics.update(by_name(looked))
+        torch.manual_seed(int(mixed(config.seed, self.step, _DROPOUT, self.ranks.rank) >> 1))
+        self._optimizer.zero_grad(set_to_none=False)
+        named: dict[str, Tensor] = {}
+        for batch, draws in parts:
+            with self.autocast():
+                losses = self._loss(batch, draws, counts)
+            self.model.total(losses).backward()
+            for name, loss in losses.items():
+                named[name] = named.get(name, 0) + loss.detach()
+        return self._update(named, statistics)
+
+    def _update(
+        self, named: dict[str, Tensor], statistics: dict[str, float] | None
+    ) -> dict[str, float]:
+        """Add up over all processes, then move the weights."""
+        config = self.config
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.ranks.sum([p.grad for p in parameters if p.grad is not None])
+        losses = self.summed(named)
+        watch = None if statistics is None else WeightWatch(self.model)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or float("inf"))
+        self._optimizer.step()
+        if statistics is not None and watch is not None:
+            statistics.update(by_name(watch.after()))
+        decay = config.ema_at(self.step)
+        means: list[Tensor] = list(self.averaged.parameters())
+        weights: list[Tensor] = list(self.model.parameters())
+        torch._foreach_lerp_(means, weights, 1 - decay)
+        return by_name({**losses, "grad_norm": norm})
+
+    def summed(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses of all processes added up, their total first; those of no utterance are 0."""
+        names = ["diffusion", "score", "ce_rvq"]
+        if self.config.model.conditional:
+            names += ["duration", "pitch", "voicing"]
+        zero = torch.zeros((), device=self.ranks.device)
+        losses = torch.stack([named.get(name, zero).float() for name in names])
+        self.ranks.sum([losses])
+        found = dict(zip(names, losses.unbind(), strict=True))
+        return {"loss": self.model.total(found), **found}
+
+    def counts(self, batches: Sequence[Batch]) -> Counts:
+        """Of batches of all processes together."""
+        total = torch.zeros(4, device=self.ranks.device)
+        for batch in batches:
+            voiced = ((batch.f0 > 0) & batch.frame_mask).sum()
+            own = [batch.frames.sum(), batch.tokens.sum(), voiced]
+            total += torch.stack([*own, own[0] * 0 + len(batch)]).float().to(total.device)
+        self.ranks.sum([total])
+        frames, tokens, voiced, utterances = total.clamp(min=1).unbind()
+        return Counts(frames=frames, tokens=tokens, voiced=voiced, utterances=utterances)
+
+    def _self_conditions(self) -> bool:
+        drawn = int(mixed(self.config.seed, self.step, _SELF_CONDITION)) / 2**64
+        return drawn < self.config.model.diffusion.self_condition
+
+    def autocast(self) -> torch.autocast:
+        """How a step computes."""
+        device = self.ranks.device.type
+        bf16 = self.config.precision == "bf16" or (
+            self.config.precision == "auto" and device == "cuda"
+        )
+        return torch.autocast(device, torch.bfloat16, enabled=bf16)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on."""
+        return {
+            "step": self.step,
+            "place": list(self.place),
+            "best": list(self.best or ()),
+            "data": self.data.digest,
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.step = state["step"]
+        self.place = (state["place"][0], state["place"][1])
+        best = state.get("best")
+        self.best = (best[0], best[1]) if best else None
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+
+def by_name(values: dict[str, Tensor]) -> dict[str, float]:
+    """Numbers of the device, fetched at once."""
+    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
