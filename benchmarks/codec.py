@@ -23,8 +23,8 @@ import torch
 
 from benchmarks.preprocess import machine, show_machine, verdict
 from ns2.model.codec.encodec import EncodecCodec
-from ns2.model.codec.interface import one_thread
-from ns2.model.codec.loading import Codec, load_codec
+from ns2.model.codec.interface import Codec, one_thread
+from ns2.model.codec.loading import load_codec
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.sound.decode import read_audio, resample

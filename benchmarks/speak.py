@@ -25,7 +25,8 @@ import torch
 from benchmarks.clock import now
 from benchmarks.command import arguments
 from benchmarks.preprocess import machine, show_machine
-from ns2.model.codec.loading import Codec, load_codec
+from ns2.model.codec.interface import Codec
+from ns2.model.codec.loading import load_codec
 from ns2.model.diffusion.samplers import SamplerConfig, SamplerKind
 from ns2.model.tts.generation import Choices, Request, generate
 from ns2.model.tts.ns2 import NS2

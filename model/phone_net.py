@@ -3,7 +3,8 @@
 Convolutions over a log-mel, at half its frame rate after the second, with a head of phones and
 blank for connectionist temporal classification (Graves et al. 2006). It is narrow in time on
 purpose: with 11 frames (0.15 s) on either side it hears phones and can't guess words, so it is a
-judge of what sounds, not of what would be likely. `train/bundled/make_phone_classifier.py` trains it.
+judge of what sounds, not of what would be likely. `train/bundled/make_phone_classifier.py` trains
+it.
 
 Letters for shapes: B batch, M mel bins, T frames of the mel, H = ceil(T / 2), W width, P phones.
 """

@@ -57,7 +57,7 @@ def normalised(mel: Tensor) -> Tensor:
 
 
 class FrameNet(nn.Module):
-    """The network; it is trained on speech of known truth by `train/bundled/make_aligner_network.py`."""
+    """The network; `train/bundled/make_aligner_network.py` trains it on speech of known truth."""
 
     def __init__(self, mels: int, width: int, features: int, phones: int) -> None:
         super().__init__()

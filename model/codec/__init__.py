@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ns2.model.codec.interface import Codec, CodecError, CodecSpec
-from ns2.model.codec.loading import CODECS, codec_file, codec_spec, load_codec
+from ns2.model.codec.loading import load_codec
+from ns2.model.codec.registry import CODECS, codec_file, codec_spec
 
 __all__ = ["CODECS", "Codec", "CodecError", "CodecSpec", "codec_file", "codec_spec", "load_codec"]

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.utils import remove_weight_norm
 
 from ns2.model.codec.interface import Codec, CodecError
-from ns2.model.codec.loading import codec_spec
+from ns2.model.codec.registry import codec_spec
 
 WEIGHTS_URL = "https://dl.fbaipublicfiles.com/encodec/v0/encodec_24khz-d7cc33bc.th"
 """The published weights; their name ends with the first digits of their SHA-256."""

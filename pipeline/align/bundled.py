@@ -1,7 +1,7 @@
 """The network that comes with the package and helps the aligner.
 
-`python -m ns2.train.bundled.make_aligner_network` trains it on speech of known truth. Its file holds half
-precision weights and the phones that it knows, in IPA without stress.
+`python -m ns2.train.bundled.make_aligner_network` trains it on speech of known truth. Its file
+holds half-precision weights and the phones that it knows, in IPA without stress.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
 
-from ns2.model.codec.loading import CODECS
 from ns2.model.codec.mini.mini_config import NAME as MINI
+from ns2.model.codec.registry import CODECS
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.schema import COLUMNS, FrameGrid
 from ns2.pipeline.preprocess.options import Options

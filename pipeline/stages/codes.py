@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ns2.model.codec.interface import CodecError, CodecSpec
-from ns2.model.codec.loading import CODECS, codec_file, codec_spec, load_codec
+from ns2.model.codec.loading import load_codec
+from ns2.model.codec.registry import CODECS, codec_file, codec_spec
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import ColumnSpec

@@ -17,10 +17,11 @@ import torch
 from encodec.model import EncodecModel
 from torch import Tensor
 
+from ns2.model.codec import encodec as encodec_module
 from ns2.model.codec.encodec import EncodecCodec, load_encodec
-from ns2.model.codec.interface import codes_to_latents
-from ns2.model.codec.loading import CodecError, codec_spec, load_codec
-from ns2.model.codec.loading import encodec as encodec_module
+from ns2.model.codec.interface import CodecError, codes_to_latents
+from ns2.model.codec.loading import load_codec
+from ns2.model.codec.registry import codec_spec
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, speak, write_wav
 from tests.seeded_encodec import (
     ENTRIES,

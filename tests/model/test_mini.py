@@ -15,10 +15,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from ns2.model.codec.loading import MINI_WEIGHTS, CodecError, codec_spec, load_codec
+from ns2.model.codec.interface import CodecError
+from ns2.model.codec.loading import load_codec
 from ns2.model.codec.mini.codec import MiniCodec, load_mini, pack_mini
 from ns2.model.codec.mini.mini_config import MiniConfig, read_config
 from ns2.model.codec.mini.network import Decoder, MiniNetwork
+from ns2.model.codec.registry import MINI_WEIGHTS, codec_spec
 from ns2.model.log_mel import LogMel
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.sound.decode import resample
@@ -239,7 +241,7 @@ def test_files_from_before_there_were_direct_bins(tmp_path: Path) -> None:
 def test_a_spec_loads_no_torch() -> None:
     code = (
         "import sys\n"
-        "from ns2.model.codec.loading import codec_spec, MINI_WEIGHTS\n"
+        "from ns2.model.codec.registry import codec_spec, MINI_WEIGHTS\n"
         "assert codec_spec('mini').latent_dim == codec_spec(str(MINI_WEIGHTS), 3).latent_dim\n"
         "print('torch' in sys.modules)"
     )

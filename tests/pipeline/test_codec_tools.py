@@ -13,7 +13,8 @@ import torch
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.model.codec.loading import MINI_WEIGHTS, load_codec
+from ns2.model.codec.loading import load_codec
+from ns2.model.codec.registry import MINI_WEIGHTS
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.reader import Dataset

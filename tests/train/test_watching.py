@@ -19,9 +19,8 @@ from ns2.model.tts.batch import Counts, Example, collate
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data.epochs import mixed
 from ns2.train.data.selection import open_data
-from ns2.train.loop.board import FOLDER as BOARD
-from ns2.train.run.checkpoint import BEST, checkpoints, load_checkpoint
-from ns2.train.run.checkpoint import FOLDER as CHECKPOINTS
+from ns2.train.run.checkpoint import checkpoints, load_checkpoint
+from ns2.train.run.names import BEST, BOARD, CHECKPOINTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.build import border_ids, build_model
 from tests.dataset_factories import Recipe, make_dataset

@@ -2,11 +2,10 @@
 
     python -m ns2.train.bundled.make_aligner_network [OUT]
 
-espeak-ng speaks some four hours in many voices and languages (`train/bundled/labelled_speech.py`); each
-utterance is heard clean and spoilt twice. The network learns which phone is spoken in each frame
-and where phones begin, where a border within a frame counts to both sides in part. About eight
-minutes and 4 GB on one core; the same machine makes the same bytes.
-"""
+espeak-ng speaks some four hours in many voices and languages (`labelled_speech.py`); each utterance
+is heard clean and spoilt twice. The network learns which phone is spoken in each frame and where
+phones begin, where a border within a frame counts to both sides in part. About eight minutes and 4
+GB on one core; the same machine makes the same bytes."""
 
 from __future__ import annotations
 

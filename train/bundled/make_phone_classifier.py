@@ -2,13 +2,12 @@
 
     python -m ns2.train.bundled.make_phone_classifier [OUT]
 
-espeak-ng speaks English sentences without sense in the voices of `train/bundled/labelled_speech.py`, which
-are not those that ns2 is measured with. Each is heard as it is or spoilt, and once more as a copy
-by the codec `mini` with any number of quantisers and some noise on its latents, since copies and
+espeak-ng speaks English sentences without sense in the voices of `labelled_speech.py`, which are
+not those that ns2 is measured with. Each is heard as it is or spoilt, and once more as a copy by
+the codec `mini` with any number of quantisers and some noise on its latents, since copies and
 generated speech are what the network is to judge. The loss begins as cross-entropy of frames with
 known phones and becomes that of connectionist temporal classification. 24 minutes and 2 GB on a
-half of one core; the same machine makes the same bytes.
-"""
+half of one core; the same machine makes the same bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +27,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from ns2.model.codec.loading import Codec, load_codec
+from ns2.model.codec.interface import Codec
+from ns2.model.codec.loading import load_codec
 from ns2.model.log_mel import LogMel
 from ns2.model.phone_net import BLANK, STRIDE, PhoneNet, padded
 from ns2.pipeline.corpora.spoken.espeak import speak

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ns2.model.codec.loading import CodecError, load_codec
+from ns2.model.codec.interface import CodecError
+from ns2.model.codec.loading import load_codec
 from ns2.pipeline.core.errors import OptionError, UserError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def open_codec(name: str, weights: Path | None = None, quantizers: int | None = 
         UserError: it can't be had.
         OptionError: it has fewer quantisers.
     """
-    from ns2.model.codec.loading import codec_spec
+    from ns2.model.codec.registry import codec_spec
 
     try:
         codec_spec(name, quantizers)

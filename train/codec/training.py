@@ -25,12 +25,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ns2.model.codec.loading import CodecError, codec_file
+from ns2.model.codec.interface import CodecError
 from ns2.model.codec.mini.codebooks import CodebookTrainer, start_from
 from ns2.model.codec.mini.codec import load_network, pack_mini
 from ns2.model.codec.mini.losses import SpectralLoss
 from ns2.model.codec.mini.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
 from ns2.model.codec.mini.network import MiniNetwork, quantise
+from ns2.model.codec.registry import codec_file
 from ns2.model.log_mel import LogMel
 from ns2.pipeline.core.atomic import atomic_write, write_if_changed
 from ns2.pipeline.core.errors import UserError

@@ -70,7 +70,7 @@ def evaluate(
     from ns2.train.evaluation.evaluator import EvaluateConfig, Evaluator
     from ns2.train.evaluation.figures import render
     from ns2.train.evaluation.report import report
-    from ns2.train.run.folder import EVALUATION
+    from ns2.train.run.names import EVALUATION
     from ns2.train.speak.synthesizer import Synthesizer
 
     evaluator = Evaluator(

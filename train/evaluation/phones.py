@@ -75,7 +75,7 @@ def _groups(frames: dict[int, int]) -> list[list[int]]:
 
 @cache
 def load_phone_classifier() -> PhoneClassifier:
-    """The one that comes with the package; `python -m ns2.train.bundled.make_phone_classifier` makes it."""
+    """The one that comes with the package, made by `ns2.train.bundled.make_phone_classifier`."""
     from safetensors.torch import load
 
     from ns2.model.phone_net import network_from_tensors

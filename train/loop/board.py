@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ns2.train.run.names import BOARD
+
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
     from torch.utils.tensorboard import SummaryWriter
 
 
-FOLDER = "tensorboard"
 _POINTS = 5000
 """Of a curve of steps, about; metrics.jsonl has them all."""
 
@@ -38,7 +39,7 @@ class Board:
         if run is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(run / FOLDER, purge_step=step + 1)
+            self._writer = SummaryWriter(run / BOARD, purge_step=step + 1)
 
     def __enter__(self) -> Board:
         return self

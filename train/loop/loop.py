@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from ns2.model.codec.loading import Codec
+from ns2.model.codec.interface import Codec
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress, duration
@@ -25,7 +25,8 @@ from ns2.train.data.selection import Data
 from ns2.train.loop.about import about
 from ns2.train.loop.watch import Watch
 from ns2.train.run.checkpoint import save_checkpoint
-from ns2.train.run.folder import WEIGHTS, RunFolder
+from ns2.train.run.folder import RunFolder
+from ns2.train.run.names import WEIGHTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.facts import facts_of, keep_speech, open_codec_of
 from ns2.train.step.ranks import Ranks, peak_memory

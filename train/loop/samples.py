@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ns2.model.blocks.layers import length_mask
-from ns2.model.codec.loading import Codec
+from ns2.model.codec.interface import Codec
 from ns2.model.log_mel import LogMel
 from ns2.model.tts.durations import round_durations
 from ns2.model.tts.generation import Choices, Request, generate
@@ -33,7 +33,7 @@ from ns2.pipeline.sound.pitch import extract_f0
 from ns2.train.data.epochs import mixed
 from ns2.train.data.selection import COLUMNS, DamageError, Data
 from ns2.train.loop.board import Board
-from ns2.train.run.folder import SAMPLES
+from ns2.train.run.names import SAMPLES
 from ns2.train.speak.facts import facts_of
 from ns2.train.speak.plot_versions import Version, as_png, draw_versions
 from ns2.train.step.trainer import Trainer

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ns2.model.codec.loading import Codec
+from ns2.model.codec.interface import Codec
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.train.data.prefetch import OnDamage
@@ -17,7 +17,8 @@ from ns2.train.data.selection import Data
 from ns2.train.loop.board import Board
 from ns2.train.loop.samples import Samples
 from ns2.train.loop.validation import Validation
-from ns2.train.run.folder import METRICS, STATISTICS, VALIDATION, RunFolder
+from ns2.train.run.folder import RunFolder
+from ns2.train.run.names import METRICS, STATISTICS, VALIDATION
 from ns2.train.step.trainer import Trainer
 
 

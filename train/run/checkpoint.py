@@ -16,8 +16,7 @@ import torch
 
 from ns2.pipeline.core.atomic import TEMPORARY, atomic_write
 from ns2.pipeline.core.errors import UserError
-
-FOLDER, BEST = "checkpoints", "best.pt"
+from ns2.train.run.names import BEST, CHECKPOINTS
 
 
 def save_checkpoint(
@@ -29,7 +28,7 @@ def save_checkpoint(
         best: it is the best so far too. That name comes first: the state knows that it is the best,
             and would not be validated again.
     """
-    folder = run / FOLDER
+    folder = run / CHECKPOINTS
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{step:08d}.pt"
     buffer = io.BytesIO()
@@ -46,7 +45,7 @@ def save_checkpoint(
 
 def checkpoints(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
-    return sorted((run / FOLDER).glob("[0-9]*.pt"))
+    return sorted((run / CHECKPOINTS).glob("[0-9]*.pt"))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -23,16 +23,22 @@ from typing import Any
 from ns2.model.config_values import from_values, to_values
 from ns2.pipeline.core.atomic import TEMPORARY, atomic_write, write_if_changed
 from ns2.pipeline.core.errors import UserError
-from ns2.train.loop.board import FOLDER as BOARD
-from ns2.train.run.checkpoint import FOLDER as CHECKPOINTS
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
+from ns2.train.run.names import (
+    ABOUT,
+    BOARD,
+    CHECKPOINTS,
+    CONFIG,
+    EVALUATION,
+    METRICS,
+    SAMPLES,
+    SPEECH,
+    STATISTICS,
+    VALIDATION,
+    WEIGHTS,
+)
 from ns2.train.run.settings import TrainConfig
-from ns2.train.speak.facts import FOLDER as SPEECH
 
-CONFIG, ABOUT, WEIGHTS, SAMPLES = "config.json", "run.json", "model.safetensors", "samples"
-EVALUATION = "evaluation"
-"""Where `ns2 evaluate` writes unless told otherwise."""
-METRICS, VALIDATION, STATISTICS = "metrics.jsonl", "validation.jsonl", "statistics.jsonl"
 _LOGS = (METRICS, VALIDATION, STATISTICS)
 _FREE = (
     "steps",

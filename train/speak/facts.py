@@ -20,13 +20,13 @@ from ns2.pipeline.core.atomic import write_if_changed
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.pitch import PitchConfig
+from ns2.train.run.names import SPEECH
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
     from ns2.pipeline.dataset.reader import Dataset
 
 
-FOLDER = "speech"
 _TABLE, _SPEECH = "phonemes.json", "speech.json"
 
 
@@ -108,7 +108,7 @@ def _most_tokens(dataset: Dataset) -> int:
 
 def keep_speech(run: Path, datasets: Sequence[Dataset]) -> None:
     """Write into a run's folder what speaking needs."""
-    folder = run / FOLDER
+    folder = run / SPEECH
     folder.mkdir(parents=True, exist_ok=True)
     table = datasets[0].phoneme_table.to_json()
     for name, value in ((_TABLE, table), (_SPEECH, asdict(facts_of(datasets)))):
@@ -122,7 +122,7 @@ def read_speech(run: Path) -> tuple[SpeechFacts, PhonemeTable]:
     Raises:
         UserError: it is not there, or damaged.
     """
-    folder = run / FOLDER
+    folder = run / SPEECH
     try:
         facts = json.loads((folder / _SPEECH).read_text("utf-8"))
         table = json.loads((folder / _TABLE).read_text("utf-8"))

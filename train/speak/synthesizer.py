@@ -29,14 +29,14 @@ from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.text.pronounce import pronounce
-from ns2.train.run.folder import CONFIG, WEIGHTS
+from ns2.train.run.names import CONFIG, WEIGHTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_speech
 from ns2.train.speak.pieces import pieces
 from ns2.train.step.ranks import check_device
 
 if TYPE_CHECKING:
-    from ns2.model.codec.loading import Codec
+    from ns2.model.codec.interface import Codec
 
 
 _TOGETHER = 16
