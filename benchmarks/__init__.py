@@ -1,1 +1,8 @@
-"""What we claim, measured: every figure as a ratio within one run, with the machine named."""
+"""What we claim, measured: every figure as a ratio within one run, with the machine named.
+
+`python -m benchmarks.NAME` runs the benchmark of that name, in whichever folder it lies.
+"""
+
+from pathlib import Path
+
+__path__ += [str(path.parent) for path in sorted(Path(__file__).parent.glob("*/__init__.py"))]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.preprocessing import run_inline
+from tests.support.preprocessing import run_inline
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """EnCodec weights of the published layout, seeded, fitted to some speech."""
     import torch
 
-    from tests.seeded_encodec import spoken_encodec
+    from tests.support.seeded_encodec import spoken_encodec
 
     path = tmp_path_factory.mktemp("weights") / "encodec.th"
     torch.save(spoken_encodec(4), path)

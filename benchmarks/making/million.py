@@ -1,0 +1,223 @@
+"""Plans of a million utterances: nothing made yet, and everything made already.
+
+    python -m benchmarks.million [--utterances 1000000] [--work DIR] [--json FILE]
+
+The corpus is a manifest of made-up utterances; their recordings are hard links to a few short
+files, so every one has a path of its own that is looked at. Then a marker of every target is
+written, and an empty tar of the size it tells, and the same plan is made again; last the whole
+command, which finds nothing to make and writes the index. Limits: 60 s and 2 GB for the first,
+5 minutes for the second.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmarks.support.command import ROOT, arguments, folders
+from benchmarks.support.corpus import spoken, weights
+
+T = TypeVar("T")
+SHARD = 512
+PLAN_SECONDS, PLAN_BYTES, RESUME_SECONDS = 60.0, 2e9, 300.0
+_LINKED = 100
+"""Distinct recordings; a file system allows some ten thousand links to one file."""
+
+
+def make_corpus(root: Path, utterances: int) -> Path:
+    """A manifest of so many utterances and their recordings."""
+    import numpy as np
+    import soundfile
+
+    manifest = root / "manifest.jsonl"
+    if manifest.is_file():
+        return manifest
+    (root / "first").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(_LINKED):
+        wave = 0.1 * rng.standard_normal(8_000)
+        soundfile.write(root / "first" / f"{i}.wav", wave, 8_000, subtype="PCM_16")
+    with (root / "writing").open("w", encoding="utf-8") as out:
+        for i in range(utterances):
+            name = f"{i // 1000:04d}/{i:07d}.wav"
+            if i % 1000 == 0:
+                (root / f"{i // 1000:04d}").mkdir(exist_ok=True)
+            os.link(root / "first" / f"{i % _LINKED}.wav", root / name)
+            row = {
+                "id": f"u{i:07d}",
+                "audio": name,
+                "text": f"This is sentence number {i} of the corpus.",
+                "speaker": f"s{i % 1000}",
+            }
+            out.write(json.dumps(row) + "\n")
+    (root / "writing").rename(manifest)
+    return manifest
+
+
+def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
+    """What a whole run would have left behind, but for the arrays; gives the number of targets."""
+    import numpy as np
+
+    from ns2.pipeline.align.aligner_file import train_and_save
+    from ns2.pipeline.core.atomic import atomic_write
+    from ns2.pipeline.dataset import layout
+    from ns2.pipeline.dataset.layout import plan_file, state_file
+    from ns2.pipeline.dataset.shards import Marker, MemberRow, marker_bytes
+    from ns2.pipeline.preprocess.aligner_asset import ALIGNER_HOURS, aligner_asset, with_aligner
+    from ns2.pipeline.preprocess.options import Options
+    from ns2.pipeline.preprocess.plan.out_folder import place
+    from ns2.pipeline.preprocess.plan.placement import save_plan
+    from ns2.pipeline.preprocess.plan.sources import SourceStates, find_sources, open_corpus
+    from ns2.pipeline.preprocess.recipe import build_graph
+    from ns2.pipeline.preprocess.work.scene import make_scene
+    from ns2.pipeline.preprocess.work.screening import Screened
+
+    options = Options(codec_weights=codec_weights, shard_utterances=SHARD)
+    graph = build_graph(options)
+    corpus = open_corpus(manifest, options)
+    (out / layout.STATE).mkdir(parents=True)
+    states = SourceStates(state_file(out), checksum=False)
+    sources, _ = find_sources(corpus, options, states)
+    states.save()
+    shards, _ = place(sources, out, options)
+    save_plan(plan_file(out), {s.key: x.number for x in shards for s in x.sources}, SHARD)
+    asset = aligner_asset(graph, out, options)
+    record = asset.choose(((source, 1.0) for source in sources), ALIGNER_HOURS)
+    table = graph.stages["phonemes"].table  # type: ignore[attr-defined]
+    rng = np.random.default_rng(0)
+    examples = [
+        (rng.standard_normal((80, 75)).astype(np.float16), table.ids(["<sil>", "a", "b", "<sil>"]))
+    ]
+    train_and_save(examples, asset.weights(record), table=table)
+    graph = with_aligner(graph, asset, record)
+    scene = make_scene(graph, out, options, corpus, {}, {})
+    scalars = {"samples": 24_000.0, "level_db": -20.0, "tokens": 30.0, "phones": 24.0}
+    scalars |= {"f0_sum": 0.0, "voiced": 0.0, "f0_median": 0.0, "align_score": -0.3}
+    frame = {"codes": np.zeros((16, 1), np.uint16), "f0": np.full(1, 100, np.float32)}
+    summaries = {
+        column: graph.stages[column].summarise([frame[column]] if column in frame else [])
+        for column in graph.columns
+    }
+    targets = 0
+    for shard in shards:
+        scene.screens.save(
+            shard.number,
+            [Screened(key=s.key, source=scene.screen_state(s), scalars=scalars)
+             for s in shard.sources],
+        )  # fmt: skip
+        for column in graph.columns:
+            path = scene.targets.path(column, shard.number, shard.sources)
+            path.parent.mkdir(exist_ok=True)
+            marker = Marker(
+                path=path,
+                column=column,
+                shard=shard.number,
+                digest=path.stem.partition("-")[2],
+                sha256="0" * 64,
+                size=4096 * len(shard.sources),
+                rows=tuple(
+                    MemberRow(
+                        key=source.key,
+                        offset=4096 * i + 512,
+                        size=1024,
+                        shape=(),
+                        crc32=0,
+                        source=scene.targets.state(column, source),
+                        scalars=scalars,
+                    )
+                    for i, source in enumerate(shard.sources)
+                ),
+                summary=summaries[column],
+            )
+            with marker.tar.open("wb") as file:
+                file.truncate(marker.size)
+            with atomic_write(marker.path) as file:
+                file.write(marker_bytes(marker))
+            targets += 1
+    return targets
+
+
+def seeded(work: Path) -> Path:
+    """EnCodec weights, as the other benchmarks have them."""
+    return weights(work, spoken(work, 1.0))
+
+
+def apart(work: Callable[..., T], *arguments: Any) -> T:
+    """A function's result, from a process of its own.
+
+    What a process starts counts its peak memory from that of this one on: this one stays small.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def timed(arguments: Sequence[str], log: Path) -> dict[str, float]:
+    """Seconds and peak bytes of a command of ns2; ends the benchmark where it fails."""
+    before = time.monotonic()
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ns2.cli", *arguments], cwd=ROOT, stdout=out, stderr=out
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"ns2 {' '.join(arguments)} failed:\n{log.read_text()[-3000:]}")
+    return {"seconds": time.monotonic() - before, "bytes": usage.ru_maxrss * 1024}
+
+
+def main() -> None:
+    parser = arguments("benchmarks.million", __doc__)
+    add = parser.add_argument
+    add("--utterances", type=int, default=1_000_000, help="[default: 1000000]")
+    add("--work", type=Path, default=ROOT / "build" / "benchmark", help="keeps the corpus")
+    add("--json", type=Path, metavar="FILE", help="takes all figures")
+    args = parser.parse_args()
+    work = args.work.absolute()
+    codec_weights = apart(seeded, work)
+    print(f"corpus      {args.utterances} utterances, shards of {SHARD}", flush=True)
+    manifest = apart(make_corpus, work / f"made-up-{args.utterances}", args.utterances)
+    with folders(work) as (folder, _):
+        out, log = folder / "dataset", work / "million.log"
+        common = ["preprocess", str(manifest), "-o", str(out), "--codec-weights"]
+        common += [str(codec_weights), "--shard-utterances", str(SHARD)]
+        figures: dict[str, Any] = {"utterances": args.utterances}
+        figures["new"] = timed([*common, "--plan", "--json"], log)
+        new = json.loads(log.read_text())
+        if new["utterances"] != args.utterances or not all(c["missing"] for c in new["columns"]):
+            raise SystemExit(f"the first plan is wrong: {new}")
+        show("--plan, nothing made", figures["new"], PLAN_SECONDS, PLAN_BYTES)
+        before = time.monotonic()
+        figures["targets"] = apart(make_markers, manifest, out, codec_weights)
+        took = time.monotonic() - before
+        print(f"            {figures['targets']} markers written in {took:.0f} s", flush=True)
+        figures["made"] = timed([*common, "--plan", "--json"], log)
+        made = json.loads(log.read_text())
+        if any(c["missing"] for c in made["columns"]):
+            raise SystemExit(f"the second plan misses something: {made}")
+        show("--plan, all made", figures["made"], RESUME_SECONDS)
+        figures["run"] = timed([*common, "--executor", "inline"], log)
+        show("the run: check, index, card", figures["run"], RESUME_SECONDS)
+        shutil.rmtree(out)
+    if args.json is not None:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def show(title: str, found: dict[str, float], seconds: float, size: float | None = None) -> None:
+    good = found["seconds"] <= seconds and (size is None or found["bytes"] <= size)
+    limit = f"limit {seconds:.0f} s" + (f", {size / 1e9:.0f} GB" if size else "")
+    print(
+        f"{title:<30}{found['seconds']:>8.1f} s {found['bytes'] / 1e6:>8.0f} MB   {limit}   "
+        f"{'PASS' if good else 'short'}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

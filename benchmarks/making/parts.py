@@ -1,0 +1,200 @@
+"""The parts that `ns2 preprocess` is compared with, each in a process of its own, on one thread.
+
+    python -m benchmarks.parts kernels --corpus DIR --weights FILE [--aligner FILE] --seconds 180
+    python -m benchmarks.parts serial --corpus DIR --weights FILE --out DIR
+    python -m benchmarks.parts ray --workers N
+
+Each prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.support.corpus import QUANTIZERS, Spoken
+
+RATE = 24_000
+PASSES = 3
+
+
+class Kernels:
+    """The functions that do the work, ready to be called; no stage, batch or tar about them."""
+
+    def __init__(self, weights: Path, aligner: Path | None = None) -> None:
+        import torch
+
+        from ns2.model.aligner.hmm import align
+        from ns2.model.codec.encodec import load_encodec
+        from ns2.model.log_mel import LogMel, MelConfig
+        from ns2.pipeline.align.aligner_file import load_aligner
+        from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+        from ns2.pipeline.sound.decode import read_audio, resample
+        from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
+        from ns2.pipeline.text.pronounce import pronounce
+
+        torch.set_num_threads(1)
+        codec, transform = load_encodec(weights, QUANTIZERS), LogMel(MelConfig())
+        pitch, table = PitchConfig(method="dio"), PhonemeTable.default()
+
+        def audio(path: Path) -> np.ndarray:
+            wave, rate = read_audio(path)
+            return resample(wave, rate, RATE)
+
+        def phonemes(text: str) -> np.ndarray:
+            return table.ids(pronounce(text, "en-us").tokens)
+
+        def mel(wave: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                return transform(torch.from_numpy(wave)).numpy().astype(np.float16)
+
+        def f0(wave: np.ndarray) -> np.ndarray:
+            return extract_f0(wave, pitch)
+
+        def codes(wave: np.ndarray) -> np.ndarray:
+            return codec.encode(torch.from_numpy(wave)).numpy().astype(np.uint16)
+
+        self.audio, self.phonemes, self.mel, self.f0, self.codes = audio, phonemes, mel, f0, codes
+        self.alignment: Callable[[np.ndarray, np.ndarray], Any] | None = None
+        if aligner is not None:
+            trained = load_aligner(aligner)
+
+            def alignment(mel: np.ndarray, ids: np.ndarray) -> Any:
+                tokens = torch.from_numpy(ids.astype(np.int64))
+                return align(trained, torch.from_numpy(mel), tokens).durations
+
+            self.alignment = alignment
+
+
+def kernels(corpus: Spoken, weights: Path, aligner: Path | None, seconds: float) -> dict[str, Any]:
+    """Speed of each kernel alone, in multiples of real time: the median of three passes.
+
+    Each pass goes over the whole sample, the first utterances of the corpus. Files are in the
+    page cache; the first utterance is done once before the clock starts.
+    """
+    begin = time.perf_counter()
+    made = Kernels(weights, aligner)
+    set_up = time.perf_counter() - begin
+    files, texts, waves, left = [], [], [], seconds
+    for _, path, text in corpus.rows():
+        if left <= 0:
+            break
+        files.append((path,))
+        texts.append((text,))
+        waves.append((made.audio(path),))
+        left -= len(waves[-1][0]) / RATE
+    inputs: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+        "audio": (made.audio, files),
+        "phonemes": (made.phonemes, texts),
+        "mel": (made.mel, waves),
+        "f0": (made.f0, waves),
+        "codes": (made.codes, waves),
+    }
+    if made.alignment is not None:
+        pairs = [(made.mel(*w), made.phonemes(*t)) for w, t in zip(waves, texts, strict=True)]
+        inputs["alignment"] = (made.alignment, pairs)
+    sample = sum(len(wave) for (wave,) in waves) / RATE
+    speeds = {}
+    for name, (kernel, arguments) in inputs.items():
+        kernel(*arguments[0])
+        times = []
+        for _ in range(PASSES):
+            begin = time.perf_counter()
+            for some in arguments:
+                kernel(*some)
+            times.append(time.perf_counter() - begin)
+        speeds[name] = sample / statistics.median(times)
+    return {
+        "sample_seconds": sample,
+        "utterances": len(waves),
+        "set_up_seconds": set_up,
+        "speeds": speeds,
+    }
+
+
+def serial(corpus: Spoken, weights: Path, out: Path) -> dict[str, Any]:
+    """What one would write in an afternoon: one loop, one file an array, no alignment."""
+    begin = time.perf_counter()
+    made = Kernels(weights)
+    set_up = time.perf_counter() - begin
+    begin = time.perf_counter()
+    for key, path, text in corpus.rows():
+        wave = made.audio(path)
+        arrays = {
+            "phonemes": made.phonemes(text),
+            "mel": made.mel(wave),
+            "f0": made.f0(wave),
+            "codes": made.codes(wave),
+        }
+        for name, array in arrays.items():
+            np.save(out / f"{key}.{name}.npy", array)
+    return {"set_up_seconds": set_up, "loop_seconds": time.perf_counter() - begin}
+
+
+def ray_start(workers: int) -> dict[str, float]:
+    """Ray's own start, as the executor asks for it, and that of one actor which does nothing."""
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    begin = time.perf_counter()
+    import ray
+
+    from ns2.pipeline.preprocess.executors.ray_executor import OBJECT_STORE
+
+    imported = time.perf_counter()
+    ray.init(
+        address="local",
+        num_cpus=workers + 1,
+        object_store_memory=OBJECT_STORE,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+    )
+    started = time.perf_counter()
+    idle: Any = ray.remote(_Idle)
+    actor = idle.options(num_cpus=1).remote()
+    ray.get(actor.answer.remote())
+    answered = time.perf_counter()
+    ray.shutdown()
+    return {
+        "import": imported - begin,
+        "init": started - imported,
+        "actor": answered - started,
+        "all": answered - begin,
+    }
+
+
+class _Idle:
+    def answer(self) -> None:
+        """Be there."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parts", description=__doc__)
+    parser.add_argument("part", choices=("kernels", "serial", "ray"))
+    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--aligner", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--seconds", type=float, default=180.0)
+    parser.add_argument("--workers", type=int, default=1)
+    args = parser.parse_args()
+    if args.part == "ray":
+        result = ray_start(args.workers)
+    else:
+        corpus = Spoken(root=args.corpus, **json.loads((args.corpus / "spoken.json").read_text()))
+        if args.part == "kernels":
+            result = kernels(corpus, args.weights, args.aligner, args.seconds)
+        else:
+            result = serial(corpus, args.weights, args.out)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Planning an epoch: ten million utterances in seconds, and how much of a batch is padding.
+
+    python -m benchmarks.plan [--utterances 10000000] [--sentences FILE] [--work DIR] [--json FILE]
+
+The index is made up, with the columns and row groups of a real one; opening it, filtering it and
+planning an epoch, with all that reading then needs, is one process that is measured. Lengths are
+log-normal around 5.3 s, between 0.5 and 30 s, roughly LibriTTS; with `--sentences` also those of
+a text, a sentence a line, spoken at 15 characters a second. Limits: 15 s, 3 GB, 5 % of padding,
+shares of ranks within 10 % of their mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.making.million import apart, show
+from benchmarks.support.command import ROOT, arguments, folders
+from benchmarks.support.machine import machine, show_machine, verdict
+from ns2.train.data.epochs import plan_epoch
+
+SECONDS, BYTES = 15.0, 3e9
+PADDING, UNEVEN = 0.05, 0.10
+COLUMNS = ("codes", "phonemes", "durations", "f0")
+SHARD = 512
+WHERE = "seconds < 20 and align_score > -2"
+RANKS = (1, 2, 4, 8, 16, 64)
+RANK_FRAMES = 16_000
+"""Frames that one rank takes in a step."""
+MULTIPLE = 8
+
+
+def lengths(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Frames at 75 a second of utterances like LibriTTS."""
+    seconds = np.clip(rng.lognormal(np.log(5.3), 0.65, count), 0.5, 30)
+    return np.ceil(75 * seconds).astype(np.int32)
+
+
+def spoken_lengths(sentences: Path) -> np.ndarray:
+    """Frames of the sentences of a text, if spoken at 15 characters a second."""
+    lines = [line for line in sentences.read_text("utf-8").splitlines() if line.strip()]
+    return np.array([max(1, round(75 * len(line) / 15)) for line in lines], np.int32)
+
+
+def groups(utterances: int) -> Iterator[pa.Table]:
+    """Row groups of an index of made-up utterances, with values as varied as real ones."""
+    from ns2.pipeline.dataset.index import ROW_GROUP, index_schema
+
+    schema = index_schema(COLUMNS)
+    rng = np.random.default_rng(0)
+    for first in range(0, utterances, ROW_GROUP):
+        number = np.arange(first, min(first + ROW_GROUP, utterances))
+        n, shard = len(number), number // SHARD
+        frames = lengths(rng, n)
+        phones = (frames / 6).astype(np.int32) + 2
+        made: dict[str, Any] = {
+            "key": [f"speaker{i % 2500:04d}-{i:08d}" for i in number],
+            "shard": shard,
+            "split": np.where(rng.random(n) < 0.02, "val", "train"),
+            "speaker": [f"speaker{i % 2500:04d}" for i in number],
+            "language": ["en-us"] * n,
+            "text": [f"This is what was said: sentence {i} of the corpus." for i in number],
+            "seconds": frames / 75 - rng.random(n) / 75,
+            "frames": frames,
+            "phones": phones,
+            "audio_hash": [f"{i:016x}" for i in rng.integers(0, 2**62, n)],
+            "align_score": rng.normal(-1, 0.5, n),
+            "row_crc": rng.integers(0, 2**32, n, dtype=np.uint32),
+        }
+        made["id"] = made["key"]
+        for name in ("level_db", "voiced_share", "f0_median", "phone_rate"):
+            made[name] = rng.random(n)
+        for column in COLUMNS:
+            shape = {"codes": "16t", "f0": "t"}.get(column, "n")
+            count = {"16t": frames * 16, "t": frames, "n": phones}[shape]
+            size = 128 + count.astype(np.int64) * (4 if column == "f0" else 2)
+            ends = np.cumsum(512 + -(-size // 512) * 512)
+            at = np.searchsorted(shard, shard)  # the first utterance of the shard
+            dims = np.stack([np.full(n, 16), frames], 1) if shape == "16t" else None
+            flat = dims.ravel() if dims is not None else frames if shape == "t" else phones
+            starts = np.arange(0, len(flat) + 1, 1 if dims is None else 2)
+            made[f"{column}_file"] = [f"{column}-0123456789ab/{s:05d}-{s:016x}.tar" for s in shard]
+            made[f"{column}_offset"] = (
+                np.concatenate([[0], ends])[:-1] + 512 - np.concatenate([[0], ends])[at]
+            )
+            made[f"{column}_size"] = size
+            made[f"{column}_shape"] = pa.ListArray.from_arrays(
+                pa.array(starts, pa.int32()), pa.array(flat, pa.int32())
+            )
+            made[f"{column}_crc32"] = rng.integers(0, 2**32, n, dtype=np.uint32)
+        yield pa.table({name: made[name] for name in schema.names}, schema=schema)
+
+
+def make_index(root: Path, utterances: int) -> None:
+    """A folder with the index and card of a dataset; its tars are never opened."""
+    from ns2.pipeline.core.schema import COLUMNS as KINDS
+    from ns2.pipeline.dataset import layout
+    from ns2.pipeline.dataset.card import card_text, sealed
+    from ns2.pipeline.dataset.index import index_schema
+    from ns2.pipeline.dataset.layout import FORMAT, FORMAT_VERSION
+
+    root.mkdir()
+    with pq.ParquetWriter(
+        root / layout.INDEX, index_schema(COLUMNS), compression="zstd", write_page_checksum=True
+    ) as writer:
+        for group in groups(utterances):
+            writer.write_table(group)
+    columns = {name: {"dtype": KINDS[name][0], "dims": list(KINDS[name][1])} for name in COLUMNS}
+    card = {
+        "format": FORMAT, "format_version": FORMAT_VERSION, "assets": [], "columns": columns,
+        "grid": {"sample_rate": 24_000, "hop_length": 320}, "counts": {"written": utterances},
+    }  # fmt: skip
+    (root / layout.CARD).write_text(card_text(sealed(card)))
+
+
+def open_and_plan(root: Path) -> dict[str, Any]:
+    """Open, filter, load what reading needs, plan; to be run in a process of its own."""
+    from ns2.train.data.selection import open_data
+
+    began, at_start = time.perf_counter(), time.process_time()
+    data = open_data([root], where=WHERE)
+    opened = time.perf_counter()
+    data.prepare(check=True)
+    _ = data.other(0, 0)
+    prepared = time.perf_counter()
+    plan = data.plan(seed=0, epoch=0, global_frames=8 * RANK_FRAMES)
+    planned = time.perf_counter()
+    return {
+        "seconds": planned - began,
+        "processor": time.process_time() - at_start,
+        "open and filter": opened - began,
+        "places, checksums, speakers": prepared - opened,
+        "plan": planned - prepared,
+        "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "utterances": len(data),
+        "steps": len(plan),
+    }
+
+
+def waste(frames: np.ndarray) -> list[dict[str, float]]:
+    """Padding and unevenness of an epoch, for numbers of ranks."""
+    shards = np.arange(len(frames), dtype=np.int32) // SHARD
+    found = []
+    for ranks in RANKS:
+        most = ranks * RANK_FRAMES
+        plan = plan_epoch(shards, frames, seed=0, epoch=0, global_frames=most)
+        loads = [
+            np.array([frames[plan.share(i, rank, ranks)].sum() for rank in range(ranks)])
+            for i in range(0, len(plan), max(1, len(plan) // 200))
+        ]
+        off = [np.abs(load / load.mean() - 1).max() for load in loads]
+        full = [o for o, load in zip(off, loads, strict=True) if load.sum() > 0.9 * most]
+        found.append(
+            {
+                "ranks": ranks,
+                "steps": len(plan),
+                "filled": float(frames.sum() / (len(plan) * most)),
+                "padding": plan.padding(ranks, MULTIPLE),
+                "uneven": float(max(full, default=0.0)),
+                "within": float(np.mean([o <= UNEVEN for o in off])),
+            }
+        )
+    return found
+
+
+def show_waste(name: str, frames: np.ndarray, found: list[dict[str, float]]) -> None:
+    print(
+        f"\n{name}: {len(frames)} utterances, {frames.mean() / 75:.1f} s on average; "
+        f"{RANK_FRAMES} frames a rank and step, padded to multiples of {MULTIPLE}\n"
+        "  ranks   steps   full   padding   worst share of a full step   steps within 10 %"
+    )
+    for row in found:
+        print(
+            f"  {row['ranks']:>5}{row['steps']:>8}{row['filled']:>7.1%}{row['padding']:>10.2%}"
+            f"{row['uneven']:>20.1%}{row['within']:>26.1%}   "
+            f"{verdict(row['padding'] <= PADDING and row['uneven'] <= UNEVEN)}"
+        )
+
+
+def main() -> None:
+    parser = arguments("benchmarks.plan", __doc__)
+    add = parser.add_argument
+    add("--utterances", type=int, default=10_000_000, help="[default: 10000000]")
+    add("--sentences", type=Path, metavar="FILE", help="a sentence a line")
+    add("--work", type=Path, default=ROOT / "build" / "benchmark", help="for the made-up index")
+    add("--json", type=Path, metavar="FILE", help="takes all figures")
+    args: argparse.Namespace = parser.parse_args()
+    figures: dict[str, Any] = {"machine": machine()}
+    show_machine(figures["machine"], 1)
+    texts = {"like LibriTTS": lengths(np.random.default_rng(1), 150_000)}
+    if args.sentences is not None:
+        texts[args.sentences.name] = spoken_lengths(args.sentences)
+    for name, frames in texts.items():
+        figures[name] = waste(frames)
+        show_waste(name, frames, figures[name])
+    with folders(args.work.absolute()) as (folder, _):
+        apart(make_index, folder / "index", args.utterances)
+        size = (folder / "index" / "index.parquet").stat().st_size
+        print(f"\nindex of {args.utterances} utterances, {size / 1e9:.2f} GB", flush=True)
+        figures["large"] = found = apart(open_and_plan, folder / "index")
+    for part in ("open and filter", "places, checksums, speakers", "plan"):
+        print(f"  {part:<28}{found[part]:>8.1f} s")
+    print(f"  {'seconds of processors':<28}{found['processor']:>8.1f} s")
+    show(f"all, {found['steps']} steps", found, SECONDS, BYTES)
+    if args.json is not None:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

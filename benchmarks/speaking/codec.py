@@ -1,0 +1,116 @@
+"""The codecs side by side on one core: how fast `mini` and EnCodec are, and what `mini` loses.
+
+    python -m benchmarks.codec [--seconds 60] [--corpus DIR] [--words] [--out DIR]
+
+Speeds are medians of several rounds, the codecs in turn, on sentences that espeak-ng speaks;
+EnCodec has seeded weights, which change no speed. `--corpus` also measures `mini` on recordings,
+as `ns2 codec eval` does; with `--words` pocketsphinx, where it is installed, recognises them
+before and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.support.machine import machine, show_machine, verdict
+from ns2.model.codec.encodec import EncodecCodec
+from ns2.model.codec.interface import Codec, one_thread
+from ns2.model.codec.loading import load_codec
+from ns2.pipeline.core.progress import Progress
+from ns2.pipeline.corpora.reading import audio_path, read_corpus
+from ns2.pipeline.sound.decode import read_audio, resample
+from ns2.train.codec.measure import evaluate, render
+from ns2.train.evaluation.words import edit_distance, open_recogniser, spoken_words
+from tests.support.seeded_encodec import spoken, spoken_encodec
+
+ENCODE_LIMIT, DECODE_LIMIT = 100.0, 50.0
+WORDS_LIMIT = 0.05
+ROUNDS = 5
+RATE = 24_000
+
+
+def speeds(seconds: float) -> dict[str, dict[str, float]]:
+    """Times real time of encoding and decoding, by codec."""
+    speech = np.concatenate(spoken())
+    speech = np.tile(speech, int(np.ceil(seconds * RATE / len(speech))))[: int(seconds * RATE)]
+    waves = [torch.tensor(wave) for wave in np.array_split(speech, max(1, round(seconds / 6)))]
+    codecs: dict[str, Codec] = {
+        "mini": load_codec("mini"),
+        "encodec_24khz": EncodecCodec(spoken_encodec(), 16),
+    }
+    times: dict[tuple[str, str], list[float]] = {}
+    with one_thread(), torch.inference_mode():
+        codes = {name: [codec.encode(w) for w in waves] for name, codec in codecs.items()}
+        for _ in range(ROUNDS):
+            for name, codec in codecs.items():
+                for kind, work, inputs in (
+                    ("encode", codec.encode, waves),
+                    ("decode", codec.decode, codes[name]),
+                ):
+                    began = time.perf_counter()
+                    for one in inputs:
+                        work(one)
+                    spent = time.perf_counter() - began
+                    times.setdefault((name, kind), []).append(spent)
+    return {
+        name: {
+            kind: seconds / statistics.median(times[name, kind]) for kind in ("encode", "decode")
+        }
+        for name in codecs
+    }
+
+
+def recognition(corpus: Path) -> dict[str, float]:
+    """Share of words that pocketsphinx gets wrong, of recordings and of what `mini` makes."""
+    recogniser, codec = open_recogniser(), load_codec("mini")
+    found, words = {"recordings": 0, "mini": 0}, 0
+    read = read_corpus(corpus)
+    for utterance in read.utterances:
+        wave = resample(*read_audio(audio_path(read.root, utterance)), RATE)
+        made = codec.decode(codec.encode(torch.from_numpy(wave)))[: len(wave)].numpy()
+        said = spoken_words(utterance.text, utterance.language or "en-us")
+        words += len(said)
+        for name, heard in (("recordings", wave), ("mini", made)):
+            found[name] += edit_distance(recogniser.words(heard, RATE), said)
+    return {name: errors / words for name, errors in found.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line, see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.codec", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of speech for the speeds")
+    parser.add_argument("--corpus", type=Path, action="append", default=[])
+    parser.add_argument("--words", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
+    args = parser.parse_args(arguments)
+    figures: dict[str, Any] = {"machine": machine(), "speeds": speeds(args.seconds)}
+    show_machine(figures["machine"], 1)
+    for name, found in figures["speeds"].items():
+        print(f"{name:<14} encodes {found['encode']:6.0f}x, decodes {found['decode']:6.0f}x")
+    mini = figures["speeds"]["mini"]
+    fast = mini["encode"] >= ENCODE_LIMIT and mini["decode"] >= DECODE_LIMIT
+    print(f"{verdict(fast)}: mini encodes {ENCODE_LIMIT:g}x, decodes {DECODE_LIMIT:g}x real time")
+    for corpus in args.corpus:
+        found = evaluate(load_codec("mini"), corpus, Progress())
+        figures[str(corpus)] = found
+        print(f"\n{corpus}\n{render(found)}")
+        if args.words:
+            wrong = figures[f"{corpus}: words"] = recognition(corpus)
+            print(f"  wrong words      {wrong['recordings']:.1%}, by mini {wrong['mini']:.1%}")
+            good = wrong["mini"] <= wrong["recordings"] + WORDS_LIMIT
+            print(f"  {verdict(good)}: at most {WORDS_LIMIT:.0%} more")
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "codec.json").write_text(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""A step of training, ours and that of `naturalspeech2-pytorch`, on the same recordings.
+
+    python -m benchmarks.train --peer build/peer [--preset base] [--frames 1500] [--rounds 5]
+        [--device cpu|cuda] [--corpus DIR] [--work DIR] [--json FILE]
+
+Both models have as many parameters as the preset. In turn, each does the same step of utterances:
+ours reads what was made once and learns; the peer makes codes, pitch, mel and alignments in every
+step, and learns. What it makes of our prompt and target together it gets as two pieces: the first
+third of each recording as prompt, the rest to learn. Recordings, decoded, are given to it.
+
+`--peer` names a folder with the peer; benchmarks/peer_training.py says which parts of it run:
+
+    pip install --no-deps --target build/peer PACKAGES
+
+(without the folder, the message has all names). `--corpus` is a corpus in a layout that ns2 reads;
+else espeak-ng speaks one. On a CPU one thread works, and its own seconds are taken.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.support.clock import now
+from benchmarks.support.command import ROOT, arguments, folders
+from benchmarks.support.corpus import QUANTIZERS, spoken, weights
+from benchmarks.support.machine import machine, show_machine
+from benchmarks.training import peer_training
+from benchmarks.training.peer_training import EXTRACTION, IDS, LEARNING, Peer
+from ns2.model.tts.presets import PRESETS, preset
+from ns2.pipeline.sound.decode import read_audio, resample
+from ns2.train.data.prefetch import Fetched, Reader
+from ns2.train.data.selection import Data, open_data
+from ns2.train.run.settings import TrainConfig
+from ns2.train.step.ranks import Ranks
+from ns2.train.step.trainer import Share, Trainer
+from tests.support.preprocessing import run_inline
+
+MINUTES = 1.0
+RATE, HOP = 24_000, 320
+
+
+class Ours:
+    """Our model while it learns, and the reader that feeds it."""
+
+    def __init__(self, config: TrainConfig, data: Data, device: str) -> None:
+        self._ranks, self._device = Ranks(device), device
+        self.trainer = Trainer(config, data, self._ranks)
+        self.trainer.model.train()
+        self.parameters = sum(p.numel() for p in self.trainer.model.parameters())
+        self.spent = {"reading": 0.0, "learning": 0.0}
+        # one step at a time, so that its cost falls into the step
+        self._reader = Reader(
+            data,
+            self._keep_names,
+            seed=0,
+            global_frames=config.global_frames,
+            threads=1,
+            ahead=1,
+            other_below=config.model.prompt.whole_below,
+        )
+
+    def _keep_names(self, fetched: list[Fetched]) -> tuple[Share, list[int]]:
+        return self.trainer.share(fetched), [one.number for one in fetched]
+
+    def step(self) -> tuple[list[int], int]:
+        """One step; returns which utterances it had, and their frames."""
+        began = now(self._device)
+        step = next(self._reader)
+        share, numbers = step.batch
+        read = now(self._device)
+        self.trainer.learn(share)
+        self.trainer.step += 1
+        self.spent["reading"] += read - began
+        self.spent["learning"] += now(self._device) - read
+        return numbers, step.frames
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def for_the_peer(
+    data: Data, corpus: Path, numbers: Sequence[int], device: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Audio to learn, prompts, ids and their counts, padded to the longest."""
+    waves, texts = [], []
+    for number in numbers:
+        source = data.datasets[0].read("meta", data.key(number))["source"]
+        wave, rate = read_audio(corpus / source)
+        waves.append(torch.from_numpy(np.asarray(resample(wave, rate, RATE), np.float32)))
+        texts.append(torch.from_numpy(data.read("phonemes", number).astype(np.int64)) % IDS)
+    longest = max(len(wave) for wave in waves)
+    cut, whole = longest // 3 // HOP * HOP, -(-longest // HOP) * HOP
+    audio = torch.zeros(len(waves), whole)
+    text = torch.full((len(texts), max(map(len, texts))), -1)
+    for i, (wave, ids) in enumerate(zip(waves, texts, strict=True)):
+        audio[i, : len(wave)] = wave
+        text[i, : len(ids)] = ids
+    lengths = torch.tensor([len(ids) for ids in texts])
+    given = (audio[:, cut:], audio[:, :cut], text, lengths)
+    return tuple(one.to(device) for one in given)  # type: ignore[return-value]
+
+
+def measure(args: Any, folder: Path) -> dict[str, Any]:
+    """Seconds a step of each part: means of all rounds but the first, which warms up."""
+    corpus = args.corpus or spoken(args.work, MINUTES).root
+    codec = weights(args.work, spoken(args.work, MINUTES))
+    began = time.process_time()
+    run_inline(corpus, folder / "shards", codec, quantizers=QUANTIZERS)
+    once = time.process_time() - began
+    data = open_data(
+        [folder / "shards"], split="", columns=("codes", "phonemes", "durations", "f0")
+    )
+    config = TrainConfig(
+        model=preset(args.preset),
+        global_frames=args.frames,
+        precision="fp32",
+        frame_multiple=16,
+    )
+    ours = Ours(config, data, args.device)
+    peer = Peer(args.peer, codec, ours.parameters, args.device)
+    rows: list[dict[str, float]] = []
+    for number in range(args.rounds + 1):
+        before = {**ours.spent, **peer.spent}
+        numbers, frames = ours.step()
+        peer.step(*for_the_peer(data, corpus, numbers, args.device))
+        after = {**ours.spent, **peer.spent}
+        row = {part: after[part] - before[part] for part in after}
+        if number:
+            rows.append({**row, "frames": frames, "utterances": len(numbers)})
+            print(
+                f"  step {number}: {len(numbers)} utterances, {frames} frames; ours "
+                f"{row['reading'] + row['learning']:.2f} s, the peer "
+                f"{sum(row[part] for part in (*EXTRACTION, *LEARNING)):.2f} s",
+                flush=True,
+            )
+    ours.close()
+    seconds = float(data.frames.sum()) * HOP / RATE
+    return {
+        "parameters": {"ours": ours.parameters, "peer": peer.parameters},
+        "once": {"seconds": once, "of recordings": seconds},
+        "steps": rows,
+        "mean": {part: statistics.fmean(row[part] for row in rows) for part in rows[0]},
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    """The table for people."""
+    mean, parameters, once = found["mean"], found["parameters"], found["once"]
+    sums = {
+        "ours": mean["reading"] + mean["learning"],
+        "extraction": sum(mean[part] for part in EXTRACTION),
+        "learning": sum(mean[part] for part in LEARNING),
+    }
+    theirs = sums["extraction"] + sums["learning"]
+    print(f"\nours, {parameters['ours'] / 1e6:.0f} M parameters      {sums['ours']:>8.2f} s a step")
+    for part in ("reading", "learning"):
+        print(f"  {part:<30}{mean[part]:>8.3f} s {mean[part] / sums['ours']:>7.1%}")
+    print(f"the peer, {parameters['peer'] / 1e6:.0f} M parameters  {theirs:>8.2f} s a step")
+    for title, parts in (("extraction", EXTRACTION), ("learning", LEARNING)):
+        print(f"  {title:<30}{sums[title]:>8.3f} s {sums[title] / theirs:>7.1%}")
+        for part in parts:
+            print(f"    {part:<28}{mean[part]:>8.3f} s {mean[part] / theirs:>7.1%}")
+    print(f"the peer takes {theirs / sums['ours']:.2f} times as long a step")
+    times = sums["extraction"] / mean["reading"]
+    print(f"the peer's extraction takes {times:.0f} times as long as our reading")
+    print(
+        f"ns2 preprocess, once: {once['seconds']:.0f} s for {once['of recordings']:.0f} s of "
+        "recordings, the aligner's training among them"
+    )
+
+
+def main() -> None:
+    parser = arguments("benchmarks.train", __doc__)
+    add = parser.add_argument
+    add("--peer", type=Path, required=True, metavar="DIR", help="where the peer is")
+    add("--preset", choices=list(PRESETS), default="base", help="[default: base]")
+    add("--frames", type=int, default=1500, help="of a step; [default: 1500]")
+    add("--rounds", type=int, default=5, help="[default: 5]")
+    add("--device", choices=("cpu", "cuda"), default="cpu")
+    add("--corpus", type=Path, metavar="DIR", help="recordings with texts")
+    add("--work", type=Path, default=ROOT / "build" / "benchmark", help="keeps the corpus")
+    add("--json", type=Path, metavar="FILE", help="takes all figures")
+    args = parser.parse_args()
+    if not (args.peer / "naturalspeech2_pytorch").is_dir():
+        parser.error(f"{args.peer} holds no peer; {peer_training.INSTALL.format(args.peer)}")
+    torch.set_num_threads(1)
+    args.work = args.work.absolute()
+    figures: dict[str, Any] = {"machine": machine()}
+    show_machine(figures["machine"], 1)
+    with folders(args.work) as (folder, _):
+        figures["train"] = found = measure(args, folder)
+    show(found)
+    if args.json is not None:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The code in docs/model.md runs as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ns2.model.tts.parameters import count_parts
+from ns2.model.tts.presets import PRESETS, preset
+from ns2.train.step.build import usual_sizes
+from tests.support.factories import ROOT
+from tests.support.preprocessing import run_inline
+
+TEXT = (ROOT / "docs" / "model.md").read_text("utf-8")
+
+
+def test_the_example_runs(
+    spoken: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_inline(spoken, tmp_path / "shards", weights)
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code.replace('preset("small")', 'preset("tiny")'), names)
+    losses = names["losses"]
+    assert isinstance(losses, dict)
+    comment = re.search(r"losses = model\(batch\)  # (.*)", code)
+    assert comment is not None and set(comment[1].split(", ")) == set(losses)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_parameters_of_presets_are_those_of_the_table(name: str) -> None:
+    millions = sum(p.parameters for p in count_parts(preset(name), usual_sizes())) / 1e6
+    assert f"| {name} | {millions:.0f} M |" in TEXT

@@ -1,0 +1,281 @@
+"""The codec that comes with ns2, on real speech, against brute force and its own parts."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ns2.model.codec.interface import CodecError
+from ns2.model.codec.loading import load_codec
+from ns2.model.codec.mini.codec import MiniCodec, load_mini, pack_mini
+from ns2.model.codec.mini.mini_config import MiniConfig, read_config
+from ns2.model.codec.mini.network import Decoder, MiniNetwork
+from ns2.model.codec.registry import MINI_WEIGHTS, codec_spec
+from ns2.model.log_mel import LogMel
+from ns2.pipeline.corpora.spoken.espeak import speak
+from ns2.pipeline.sound.decode import resample
+from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
+from tests.support.seeded_encodec import spoken
+
+MOST = read_config(MINI_WEIGHTS).quantizers
+
+
+@functools.cache
+def codec() -> MiniCodec:
+    return load_mini(MINI_WEIGHTS)
+
+
+@functools.cache
+def network() -> MiniNetwork:
+    """The bundled weights once more, to be called part by part."""
+    made = load_mini(MINI_WEIGHTS)._network
+    assert isinstance(made, MiniNetwork)
+    return made
+
+
+def speech(samples: int, start: int = 4000) -> Tensor:
+    return torch.tensor(np.concatenate(spoken())[start : start + samples])
+
+
+def distance(made: Tensor, wave: Tensor) -> float:
+    mel = LogMel()
+    return float((mel(made[: len(wave)]) - mel(wave)).abs().mean())
+
+
+def test_what_comes_with_ns2_is_small_and_has_16_quantizers() -> None:
+    assert MINI_WEIGHTS.stat().st_size <= 8_000_000
+    spec = codec_spec("mini")
+    assert (spec.sample_rate, spec.hop_length, spec.quantizers, spec.name) == (
+        24_000, 320, 16, "mini",
+    )  # fmt: skip
+    assert codec().codebooks.shape == (MOST, spec.entries, spec.latent_dim)
+    assert codec().codebooks.dtype == torch.float32
+
+
+@pytest.mark.parametrize("samples", [1, 319, 320, 321, 8000, 8001])
+def test_frames_of_any_length(samples: int) -> None:
+    wave = speech(samples)
+    codes = codec().encode(wave)
+    frames = -(-samples // 320)
+    assert codes.shape == (MOST, frames)
+    assert codes.dtype == torch.int64
+    assert codec().decode(codes).shape == (320 * frames,)
+
+
+def test_it_copies_speech_it_has_never_heard() -> None:
+    """The sound of noise of the same spectrum, or of the next second, is far off."""
+    wave = speech(96_000)
+    made = codec().decode(codec().encode(wave))
+    assert distance(made, wave) < 0.4
+    assert distance(made.roll(24_000), wave) > 1.0
+
+
+def test_codes_do_not_depend_on_order_neighbours_or_threads() -> None:
+    rng = np.random.default_rng(0)
+    waves = [
+        speech(int(n), int(s))
+        for n, s in zip(rng.integers(1, 16_000, 100), rng.integers(0, 90_000, 100), strict=True)
+    ]
+    first = [codec().encode(wave) for wave in waves]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2 if before == 1 else 1)
+    try:
+        again = {i: codec().encode(waves[i]) for i in rng.permutation(100).tolist()}
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(codes, again[i]) for i, codes in enumerate(first))
+
+
+def test_batches_of_mixed_lengths_give_the_same_codes() -> None:
+    lengths = [24_000, 8_000, 23_999, 1, 12_345, 24_000, 11_000, 48_001]
+    waves = [speech(n, 3_000 + 7 * i) for i, n in enumerate(lengths)]
+    found, alone = codec().encode_many(waves), [codec().encode(wave) for wave in waves]
+    assert [c.shape for c in found] == [c.shape for c in alone]
+    equal = torch.cat([(a == b).flatten() for a, b in zip(found, alone, strict=True)])
+    assert equal.float().mean() >= 0.99
+    for a, b in zip(found, alone, strict=True):
+        wanted = codec().latents(b)
+        assert (codec().latents(a) - wanted).norm() <= 0.01 * wanted.norm()
+
+
+def test_what_lies_behind_the_audio_reaches_no_frame_that_is_kept() -> None:
+    """Eight frames of zeros are as good as forty: no frame sees further."""
+    wave = torch.nn.functional.pad(speech(9_600), (0, 320 * 40))
+    with torch.inference_mode():
+        short = network().encode(wave[None, : 320 * 38])[0, :30]
+        long = network().encode(wave[None])[0, :30]
+    assert torch.allclose(short, long, atol=1e-5)
+
+
+def test_codes_are_the_nearest_entries_by_brute_force() -> None:
+    wave = speech(16_000)
+    padded = torch.nn.functional.pad(wave, (0, 8 * 320))
+    with torch.inference_mode():
+        rest = network().encode(padded[None])[0, :50].double().numpy()
+    codes = codec().encode(wave).numpy()
+    for row, codebook in zip(codes, codec().codebooks.double().numpy(), strict=True):
+        squares = ((rest[:, None] - codebook[None]) ** 2).sum(-1)  # (T, E)
+        chosen = squares[np.arange(50), row]
+        assert (chosen <= squares.min(1) + 1e-4 * squares.mean()).all()
+        rest = rest - codebook[row]
+
+
+def test_codes_to_latents_to_audio_is_the_networks_own_path() -> None:
+    codes = codec().encode(speech(16_000))
+    books = network().codebooks
+    latents = torch.zeros(50, books.shape[2])
+    for row, book in zip(codes, books, strict=True):
+        latents = latents + torch.nn.functional.one_hot(row, len(book)).float() @ book
+    assert torch.allclose(codec().latents(codes), latents.T, atol=1e-5)
+    with torch.inference_mode():
+        wave = network().decoder(latents[None])[0]
+        assert torch.allclose(codec().decode(codes), wave, atol=1e-4)
+
+
+def test_fewer_quantizers_are_worse_but_whole() -> None:
+    wave = speech(72_000)
+    codes = codec().encode(wave)
+    found = []
+    for k in range(1, MOST + 1):
+        made = codec().decode(codes[:k])
+        assert made.shape == (72_000,)
+        assert torch.isfinite(made).all()
+        found.append(distance(made, wave))
+        few = load_mini(MINI_WEIGHTS, k)
+        if k in (1, 5):
+            assert torch.equal(few.encode(wave), codes[:k])
+            assert few.digest != codec().digest
+    assert found[0] < 1.0  # silence instead of speech is at 4
+    assert found[0] > found[1] > found[3] > found[7] > found[15]
+    assert all(later < earlier + 0.02 for earlier, later in itertools.pairwise(found))
+
+
+def test_the_decoder_adds_frames_up_to_the_wave_they_were_cut_from() -> None:
+    """Windowed frames of a wave, as an inverse transform would give them, ends included."""
+    decoder = Decoder(MiniConfig(decoder_width=4, decoder_blocks=1))
+    wave = speech(320 * 20)
+    side = (960 - 320) // 2
+    frames = torch.nn.functional.pad(wave, (side, side)).unfold(0, 960, 320) * decoder.window
+    assert torch.allclose(decoder._overlap(frames[None])[0], wave, atol=1e-5)
+
+
+def test_the_lowest_bins_are_real_and_imaginary_parts_the_others_have_a_phase() -> None:
+    """The head's bias alone, against the two waves that it stands for."""
+    decoder = Decoder(MiniConfig(decoder_width=4, decoder_blocks=1, direct_bins=60))
+    bias = torch.zeros(2 * 481 + 60)
+    level, real, imaginary, phase = bias.split((481, 60, 60, 421))
+    level[:] = -20
+    level[8] = level[100] = 2.0
+    real[8], imaginary[8], phase[40] = 0.5, -1.5, 0.7
+    decoder.leave.weight.data.zero_()
+    decoder.leave.bias.data = bias
+    made = decoder(torch.zeros(1, 5, 64))[0]
+    time, size = torch.arange(960) * 2 * torch.pi / 960, np.exp(2.0) * 2 / 960
+    frame = size * (0.5 * (8 * time).cos() + 1.5 * (8 * time).sin() + (100 * time + 0.7).cos())
+    wanted = decoder._overlap(frame.expand(1, 5, -1))[0]
+    assert torch.allclose(made, wanted, atol=1e-5)
+
+
+def test_low_voices_keep_their_periods() -> None:
+    """A voice of 80 Hz: what a copy of it has in common with itself a period later."""
+    samples, rate, _ = speak("Nothing moved; even the birds were quiet.", "en-us+m8", pitch=30)
+    wave = torch.from_numpy(resample(samples.astype(np.float32) / 32768, rate, 24_000))
+    made = codec().decode(codec().encode(wave))[: len(wave)]
+    config = PitchConfig()
+    voiced = [extract_f0(one.numpy(), config) > 0 for one in (wave, made)]
+    assert voiced[0].mean() > 0.3
+    assert (voiced[1] & voiced[0]).sum() > 0.7 * voiced[0].sum()
+
+
+def test_gradients_flow_to_latents_and_not_to_weights() -> None:
+    latents = codec().latents(codec().encode(speech(3200))).requires_grad_()
+    codec().decode_latents(latents).square().sum().backward()
+    assert latents.grad is not None and float(latents.grad.abs().sum()) > 0
+    assert all(p.grad is None for p in codec()._network.parameters())
+
+
+def test_the_digest_is_of_what_encodes() -> None:
+    changed = load_mini(MINI_WEIGHTS)._network
+    changed.decoder.leave.bias.data += 1
+    assert MiniCodec(changed).digest == codec().digest
+    changed.encoder.leave.bias.data += 0.01
+    assert MiniCodec(changed).digest != codec().digest
+    assert load_codec("mini").digest == load_codec(str(MINI_WEIGHTS)).digest == codec().digest
+
+
+def test_packed_and_loaded_again(tmp_path: Path) -> None:
+    config = MiniConfig(quantizers=2, entries=8, latent_dim=4, encoder_width=8, decoder_width=8)
+    small = MiniNetwork(config)
+    small.codebooks.normal_()
+    path = tmp_path / "small.safetensors"
+    path.write_bytes(pack_mini(small))
+    loaded = load_mini(path)
+    assert read_config(path) == config
+    assert torch.equal(loaded.codebooks, small.codebooks.half().float())
+    spec = codec_spec(str(path), None)
+    assert (spec.quantizers, spec.entries, spec.latent_dim, spec.name) == (2, 8, 4, "mini")
+
+
+def test_files_from_before_there_were_direct_bins(tmp_path: Path) -> None:
+    sizes = {"quantizers": 2, "entries": 8, "latent_dim": 4, "encoder_width": 8, "decoder_width": 8}
+    packed = pack_mini(MiniNetwork(MiniConfig(**sizes, direct_bins=0)))
+    name = rb", \"direct_bins\": 0"
+    assert name in packed
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(packed.replace(name, b" " * len(name)))
+    assert read_config(path).direct_bins == 0
+    wave = load_mini(path).decode(torch.zeros(2, 5, dtype=torch.long))
+    assert wave.shape == (1_600,)
+
+
+def test_a_spec_loads_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from ns2.model.codec.registry import codec_spec, MINI_WEIGHTS\n"
+        "assert codec_spec('mini').latent_dim == codec_spec(str(MINI_WEIGHTS), 3).latent_dim\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_what_a_user_can_get_wrong(tmp_path: Path) -> None:
+    with pytest.raises(CodecError, match=f"1 to {MOST} quantizers"):
+        codec_spec("mini", MOST + 1)
+    with pytest.raises(CodecError, match="no such codec file"):
+        codec_spec(str(tmp_path / "none.safetensors"))
+    with pytest.raises(CodecError, match="its own weights"):
+        load_codec("mini", tmp_path / "x.th")
+    for name, content in {
+        "empty": b"",
+        "text": b"no codec at all, just some text",
+        "other": struct.pack("<Q", 2) + b"{}",
+        "odd": struct.pack("<Q", 35) + json.dumps({"__metadata__": {"a": "b"}}).encode() + b"    ",
+    }.items():
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(content)
+        with pytest.raises(CodecError, match="is not a codec that `ns2 codec train` made"):
+            codec_spec(str(path))
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(MINI_WEIGHTS.read_bytes()[:100_000])
+    assert codec_spec(str(cut)).quantizers == 16  # the header is whole
+    with pytest.raises(CodecError, match="broken file"):
+        load_codec(str(cut))
+
+
+@pytest.mark.parametrize(
+    "change", [{"encoder_blocks": 5}, {"n_fft": 1280}, {"entries": 0}, {"direct_bins": 481}]
+)
+def test_sizes_that_can_not_be(change: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"encoder_blocks|n_fft|sizes|direct_bins"):
+        MiniConfig(**change)

@@ -1,0 +1,417 @@
+"""LibriSpeech, VCTK, MLS and Common Voice: readers and recognition."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import Reason, Utterance
+from ns2.pipeline.corpora.layouts import commonvoice, mls
+from ns2.pipeline.corpora.layouts.commonvoice import voice_of
+from ns2.pipeline.corpora.reading import LAYOUTS, audio_path, read_corpus
+from ns2.pipeline.text.pronounce import languages
+from tests.support.corpora_factories import (
+    COMMON_VOICE_COLUMNS,
+    Clip,
+    by_id,
+    make_clips,
+    put,
+    reasons,
+    touch,
+    write_commonvoice,
+    write_librispeech,
+    write_libritts,
+    write_ljspeech,
+    write_manifest,
+    write_mls,
+    write_old_vctk,
+    write_pairs,
+    write_vctk,
+)
+
+CLIPS = make_clips(4)
+
+
+# --- recognition -----------------------------------------------------------------------------
+
+Writer = Callable[[Path, list[Clip]], Path]
+
+
+def in_folder(name: str, write: Writer) -> Writer:
+    """A corpus in a folder of that name; gives the folder above."""
+
+    def written(root: Path, clips: list[Clip]) -> Path:
+        write(root / name, clips)
+        return root
+
+    return written
+
+
+FACTORIES: dict[str, Writer] = {
+    "ljspeech": write_ljspeech,
+    "libritts": write_libritts,
+    "librispeech": write_librispeech,
+    "librispeech as wav": lambda root, clips: write_librispeech(root, clips, ".wav"),
+    "vctk": write_vctk,
+    "vctk 0.80": write_old_vctk,
+    "mls": write_mls,
+    "mls as opus": lambda root, clips: write_mls(root, clips, ".opus"),
+    "mls of several": in_folder("mls_german", write_mls),
+    "commonvoice": write_commonvoice,
+    "commonvoice as wav": lambda root, clips: write_commonvoice(root, clips, ".wav"),
+    "commonvoice release": in_folder("en", write_commonvoice),
+    "pairs": write_pairs,
+    "pairs with .lab": lambda root, clips: write_pairs(root, clips, transcript=".lab"),
+    "manifest": write_manifest,
+}
+
+
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_each_layout_is_recognised_as_itself_only(tmp_path: Path, kind: str) -> None:
+    layout, path = kind.split()[0], FACTORIES[kind](tmp_path / "corpus", CLIPS)
+    assert [name for name, reader in LAYOUTS.items() if reader.matches(path)] == [layout]
+    corpus = read_corpus(path)
+    assert corpus == read_corpus(path, layout) and corpus.layout == layout
+    assert corpus.found == len(corpus.utterances) == 4
+    assert {u.text.lower() for u in corpus.utterances} == {c.text.lower() for c in CLIPS}
+    assert all(audio_path(corpus.root, u).is_file() for u in corpus.utterances)
+    if kind not in ("mls", "mls as opus"):  # their folder's name is no language here
+        assert corpus.warnings == ()
+
+
+@pytest.mark.parametrize("part", ["train-clean-100", "train-clean-100/s0", "train-clean-100/s0/1"])
+def test_a_part_of_librispeech_is_still_librispeech(tmp_path: Path, part: str) -> None:
+    root = write_librispeech(tmp_path, CLIPS)
+    whole = by_id(read_corpus(root))
+    corpus = read_corpus(root / part)
+    assert corpus.layout == "librispeech"
+    for utterance in corpus.utterances:
+        expected = whole[utterance.id]
+        assert utterance.text == expected.text
+        if part.count("/") < 2:
+            assert utterance.speaker == expected.speaker
+        if part.count("/") < 1:
+            assert utterance.split == expected.split == "train"
+
+
+@pytest.mark.parametrize("layout", ["librispeech", "vctk", "mls", "commonvoice"])
+def test_a_named_layout_that_it_does_not_have(tmp_path: Path, layout: str) -> None:
+    put(tmp_path, {"file.docx": "x", "folder/x": ""})
+    for name in ("file.docx", "folder"):
+        with pytest.raises(UserError):
+            read_corpus(tmp_path / name, layout)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "write"),
+    [("vctk", "VCTK-Corpus", write_vctk), ("commonvoice", "de", write_commonvoice)],
+)
+def test_a_corpus_beside_others_is_pointed_at(
+    tmp_path: Path, layout: str, name: str, write: Writer
+) -> None:
+    # a folder of several corpora is not a release of one of them
+    write(tmp_path / name, CLIPS[:1])
+    touch(tmp_path, "other/notes.docx")
+    with pytest.raises(UserError, match=f"{name} looks like {layout}"):
+        read_corpus(tmp_path)
+
+
+# --- LibriSpeech -----------------------------------------------------------------------------
+
+
+def test_librispeech_rows_splits_and_speakers(tmp_path: Path) -> None:
+    put(tmp_path, {
+        "train-other-500/20/205/20-205.trans.txt":
+            "\ufeff20-205-0000 IT WAS US\r\n\r\n20-205-0001 O'ER THE  HILL\n20-205-0002\n"
+            "20-205-0003 GONE\n20-205-0000 AGAIN\n",
+        "dev-clean/84/1/84-1.trans.txt": "84-1-0 I\n",
+        "test-other/85/1/85-1.trans.txt": b"85-1-0 CAF\xe9\n85-1-1 FINE\n",
+        "SPEAKERS.TXT": "; ID |SEX| SUBSET", "README.TXT": "x",
+    })  # fmt: skip
+    touch(tmp_path, *(f"train-other-500/20/205/20-205-000{i}.flac" for i in (0, 1, 2, 7)))
+    touch(tmp_path, "dev-clean/84/1/84-1-0.flac", "test-other/85/1/85-1-0.flac")
+    touch(tmp_path, "test-other/85/1/85-1-1.wav", "test-other/85/2/no-table.flac")
+    corpus = read_corpus(tmp_path)
+    assert corpus.layout == "librispeech"
+    assert [(u.id, u.text, u.speaker, u.split, u.language) for u in corpus.utterances] == [
+        ("20-205-0000", "it was us", "20", "train", ""),
+        ("20-205-0001", "o'er the  hill", "20", "train", ""),
+        ("84-1-0", "i", "84", "val", ""),
+        ("85-1-1", "fine", "85", "test", ""),
+    ]
+    assert by_id(corpus)["85-1-1"].source == "test-other/85/1/85-1-1.wav"
+    assert reasons(corpus) == {
+        "20-205-0000": Reason.DUPLICATE_ID,
+        "20-205-0002": Reason.EMPTY_TRANSCRIPT,
+        "20-205-0003": Reason.AUDIO_MISSING,
+        "85-1-0": Reason.TRANSCRIPT_UNREADABLE,
+    }
+    assert all(
+        "trans.txt:" in r.message for r in corpus.rejected if r.reason is not Reason.DUPLICATE_ID
+    )
+    assert corpus.warnings == (
+        "audio without a row in a .trans.txt: 2 "
+        "(test-other/85/2/no-table.flac, train-other-500/20/205/20-205-0007.flac)",
+    )
+
+
+def test_librispeech_keeps_capitals_where_a_table_has_small_letters_too(tmp_path: Path) -> None:
+    put(tmp_path, {"train/1/2/1-2.trans.txt": "1-2-0 NASA\n1-2-1 He said: US\n",
+                   "train/1/3/1-3.trans.txt": "1-3-0 NASA\n1-3-1 HE SAID IT\n"})  # fmt: skip
+    touch(tmp_path, *(f"train/1/{c}/1-{c}-{i}.flac" for c in (2, 3) for i in (0, 1)))
+    assert [u.text for u in read_corpus(tmp_path).utterances] == [
+        "NASA", "He said: US", "nasa", "he said it",
+    ]  # fmt: skip
+
+
+def test_why_librispeech_is_put_into_small_letters() -> None:
+    from ns2.pipeline.text.pronounce import pronounce
+
+    def phones(text: str) -> str:
+        return "".join(pronounce(text, "en-us").tokens)
+
+    assert phones("IT WAS US") != phones("it was us") == phones("It was us")
+
+
+def test_a_librispeech_table_that_is_no_text_stops_the_run(tmp_path: Path) -> None:
+    put(tmp_path, {"train/1/2/1-2.trans.txt": "1-2-0 A\n".encode("utf-16")})
+    touch(tmp_path, "train/1/2/1-2-0.flac")
+    with pytest.raises(UserError, match="UTF-16"):
+        read_corpus(tmp_path)
+
+
+# --- VCTK ------------------------------------------------------------------------------------
+
+
+def test_vctk_takes_one_microphone(tmp_path: Path) -> None:
+    root = write_vctk(tmp_path, [dataclasses.replace(c, speaker="p225") for c in CLIPS[:2]])
+    trimmed = "wav48_silence_trimmed"
+    (root / trimmed / "p225/clip-0001_mic1.flac").unlink()
+    put(root, {"txt/p280/p280_001.txt": "only mic1", "txt/p362/p362_003.txt": "no audio",
+               "txt/s5/s5_001.txt": "\n", "txt/p226/p226_001.txt": "a link to nothing",
+               "speaker-info.txt": "ID AGE"})  # fmt: skip
+    touch(root, *(f"{trimmed}/{name}" for name in (
+        "p280/p280_001_mic1.flac", "p315/p315_001_mic1.flac", "p315/p315_002_mic1.flac",
+        "s5/s5_001_mic1.flac", "s5/s5_001_mic2.flac", "p226/p226_001_mic2.flac", "log.txt",
+    )))  # fmt: skip
+    (root / trimmed / "p226/p226_001_mic1.flac").symlink_to(root / "nowhere.flac")
+    corpus = read_corpus(root)
+    assert corpus.layout == "vctk"
+    assert [(u.id, u.source, u.speaker, u.split, u.language) for u in corpus.utterances] == [
+        ("clip-0000", f"{trimmed}/p225/clip-0000_mic1.flac", "p225", "", ""),
+        ("clip-0001", f"{trimmed}/p225/clip-0001_mic2.flac", "p225", "", ""),
+        ("p226_001", f"{trimmed}/p226/p226_001_mic2.flac", "p226", "", ""),
+        ("p280_001", f"{trimmed}/p280/p280_001_mic1.flac", "p280", "", ""),
+    ]
+    assert reasons(corpus) == {
+        "p315_001": Reason.NO_TRANSCRIPT,
+        "p315_002": Reason.NO_TRANSCRIPT,
+        "s5_001": Reason.EMPTY_TRANSCRIPT,
+    }
+    assert corpus.warnings == ("texts without audio: 1 (txt/p362/p362_003.txt)",)
+
+
+def test_the_older_vctk_and_both_at_once(tmp_path: Path) -> None:
+    root = write_old_vctk(tmp_path, CLIPS)
+    put(root, {"wav48/p315/p315_001.wav": ""})
+    corpus = read_corpus(root)
+    assert [u.source for u in corpus.utterances] == sorted(
+        (f"wav48/{c.speaker}/{c.id}.wav" for c in CLIPS), key=lambda source: source[-8:]
+    )
+    assert reasons(corpus) == {"p315_001": Reason.NO_TRANSCRIPT} and corpus.warnings == ()
+
+    write_vctk(root, CLIPS[:1])
+    corpus = read_corpus(root)
+    assert [u.source for u in corpus.utterances] == ["wav48_silence_trimmed/s0/clip-0000_mic1.flac"]
+    assert corpus.warnings[0] == "wav48/ is passed over, since wav48_silence_trimmed/ is there"
+    assert "texts without audio: 3" in corpus.warnings[1]
+
+
+# --- MLS -------------------------------------------------------------------------------------
+
+
+def test_mls_rows_splits_and_language(tmp_path: Path) -> None:
+    root = put(tmp_path / "mls_german_opus", {
+        "train/transcripts.txt":
+            "12_34_000000\tschöne größe\r\n12_34_000001\t\n12_34_000002\tist weg\n"
+            "no tab at all\n../34_5\tböse\n12_34_000000\tnoch einmal\n",
+        "dev/transcripts.txt": "\ufeff56_78_000000\tnur dev\n",
+        "test/transcripts.txt": b"9_9_000000\tsch\xf6n\n",
+        "train/limited_supervision/9hr/handles.txt": "12_34_000000", "metainfo.txt": "x",
+    })  # fmt: skip
+    touch(root, *(f"train/audio/12/34/12_34_00000{i}.opus" for i in (0, 1, 5)))
+    touch(root, "dev/audio/56/78/56_78_000000.opus", "test/audio/9/9/9_9_000000.opus")
+    corpus = read_corpus(root)
+    assert corpus.utterances == (
+        Utterance(id="12_34_000000", source="train/audio/12/34/12_34_000000.opus",
+                  text="schöne größe", speaker="12", language="de", split="train"),
+        Utterance(id="56_78_000000", source="dev/audio/56/78/56_78_000000.opus",
+                  text="nur dev", speaker="56", language="de", split="val"),
+    )  # fmt: skip
+    assert reasons(corpus) == {
+        "12_34_000000": Reason.DUPLICATE_ID,
+        "12_34_000001": Reason.EMPTY_TRANSCRIPT,
+        "12_34_000002": Reason.AUDIO_MISSING,
+        "9_9_000000": Reason.TRANSCRIPT_UNREADABLE,
+        "train/transcripts.txt:4": Reason.BAD_ROW,
+        "train/transcripts.txt:5": Reason.BAD_ROW,
+    }
+    assert corpus.found == 8
+    assert corpus.warnings == (
+        "audio without a row in transcripts.txt: 1 (train/audio/12/34/12_34_000005.opus)",
+    )
+
+
+def test_several_languages_of_mls(tmp_path: Path) -> None:
+    for name in ("mls_polish", "mls_portuguese_opus", "mls_klingon"):
+        clip = dataclasses.replace(CLIPS[0], speaker=name[-1])
+        write_mls(tmp_path / name, [clip])
+    put(tmp_path, {"mls_lm_polish/data.txt": "x"})
+    corpus = read_corpus(tmp_path)
+    assert {u.source.split("/")[0]: u.language for u in corpus.utterances} == {
+        "mls_klingon": "", "mls_polish": "pl", "mls_portuguese_opus": "pt-br",
+    }  # fmt: skip
+    (warning,) = corpus.warnings
+    assert "mls_klingon" in warning and "--language" in warning
+
+
+def test_an_mls_table_in_which_nothing_is_right(tmp_path: Path) -> None:
+    put(tmp_path, {"train/transcripts.txt": "1_2_3 with a blank\n", "train/audio/x": ""})
+    with pytest.raises(UserError, match=r"a tab.*train/transcripts\.txt:1"):
+        read_corpus(tmp_path)
+
+
+# --- Common Voice ----------------------------------------------------------------------------
+
+
+def table(*rows: Iterable[str], columns: Iterable[str] = COMMON_VOICE_COLUMNS) -> str:
+    return "".join("\t".join(row) + "\n" for row in (columns, *rows))
+
+
+def row(client: str, path: str, sentence: str, locale: str = "de") -> list[str]:
+    known = {"client_id": client, "path": path, "sentence": sentence, "locale": locale}
+    return [known.get(column, "2") for column in COMMON_VOICE_COLUMNS]
+
+
+def test_common_voice_tables_and_splits(tmp_path: Path) -> None:
+    train = [row("ann", "a1.mp3", 'Er sagte: "Nein'), row("bob", "b1.mp3", "Zwei")]
+    dev, test = [row("cid", "c1.mp3", "Drei", "sv-SE")], [row("dee", "d1.mp3", "Vier", "en")]
+    more = [row("ann", "a2.mp3", "Fünf"), row("cid", "c2.mp3", "Sechs"),
+            row("dee", "d2.mp3", "Sieben"), row("eve", "e1.mp3", "Acht", "")]  # fmt: skip
+    root = put(tmp_path / "de", {
+        "train.tsv": table(*train), "dev.tsv": table(*dev), "test.tsv": table(*test),
+        "validated.tsv": table(*train, *dev, *test, *more),
+        "other.tsv": table(row("fay", "f1.mp3", "Neun")),
+        "invalidated.tsv": table(row("gus", "g1.mp3", "Zehn")),
+        "reported.tsv": "sentence\nx\n",
+    })  # fmt: skip
+    touch(root, *(f"clips/{name}.mp3" for name in (
+        "a1", "a2", "b1", "c1", "c2", "d1", "d2", "e1", "f1", "g1", "stray",
+    )))  # fmt: skip
+    corpus = read_corpus(root)
+    assert corpus.layout == "commonvoice" and corpus.rejected == ()
+    assert {u.id: (u.speaker, u.split, u.language) for u in corpus.utterances} == {
+        "a1": ("ann", "train", "de"),
+        "b1": ("bob", "train", "de"),
+        "c1": ("cid", "val", "sv"),
+        "d1": ("dee", "test", "en-us"),
+        "a2": ("ann", "train", "de"),
+        "c2": ("cid", "val", "de"),  # no speaker is in two splits, as the corpus has it
+        "d2": ("dee", "test", "de"),
+        "e1": ("eve", "train", "de"),  # the folder's name stands for the locale
+    }
+    assert by_id(corpus)["a1"].text == 'Er sagte: "Nein'
+    assert corpus.warnings == ("audio without a row in any table: 1 (clips/stray.mp3)",)
+
+    (root / "validated.tsv").unlink()
+    splits = {u.id: u.split for u in read_corpus(root).utterances}
+    assert splits == {"a1": "train", "b1": "train", "c1": "val", "d1": "test"}
+
+    put(root, {"validated.tsv": table(*train, *more)})
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        (root / name).unlink()
+    splits = {u.id: u.split for u in read_corpus(root).utterances}
+    assert splits == dict.fromkeys(("a1", "b1", "a2", "c2", "d2", "e1"), "")
+
+
+def test_common_voice_rows_that_go_wrong(tmp_path: Path) -> None:
+    good = row("ann", "a.mp3", "Eins")
+    bad = [
+        row("ann", "gone.mp3", "Zwei"),
+        row("ann", "blank.mp3", " "),
+        row("ann", "../a.mp3", "Drei"),
+        row("ann", "", "Vier"),
+        row("ann", "tab.mp3", "Fünf\tSechs"),
+        row("ann", "a.mp3", "schon da"),
+    ]
+    latin = "\t".join(row("ann", "latin.mp3", "schön")).encode("latin-1") + b"\n"
+    root = put(tmp_path / "corpus", {
+        "train.tsv": table(good).encode() + latin,
+        "validated.tsv": table(good, *bad).encode() + latin + b"\n \n",
+    })  # fmt: skip
+    touch(root, *(f"clips/{name}.mp3" for name in ("a", "blank", "tab", "latin")))
+    corpus = read_corpus(root)
+    assert [u.id for u in corpus.utterances] == ["a"]
+    assert reasons(corpus) == {
+        "gone": Reason.AUDIO_MISSING,
+        "blank": Reason.EMPTY_TRANSCRIPT,
+        "validated.tsv:5": Reason.BAD_ROW,
+        "validated.tsv:6": Reason.BAD_ROW,
+        "tab": Reason.BAD_ROW,
+        "latin": Reason.TRANSCRIPT_UNREADABLE,
+    }
+    messages = {r.id: r.message for r in corpus.rejected}
+    assert messages["latin"].startswith("train.tsv:3: ")
+    assert "14 fields, but the first line names 13" in messages["tab"]
+
+    put(root, {"train.tsv": table(good, good, columns=COMMON_VOICE_COLUMNS)})
+    (root / "validated.tsv").unlink()
+    assert reasons(read_corpus(root)) == {"a": Reason.DUPLICATE_ID}
+
+
+def test_common_voice_tables_that_are_no_tables(tmp_path: Path) -> None:
+    touch(tmp_path, "clips/a.mp3")
+    put(tmp_path, {"train.tsv": "client_id\tpath\ttext\nann\ta.mp3\tEins\n"})
+    with pytest.raises(UserError, match=r"train\.tsv: .* lacks sentence"):
+        read_corpus(tmp_path)
+    put(tmp_path, {"train.tsv": "client_id,path,sentence\nann,a.mp3,Eins\n"})
+    with pytest.raises(UserError, match="lacks client_id and path and sentence"):
+        read_corpus(tmp_path)
+    put(tmp_path, {"train.tsv": "client_id\tpath\tsentence\nann\ta.mp3\n"})
+    with pytest.raises(UserError, match="2 fields, but the first line names 3"):
+        read_corpus(tmp_path)
+
+
+def test_a_release_of_common_voice_and_clips_that_were_converted(tmp_path: Path) -> None:
+    columns = ("client_id", "path", "sentence")  # before release 5.0 no locale
+    for locale, suffix in (("pt", ".mp3"), ("zh-TW", ".wav"), ("corpus", ".flac")):
+        text = table(("ann", f"{locale}_1.mp3", "x"), ("", f"{locale}_2", "y"), columns=columns)
+        put(tmp_path, {f"{locale}/validated.tsv": text})
+        touch(tmp_path, *(f"{locale}/clips/{locale}_{i}{suffix}" for i in (1, 2)))
+    corpus = read_corpus(tmp_path)
+    assert {u.id: (u.source, u.speaker, u.language) for u in corpus.utterances} == {
+        "pt_1": ("pt/clips/pt_1.mp3", "ann", "pt-br"),
+        "pt_2": ("pt/clips/pt_2.mp3", "default", "pt-br"),
+        "zh-TW_1": ("zh-TW/clips/zh-TW_1.wav", "ann", "cmn"),
+        "zh-TW_2": ("zh-TW/clips/zh-TW_2.wav", "default", "cmn"),
+        "corpus_1": ("corpus/clips/corpus_1.flac", "ann", ""),
+        "corpus_2": ("corpus/clips/corpus_2.flac", "default", ""),
+    }
+    assert corpus.warnings == ("2 rows name no locale: the run's --language is used",)
+
+
+def test_voices_of_locales_exist() -> None:
+    locales = (
+        "ar", "be", "bg", "ca", "cs", "cy", "da", "de", "el", "en", "eo", "es", "et", "eu", "fa",
+        "fi", "fr", "ga-IE", "he", "hi", "hu", "hy-AM", "id", "it", "ja", "ka", "kmr", "ko", "lt",
+        "lv", "mk", "ne-NP", "nl", "pa-IN", "pl", "pt", "ro", "ru", "sk", "sv-SE", "ta", "th",
+        "tr", "uk", "ur", "vi", "yue", "zh-CN", "zh-HK", "zh-TW",
+    )  # fmt: skip
+    voices = {locale: voice_of(locale) for locale in locales}
+    assert {voice for voice in voices.values() if voice not in languages()} == set()
+    assert {*commonvoice.VOICES.values(), *mls.VOICES.values()} <= set(languages())
+    assert voice_of("gl") == "gl"  # espeak-ng has none: rejected as such, not read as another

@@ -1,0 +1,192 @@
+"""The Ray executor: the same bytes as inline, whatever is killed; a crash costs one utterance."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ns2.pipeline.core.atomic import TEMPORARY
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.progress import Progress
+from ns2.pipeline.preprocess import run as run_module
+from ns2.pipeline.preprocess.executors.ray_executor import RayExecutor
+from ns2.pipeline.preprocess.options import Limits, Options
+from ns2.pipeline.preprocess.recipe import build_graph
+from ns2.pipeline.preprocess.run import preprocess
+from ns2.pipeline.stages.audio import AudioStage
+from ns2.pipeline.stages.stage import Item, Product
+from ns2.pipeline.tools.verify.check import verify
+from tests.support.factories import ROOT
+from tests.support.preprocessing import contents, identities
+from tests.support.processes import command_line, kill_tree, tree
+
+
+def options(weights: Path, **more: Any) -> Options:
+    return Options(codec_weights=weights, quantizers=4, shard_utterances=4, **more)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ray_writes_the_same_files(
+    workers: int, spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    with RayExecutor(workers=workers) as executor:
+        preprocess(spoken, tmp_path / "out", options(weights), executor, Progress())
+    assert contents(tmp_path / "out") == contents(dataset)
+
+
+def test_a_pool_for_the_gpu_gets_the_audio_from_the_other_pool(
+    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    """A GPU of Ray's that is none: its worker encodes on the CPU, so the bytes are the same."""
+    with RayExecutor(workers=1, gpus=1, device="cpu") as executor:
+        summary = preprocess(spoken, tmp_path / "out", options(weights), executor, Progress())
+    assert contents(tmp_path / "out") == contents(dataset)
+    # decoded once, though codes were made elsewhere
+    assert summary.stage_audio_seconds["audio"] == summary.stage_audio_seconds["codes"]
+
+
+def test_gpus_that_are_not_there_are_named(weights: Path) -> None:
+    graph = build_graph(options(weights))
+    with RayExecutor(workers=1, gpus=99) as executor, pytest.raises(UserError, match="--gpus 99"):
+        list(executor.run(graph, Limits(), []))
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of two Ray nodes on this machine, with one CPU each."""
+    with tempfile.TemporaryDirectory(prefix="ns2-") as folder:  # sockets need a short path
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", f"{folder}/token")
+        Path(folder, "token").write_text("0123456789abcdef" * 2)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        common = ["--num-cpus=1", "--object-store-memory=200000000", "--disable-usage-stats"]
+        head = [f"--port={port}", "--head", "--include-dashboard=false"]
+        nodes: list[subprocess.Popen[bytes]] = []
+        try:
+            for more in (head, [f"--address=127.0.0.1:{port}"]):
+                command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
+                with Path(folder, f"node{len(nodes)}.log").open("wb") as log:
+                    nodes.append(
+                        subprocess.Popen(
+                            [*command, *more, *common], stdout=log, stderr=subprocess.STDOUT
+                        )
+                    )
+                wait_for(lambda: "runtime started" in log_of(folder, nodes), nodes[-1])
+            yield f"127.0.0.1:{port}"
+        finally:
+            for node in nodes:
+                kill_tree(node.pid)
+                node.wait()
+
+
+def log_of(folder: str, nodes: list[subprocess.Popen[bytes]]) -> str:
+    """What the last node said."""
+    return Path(folder, f"node{len(nodes) - 1}.log").read_text()
+
+
+def test_two_nodes_write_the_same_files(
+    cluster: str, spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "ns2.cli", "preprocess", str(spoken), "-o"]
+    command += [str(tmp_path / "out"), "--codec-weights", str(weights), "--quantizers", "4"]
+    command += ["--shard-utterances", "4", "--ray-address", cluster, "--workers", "2"]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=300)
+    assert contents(tmp_path / "out") == contents(dataset)
+
+
+class Crashing(AudioStage):
+    """Takes the whole worker with it when it meets one utterance."""
+
+    def compute(self, item: Item) -> Product:
+        if item.key.endswith("00003"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().compute(item)
+
+
+def test_a_file_that_crashes_its_worker_costs_one_utterance(
+    spoken: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def planted(chosen: Options) -> Any:
+        graph = build_graph(chosen)
+        stages = {**graph.stages, "audio": Crashing(sample_rate=24_000, trim=False)}
+        return type(graph)(grid=graph.grid, stages=stages, assets=graph.assets)
+
+    monkeypatch.setattr(run_module, "build_graph", planted)
+    chosen = Options(columns=("mel", "phonemes"), shard_utterances=4)
+    with RayExecutor(workers=1) as executor:
+        summary = preprocess(spoken, tmp_path / "out", chosen, executor, Progress())
+    assert [(one.key[-5:], str(one.reason)) for one in summary.rejected] == [
+        ("00003", "worker_crashed")
+    ]
+    assert summary.written == 9
+    assert verify(tmp_path / "out").faults == []
+
+
+def start(corpus: Path, out: Path, weights: Path) -> subprocess.Popen[bytes]:
+    """`ns2 preprocess` on Ray, as the tests' dataset was made."""
+    command = [sys.executable, "-m", "ns2.cli", "preprocess", str(corpus), "-o", str(out)]
+    command += ["--codec-weights", str(weights), "--quantizers", "4"]
+    command += ["--shard-utterances", "4", "--workers", "2"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+
+
+def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
+    """Until something is so, or the process ends."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None and not condition():
+        time.sleep(0.02)
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    out, rng = tmp_path / "out", random.Random(1)
+    for committed in (0, 3, 14):  # before any tar, amid the shards, at the durations
+        process = start(spoken, out, weights)
+        wait_for(lambda n=committed: len(list(out.glob("*-*/*.tar"))) >= max(n, 1), process)
+        time.sleep(rng.random() * 0.2)
+        before = identities(out)
+        kill_tree(process.pid)
+        process.wait()
+        whole = {
+            n: at
+            for n, at in before.items()
+            if n.endswith(".parquet") and "/" in n and TEMPORARY not in n
+        }
+        assert whole.items() <= identities(out).items()
+        process = start(spoken, out, weights) if committed == 14 else process
+    assert process.wait(timeout=300) == 0
+    assert contents(out) == contents(dataset)
+    assert whole.items() <= identities(out).items()
+
+
+def test_workers_that_are_killed_are_replaced(
+    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    process = start(spoken, tmp_path / "out", weights)
+    killed: set[int] = set()
+    while process.poll() is None and len(killed) < 4:
+        hands = [p for p in tree(process.pid) if "ray::_Hand" in command_line(p)]
+        for hand in set(hands) - killed:
+            time.sleep(0.3)
+            os.kill(hand, signal.SIGKILL)
+            killed.add(hand)
+            break
+        time.sleep(0.1)
+    assert process.wait(timeout=300) == 0
+    assert len(killed) == 4
+    assert contents(tmp_path / "out") == contents(dataset)

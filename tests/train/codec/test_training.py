@@ -1,0 +1,197 @@
+"""`train_codec` on spoken recordings, with a network small enough for a test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from ns2.model.codec.loading import load_codec
+from ns2.model.codec.mini.mini_config import MiniConfig
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.progress import Progress
+from ns2.train.codec.crops import Crops, read_voices
+from ns2.train.codec.training import CodecTraining, initial_network, network_sizes, train_codec
+from tests.support.factories import ROOT
+
+SMALL = MiniConfig(
+    quantizers=3, entries=64, latent_dim=16, encoder_width=32, decoder_width=48,
+    encoder_blocks=1, decoder_blocks=2,
+)  # fmt: skip
+CONFIG = CodecTraining(
+    network=SMALL, steps=90, batch=4, frames=32, warmup=5, validate_every=10, val_share=0.2,
+    plain_steps=6, learning_rate=3e-3, ema=0.9,
+)  # fmt: skip
+
+
+def rows(out: Path) -> list[dict[str, float]]:
+    log = out.with_suffix(".training") / "log.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("codec") / "codec.safetensors"
+    train_codec([spoken], out, CONFIG, Progress())
+    return out
+
+
+def test_training_improves_the_validation_figure(trained: Path) -> None:
+    figures = [row["validation"] for row in rows(trained) if "validation" in row]
+    assert len(figures) == 10  # one before the first step
+    assert figures[-1] < 0.9 * figures[1]
+    codec = load_codec(str(trained), None, None)
+    assert codec.spec.quantizers == 3
+    samples = sorted((trained.with_suffix(".training") / "samples").iterdir())
+    assert [path.name for path in samples] == [
+        f"{i}-{kind}.wav" for i in range(2) for kind in ("codec", "recording")
+    ]
+    assert soundfile.info(samples[0]).frames == soundfile.info(samples[1]).frames
+
+
+def test_few_minutes_are_enough_for_the_quantisers_to_begin(spoken: Path, tmp_path: Path) -> None:
+    """However slow the machine: they begin after a tenth of the time, not only after some steps."""
+    out = tmp_path / "codec.safetensors"
+    config = replace(CONFIG, minutes=0.03, plain_steps=100_000)
+    train_codec([spoken], out, config, Progress())
+    assert "commitment" in rows(out)[-1]
+    wave, rate = soundfile.read(next((spoken / "wavs").iterdir()), dtype="float32")
+    codes = load_codec(str(out), None, None).encode(torch.from_numpy(wave))
+    assert rate and all(len(row.unique()) > 5 for row in codes)
+
+
+def test_a_training_may_begin_with_the_weights_of_another(
+    spoken: Path, trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "codec.safetensors"
+    init = initial_network(str(trained), None)
+    assert network_sizes(init, None) == SMALL
+    train_codec([spoken], out, replace(CONFIG, steps=2), Progress(), init=init)
+    begun, before = rows(out)[0]["validation"], rows(trained)
+    assert begun < 0.7 * before[0]["validation"]
+    assert abs(begun - before[-1]["validation"]) < 0.01  # half precision in between
+    with pytest.raises(UserError, match="has 3 quantizers"):
+        initial_network(str(trained), 2)
+    with pytest.raises(UserError, match="not encodec_24khz"):
+        initial_network("encodec_24khz", None)
+    with pytest.raises(UserError, match="no such codec file"):
+        initial_network(str(tmp_path / "none.safetensors"), None)
+    assert network_sizes(None, 5) == MiniConfig(quantizers=5)
+
+
+RUN = """
+import sys
+from pathlib import Path
+from ns2.pipeline.progress import Progress
+from ns2.train.codec import train_codec
+from tests.train.test_codec_training import CONFIG
+from dataclasses import replace
+train_codec([Path(sys.argv[1])], Path(sys.argv[2]), replace(CONFIG, checkpoint_seconds=0.0),
+            Progress(), resume=len(sys.argv) > 3)
+"""
+
+
+def test_it_survives_a_kill_and_ends_with_the_same_bytes(
+    spoken: Path, trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "codec.safetensors"
+    command = [sys.executable, "-c", RUN, str(spoken), str(out)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    checkpoint = out.with_suffix(".training") / "checkpoint.pt"
+    ends = time.monotonic() + 60
+    while not checkpoint.is_file() and time.monotonic() < ends and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = torch.load(checkpoint, weights_only=True)["step"]
+    assert 0 < reached < CONFIG.steps
+    assert not out.exists()
+    with pytest.raises(UserError, match="--resume"):
+        train_codec([spoken], out, CONFIG, Progress())
+    train_codec([spoken], out, CONFIG, Progress(), resume=True)
+    assert out.read_bytes() == trained.read_bytes()
+
+
+def test_resuming_what_was_never_begun_or_is_another_codec(
+    spoken: Path, trained: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="leave out --resume"):
+        train_codec([spoken], tmp_path / "c.safetensors", CONFIG, Progress(), resume=True)
+    shutil.copytree(trained.with_suffix(".training"), tmp_path / "c.training")
+    other = CodecTraining(network=MiniConfig(quantizers=2), steps=100)
+    with pytest.raises(UserError, match="other sizes"):
+        train_codec([spoken], tmp_path / "c.safetensors", other, Progress(), resume=True)
+
+
+def voices(*corpora: Path):  # type: ignore[no-untyped-def]
+    return read_voices(corpora, layout=None, sample_rate=24_000, val_share=0.2, progress=Progress())
+
+
+def test_recordings_of_the_validation_are_not_trained_on(spoken: Path) -> None:
+    found = voices(spoken)
+    assert (len(found.train[0]), len(found.validation)) == (8, 2)
+    train = {wave.tobytes() for wave in found.train[0]}
+    assert train.isdisjoint(wave.tobytes() for wave in found.validation)
+    again = voices(spoken)
+    assert [w.tobytes() for w in again.validation] == [w.tobytes() for w in found.validation]
+
+
+def test_pieces_are_the_same_for_the_same_step_and_shared_by_corpora(
+    spoken: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "wavs").mkdir()
+    silence = np.full(4_000, 0.25, np.float32)  # known by its level: no variation makes speech
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / "wavs" / f"{name}.wav", silence, 24_000)
+    (tmp_path / "metadata.csv").write_text("a|a|a\nb|b|b\n")
+    crops = Crops(voices(spoken, tmp_path), batch=200, samples=3_200, seed=1)
+    batch = crops.batch(crops.rng(7))
+    assert batch.shape == (200, 3_200)
+    assert torch.equal(batch, crops.batch(crops.rng(7)))
+    assert not torch.equal(batch, crops.batch(crops.rng(8)))
+    assert float(batch.abs().max()) <= 1
+    middle = batch[:, 800:2400]
+    flat = (middle.std(1) < 0.3 * middle.mean(1).abs()).float().mean()
+    assert 0.3 < float(flat) < 0.6  # half of the pieces, but for those with much noise
+
+
+def test_some_pieces_end_where_recordings_of_lower_rates_do(spoken: Path) -> None:
+    crops = Crops(voices(spoken), batch=300, samples=3_200, seed=1)
+    spectra = torch.fft.rfft(crops.batch(crops.rng(0), natural=1.0)).abs()
+    top = spectra[:, int(spectra.shape[1] * 0.7) :].amax(1) / spectra.amax(1).clamp(min=1e-9)
+    assert 0.05 < float((top < 1e-5).float().mean()) < 0.25
+
+
+def test_pieces_of_one_corpus(spoken: Path, tmp_path: Path) -> None:
+    (tmp_path / "wavs").mkdir()
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / "wavs" / f"{name}.wav", np.full(4_000, 0.25), 24_000)
+    (tmp_path / "metadata.csv").write_text("a|a|a\nb|b|b\n")
+    crops = Crops(voices(spoken, tmp_path), batch=20, samples=3_200, seed=1)
+    flat = crops.batch(crops.rng(0), natural=1.0, corpus=1)[:, 400:2_800]
+    assert float((flat - 0.25).abs().max()) < 0.1
+    assert crops.seconds[1] == pytest.approx(4_000 / 24_000)  # the other one is for validation
+
+
+def test_a_corpus_of_one_recording_is_too_small(tmp_path: Path) -> None:
+    (tmp_path / "wavs").mkdir()
+    soundfile.write(tmp_path / "wavs" / "a.wav", np.ones(2400, np.float32) / 4, 24_000)
+    (tmp_path / "metadata.csv").write_text("a|a|a\n")
+    with pytest.raises(UserError, match="at least two recordings"):
+        voices(tmp_path)
+
+
+def test_a_device_that_is_not_there(spoken: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'nowhere'"):
+        train_codec([spoken], tmp_path / "c.safetensors", CONFIG, Progress(), device="nowhere")

@@ -1,0 +1,175 @@
+"""What a run speaks at some steps: by whom, with what weights, and where it goes."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from ns2.model.codec.loading import load_codec
+from ns2.model.config_values import from_values
+from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.tts.generation import Choices, Request, generate
+from ns2.pipeline.dataset.reader import Dataset
+from ns2.train.data.selection import open_data
+from ns2.train.loop.samples import choose, speak
+from ns2.train.run.settings import TrainConfig
+from ns2.train.step.build import build_model
+from ns2.train.step.ranks import Ranks
+from ns2.train.step.trainer import Trainer
+from tests.support.dataset_factories import Recipe, make_dataset
+from tests.support.factories import ROOT
+from tests.train.data.test_selection import flip
+from tests.train.loop.test_watching import lines, shown, train
+
+SETTINGS = {"global_frames": 1000, "samples": 2, "sampler.steps": 3, "validate_every": 0}
+PROMPT = {"model.prompt.shortest": 20, "model.prompt.whole_below": 60, "model.prompt.longest": 60}
+
+
+@pytest.fixture(scope="module")
+def run(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("run") / "run"
+    train(speech, run, 3, **SETTINGS, **PROMPT, sample_every=2)
+    return run
+
+
+def test_samples_are_spoken_by_the_averaged_weights(speech: Path, run: Path) -> None:
+    folders = sorted(path.name for path in (run / "samples").iterdir())
+    assert folders == ["00000002", "00000003", "reference"]
+    config = from_values(TrainConfig, json.loads((run / "config.json").read_text("utf-8")))
+    dataset, codec = Dataset(speech), load_codec("mini", None, 4)
+    model = build_model(dataset, config.model)
+    model.load_state_dict(load_file(run / "model.safetensors"))
+    held_out = open_data([speech], split="val")
+    texts = choose(held_out, open_data([speech]), count=2, longest=60)
+    assert {text.key for text in texts} <= set(held_out.keys(np.arange(len(held_out))))
+    last = run / "samples" / "00000003"
+    assert len(list(last.iterdir())) == 3 * len(texts)
+    for text in texts:
+        row = dataset.row(text.key)
+        reference, rate = soundfile.read(run / "samples" / "reference" / f"{text.key}.wav")
+        assert rate == 24_000 and len(reference) == 320 * row["frames"]
+        for name in ("given", "predicted"):
+            given = name == "given"
+            request = Request(
+                phonemes=torch.from_numpy(text.phonemes.astype(np.int64))[None],
+                tokens=torch.tensor([len(text.phonemes)]),
+                seeds=torch.tensor([text.seed]),
+                prompt_codes=torch.from_numpy(text.prompt.astype(np.int32))[None],
+                durations=torch.from_numpy(text.durations.astype(np.int64))[None]
+                if given
+                else None,
+                f0=torch.from_numpy(text.f0.copy())[None] if given else None,
+            )
+            sampler = SamplerConfig(kind="dpm++", steps=3)
+            made = generate(model, request, Choices(sampler=sampler))
+            wave = codec.decode_latents(made.latents[0]).clamp(-1, 1).numpy()
+            found, _ = soundfile.read(last / f"{text.key}-{name}.wav")
+            assert len(found) == len(wave)
+            np.testing.assert_allclose(found, wave, atol=1e-3)
+        other, _ = soundfile.read(run / "samples" / "00000002" / f"{text.key}-given.wav")
+        assert len(other) == len(reference)
+        assert (last / f"{text.key}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_documents_tell_of_every_file_of_a_run(speech: Path, run: Path) -> None:
+    text = (ROOT / "docs" / "training.md").read_text("utf-8")
+    tree = text.partition("## What a run is")[2].partition("\n## ")[0]
+    for path in run.rglob("*"):
+        if "tensorboard" not in path.parts and "speech" not in path.parts:
+            name = re.sub(r"^0000000\d", "00001000", path.name)
+            for key in Dataset(speech).keys:
+                name = name.replace(key, "KEY")
+            assert name in tree or path.parent.name == "reference", path
+
+
+def test_tensorboard_has_sounds_and_pictures(run: Path) -> None:
+    events = shown(run)
+    tags = events.Tags()
+    keys = {path.name.rsplit("-", 1)[0] for path in (run / "samples/00000003").glob("*given.wav")}
+    assert set(tags["images"]) == {f"samples/{key}" for key in keys}
+    for key in keys:
+        for name in ("given", "predicted"):
+            sounds = events.Audio(f"samples/{key}/{name}")
+            assert [sound.step for sound in sounds] == [2, 3]
+            shown_wave, rate = soundfile.read(io.BytesIO(sounds[-1].encoded_audio_string))
+            written, _ = soundfile.read(run / "samples" / "00000003" / f"{key}-{name}.wav")
+            assert rate == 24_000
+            np.testing.assert_allclose(shown_wave, written, atol=1e-3)
+        assert [image.step for image in events.Images(f"samples/{key}")] == [2, 3]
+
+
+def test_speaking_changes_no_step_and_is_made_up_for(
+    speech: Path, run: Path, tmp_path: Path
+) -> None:
+    silent = tmp_path / "silent"
+    train(speech, silent, 3, **{**SETTINGS, "samples": 0}, **PROMPT, sample_every=2)
+    assert not (silent / "samples").exists()
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (run, silent))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    last = again / "samples" / "00000003"
+    before = {path.name: path.read_bytes() for path in last.iterdir()}
+    shutil.rmtree(last)  # as if it had been stopped between the checkpoint and the samples
+    train(speech, again, 3, **SETTINGS, **PROMPT, sample_every=2)
+    assert {path.name: path.read_bytes() for path in last.iterdir()} == before
+
+
+def test_without_a_codec_there_is_one_note(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", Recipe(shards=1, per_shard=4))
+    message = train(data, tmp_path / "run", 2, samples=1, sample_every=1)
+    assert message.count("no samples") == 1 and "there is no codec 'made-up'" in message
+    assert [row["step"] for row in lines(tmp_path / "run", "metrics.jsonl")] == [1, 2]
+    assert not (tmp_path / "run" / "samples").exists()
+
+
+def test_durations_that_run_away_are_bounded(speech: Path, run: Path) -> None:
+    config = from_values(TrainConfig, json.loads((run / "config.json").read_text("utf-8")))
+    with Ranks("cpu") as ranks:
+        trainer = Trainer(config, open_data([speech]), ranks)
+    (text,) = choose(trainer.data, trainer.data, count=1, longest=60)
+    with torch.no_grad():
+        trainer.averaged.duration_predictor.head.bias.fill_(5.0)  # 147 frames each
+    frames = len(text.f0)
+    made = speak(trainer, text, given=False)
+    assert made.shape[1] == pytest.approx(3 * frames, abs=1)
+    assert speak(trainer, text, given=True).shape[1] == frames
+
+
+def test_damaged_utterances_are_not_spoken(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", Recipe(shards=4, per_shard=4))
+    held_out, trained = open_data([data], split="val"), open_data([data])
+    first, second = choose(held_out, trained, count=2, longest=9)
+    flip(data, "f0", first.key)
+    held_out, trained = open_data([data], split="val"), open_data([data])
+    third, fourth = choose(held_out, trained, count=2, longest=9)
+    assert third.key == second.key and first.key not in (third.key, fourth.key)
+
+
+def test_prompts_are_of_the_speaker(tmp_path: Path) -> None:
+    def speakers(row: dict[str, Any]) -> list[dict[str, Any]]:
+        speaker = {"utt0001": "alone", "utt0005": "both", "utt0000": "both"}
+        return [{**row, "speaker": speaker.get(row["key"], "others")}]
+
+    data = make_dataset(tmp_path / "data", Recipe(shards=4, per_shard=4, change_row=speakers))
+    dataset = Dataset(data)
+    held_out, trained = open_data([data], split="val"), open_data([data])
+    texts = {text.key: text for text in choose(held_out, trained, count=99, longest=1000)}
+    assert set(texts) == {"utt0001", "utt0005", "utt0009", "utt0013"}
+    own = dataset.read("codes", "utt0001")
+    np.testing.assert_array_equal(texts["utt0001"].prompt, own[:, : own.shape[1] // 2])
+    np.testing.assert_array_equal(texts["utt0005"].prompt, dataset.read("codes", "utt0000"))
+    np.testing.assert_array_equal(texts["utt0009"].prompt, dataset.read("codes", "utt0013"))
+    short = choose(held_out, trained, count=2, longest=7)
+    assert len(short) == 2 and all(text.prompt.shape[1] == 7 for text in short)
+    assert choose(held_out, trained, count=2, longest=7)[0].seed == short[0].seed
