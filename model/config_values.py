@@ -1,11 +1,18 @@
-"""Configs as plain values and back: nested frozen dataclasses, checked, with the nearest name.
+"""Configs are frozen dataclasses: as plain values and back, changed by name, and documented.
 
-changed(config, {"denoiser.wavenet.layers": 12})
+    changed(config, {"denoiser.wavenet.layers": 12})
+
+A field's documentation is the string below it, and is also the help text of the option that is made
+of it, so that each default and each explanation stand in one place.
 """
 
 from __future__ import annotations
 
+import ast
 import difflib
+import functools
+import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Mapping
@@ -100,3 +107,26 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 def _named(kind: Any) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
     return names.get(kind, str(kind))
+
+
+@functools.cache
+def field_docs(kind: type) -> Mapping[str, str]:
+    """The documentation of each field of a config class, inherited ones included.
+
+    Returns:
+        the string below each field, its lines joined; fields without one are left out.
+    """
+    docs: dict[str, str] = {}
+    for owner in reversed([one for one in kind.__mro__ if is_dataclass(one)]):
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+        assert isinstance(body, ast.ClassDef)
+        for field, below in zip(body.body, body.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+                and isinstance(below.value.value, str)
+            ):
+                docs[field.target.id] = " ".join(below.value.value.split())
+    return docs

@@ -1,13 +1,21 @@
-"""What all commands of ns2 share; loads nothing heavy."""
+"""What all commands of ns2 share: types of paths, errors without tracebacks, options of configs.
+
+Nothing heavy is loaded here.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 import click
+
+from ns2.model.config_values import field_docs
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DATASET = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -35,3 +43,52 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             ) from error
 
     return wrapped
+
+
+def config_options(
+    config: type, *names: str, leave: tuple[str, ...] = (), **special: Mapping[str, Any]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Click options made of the fields of a config class.
+
+    Name, type, default and help text are those of the field, so each stands in one place. A field
+    of type bool becomes a flag, one of a Literal a choice.
+
+    Args:
+        config: a dataclass whose fields are documented, see `field_docs`.
+        names: the fields, in order; all of them where none is named.
+        leave: fields that do not become options.
+        special: arguments of `click.option` for a field that needs others, such as `type` and
+            `metavar`; `flags` is a tuple of other names of the option.
+
+    Raises:
+        LookupError: a field is not there, or has no documentation.
+    """
+    there = {field.name: field for field in fields(config)}
+    kinds, docs = typing.get_type_hints(config), field_docs(config)
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names or tuple(name for name in there if name not in leave)):
+            given = dict(special.get(name, {}))
+            flags = given.pop("flags", (f"--{name.replace('_', '-')}",))
+            default = there[name].default
+            settings: dict[str, Any] = {"help": docs[name], **_click_type(kinds[name])}
+            if default not in (None, MISSING, False):
+                settings |= {"default": default, "show_default": True}
+            command = click.option(*flags, name, **{**settings, **given})(command)
+        return command
+
+    return add
+
+
+def _click_type(kind: Any) -> dict[str, Any]:
+    """Arguments of `click.option` that fit a field's type."""
+    options = [one for one in typing.get_args(kind) if one is not type(None)]
+    if isinstance(kind, types.UnionType) and len(options) == 1:
+        return _click_type(options[0])
+    if kind is bool:
+        return {"is_flag": True}
+    if typing.get_origin(kind) is typing.Literal:
+        return {"type": click.Choice([str(one) for one in options])}
+    if kind is Path:
+        return {"type": FILE}
+    return {"type": kind}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -178,6 +179,22 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "meta": ("json", ()),
 }
 """Every column: its dtype and the letters of its axes."""
+
+
+def check_columns(names: Iterable[str]) -> tuple[str, ...]:
+    """Column names in the order of the schema.
+
+    Raises:
+        ValueError: a name is not a column; says which there are.
+    """
+    chosen = set(names)
+    unknown = chosen - set(COLUMNS)
+    if unknown:
+        raise ValueError(
+            f"there is no column {', '.join(sorted(unknown))}; columns are {', '.join(COLUMNS)}"
+        )
+    return tuple(name for name in COLUMNS if name in chosen)
+
 
 META_FIELDS = (
     "text", "phonemes", "words", "speaker", "language", "id", "source", "audio_hash", "samples",

@@ -1,4 +1,7 @@
-"""The options of a run, which are the whole configuration of a dataset."""
+"""The options of `ns2 preprocess`, which are the whole configuration of a dataset.
+
+Each default stands here and nowhere else; the text below a field is the help text of its option.
+"""
 
 from __future__ import annotations
 
@@ -7,67 +10,100 @@ from pathlib import Path
 from typing import Literal
 
 from ns2.pipeline.core.errors import OptionError, UtteranceError
-from ns2.pipeline.core.schema import COLUMNS, LONGEST_SECONDS, FrameGrid, Reason
-from ns2.pipeline.stages.graph import check_columns
+from ns2.pipeline.core.schema import COLUMNS, LONGEST_SECONDS, FrameGrid, Reason, check_columns
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Everything that decides what a dataset holds, apart from the corpus.
-
-    Attributes:
-        layout: of the corpus, or None to recognise it.
-        limit: only the first utterances by key, or None for all.
-        columns: to make; what these require is made too.
-        language: espeak-ng voice of utterances that name none.
-        trim: cut outer silence.
-        min_seconds, max_seconds: utterances outside are filtered.
-        min_align_score: utterances that align worse are filtered; None filters none.
-        codec: one of `ns2.model.codec.CODECS`, or a file that `ns2 codec train` made.
-        codec_weights: a file with EnCodec's, or None for the usual cache or a download.
-        f0: "dio", "harvest" or "praat".
-        extra_phonemes: a file of symbols appended to the phoneme table.
-        val_share: of utterances without a split of the corpus's own.
-        val_by: "utterance" or "speaker": what is drawn for the validation split.
-        shard_utterances: utterances a shard.
-        seed: of the aligner's training.
-        max_rejected: share of rejected utterances above which the exit code is 3.
-        checksum: hash all audio files, whatever their size and mtime say.
-        retrain_aligner: choose its sample anew among all utterances that there are now.
-        aligner_init: "bundled" helps the aligner with the network that comes with the package;
-            "none" trains it from the corpus alone.
-        aligner: "builtin", or "textgrid" to read phonemes and durations from TextGrids.
-        textgrids: the folder of those, see `find_textgrids`.
-        phone_tier, word_tier: their tiers, see `TierNames`.
-    """
+    """Everything that decides what a dataset holds, apart from the corpus."""
 
     layout: str | None = None
+    """The corpus's layout, such as ljspeech or manifest; without it the layout is recognised."""
+
     limit: int | None = None
+    """Only the first N utterances by key are used. For a trial take another OUT, since a dataset
+    keeps its shards and its aligner."""
+
     columns: tuple[str, ...] = tuple(COLUMNS)
+    """Only these columns, and those that they require, are made.  [default: all]"""
+
     language: str = "en-us"
+    """The espeak-ng voice that pronounces utterances whose language the corpus does not tell."""
+
     trim: bool = False
+    """Silence at both ends of every recording is cut off."""
+
     min_seconds: float = 0.3
+    """Utterances that are shorter than this, in seconds, are filtered out."""
+
     max_seconds: float = 30.0
+    """Utterances that are longer than this, in seconds, are filtered out."""
+
     min_align_score: float | None = None
+    """Utterances whose alignment scores lower than this are filtered out; the index's align_score
+    shows how they are distributed."""
+
     codec: str = "encodec_24khz"
+    """The codec that makes the codes: encodec_24khz, mini (which comes with ns2), or a file that
+    `ns2 codec train` made."""
+
     codec_weights: Path | None = None
+    """A file with EnCodec's weights in their published layout; without it they come from torch
+    hub's cache, or are downloaded."""
+
     quantizers: int = 16
+    """The number of the codec's residual quantizers whose codes are stored."""
+
     f0: Literal["dio", "harvest", "praat"] = "dio"
+    """The pitch extractor; dio is refined by StoneMask."""
+
     f0_min: float = 50.0
+    """The lowest pitch that is looked for, in Hz."""
+
     f0_max: float = 1100.0
+    """The highest pitch that is looked for, in Hz."""
+
     extra_phonemes: Path | None = None
+    """A file of symbols, one a line, that are appended to the phoneme table."""
+
     val_share: float = 0.02
-    val_by: str = "utterance"
+    """The share of utterances in the validation split, where the corpus has no splits itself."""
+
+    val_by: Literal["utterance", "speaker"] = "utterance"
+    """Whether single utterances or whole speakers are drawn for the validation split."""
+
     shard_utterances: int = 512
+    """The number of utterances in a shard."""
+
     seed: int = 0
+    """The seed of the aligner's training."""
+
     max_rejected: float = 0.05
+    """The exit code is 3 if a larger share of the utterances is rejected; the dataset is finished
+    all the same."""
+
     checksum: bool = False
+    """All audio files are hashed, even those whose size and modification time are as last seen."""
+
     retrain_aligner: bool = False
+    """The aligner's training sample is drawn anew from all utterances that are there now, and
+    durations are made anew."""
+
     aligner: Literal["builtin", "textgrid"] = "builtin"
+    """Where durations come from: builtin trains an aligner on the corpus, textgrid reads durations
+    and phonemes from --textgrids."""
+
     aligner_init: Literal["bundled", "none"] = "bundled"
+    """What the builtin aligner starts from: the network that ns2 ships, or the corpus alone."""
+
     textgrids: Path | None = None
+    """The folder of TextGrids that were made elsewhere, for --aligner textgrid."""
+
     phone_tier: str = "phones"
+    """The name of the TextGrids' tier of phones."""
+
     word_tier: str = "words"
+    """The name of the TextGrids' tier of words; it need not exist."""
 
     def __post_init__(self) -> None:
         def refuse(wrong: bool, message: str) -> None:
@@ -95,7 +131,7 @@ class Options:
 
         reads = self.aligner == "textgrid"
         refuse(reads and self.textgrids is None, "--aligner textgrid needs --textgrids DIR")
-        tiers = (self.phone_tier, self.word_tier) != ("phones", "words")
+        tiers = (self.phone_tier, self.word_tier) != (Options.phone_tier, Options.word_tier)
         refuse(
             not reads and (self.textgrids is not None or tiers),
             "--textgrids, --phone-tier and --word-tier are for --aligner textgrid",
@@ -115,19 +151,26 @@ class Options:
 
     @property
     def limits(self) -> Limits:
-        """The lengths these options allow."""
+        """The lengths that these options allow."""
         return Limits(min_seconds=self.min_seconds, max_seconds=self.max_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Lengths that options allow, in seconds."""
+    """Lengths in seconds that an utterance may have."""
 
-    min_seconds: float = 0.3
-    max_seconds: float = 30.0
+    min_seconds: float
+    max_seconds: float
 
     def check(self, samples: int, grid: FrameGrid) -> None:
-        """Raise UtteranceError for an utterance that is too short or too long."""
+        """Refuse an utterance that is too short or too long.
+
+        Args:
+            samples: S, after resampling to the grid's rate and trimming.
+
+        Raises:
+            UtteranceError: it is.
+        """
         seconds = samples / grid.sample_rate
         if seconds < self.min_seconds:
             raise UtteranceError(

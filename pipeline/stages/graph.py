@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ns2.pipeline.core.hashing import short_hash
-from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, FrameGrid
+from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
 from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
 from ns2.pipeline.stages.stage import Stage
 
@@ -102,18 +102,3 @@ class Graph:
             stages={**self.stages, stage.name: stage},
             assets={**self.assets, name: fingerprint},
         )
-
-
-def check_columns(names: Iterable[str]) -> tuple[str, ...]:
-    """Column names in the order of the schema.
-
-    Raises:
-        ValueError: a name is not a column; says which there are.
-    """
-    chosen = set(names)
-    unknown = chosen - set(COLUMNS)
-    if unknown:
-        raise ValueError(
-            f"there is no column {', '.join(sorted(unknown))}; columns are {', '.join(COLUMNS)}"
-        )
-    return tuple(name for name in COLUMNS if name in chosen)

@@ -29,6 +29,7 @@ from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import preview
+from tests.support.command_line import commands as all_commands
 from tests.support.corpora_factories import make_clips, write_audio, write_ljspeech
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.support.factories import ROOT, tone
@@ -198,8 +199,9 @@ def test_commands_exist_with_their_options(words: list[str], guide: Path) -> Non
     command: click.Command = main
     while isinstance(command, click.Group):
         name, *words = words
-        assert name in command.commands, name
-        command = command.commands[name]
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, name
+        command = found
     context = command.make_context(command.name, list(words))  # checks values and paths
     if context.params.get("preset"):
         assert context.params["preset"] in PRESETS
@@ -210,7 +212,7 @@ def test_commands_exist_with_their_options(words: list[str], guide: Path) -> Non
 def test_options_in_the_text_exist() -> None:
     known = {
         option
-        for command in (*main.commands.values(), *main.commands["codec"].commands.values())  # type: ignore[attr-defined]
+        for _, command in all_commands()
         for parameter in command.params
         for option in parameter.opts
     }

@@ -15,7 +15,7 @@ import pytest
 
 from ns2.pipeline.dataset.layout import state_file
 from ns2.pipeline.preprocess.executors.parts import Came, Part, carry_out
-from ns2.pipeline.preprocess.options import Limits, Options
+from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import plan_shards
 from ns2.pipeline.preprocess.plan.sources import SourceStates, find_sources, open_corpus
 from ns2.pipeline.preprocess.recipe import build_graph
@@ -34,8 +34,8 @@ class Crew:
 
     def __init__(self, graph: Graph, fate: Fate, seed: int = 0) -> None:
         self._workers = {
-            False: Worker(graph, Limits(), leave=LEFT),
-            True: Worker(graph, Limits()),
+            False: Worker(graph, Options().limits, leave=LEFT),
+            True: Worker(graph, Options().limits),
         }
         self._fate, self._rng = fate, random.Random(seed)
         self._busy: deque[Part] = deque()
@@ -86,7 +86,7 @@ def batches(graph: Graph, spoken: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def expected(graph: Graph, batches: list[Batch]) -> list[BatchResult]:
-    worker = Worker(graph, Limits())
+    worker = Worker(graph, Options().limits)
     return [worker.process(batch) for batch in batches]
 
 

@@ -21,7 +21,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.preprocess import run as run_module
 from ns2.pipeline.preprocess.executors.ray_executor import RayExecutor
-from ns2.pipeline.preprocess.options import Limits, Options
+from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.recipe import build_graph
 from ns2.pipeline.preprocess.run import preprocess
 from ns2.pipeline.stages.audio import AudioStage
@@ -59,7 +59,7 @@ def test_a_pool_for_the_gpu_gets_the_audio_from_the_other_pool(
 def test_gpus_that_are_not_there_are_named(weights: Path) -> None:
     graph = build_graph(options(weights))
     with RayExecutor(workers=1, gpus=99) as executor, pytest.raises(UserError, match="--gpus 99"):
-        list(executor.run(graph, Limits(), []))
+        list(executor.run(graph, Options().limits, []))
 
 
 @pytest.fixture
