@@ -39,7 +39,7 @@ class Kernels:
         from ns2.pipeline.dataset.phoneme_table import PhonemeTable
         from ns2.pipeline.sound.decode import read_audio, resample
         from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
-        from ns2.pipeline.text.pronounce import pronounce
+        from ns2.pipeline.text.pronunciation import pronounce
 
         torch.set_num_threads(1)
         codec, transform = load_encodec(weights, QUANTIZERS), LogMel(MelConfig())

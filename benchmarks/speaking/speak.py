@@ -33,7 +33,7 @@ from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
 from ns2.model.tts.presets import PRESETS, preset
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.text.pronounce import pronounce
+from ns2.pipeline.text.pronunciation import pronounce
 
 TEXT = "The boy was there when the sun rose, and he looked for a boat on the shore."
 SECONDS, PROMPT_SECONDS = 4.0, 3.0

@@ -26,9 +26,9 @@ class TokensStage(Stage):
         """Speak `item.inputs["text"]` in `item.record["language"]`.
 
         Raises:
-            UtteranceError: see `ns2.pipeline.text.pronounce.pronounce`.
+            UtteranceError: see `ns2.pipeline.text.pronunciation.pronounce`.
         """
-        from ns2.pipeline.text.pronounce import pronounce
+        from ns2.pipeline.text.pronunciation import pronounce
 
         spoken = pronounce(item.inputs["text"], item.record["language"])
         optional = PhonemeTable.default().optional

@@ -89,7 +89,7 @@ def test_the_wheel_works_outside_the_repository(installed: Path, tmp_path: Path)
     assert "preprocess" in script.stdout
     spoken = run(
         installed,
-        "from ns2.pipeline.text.pronounce import pronounce\n"
+        "from ns2.pipeline.text.pronunciation import pronounce\n"
         "from ns2.pipeline.dataset.phoneme_table import PhonemeTable\n"
         "print(len(PhonemeTable.default().ids(pronounce('Hello there.', 'en-us').tokens)))",
         tmp_path,

@@ -12,7 +12,7 @@ import pytest
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.corpora.spoken.cast import Speaker, cast, speak_spoken
 from ns2.pipeline.corpora.spoken.sentences import sentences
-from ns2.pipeline.text.pronounce import pronounce
+from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.tour import HELLO, Demo, begin, command, finished, speaking, steps_in, what_is_said
 
 

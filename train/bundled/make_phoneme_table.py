@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text.clauses import base_language
-from ns2.pipeline.text.pronounce import _engine, _wrapper, bare, languages
+from ns2.pipeline.text.pronunciation import _engine, _wrapper, bare, languages
 from ns2.pipeline.text.tables import MARKS, SCRIPTS
 
 TABLE = Path(__file__).resolve().parents[2] / "pipeline" / "dataset" / "phoneme_table.json"

@@ -28,7 +28,7 @@ from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.decode import read_audio, resample
-from ns2.pipeline.text.pronounce import pronounce
+from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.run.names import CONFIG, WEIGHTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_speech

@@ -54,7 +54,7 @@ class Aligned:
     """What a TextGrid says of an utterance.
 
     Attributes:
-        tokens, words: as of `ns2.pipeline.text.pronounce.Pronunciation`.
+        tokens, words: as of `ns2.pipeline.text.pronunciation.Pronunciation`.
         durations: (N,) uint16 frames; they sum to T.
     """
 

@@ -13,7 +13,7 @@ from ns2.pipeline.core.schema import Reason, Utterance
 from ns2.pipeline.corpora.layouts import commonvoice, mls
 from ns2.pipeline.corpora.layouts.commonvoice import voice_of
 from ns2.pipeline.corpora.reading import LAYOUTS, audio_path, read_corpus
-from ns2.pipeline.text.pronounce import languages
+from ns2.pipeline.text.pronunciation import languages
 from tests.support.corpora_factories import (
     COMMON_VOICE_COLUMNS,
     Clip,
@@ -169,7 +169,7 @@ def test_librispeech_keeps_capitals_where_a_table_has_small_letters_too(tmp_path
 
 
 def test_why_librispeech_is_put_into_small_letters() -> None:
-    from ns2.pipeline.text.pronounce import pronounce
+    from ns2.pipeline.text.pronunciation import pronounce
 
     def phones(text: str) -> str:
         return "".join(pronounce(text, "en-us").tokens)

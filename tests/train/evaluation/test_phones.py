@@ -11,7 +11,7 @@ import torch
 from ns2.model.codec.loading import load_codec
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
 from ns2.pipeline.sound.decode import resample
-from ns2.pipeline.text.pronounce import pronounce
+from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled import make_phone_classifier
 from ns2.train.bundled.labelled_speech import VARIANTS
 from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors

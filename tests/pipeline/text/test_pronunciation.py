@@ -16,7 +16,7 @@ from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.phonemes import PhonemesStage
 from ns2.pipeline.stages.stage import Item
 from ns2.pipeline.stages.tokens import TokensStage
-from ns2.pipeline.text.pronounce import Pronunciation, _match, languages, pronounce
+from ns2.pipeline.text.pronunciation import Pronunciation, _match, languages, pronounce
 from ns2.pipeline.text.tables import MARKS
 from tests.pipeline.text.pinned_texts import PINNED
 from tests.support.factories import SENTENCES
@@ -328,7 +328,7 @@ def test_nothing_depends_on_what_was_said_before() -> None:
             assert pronounce(text, language) == first[language, text]
     # And in another process, in the reverse order.
     program = (
-        "import sys; from ns2.pipeline.text.pronounce import pronounce\n"
+        "import sys; from ns2.pipeline.text.pronunciation import pronounce\n"
         "for line in sys.stdin.read().splitlines():\n"
         "    print(pronounce(*reversed(line.split('\\t'))))"
     )
@@ -363,7 +363,7 @@ def test_stages() -> None:
 
 def test_the_stages_are_cheap_to_import() -> None:
     program = (
-        "import sys; import ns2.pipeline.text.pronounce, ns2.pipeline.stages.tokens\n"
+        "import sys; import ns2.pipeline.text.pronunciation, ns2.pipeline.stages.tokens\n"
         "import ns2.pipeline.stages.phonemes\n"
         "assert not {'phonemizer', 'espeakng_loader', 'num2words', 'torch'} & set(sys.modules)"
     )

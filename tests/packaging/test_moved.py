@@ -1,0 +1,40 @@
+"""Imports that documents have shown stay valid, and load nothing before they are used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SHOWN = (
+    "from ns2.model.batch import Example, collate",
+    "from ns2.model.codec import load_codec",
+    "from ns2.model.presets import preset",
+    "from ns2.pipeline.dataset import Dataset, open_card",
+    "from ns2.pipeline.phone_classifier import load_phone_classifier, phone_errors",
+    "from ns2.pipeline.text import pronounce; assert callable(pronounce)",
+    "import ns2.pipeline.text.pronunciation; from ns2.pipeline.text import pronounce; pronounce",
+    "from ns2.train.build import border_ids, build_model",
+    "from ns2.train.data import open_data",
+    "from ns2.train.reader import Reader",
+    "from ns2.train.synthesis import Synthesizer",
+    "import ns2.train.synthesis as s; s.Synthesizer",
+)
+
+
+@pytest.mark.parametrize("code", SHOWN)
+def test_it_still_works(code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_that_are_not_there_are_import_errors() -> None:
+    with pytest.raises(ImportError):
+        from ns2.train.synthesis import Nothing  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_nothing_is_loaded_before_it_is_used() -> None:
+    code = "import ns2.train.synthesis, sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "False"], done.stderr
