@@ -71,13 +71,14 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
     from ns2.pipeline.dataset import layout
     from ns2.pipeline.dataset.layout import plan_file, state_file
     from ns2.pipeline.dataset.shards import Marker, MemberRow, marker_bytes
-    from ns2.pipeline.preprocess.aligner_asset import ALIGNER_HOURS, aligner_asset, with_aligner
+    from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
     from ns2.pipeline.preprocess.options import Options
     from ns2.pipeline.preprocess.plan.out_folder import place
     from ns2.pipeline.preprocess.plan.placement import save_plan
     from ns2.pipeline.preprocess.plan.sources import SourceStates, find_sources, open_corpus
     from ns2.pipeline.preprocess.recipe import build_graph
-    from ns2.pipeline.preprocess.work.scene import make_scene
+    from ns2.pipeline.preprocess.work.remembered import Remembered
+    from ns2.pipeline.preprocess.work.scene import Scene
     from ns2.pipeline.preprocess.work.screening import Screened
 
     options = Options(codec_weights=codec_weights, shard_utterances=SHARD)
@@ -89,16 +90,16 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
     states.save()
     shards, _ = place(sources, out, options)
     save_plan(plan_file(out), {s.key: x.number for x in shards for s in x.sources}, SHARD)
-    asset = aligner_asset(graph, out, options)
-    record = asset.choose(((source, 1.0) for source in sources), ALIGNER_HOURS)
+    asset = AlignerAsset(out, graph, options)
+    record = asset.choose((source, 1.0) for source in sources)
     table = graph.stages["phonemes"].table  # type: ignore[attr-defined]
     rng = np.random.default_rng(0)
     examples = [
         (rng.standard_normal((80, 75)).astype(np.float16), table.ids(["<sil>", "a", "b", "<sil>"]))
     ]
     train_and_save(examples, asset.weights(record), table=table)
-    graph = with_aligner(graph, asset, record)
-    scene = make_scene(graph, out, options, corpus, {}, {})
+    graph = asset.apply(graph, record)
+    scene = Scene.of(graph, out, options, corpus, Remembered())
     scalars = {"samples": 24_000.0, "level_db": -20.0, "tokens": 30.0, "phones": 24.0}
     scalars |= {"f0_sum": 0.0, "voiced": 0.0, "f0_median": 0.0, "align_score": -0.3}
     frame = {"codes": np.zeros((16, 1), np.uint16), "f0": np.full(1, 100, np.float32)}

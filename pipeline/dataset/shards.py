@@ -299,3 +299,14 @@ class Stored:
             raise UserError(
                 f"{error}. Delete {self.tar} and run again: only what it held is made anew."
             ) from error
+
+    def member(self) -> Member:
+        """The member, read and checked, to be written to another tar as it is.
+
+        Raises:
+            UserError: it is damaged or gone.
+        """
+        row = self.row
+        return Member(
+            key=row.key, data=self.read(), shape=row.shape, source=row.source, scalars=row.scalars
+        )

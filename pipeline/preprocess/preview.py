@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.corpora.reading import audio_path
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import read_card
-from ns2.pipeline.dataset.layout import failures_file, plan_file, scores_file, state_file
-from ns2.pipeline.preprocess.aligner_asset import aligner_asset, with_aligner
+from ns2.pipeline.dataset.layout import plan_file, state_file
+from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
 from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
 from ns2.pipeline.preprocess.recipe import build_graph, describe, wanted_columns
-from ns2.pipeline.preprocess.work.job import ShardJob
-from ns2.pipeline.preprocess.work.remembered import load_failures, load_scores
-from ns2.pipeline.preprocess.work.scene import Scene, make_scene
+from ns2.pipeline.preprocess.work.remembered import Remembered
+from ns2.pipeline.preprocess.work.scene import Scene
+from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
 from ns2.pipeline.stages.graph import Graph
 
 _SAMPLED = 100
@@ -90,46 +90,34 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     Raises:
         UserError: as `preprocess` would.
     """
+    # What there is: the graph, the corpus, its sources, and their shards.
     graph = build_graph(options)
     corpus, out = open_corpus(corpus_path, options), out.absolute()
     check_folder(out, graph.grid)
-    states = _Glimpse(state_file(out), checksum=options.checksum)
-    if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
-        planned, _ = load_plan(plan_file(out), out / layout.INDEX)
-        places = (audio_path(corpus.root, u) for u in corpus.utterances if u.key in planned)
-        states.known = {place for place in places if not states.seen(place)}
-        del planned
-    sources, unreadable = find_sources(corpus, options, states)
+    sources, unreadable = find_sources(corpus, options, _glimpse(corpus, out, options))
     shards, previous = place(sources, out, options)
-    columns, train = wanted_columns(graph, options), False
+    columns = wanted_columns(graph, options)
+    # The aligner, as far as it is known without training it.
+    train = False
     if "durations" in columns and graph.missing_assets("durations"):
-        asset = aligner_asset(graph, out, options)
+        asset = AlignerAsset(out, graph, options)
         record = asset.recorded()
-        settled = record is not None and asset.weights(record).is_file()
-        train = bool(sources) and (options.retrain_aligner or not settled)
+        trained = record is not None and asset.is_trained(record)
+        train = bool(sources) and (options.retrain_aligner or not trained)
         if record is not None and not options.retrain_aligner:
-            graph = with_aligner(graph, asset, record)
-    remembered = load_failures(failures_file(out)), load_scores(scores_file(out))
-    scene = make_scene(graph, out, options, corpus, *remembered)
-    known = [column for column in columns if not graph.missing_assets(column)]
-    missing: Counter[str] = Counter()
-    compute: Counter[str] = Counter()
-    members: Counter[str] = Counter()
-    screened = 0
+            graph = asset.apply(graph, record)
+    # What each shard lacks.
+    scene = Scene.of(graph, out, options, corpus, Remembered(out))
+    known = tuple(column for column in columns if not graph.missing_assets(column))
+    lacks = _Lacks()
     for shard in shards:
-        outlook = ShardJob(scene, shard, known).outlook()
-        screened += outlook.unscreened
-        for column, count in outlook.compute.items():
-            missing[column] += 1
-            compute[column] += count
-            members[column] += outlook.members
+        lacks.add(ShardState.load(scene, shard, known).outlook())
     for column in set(columns) - set(known):  # the aligner is not even chosen
-        missing[column], compute[column] = len(shards), len(sources)
-        members[column] = len(sources)
+        lacks.everything(column, len(shards), len(sources))
     seconds = _mean_seconds(sources, corpus, scene, shards)
     return Preview(
         utterances=len(sources),
-        screened=screened,
+        screened=lacks.screened,
         unusable=len(corpus.rejected) + len(unreadable),
         shards=len(shards),
         train_aligner=train,
@@ -137,16 +125,49 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
             ColumnPreview(
                 column=column,
                 fingerprint=graph.fingerprint(column) if column in known else None,
-                missing=missing[column],
-                utterances=compute[column],
-                bytes=round(members[column] * _member_bytes(graph, column, seconds)),
+                missing=lacks.missing[column],
+                utterances=lacks.compute[column],
+                bytes=round(lacks.members[column] * _member_bytes(graph, column, seconds)),
                 reason=_reason(graph, column, out, sources, previous, train)
-                if missing[column]
+                if lacks.missing[column]
                 else "",
             )
             for column in columns
         ),
     )
+
+
+@dataclass
+class _Lacks:
+    """What all shards lack, by column: targets, arrays to be computed, members of the targets."""
+
+    missing: Counter[str] = field(default_factory=Counter)
+    compute: Counter[str] = field(default_factory=Counter)
+    members: Counter[str] = field(default_factory=Counter)
+    screened: int = 0
+
+    def add(self, outlook: Outlook) -> None:
+        """Add what one shard lacks."""
+        self.screened += outlook.unscreened
+        for column, count in outlook.compute.items():
+            self.missing[column] += 1
+            self.compute[column] += count
+            self.members[column] += outlook.members
+
+    def everything(self, column: str, shards: int, utterances: int) -> None:
+        """Add a column of which nothing is there."""
+        self.missing[column] = shards
+        self.compute[column] = self.members[column] = utterances
+
+
+def _glimpse(corpus: Corpus, out: Path, options: Options) -> _Glimpse:
+    """States of sources that hash as little as a plan allows."""
+    states = _Glimpse(state_file(out), checksum=options.checksum)
+    if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
+        planned, _ = load_plan(plan_file(out), out / layout.INDEX)
+        places = (audio_path(corpus.root, u) for u in corpus.utterances if u.key in planned)
+        states.known = {place for place in places if not states.seen(place)}
+    return states
 
 
 class _Glimpse(SourceStates):

@@ -11,6 +11,7 @@ from ns2.model.codec.mini.mini_config import NAME as MINI
 from ns2.model.codec.registry import CODECS
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.schema import COLUMNS, FrameGrid
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.stages.graph import Graph
 
@@ -24,7 +25,6 @@ def build_graph(options: Options) -> Graph:
     """
     from ns2.model.log_mel import MelConfig
     from ns2.pipeline.align.textgrid.frames import TierNames
-    from ns2.pipeline.dataset.phoneme_table import PhonemeTable
     from ns2.pipeline.sound.pitch import PitchConfig
     from ns2.pipeline.stages.audio import AudioStage
     from ns2.pipeline.stages.codes import CodesStage
@@ -53,9 +53,7 @@ def build_graph(options: Options) -> Graph:
     except UserError as error:
         raise OptionError(str(error)) from error
     grid = FrameGrid(sample_rate=codes.spec.sample_rate, hop_length=codes.spec.hop_length)
-    table = PhonemeTable.default()
-    if options.extra_phonemes is not None:
-        table = table.with_extra(options.extra_phonemes)
+    table = phoneme_table(options)
     try:
         pitch = PitchConfig(
             method=options.f0,
@@ -67,11 +65,11 @@ def build_graph(options: Options) -> Graph:
     except ValueError as error:
         raise OptionError(str(error)) from error
     spoken: list[Stage] = [TokensStage(), PhonemesStage(table)]
-    durations: Stage = DurationsStage()
+    durations: Stage = DurationsStage(table)
     if options.aligner == "textgrid":
         names = TierNames(phones=options.phone_tier, words=options.word_tier)
         spoken = [TextGridTokensStage(names, grid), TextGridPhonemesStage(table, grid)]
-        durations = TextGridDurationsStage()
+        durations = TextGridDurationsStage(table)
     stages: list[Stage] = [
         AudioStage(sample_rate=grid.sample_rate, trim=options.trim),
         *spoken,
@@ -90,6 +88,16 @@ def build_graph(options: Options) -> Graph:
         stages.append(codes)
     stages.append(durations)
     return Graph(grid=grid, stages={stage.name: stage for stage in stages}, assets={})
+
+
+def phoneme_table(options: Options) -> PhonemeTable:
+    """The phoneme table of a dataset: the one that ns2 ships, and symbols of the user's own.
+
+    Raises:
+        UserError: the file of extra phonemes can't be used.
+    """
+    table = PhonemeTable.default()
+    return table if options.extra_phonemes is None else table.with_extra(options.extra_phonemes)
 
 
 def describe(graph: Graph, name: str) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from ns2.model.codec.interface import CodecError, CodecSpec
 from ns2.model.codec.loading import load_codec
 from ns2.model.codec.registry import CODECS, codec_file, codec_spec
+from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import ColumnSpec
@@ -150,12 +151,19 @@ class CodesStage(Stage):
             squares += np.square(latents).sum(axis=0)
         return {"frames": frames, "sum": total.tolist(), "sum_squares": squares.tolist()}
 
-    def codebooks_asset(self) -> bytes:
-        """The codebooks as a safetensors file: `codebooks` (Q, E, D) float32.
+    def write_asset(self, folder: Path, fingerprint: str) -> Path:
+        """Write the codebooks, unless they are there: `codebooks` (Q, E, D) float32 in safetensors.
 
         Its metadata has one field, `codec`: JSON with the codec's rates, sizes and the digest of
         its weights. With that and the codes a reader has the latents, without the codec.
         """
+        path = folder / f"codebooks-{fingerprint}.safetensors"
+        if not path.is_file():
+            with atomic_write(path) as file:
+                file.write(self._codebooks_file())
+        return path
+
+    def _codebooks_file(self) -> bytes:
         from safetensors.numpy import save
 
         spec = self._spec

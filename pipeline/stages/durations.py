@@ -14,7 +14,8 @@ import numpy as np
 
 from ns2.pipeline.align.aligner_file import LIBRARIES, as_tensors, load_aligner
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.schema import ColumnSpec, Reason
+from ns2.pipeline.core.schema import ColumnSpec, Reason, check_durations
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.stage import Item, Product, Stage
 
 if TYPE_CHECKING:
@@ -33,13 +34,15 @@ class DurationsStage(Stage):
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     assets: ClassVar[tuple[str, ...]] = ("aligner",)
 
-    def __init__(self, aligner_path: Path | None = None) -> None:
+    def __init__(self, table: PhonemeTable, aligner_path: Path | None = None) -> None:
         """Name a trained aligner; it is loaded later.
 
         Args:
+            table: the phoneme table that the ids belong to.
             aligner_path: a file that `train_and_save` made; None as long as it is not settled,
                 which is enough to plan with.
         """
+        self._table = table
         # workers may have another working directory
         self._path = None if aligner_path is None else Path(aligner_path).absolute()
 
@@ -52,6 +55,11 @@ class DurationsStage(Stage):
     def column(self) -> ColumnSpec:
         """Durations uint16 (N,)."""
         return ColumnSpec(name="durations", dtype="uint16", dims=("N",))
+
+    def check(self, item: Item, value: Any, *, frames: int, tokens: int | None) -> None:
+        """Check that durations sum to T and that every phone has at least one frame."""
+        super().check(item, value, frames=frames, tokens=tokens)
+        check_token_durations(self._table, item, value, frames)
 
     def setup(self) -> None:
         """Load the aligner.
@@ -89,5 +97,17 @@ class DurationsStage(Stage):
         return load_aligner(self._path)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What travels to a worker: the file's name alone."""
-        return {"_path": self._path}
+        """What travels to a worker: the table and the file's name."""
+        return {"_table": self._table, "_path": self._path}
+
+
+def check_token_durations(
+    table: PhonemeTable, item: Item, durations: np.ndarray, frames: int
+) -> None:
+    """Check durations (N,) against the `phonemes` (N,) that they belong to.
+
+    Raises:
+        ValueError: their sum is not T, or a phone has no frame.
+    """
+    symbols = table.symbols(item.inputs["phonemes"])
+    check_durations(item.key, durations, symbols, frames=frames, optional=table.optional)

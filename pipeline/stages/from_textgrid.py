@@ -13,6 +13,7 @@ from ns2.pipeline.align.textgrid.marks import marks_behind
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.stages.durations import check_token_durations
 from ns2.pipeline.stages.phonemes import PhonemesStage
 from ns2.pipeline.stages.stage import Item, Product, Stage
 
@@ -107,6 +108,9 @@ class TextGridDurationsStage(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("tokens", "phonemes")
 
+    def __init__(self, table: PhonemeTable) -> None:
+        self._table = table
+
     @property
     def config(self) -> Mapping[str, Any]:
         """Where they come from; the tokens' configuration says the rest."""
@@ -116,6 +120,11 @@ class TextGridDurationsStage(Stage):
     def column(self) -> ColumnSpec:
         """Durations uint16 (N,)."""
         return ColumnSpec(name="durations", dtype="uint16", dims=("N",))
+
+    def check(self, item: Item, value: Any, *, frames: int, tokens: int | None) -> None:
+        """Check that durations sum to T and that every phone has at least one frame."""
+        super().check(item, value, frames=frames, tokens=tokens)
+        check_token_durations(self._table, item, value, frames)
 
     def compute(self, item: Item) -> Product:
         """The durations of `item.inputs["tokens"]`: their sum is T, phones have at least 1."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
+from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import COLUMNS, ColumnSpec
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.stage import Item, Product, Stage
@@ -38,3 +41,9 @@ class PhonemesStage(Stage):
             UtteranceError: UNKNOWN_PHONEME, naming the symbol.
         """
         return Product(value=self.table.ids(item.inputs["tokens"].tokens))
+
+    def write_asset(self, folder: Path, fingerprint: str) -> Path:
+        """Write the phoneme table, which gives the ids their meaning."""
+        path = folder / f"phonemes-{fingerprint}.json"
+        write_if_changed(path, canonical_json(self.table.to_json()).encode())
+        return path

@@ -1,6 +1,7 @@
 """What a stage is: a declaration, a set-up once a worker, then utterances in, arrays out.
 
-A new stage is one new file with one subclass of `Stage`, and a line in `options.build_graph`.
+A stage is one file with one subclass of `Stage`, and its line in `preprocess.recipe.build_graph`.
+All that is special about a stage is said by its hooks; the worker knows no stage by its name.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.core.schema import ColumnSpec, check_array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,8 @@ class Product:
 
     Attributes:
         value: the column's array, a mapping for `json` columns, anything if transient.
-        scalars: numbers for the index, such as `align_score`.
+        scalars: numbers for the index, such as `align_score`. The scalar `samples` is the length
+            S of the utterance, which decides how many frames its arrays have.
     """
 
     value: Any
@@ -97,6 +100,33 @@ class Stage(ABC):
             except Exception as error:
                 results.append(error)
         return results
+
+    def check(self, item: Item, value: Any, *, frames: int, tokens: int | None) -> None:
+        """Check a value against the frame contract before it is written.
+
+        Args:
+            value: what `compute` made of the item, for the stage's column.
+            frames: T of the utterance.
+            tokens: N of the utterance, or None where it is not known.
+
+        Raises:
+            ValueError: naming the key, what was expected and what came.
+        """
+        spec = self.column
+        if spec is not None and spec.dtype != "json":
+            check_array(spec, item.key, value, frames=frames, tokens=tokens)
+
+    def write_asset(self, folder: Path, fingerprint: str) -> Path | None:
+        """Write the file that a dataset's `assets/` keeps for this stage, if it needs one.
+
+        Args:
+            folder: the assets folder; it exists.
+            fingerprint: of the stage, which is part of the file's name.
+
+        Returns:
+            the file, or None where the stage has none.
+        """
+        return None
 
     def summarise(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
         """Float64 sums over the arrays of a shard, for statistics in the card."""

@@ -10,8 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.core.atomic import atomic_write, write_if_changed
-from ns2.pipeline.core.hashing import canonical_json, sha256_file
+from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import Kind, Rejection
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import card_text, sealed
@@ -33,8 +32,9 @@ from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
 from ns2.pipeline.preprocess.recipe import describe, described_options
 from ns2.pipeline.preprocess.work.failure import as_rejection
-from ns2.pipeline.preprocess.work.job import ShardJob
 from ns2.pipeline.preprocess.work.scene import Scene
+from ns2.pipeline.preprocess.work.shard_state import ShardState
+from ns2.pipeline.stages.graph import SCREEN
 
 
 @dataclass(kw_only=True)
@@ -161,14 +161,14 @@ class Finisher:
         """Index rows shard by shard; what else the card tells is counted on the way."""
         scene, counts, rate = self.scene, self._counts, self.scene.graph.grid.sample_rate
         for shard in self.shards:
-            job = ShardJob(scene, shard, self.columns)
-            known, members = job.screened, job.members()
+            state = ShardState.load(scene, shard, self.columns)
+            known, members = state.screened, state.members()
             samples = sum(one.scalars.get("samples", 0) for one in known.values())
             self.summary.hours_found += samples / 3600 / rate
             included = {source.key for source in members}
             for source in shard.sources:
                 if source.key not in included:
-                    why = job.exclusion(source)
+                    why = state.exclusion(source)
                     assert why is not None
                     self.summary.rejected.append(as_rejection(source, why))
             if not members:
@@ -200,15 +200,11 @@ class Finisher:
         """Phoneme table and codebooks; gives all files of the assets folder that are current."""
         folder, graph = self.out / layout.ASSETS, self.scene.graph
         folder.mkdir(exist_ok=True)
-        paths = [folder / f"phonemes-{graph.fingerprint('phonemes')}.json"]
-        table = graph.stages["phonemes"].table  # type: ignore[attr-defined]
-        write_if_changed(paths[0], canonical_json(table.to_json()).encode())
-        if "codes" in self.columns:
-            path = folder / f"codebooks-{graph.fingerprint('codes')}.safetensors"
-            if not path.is_file():
-                with atomic_write(path) as file:
-                    file.write(graph.stages["codes"].codebooks_asset())  # type: ignore[attr-defined]
-            paths.append(path)
+        paths = []
+        for name, stage in graph.stages.items():
+            if name in self.columns or name in SCREEN:
+                path = stage.write_asset(folder, graph.fingerprint(name))
+                paths += [path] if path is not None else []
         if self.aligner is not None:
             stem = f"aligner-{self.aligner.fingerprint}"
             paths += [folder / f"{stem}.json", folder / f"{stem}.safetensors"]

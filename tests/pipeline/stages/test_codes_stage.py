@@ -163,14 +163,14 @@ def test_sums_of_latents(stage: CodesStage) -> None:
 
 
 def test_the_asset_gives_latents_without_the_codec(stage: CodesStage, tmp_path: Path) -> None:
-    content = stage.codebooks_asset()
+    file = stage.write_asset(tmp_path, "0123")
+    content = file.read_bytes()
     codec = load_encodec(stage._weights, 16)
     assert np.array_equal(load(content)["codebooks"], codec.codebooks.numpy())
-    again = CodesStage("encodec_24khz", stage._weights, 16).codebooks_asset()
-    assert again == content
-    (tmp_path / "codebooks.safetensors").write_bytes(content)
-    with safe_open(tmp_path / "codebooks.safetensors", "numpy") as file:
-        metadata = file.metadata()
+    again = CodesStage("encodec_24khz", stage._weights, 16).write_asset(tmp_path, "4567")
+    assert file.name == "codebooks-0123.safetensors" and again.read_bytes() == content
+    with safe_open(file, "numpy") as opened:
+        metadata = opened.metadata()
     assert list(metadata) == ["codec"]  # safetensors writes several fields in any order
     assert json.loads(metadata["codec"]) == {
         "name": "encodec_24khz",
