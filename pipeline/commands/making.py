@@ -36,7 +36,13 @@ def column_list(_: click.Context, option: click.Parameter, value: str | None) ->
 @config_options(
     Options,
     limit={"type": click.IntRange(1), "metavar": "N"},
-    columns={"callback": column_list, "metavar": "A,B,...", "default": None, "show_default": False},
+    columns={
+        "type": str,
+        "callback": column_list,
+        "metavar": "A,B,...",
+        "default": None,
+        "show_default": False,
+    },
     min_align_score={"metavar": "S"},
     quantizers={"type": click.IntRange(1, 32)},
     shard_utterances={"type": click.IntRange(1)},

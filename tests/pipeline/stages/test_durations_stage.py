@@ -79,7 +79,7 @@ def test_a_worker_gets_the_name_and_loads_the_file(weights: Path) -> None:
     stage = DurationsStage(TABLE, weights)
     stage.setup()
     sent = pickle.dumps(stage)
-    assert len(sent) < 1000
+    assert len(sent) < 1000 + len(pickle.dumps(TABLE))
     mel, ids = examples(1)[0]
     one, two = (s.compute(item(mel, ids)) for s in (stage, pickle.loads(sent)))
     assert one.value.tolist() == two.value.tolist() and one.scalars == two.scalars
