@@ -26,7 +26,7 @@ from ns2.pipeline.preprocess.plan.placement import Shard, save_plan
 from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
 from ns2.pipeline.preprocess.recipe import build_graph, wanted_columns
 from ns2.pipeline.preprocess.work.job import ShardJob
-from ns2.pipeline.preprocess.work.messages import Batch
+from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
 from ns2.pipeline.preprocess.work.remembered import Remembered, check_systematic
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import ShardState
@@ -76,6 +76,7 @@ class _Run:
         self._aligner: AlignerRecord | None = None
 
     def carry_out(self) -> Summary:
+        """Carry out the run: what there is, then its columns, the aligner in between, the end."""
         for path in self._out.rglob(f"{TEMPORARY}*"):  # left by a run that was killed
             path.unlink(missing_ok=True)
         sources, self._unreadable = self._find_sources()
@@ -116,39 +117,41 @@ class _Run:
     def _make(self, columns: Sequence[str]) -> None:
         """Bring these columns of all shards up to date."""
         scene, jobs = self._scene(), dict[int, ShardJob]()
-        self._progress.phase(
-            "making " + ", ".join(columns), sum(len(shard.sources) for shard in self._shards)
-        )
-
-        def commit(job: ShardJob) -> None:
-            for marker in job.commit():
-                self._summary.made[marker.column] += 1
-            del jobs[job.number]
+        total = sum(len(shard.sources) for shard in self._shards)
+        self._progress.phase("making " + ", ".join(columns), total)
 
         def work() -> Iterator[Batch]:
+            """Batches of one shard after the other; a shard without any is committed at once."""
             for shard in self._shards:
                 job = jobs[shard.number] = ShardJob(scene, shard, columns)
-                cut = job.batches()
-                busy = sum(len(batch.tasks) for batch in cut)
+                batches = job.batches()
+                busy = sum(len(batch.tasks) for batch in batches)
                 self._progress.advance(utterances=len(shard.sources) - busy, idle=True)
                 if job.complete:
-                    commit(job)
-                yield from cut
+                    self._commit(jobs.pop(shard.number))
+                yield from batches
 
         for result in self._executor.run(self._graph, scene.limits, work()):
             job = jobs[result.shard]
             check_systematic(result, job.planned)
-            excluded = job.add(result)
-            self._summary.stage_seconds.update(result.seconds)
-            self._summary.stage_audio_seconds.update(result.audio_seconds)
-            self._progress.advance(
-                utterances=len(result.outcomes),
-                seconds=max(result.audio_seconds.values(), default=0.0),
-                rejected=sum(one.kind == Kind.REJECTED for one in excluded),
-                stages=result.seconds,
-            )
+            self._count(result, job.add(result))
             if job.complete:
-                commit(job)
+                self._commit(jobs.pop(result.shard))
+
+    def _commit(self, job: ShardJob) -> None:
+        for marker in job.commit():
+            self._summary.made[marker.column] += 1
+
+    def _count(self, result: BatchResult, excluded: Sequence[Rejection]) -> None:
+        """Count a batch in the summary, and show it."""
+        self._summary.stage_seconds.update(result.seconds)
+        self._summary.stage_audio_seconds.update(result.audio_seconds)
+        self._progress.advance(
+            utterances=len(result.outcomes),
+            seconds=max(result.audio_seconds.values(), default=0.0),
+            rejected=sum(rejection.kind == Kind.REJECTED for rejection in excluded),
+            stages=result.seconds,
+        )
 
     def _settle_aligner(self) -> None:
         """Find the aligner, or train it on its sample, which is chosen where none is recorded."""
