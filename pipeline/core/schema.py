@@ -178,22 +178,15 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "durations": ("uint16", ("N",)),
     "meta": ("json", ()),
 }
-"""Every column: its dtype and the letters of its axes."""
+"""The columns of every dataset: dtype and letters of the axes. Stages may provide others."""
 
 
-def check_columns(names: Iterable[str]) -> tuple[str, ...]:
-    """Column names in the order of the schema.
-
-    Raises:
-        ValueError: a name is not a column; says which there are.
-    """
-    chosen = set(names)
-    unknown = chosen - set(COLUMNS)
-    if unknown:
-        raise ValueError(
-            f"there is no column {', '.join(sorted(unknown))}; columns are {', '.join(COLUMNS)}"
-        )
-    return tuple(name for name in COLUMNS if name in chosen)
+def in_column_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of columns in the order in which a dataset lists them: those of `COLUMNS` first."""
+    known = list(COLUMNS)
+    return tuple(
+        sorted(set(names), key=lambda n: (known.index(n) if n in known else len(known), n))
+    )
 
 
 META_FIELDS = (

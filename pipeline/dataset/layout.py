@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.core.schema import COLUMNS
 
 FORMAT = "ns2-dataset"
 FORMAT_VERSION = 1
@@ -24,7 +23,7 @@ STATE = ".state"
 
 OURS = re.compile(
     r"dataset\.json|index\.parquet|rejected\.parquet|SHA256SUMS|assets|\.state"
-    rf"|{re.escape(TEMPORARY)}.*|({'|'.join(COLUMNS)})-[0-9a-f]+"
+    rf"|{re.escape(TEMPORARY)}.*|[a-z][a-z0-9]*-[0-9a-f]{{12,}}"
 )
 
 
@@ -43,9 +42,9 @@ def lock(path: Path, out: Path) -> Iterator[None]:
 
 FINGERPRINT_DIGITS = 12
 _HEX = rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}"
-COLUMN_FOLDER = re.compile(rf"({'|'.join(COLUMNS)})-{_HEX}")
+COLUMN_FOLDER = re.compile(rf"[a-z][a-z0-9]*-{_HEX}")
 TARGET_FILE = re.compile(r"\d{5,}-[0-9a-f]{16}\.(tar|parquet)")
-ASSET_FILE = re.compile(rf"(phonemes|aligner)-{_HEX}\.json|(codebooks|aligner)-{_HEX}\.safetensors")
+ASSET_FILE = re.compile(rf"[a-z][a-z0-9]*-{_HEX}\.(json|safetensors)")
 SCREEN_FOLDER = re.compile(rf"screen-{_HEX}")
 SCREEN_FILE = re.compile(r"\d{5,}\.parquet")
 

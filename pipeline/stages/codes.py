@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import ColumnSpec
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +39,7 @@ class CodesStage(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio",)
     accelerated: ClassVar[bool] = True
+    order: ClassVar[int] = 6
 
     def __init__(
         self, codec_name: str = "encodec_24khz", weights: Path | None = None, quantizers: int = 16
@@ -66,6 +67,25 @@ class CodesStage(Stage):
         self._weights = None if weights is None else Path(weights).absolute()
         self._name = codec_name if codec_name in CODECS else str(Path(codec_name).absolute())
         self._digest: str | None = None
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """Codes by the run's codec, where they are asked for: its weights may not be there.
+
+        Raises:
+            UserError: there is no such codec.
+        """
+        options = settings.options
+        stage = cls(options.codec, options.codec_weights, options.quantizers)
+        return stage if not options.columns or cls.name in options.columns else None
+
+    def prepare(self) -> None:
+        """Find the codec's weights.
+
+        Raises:
+            UserError: they are not there, or damaged.
+        """
+        _ = self.config
 
     @property
     def spec(self) -> CodecSpec:

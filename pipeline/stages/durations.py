@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ns2.pipeline.align.aligner_file import LIBRARIES, as_tensors, load_aligner
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import ColumnSpec, Reason, check_durations
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 if TYPE_CHECKING:
     from ns2.model.aligner.hmm import Aligner
@@ -33,6 +33,7 @@ class DurationsStage(Stage):
     requires: ClassVar[tuple[str, ...]] = ("mel", "phonemes")
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     assets: ClassVar[tuple[str, ...]] = ("aligner",)
+    order: ClassVar[int] = 7
 
     def __init__(self, table: PhonemeTable, aligner_path: Path | None = None) -> None:
         """Name a trained aligner; it is loaded later.
@@ -45,6 +46,11 @@ class DurationsStage(Stage):
         self._table = table
         # workers may have another working directory
         self._path = None if aligner_path is None else Path(aligner_path).absolute()
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """Durations by an aligner that is not settled yet, unless TextGrids tell them."""
+        return cls(settings.table) if settings.options.aligner == "builtin" else None
 
     @property
     def config(self) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """What a stage is: a declaration, a set-up once a worker, then utterances in, arrays out.
 
-A stage is one file with one subclass of `Stage`, and its line in `preprocess.recipe.build_graph`.
-All that is special about a stage is said by its hooks; the worker knows no stage by its name.
+A new stage is one new file in this folder with one subclass of `Stage`: `stages.catalogue` finds
+it, and all that is special about it is said by its hooks. A new column needs no more than that.
 """
 
 from __future__ import annotations
@@ -11,12 +11,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.schema import ColumnSpec, check_array
+from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, check_array
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+
+
+class StageOptions(Protocol):
+    """The options of a run that stages read; see `preprocess.options.Options`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def trim(self) -> bool: ...
+    @property
+    def codec(self) -> str: ...
+    @property
+    def codec_weights(self) -> Path | None: ...
+    @property
+    def quantizers(self) -> int: ...
+    @property
+    def f0(self) -> Literal["dio", "harvest", "praat"]: ...
+    @property
+    def f0_min(self) -> float: ...
+    @property
+    def f0_max(self) -> float: ...
+    @property
+    def aligner(self) -> Literal["builtin", "textgrid"]: ...
+    @property
+    def phone_tier(self) -> str: ...
+    @property
+    def word_tier(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """What all stages of a run are made from."""
+
+    options: StageOptions
+    grid: FrameGrid
+    table: PhonemeTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +95,8 @@ class Stage(ABC):
         libraries: distributions whose versions decide its values.
         assets: names of the trained things it needs.
         accelerated: it works on a GPU where a worker has one, on batches.
+        order: of stages whose requirements are met, those with a lower number come first; cheap
+            stages come before expensive ones.
     """
 
     name: ClassVar[str]
@@ -66,9 +105,26 @@ class Stage(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     assets: ClassVar[tuple[str, ...]] = ()
     accelerated: ClassVar[bool] = False
+    order: ClassVar[int] = 100
 
     device: str = "cpu"
     """Torch's name of where it works; a worker sets it before `setup`."""
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """The stage of a run with these settings, or None if the run has no such stage.
+
+        Raises:
+            UserError, ValueError: an option has a value that it can't work with.
+        """
+        return None
+
+    def prepare(self) -> None:  # noqa: B027 - most stages have nothing to find
+        """Find what the stage needs before any work begins, such as weights; called once a run.
+
+        Raises:
+            UserError: it is not there; the message says what to do.
+        """
 
     @property
     @abstractmethod

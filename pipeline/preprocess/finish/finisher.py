@@ -229,7 +229,7 @@ class Finisher:
                 "frame_rate": graph.grid.frame_rate,
             },
             "corpus": {"layout": self.layout},
-            "options": described_options(self.options),
+            "options": described_options(graph, self.options),
             "counts": {
                 "found": summary.found,
                 "written": summary.written,
