@@ -59,7 +59,7 @@ def build_model(dataset: Dataset, config: NS2Config, *, seed: int = 0) -> NS2:
     from ns2.model.tts.ns2 import NS2
 
     sizes = sizes_of(dataset)
-    statistics = dataset.card["statistics"]["latents"]
+    statistics = dataset.card.statistics["latents"]
     phone, stress = dataset.phoneme_table.phone_and_stress(np.arange(sizes.phonemes))
     books = _codebooks(dataset)
     correlation = None
@@ -109,7 +109,7 @@ def _codebooks(dataset: Dataset) -> np.ndarray:
     from safetensors.numpy import load_file
 
     for column in ("codes", "phonemes", "durations", "f0"):
-        if column not in dataset.card["columns"]:
+        if column not in dataset.card.columns:
             raise UserError(
                 f"{dataset.root} has no column {column}, which a model learns from; run "
                 "`ns2 preprocess` with all columns"

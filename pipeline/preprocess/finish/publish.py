@@ -106,7 +106,7 @@ def index_rows(
 
 
 def write_index(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> Path:
-    """Stream rows into a temporary file beside `path`; give it back for `replace_if_changed`."""
+    """Stream rows into a temporary file beside `path`; give it back for `Publisher.replace`."""
     temporary = temporary_path(path)
     try:
         with pq.ParquetWriter(
@@ -138,7 +138,7 @@ def write_rejected(path: Path, rejected: Sequence[Rejection]) -> Path:
     return write_index(path, rows, REJECTED_SCHEMA)
 
 
-class Finish:
+class Publisher:
     """Puts ledger, index, checksums and card in place, touching only what has changed."""
 
     def __init__(self, root: Path) -> None:
