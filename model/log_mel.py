@@ -16,25 +16,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MelConfig:
-    """Settings of a log-mel spectrogram.
-
-    Attributes:
-        sample_rate: Hz.
-        hop_length: samples a frame.
-        n_fft: samples of the window and of its Fourier transform.
-        bins: M, mel bins.
-        fmin: Hz, where the lowest bin begins.
-        fmax: Hz, where the highest bin ends.
-        floor: the smallest magnitude that the logarithm sees.
-    """
+    """Settings of a log-mel spectrogram."""
 
     sample_rate: int = 24_000
+    """The sample rate in Hz."""
+
     hop_length: int = 320
+    """The hop length: samples per frame."""
+
     n_fft: int = 1024
+    """The length in samples of the window and of its Fourier transform."""
+
     bins: int = 80
+    """M, the number of mel bins."""
+
     fmin: float = 0.0
+    """The frequency in Hz at which the lowest bin begins."""
+
     fmax: float = 12_000.0
+    """The frequency in Hz at which the highest bin ends."""
+
     floor: float = 1e-5
+    """The smallest magnitude; smaller ones are raised to it before the logarithm."""
 
     def __post_init__(self) -> None:
         if min(self.sample_rate, self.hop_length, self.bins) < 1:

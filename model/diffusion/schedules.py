@@ -30,33 +30,38 @@ _HALVINGS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """A schedule, and the times within which it is used.
-
-    Attributes:
-        kind: vp, linear, cosine or sigmoid.
-        beta_min: g^2 at time 0; vp only.
-        beta_max: g^2 at time 1; vp only.
-        scale: factor of the data. Less than 1 makes every time harder, as if shifted. Then
-            alpha^2 + sigma^2 = 1 - gamma + scale^2 gamma, which is 1 for scale 1.
-        start: where the cosine (of 0 to 1, a quarter turn) or the sigmoid begins; None for 0
-            and -3.
-        end: where it ends; None for 1 and 3.
-        tau: exponent of the squared cosine, or temperature of the sigmoid; None for 1.
-        t_min: earliest time in training, and the last at which a sampler asks for x0. Before it
-            there is too little noise to divide by.
-        t_max: latest time in training, and where sampling begins. All schedules but vp have no
-            data left at time 1; gamma itself is not clamped anywhere.
-    """
+    """A noise schedule, and the range of times in which it is used."""
 
     kind: ScheduleKind = "vp"
+    """The kind of schedule: vp, linear, cosine or sigmoid."""
+
     beta_min: float = 0.05
+    """g^2 at time 0; for vp only."""
+
     beta_max: float = 20.0
+    """g^2 at time 1; for vp only."""
+
     scale: float = 1.0
+    """The factor of the data. A value below 1 makes every time noisier, as if shifted; then
+    alpha^2 + sigma^2 = 1 - gamma + scale^2 gamma, which is 1 for scale 1."""
+
     start: float | None = None
+    """Where the cosine (0 to 1, a quarter turn) or the sigmoid begins; None means 0 for a cosine
+    and -3 for a sigmoid."""
+
     end: float | None = None
+    """Where the cosine or the sigmoid ends; None means 1 for a cosine and 3 for a sigmoid."""
+
     tau: float | None = None
+    """The exponent of the squared cosine, or the temperature of the sigmoid; None means 1."""
+
     t_min: float = 1e-3
+    """The earliest time in training, and the last at which a sampler asks for x0. Before it
+    there is too little noise to divide by."""
+
     t_max: float = 0.999
+    """The latest time in training, and where sampling begins. All schedules but vp have no data
+    left at time 1; gamma itself is never clamped."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(ScheduleKind):
@@ -104,21 +109,22 @@ class ScheduleConfig:
 
 
 class Levels(NamedTuple):
-    """A schedule at some times; each has their shape and type.
-
-    Attributes:
-        alpha: factor of the data.
-        sigma: factor of the noise.
-        log_snr: log(alpha^2 / sigma^2).
-        drift: d log alpha / dt.
-        diffusion: g^2, which is -2 drift.
-    """
+    """A schedule's values at given times; each tensor has the shape and type of the times."""
 
     alpha: Tensor
+    """The factor of the data."""
+
     sigma: Tensor
+    """The factor of the noise."""
+
     log_snr: Tensor
+    """log(alpha^2 / sigma^2)."""
+
     drift: Tensor
+    """d log alpha / dt."""
+
     diffusion: Tensor
+    """g^2, which is -2 drift."""
 
 
 class Schedule:

@@ -18,50 +18,58 @@ from ns2.model.tts.prompts import PromptConfig, cut_other, cut_prompt
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One utterance as it is stored, and what its random numbers come from.
-
-    Attributes:
-        codes: (Q, T).
-        phonemes: ids, (N,).
-        durations: frames, (N,), with the sum T.
-        f0: Hz, 0 where unvoiced, (T,).
-        seed: decides its prompt, time, noise and drops; of (run's seed, step, utterance).
-        other: codes of another utterance of the speaker (Q, T'), or None.
-    """
+    """One utterance as it is stored, and the seed of its random numbers."""
 
     codes: np.ndarray
+    """(Q, T) the codec's codes."""
+
     phonemes: np.ndarray
+    """(N,) ids of its phonemes."""
+
     durations: np.ndarray
+    """(N,) frames of each phoneme; their sum is T."""
+
     f0: np.ndarray
+    """(T,) F0 in Hz, 0 where unvoiced."""
+
     seed: int
+    """The seed of its prompt, time, noise and drops; it depends on the run's seed, the step and
+    the utterance."""
+
     other: np.ndarray | None = None
+    """(Q, T') codes of another utterance of the speaker, or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Targets and prompts of some utterances.
-
-    Attributes:
-        codes: of the target, (B, Q, T) int32.
-        frames: of the target, (B,) int64.
-        phonemes: ids of the target's tokens alone, (B, N) int64, 0 behind the end.
-        tokens: their number, (B,) int64.
-        durations: in frames, (B, N) int64; they sum to `frames`.
-        f0: Hz of the target's frames, 0 where unvoiced, (B, T) float32.
-        prompt_codes: (B, Q, P) int32, P at least 1.
-        prompt_frames: (B,) int64; 0 where there is no prompt.
-        seeds: (B,) int64.
-    """
+    """Targets and prompts of several utterances, padded."""
 
     codes: Tensor
+    """(B, Q, T) int32: codes of the targets."""
+
     frames: Tensor
+    """(B,) int64: frames of each target."""
+
     phonemes: Tensor
+    """(B, N) int64: phoneme ids of the targets, 0 where padded."""
+
     tokens: Tensor
+    """(B,) int64: phonemes of each target."""
+
     durations: Tensor
+    """(B, N) int64: frames of each phoneme; they sum to `frames`."""
+
     f0: Tensor
+    """(B, T) float32: F0 of the targets in Hz, 0 where unvoiced."""
+
     prompt_codes: Tensor
+    """(B, Q, P) int32: codes of the prompts; P is at least 1."""
+
     prompt_frames: Tensor
+    """(B,) int64: frames of each prompt; 0 where there is none."""
+
     seeds: Tensor
+    """(B,) int64: the seed of each utterance."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -95,19 +103,19 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What losses are divided by: over the whole step, whatever device holds which part.
-
-    Attributes:
-        frames: of all targets.
-        tokens: of all targets.
-        voiced: frames with a pitch.
-        utterances: of the step.
-    """
+    """The denominators of the losses: sums over the whole step, whichever device has which part."""
 
     frames: Tensor
+    """Frames of all targets."""
+
     tokens: Tensor
+    """Phonemes of all targets."""
+
     voiced: Tensor
+    """Voiced frames of all targets."""
+
     utterances: Tensor
+    """Utterances of the step."""
 
     @staticmethod
     def of(batch: Batch) -> Counts:

@@ -26,19 +26,20 @@ _TIME_SCALE = 1000.0
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserConfig:
-    """Sizes and choices of the denoiser.
-
-    Attributes:
-        wavenet: its stack of convolutions; its hidden width is the denoiser's.
-        resampler: of the prompt.
-        transformer: behind the WaveNet; depth 0 leaves it out.
-        self_condition: it also sees its last estimate (Chen et al. 2022, arXiv:2208.04202).
-    """
+    """Sizes and choices of the denoiser."""
 
     wavenet: WaveNetConfig = field(default_factory=WaveNetConfig)
+    """The WaveNet, whose hidden width is that of the whole denoiser."""
+
     resampler: ResamplerConfig = field(default_factory=ResamplerConfig)
+    """The resampler of the speech prompt."""
+
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    """The Transformer behind the WaveNet; depth 0 leaves it out."""
+
     self_condition: bool = True
+    """Whether the denoiser also sees its previous estimate (self-conditioning, Chen et al. 2022,
+    arXiv:2208.04202)."""
 
     @property
     def reach(self) -> int | None:

@@ -20,23 +20,25 @@ _MASK = (1 << 63) - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """Random numbers of a step.
-
-    Attributes:
-        uniform: where in the schedule's times each utterance is, (B,) of [0, 1).
-        noise: of variance 1, (B, D, T); zeros behind the end.
-        quantizer: whose cross-entropy is taken, (B,) int64.
-        drop_prompt: who learns without prompt, (B,) bool.
-        drop_content: whose denoiser learns without content, (B,) bool.
-        self_condition: whether the denoiser sees an earlier estimate: one for the whole step.
-    """
+    """The random numbers of a training step."""
 
     uniform: Tensor
+    """(B,) in [0, 1): each utterance's place in the range of diffusion times."""
+
     noise: Tensor
+    """(B, D, T) of variance 1; zeros where padded."""
+
     quantizer: Tensor
+    """(B,) int64: the quantiser whose cross-entropy is taken."""
+
     drop_prompt: Tensor
+    """(B,) bool: utterances that learn without their prompt."""
+
     drop_content: Tensor
+    """(B,) bool: utterances whose denoiser learns without content."""
+
     self_condition: bool
+    """Whether the denoiser sees an earlier estimate; one decision for the whole step."""
 
     def to(self, device: str | torch.device) -> Draws:
         """The same on another device."""

@@ -25,25 +25,28 @@ from ns2.model.tts.predictors import predicted_f0
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to speak.
-
-    Attributes:
-        phonemes: ids, (B, N) int64.
-        tokens: (B,), of each utterance.
-        prompt_codes: (B, Q, P); None for no prompt.
-        prompt_frames: (B,); 0 for no prompt.
-        durations: in frames, (B, N); None predicts them.
-        f0: Hz, 0 where unvoiced, (B, T) with T of the longest; None predicts it.
-        seeds: (B,) int64.
-    """
+    """What to speak: phonemes, a prompt, and optionally durations and pitch."""
 
     phonemes: Tensor
+    """(B, N) int64: phoneme ids."""
+
     tokens: Tensor
+    """(B,) the number of phonemes of each utterance."""
+
     seeds: Tensor
+    """(B,) int64: the seed of each utterance."""
+
     prompt_codes: Tensor | None = None
+    """(B, Q, P) codes of the prompts; None for no prompt."""
+
     prompt_frames: Tensor | None = None
+    """(B,) frames of each prompt, 0 for no prompt; None if all prompts are P frames long."""
+
     durations: Tensor | None = None
+    """(B, N) frames of each phoneme; None predicts them."""
+
     f0: Tensor | None = None
+    """(B, T) F0 in Hz, 0 where unvoiced, T of the longest utterance; None predicts it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +80,19 @@ class Choices:
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """What was made.
-
-    Attributes:
-        latents: as the codec's decoder takes them, (B, D, T); zeros behind an utterance's end.
-        frames: (B,).
-        durations: (B, N); None of an unconditional model.
-        f0: Hz, (B, T); likewise.
-    """
+    """The latents that were generated, with the durations and pitch that were used."""
 
     latents: Tensor
+    """(B, D, T) latents as the codec's decoder takes them; zeros where padded."""
+
     frames: Tensor
+    """(B,) frames of each utterance."""
+
     durations: Tensor | None = None
+    """(B, N) frames of each phoneme; None for an unconditional model."""
+
     f0: Tensor | None = None
+    """(B, T) F0 in Hz; None for an unconditional model."""
 
 
 @torch.no_grad()

@@ -44,17 +44,16 @@ _LEAST_VARIANCE = 0.01
 
 @dataclass(frozen=True)
 class Voice:
-    """A speech prompt, encoded: or the null prompt, where there is none.
-
-    Attributes:
-        states: (B, P, C).
-        mask: (B, P).
-        tokens: what the denoiser sees of it, (B, M, hidden).
-    """
+    """An encoded speech prompt, or the null prompt where there is none."""
 
     states: Tensor
+    """(B, P, C) states of the prompt encoder."""
+
     mask: Tensor
+    """(B, P) bool: frames of the prompt."""
+
     tokens: Tensor
+    """(B, M, hidden) the resampled prompt, which is what the denoiser sees."""
 
 
 class NS2(nn.Module):

@@ -29,11 +29,16 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Part:
-    """One row: a part of the model, its parameters, and those of the paper's."""
+    """One row of the table: a part of the model and its size."""
 
     name: str
+    """The name of the part."""
+
     parameters: int
+    """The number of its parameters."""
+
     paper: int
+    """The number of parameters of the paper's part."""
 
 
 def count_parts(config: NS2Config, sizes: Sizes) -> list[Part]:

@@ -16,17 +16,16 @@ _HARMONICS, _SLOW = 8, 4
 
 @dataclass(frozen=True, kw_only=True)
 class PitchBins:
-    """A pitch quantiser (inferred of the paper: 256 to 512 log-spaced bins of 50 to 1,100 Hz).
-
-    Attributes:
-        voiced: bins of voiced frames, numbered from 1.
-        lowest: Hz, the centre of bin 1.
-        highest: Hz, the centre of the last bin.
-    """
+    """A pitch quantiser with log-spaced bins; the paper gives no numbers, so these are inferred."""
 
     voiced: int = 256
+    """The number of bins of voiced frames, numbered from 1."""
+
     lowest: float = 50.0
+    """The centre of bin 1 in Hz."""
+
     highest: float = 1100.0
+    """The centre of the last bin in Hz."""
 
     def __post_init__(self) -> None:
         if self.voiced < 2 or not 0 < self.lowest < self.highest:

@@ -27,26 +27,29 @@ MEAN_LOG_F0 = 5.1
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorConfig:
-    """Sizes and choices of a duration or pitch predictor.
-
-    Attributes:
-        layers: convolutions (or blocks of two, for "resnet").
-        kernel: odd.
-        attend_every: after so many layers one looks at the prompt.
-        heads: of that attention.
-        dropout: while training.
-        block: "conv" is the paper's convolution, ReLU, norm; "resnet" norms first and convolves
-            twice with SiLU.
-        norm: "layer" or "rms".
-    """
+    """Sizes and choices of a duration or pitch predictor."""
 
     layers: int = 30
+    """The number of convolutions (of blocks of two convolutions for "resnet")."""
+
     kernel: int = 3
+    """The kernel size of the convolutions; odd."""
+
     attend_every: int = 3
+    """The number of layers after which one attention to the prompt follows."""
+
     heads: int = 8
+    """The number of heads of that attention."""
+
     dropout: float = 0.5
+    """The dropout rate after each convolution."""
+
     block: Block = "conv"
+    """The kind of layer: "conv" is the paper's convolution, ReLU and norm; "resnet" is norm,
+    SiLU and convolution, twice."""
+
     norm: Norm = "layer"
+    """The kind of norm: "layer" or "rms"."""
 
     def __post_init__(self) -> None:
         if self.layers < self.attend_every or self.attend_every < 1:

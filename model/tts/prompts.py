@@ -17,19 +17,19 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class PromptConfig:
-    """How long prompts are, in frames.
-
-    Attributes:
-        shortest: of a prompt that is cut out.
-        longest: of any prompt; longer ones of another utterance are cut at a random place.
-        share: of an utterance, that a prompt may take at most.
-        whole_below: shorter utterances stay whole; another one of the speaker is their prompt.
-    """
+    """The lengths of speech prompts, in frames."""
 
     shortest: int = 75
+    """The fewest frames of a prompt that is cut out of its own utterance."""
+
     longest: int = 375
+    """The most frames of any prompt; prompts from another utterance are cut at a random place."""
+
     share: float = 0.5
+    """The largest share of an utterance that its prompt may take."""
+
     whole_below: int = 150
+    """Utterances with fewer frames stay whole; another utterance of the speaker is their prompt."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.shortest <= self.longest or not 0 < self.share < 1:

@@ -22,39 +22,49 @@ _BEFORE = {"direct_bins": 0}
 
 @dataclass(frozen=True, kw_only=True)
 class MiniConfig:
-    """Sizes of the network, see `ns2.model.codec.mini.network`.
-
-    Attributes:
-        quantizers: Q, stages of the residual quantiser.
-        entries: E, of each codebook.
-        latent_dim: D, width of what is quantised.
-        encoder_width: channels of the encoder.
-        encoder_blocks: each sees two frames further to both sides. At most 4, so that no frame
-            sees more than the 8 frames of zeros behind the audio.
-        decoder_width: channels of the decoder.
-        decoder_blocks: each sees three frames further to both sides.
-        expansion: inner width of a block, as a multiple of its channels.
-        mels: bins of the input's log-mel.
-        fine_mels: bins of the log-mels of each quarter of a frame.
-        partials: lowest bins of the input's complex spectrum, 37.5 Hz each.
-        n_fft: samples of a frame that the decoder writes; whole hops.
-        direct_bins: lowest bins of that frame's spectrum, sample rate / n_fft Hz each, that the
-            decoder writes as real and imaginary part; the others as magnitude and phase.
-    """
+    """Sizes of the network, see `ns2.model.codec.mini.network`."""
 
     quantizers: int = 16
+    """Q, the number of stages of the residual quantiser."""
+
     entries: int = 1024
+    """E, the number of entries of each codebook."""
+
     latent_dim: int = 64
+    """D, the width of the latents that are quantised."""
+
     encoder_width: int = 192
+    """The number of channels of the encoder."""
+
     encoder_blocks: int = 4
+    """The number of the encoder's blocks; each adds two frames on both sides to the receptive
+    field. At most 4, so that no frame sees more than the 8 frames of zeros behind the audio."""
+
     decoder_width: int = 256
+    """The number of channels of the decoder."""
+
     decoder_blocks: int = 6
+    """The number of the decoder's blocks; each adds three frames on both sides to the receptive
+    field."""
+
     expansion: int = 2
+    """The inner width of a block, as a multiple of its channels."""
+
     mels: int = 80
+    """The number of bins of the input's log-mel."""
+
     fine_mels: int = 32
+    """The number of bins of the log-mels of each quarter of a frame."""
+
     partials: int = 80
+    """The number of lowest bins of the input's complex spectrum, 37.5 Hz apart."""
+
     n_fft: int = 960
+    """The length in samples of a frame that the decoder writes; an odd number of hops."""
+
     direct_bins: int = 60
+    """The number of lowest bins of that frame's spectrum, sample rate / n_fft Hz apart, that the
+    decoder writes as real and imaginary parts; the others are written as magnitude and phase."""
 
     def __post_init__(self) -> None:
         if min({**vars(self), "direct_bins": 1}.values()) < 1:
