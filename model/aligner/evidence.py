@@ -119,9 +119,7 @@ def network_from_tensors(tensors: Mapping[str, Tensor]) -> FrameNet:
         network = FrameNet(mels, width, features, phones)
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except (KeyError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"these are not the weights of an aligner's network: {error}"
-        ) from error
+        raise ValueError(f"these are not the weights of an aligner's network: {error}") from error
     return network.eval().requires_grad_(False)
 
 

@@ -68,7 +68,7 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         if self.layers < 1 or self.stem < 0:
-            raise ValueError("an encoder needs at least 1 layer, and a stem of 0 or more convolutions")
+            raise ValueError("an encoder needs at least 1 layer, and 0 or more in its stem")
         if self.kernel % 2 == 0:
             raise ValueError(f"an encoder's kernel must be odd, got {self.kernel}")
         if self.norm not in NORMS:

@@ -36,7 +36,7 @@ class ResamplerConfig:
 
     def __post_init__(self) -> None:
         if self.queries < 1 or self.layers < 1 or self.expansion < 0:
-            raise ValueError(f"a resampler needs at least 1 query and 1 layer, and expansion >= 0: {self}")
+            raise ValueError(f"queries and layers must be at least 1, expansion at least 0: {self}")
 
 
 class ResamplerLayer(nn.Module):

@@ -28,8 +28,8 @@ class TransformerConfig:
     """The number of heads of each attention."""
 
     expansion: int = 4
-    """The inner width of the feed-forward part as a multiple of the width, before the third that the
-    gate takes."""
+    """The inner width of the feed-forward part as a multiple of the width; two thirds of it are
+    used, which makes up for the gate's weights."""
 
     kernel: int = 3
     """The kernel size of the convolution inside the feed-forward part; 1 mixes no frames."""

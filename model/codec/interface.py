@@ -2,8 +2,8 @@
 
 Importing this module does not load torch, so that a codec's rates are known at no cost.
 
-Letters for shapes: B batch, S samples, T frames, Q quantisers, K of the first quantisers, E entries,
-D latent width.
+Letters for shapes: B batch, S samples, T frames, Q quantisers, K the first K of them, E entries, D
+latent width.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ def codes_to_latents(codes: Tensor, codebooks: Tensor) -> Tensor:
 
     quantizers = codes.shape[-2]
     if not 1 <= quantizers <= codebooks.shape[0]:
-        raise ValueError(f"codes of {quantizers} quantizers do not fit {codebooks.shape[0]} codebooks")
+        raise ValueError(f"codes of {quantizers} quantizers for {codebooks.shape[0]} codebooks")
     rows = codes.long().unbind(-2)
     latents = functional.embedding(rows[0], codebooks[0])
     for row, codebook in zip(rows[1:], codebooks[1:], strict=False):

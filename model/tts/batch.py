@@ -1,6 +1,6 @@
-"""What one step of training sees: utterances cut into target and prompt, padded to one shape.
+"""The batch of a training step: utterances cut into target and prompt, padded to one shape.
 
-Letters for shapes: B batch, T target frames, N target phonemes, P prompt frames, Q quantizers.
+Letters for shapes: B batch, T target frames, N target phonemes, P prompt frames, Q quantisers.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ class Batch:
         return len(self.frames)
 
     def to(self, device: str | torch.device) -> Batch:
-        """The same on another device; from pinned memory the copy is asynchronous."""
+        """Copy the batch to a device; from pinned memory the copy is asynchronous."""
         return self._each(lambda t: t.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """The same in pinned memory."""
+        """Copy the batch to pinned memory."""
         return self._each(lambda t: t.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -87,17 +87,17 @@ class Batch:
 
     @property
     def frame_mask(self) -> Tensor:
-        """(B, T)."""
+        """(B, T) bool: frames of the targets."""
         return length_mask(self.frames, self.codes.shape[2])
 
     @property
     def token_mask(self) -> Tensor:
-        """(B, N)."""
+        """(B, N) bool: phonemes of the targets."""
         return length_mask(self.tokens, self.phonemes.shape[1])
 
     @property
     def prompt_mask(self) -> Tensor:
-        """(B, P)."""
+        """(B, P) bool: frames of the prompts."""
         return length_mask(self.prompt_frames, self.prompt_codes.shape[2])
 
 
@@ -119,7 +119,7 @@ class Counts:
 
     @staticmethod
     def of(batch: Batch) -> Counts:
-        """Counts of one batch, () float32 each, at least 1."""
+        """Count one batch: () float32 each, at least 1."""
         voiced = ((batch.f0 > 0) & batch.frame_mask).sum()
         ones = torch.ones_like(batch.frames)
         values = (batch.frames.sum(), batch.tokens.sum(), voiced, ones.sum())
@@ -139,11 +139,16 @@ def collate(
     """Cut utterances into target and prompt and pad them to one shape.
 
     Args:
-        border: of every phoneme id, whether it is no phone; bool.
-        frame_multiple: T becomes a multiple of it; likewise N and P. Few shapes compile sooner.
+        examples: the utterances.
+        border: (phoneme ids,) bool, whether an id is not a phone (silence, word border, mark).
+        config: the lengths of prompts.
+        frame_multiple: T is rounded up to a multiple of it, so that there are fewer shapes to
+            compile.
+        token_multiple: likewise for N.
+        prompt_multiple: likewise for P.
 
     Raises:
-        ValueError: no examples, or one whose columns do not belong together.
+        ValueError: there are no examples, or the columns of one do not fit together.
     """
     if not examples:
         raise ValueError("a batch needs at least one example")
@@ -166,6 +171,8 @@ def collate(
 
 @dataclass(frozen=True)
 class _Parts:
+    """One utterance, cut into a target and the codes of its prompt."""
+
     codes: np.ndarray
     phonemes: np.ndarray
     durations: np.ndarray
@@ -174,23 +181,27 @@ class _Parts:
 
 
 def _cut(example: Example, border: np.ndarray, config: PromptConfig) -> _Parts:
+    """Check one utterance and cut it into target and prompt."""
     durations = example.durations.astype(np.int64)
     frames = example.codes.shape[1]
     if int(durations.sum()) != frames or len(example.f0) != frames:
         raise ValueError(
-            f"codes of {frames} frames, durations of {int(durations.sum())}, f0 of "
+            f"codes have {frames} frames, durations {int(durations.sum())} and f0 "
             f"{len(example.f0)}: they are not of one utterance"
         )
     if len(durations) != len(example.phonemes):
-        raise ValueError(f"{len(durations)} durations of {len(example.phonemes)} phonemes")
+        raise ValueError(
+            f"there are {len(durations)} durations for {len(example.phonemes)} phonemes"
+        )
     rng = np.random.default_rng(example.seed & (1 << 63) - 1)
     run = cut_prompt(durations, border[example.phonemes], config, rng)
-    if run is None:
+    if run is None:  # the utterance stays whole, and its prompt is of another one
         prompt = example.codes[:, :0]
         if example.other is not None and example.other.shape[1]:
             first, end = cut_other(example.other.shape[1], config, rng)
             prompt = example.other[:, first:end]
         return _Parts(example.codes, example.phonemes, durations, example.f0, prompt)
+    # The target is what lies on both sides of the prompt, joined.
     ends = np.concatenate([[0], np.cumsum(durations)])
     kept_tokens = np.r_[0 : run[0], run[1] : len(durations)]
     start, end = int(ends[run[0]]), int(ends[run[1]])
@@ -205,9 +216,10 @@ def _cut(example: Example, border: np.ndarray, config: PromptConfig) -> _Parts:
 
 
 class _Padded:
-    """Arrays of several lengths in one tensor, zeros behind their ends."""
+    """Pads arrays of several lengths with zeros and stacks them."""
 
     def __init__(self, count: int, longest: int, multiple: int) -> None:
+        """Pad `count` arrays to the longest length, rounded up to a multiple, at least 1."""
         self._count = count
         self._size = max(1, -(-longest // multiple)) * multiple
 

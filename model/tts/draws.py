@@ -1,7 +1,7 @@
-"""The random numbers of a training step, each from its own utterance's seed.
+"""The random numbers of a training step, drawn from the seed of each utterance.
 
-So they depend neither on what else is in the batch, nor on its padding, the device, or how many
-processes share the step. They are drawn on the CPU, where the next batch is prepared.
+So they depend neither on the rest of the batch, nor on its padding, the device, or the number of
+processes. They are drawn on the CPU, where the next batch is prepared.
 
 Letters for shapes: B batch, D latent width, T frames.
 """
@@ -41,7 +41,7 @@ class Draws:
     """Whether the denoiser sees an earlier estimate; one decision for the whole step."""
 
     def to(self, device: str | torch.device) -> Draws:
-        """The same on another device."""
+        """Copy the draws to a device."""
         moved = {
             f.name: getattr(self, f.name).to(device, non_blocking=True)
             for f in fields(self)
@@ -59,13 +59,15 @@ def draw(
     *,
     self_condition: bool,
 ) -> Draws:
-    """Draw for a batch, on the CPU.
+    """Draw the random numbers of a batch, on the CPU.
 
     Args:
-        seeds: (B,) int64.
-        frames: (B,), of each utterance.
-        padded: T.
-        self_condition: decided by the caller, for a step as a whole.
+        seeds: (B,) int64, the seed of each utterance.
+        frames: (B,) the frames of each utterance.
+        padded: T, the frames after padding.
+        sizes: give the latents' width and the number of quantisers.
+        config: gives the shares of dropped conditions.
+        self_condition: whether the step self-conditions, which the caller decides.
     """
     count = len(seeds)
     uniform = torch.empty(count)
@@ -90,5 +92,5 @@ def draw(
 
 
 def latent_noise(generator: torch.Generator, latent_dim: int, frames: int) -> Tensor:
-    """Noise (D, T) of variance 1."""
+    """Draw noise (D, T) of variance 1."""
     return torch.randn(latent_dim, frames, generator=generator)

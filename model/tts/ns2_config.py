@@ -1,7 +1,8 @@
-"""Everything that can be chosen about a NaturalSpeech 2 model.
+"""The configuration of a NaturalSpeech 2 model.
 
-Configs are frozen; each stands beside what it configures, here they come together. `sizes` that a
-dataset decides (its codec, its phonemes) are apart, so that one config fits any dataset.
+Configs are frozen; each is defined beside what it configures, and here they are combined. `Sizes`,
+which the dataset decides (its codec and its phonemes), are separate, so that one config fits any
+dataset.
 """
 
 from __future__ import annotations
@@ -58,16 +59,20 @@ class DiffusionConfig:
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
-            raise ValueError(f"objective is one of {', '.join(OBJECTIVES)}, got {self.objective!r}")
+            raise ValueError(
+                f"objective must be one of {', '.join(OBJECTIVES)}, got {self.objective!r}"
+            )
         if self.latents not in ("channels", "whitened"):
-            raise ValueError(f"latents are channels or whitened, got {self.latents!r}")
+            raise ValueError(f"latents must be channels or whitened, got {self.latents!r}")
         if self.ce_quantizers not in ("random", "all"):
-            raise ValueError(f"ce_quantizers is random or all, got {self.ce_quantizers!r}")
+            raise ValueError(f"ce_quantizers must be random or all, got {self.ce_quantizers!r}")
         shares = (self.self_condition, self.drop_prompt, self.drop_content)
         if not all(0 <= share <= 1 for share in shares):
-            raise ValueError(f"shares lie between 0 and 1: {self}")
+            raise ValueError(
+                f"self_condition, drop_prompt and drop_content must lie within 0 and 1: {self}"
+            )
         if self.min_snr < 0 or self.score_clip < 0:
-            raise ValueError(f"min_snr and score_clip can't be negative: {self}")
+            raise ValueError(f"min_snr and score_clip must be at least 0: {self}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +149,7 @@ class NS2Config:
             self.pitch.heads,
         )
         if any(self.width % h for h in heads):
-            raise ValueError(f"a width of {self.width} can't be split among {max(heads)} heads")
+            raise ValueError(f"a width of {self.width} can't be split into {max(heads)} heads")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,4 +177,4 @@ class Sizes:
 
     def __post_init__(self) -> None:
         if min(self.latent_dim, self.quantizers, self.entries, self.phonemes, self.phones) < 1:
-            raise ValueError(f"all sizes have to be at least 1: {self}")
+            raise ValueError(f"all sizes of a model must be at least 1: {self}")

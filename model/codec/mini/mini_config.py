@@ -1,4 +1,4 @@
-"""What decides the shape of a `mini` codec; loads no torch, so that a plan knows its rates."""
+"""The configuration of a `mini` codec; loads no torch, so that its rates are known at no cost."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from ns2.model.codec.interface import CodecError, CodecSpec
 
 NAME = "mini"
-"""What cards and specs call all codecs of this shape."""
+"""The name of all codecs of this kind in dataset cards and specs."""
 SAMPLE_RATE = 24_000
 HOP_LENGTH = 320
 FORMAT = "ns2-mini-codec"
-"""Field of a file's metadata that holds its `MiniConfig` as JSON."""
+"""The field of a file's metadata that contains its `MiniConfig` as JSON."""
 
 _LONGEST_HEADER = 1 << 20
 _BEFORE = {"direct_bins": 0}
-"""Of sizes that the first files did not name."""
+"""Values of sizes that the first files did not contain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class MiniConfig:
 
     def __post_init__(self) -> None:
         if min({**vars(self), "direct_bins": 1}.values()) < 1:
-            raise ValueError(f"all sizes of a codec must be at least 1: {self}")
+            raise ValueError(f"all sizes of a codec must be at least 1, got {self}")
         if not 0 <= self.direct_bins <= self.n_fft // 2:
             raise ValueError(f"direct_bins must be 0 to n_fft / 2, got {self.direct_bins}")
         if self.encoder_blocks > 4:
@@ -81,17 +81,15 @@ class MiniConfig:
 
 
 def mini_spec(config: MiniConfig, quantizers: int | None = None) -> CodecSpec:
-    """Rates and sizes of a codec that uses the first of its quantisers, by default all.
+    """Return the rates and sizes of a codec that uses its first Q quantisers, by default all.
 
     Raises:
-        CodecError: it has fewer.
+        CodecError: the codec has fewer quantisers.
     """
     if quantizers is None:
         quantizers = config.quantizers
     if not 1 <= quantizers <= config.quantizers:
-        raise CodecError(
-            f"the codec has 1 to {config.quantizers} quantizers, {quantizers} were asked"
-        )
+        raise CodecError(f"the codec can use 1 to {config.quantizers} quantizers, got {quantizers}")
     return CodecSpec(
         name=NAME,
         sample_rate=SAMPLE_RATE,
@@ -103,10 +101,10 @@ def mini_spec(config: MiniConfig, quantizers: int | None = None) -> CodecSpec:
 
 
 def read_config(path: Path) -> MiniConfig:
-    """The sizes of a codec from the header of its file; neither torch nor weights are loaded.
+    """Read the sizes of a codec from the header of its file; loads neither torch nor weights.
 
     Raises:
-        CodecError: the file can't be read, or is no codec that `ns2 codec train` made.
+        CodecError: the file cannot be read, or is not a codec that `ns2 codec train` made.
     """
     try:
         with path.open("rb") as file:
