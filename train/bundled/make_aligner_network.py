@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def padded(mel: Tensor) -> Tensor:
-    """As `FrameNet.hear` does it; half precision, to save memory."""
+    """As `FrameNet.analyse` does it; half precision, to save memory."""
     ends = functional.pad(normalised(mel.float())[None], (REACH, REACH), mode="replicate")
     return ends[0].half()
 
