@@ -74,8 +74,13 @@ class Data:
         )
         counts = [len(part[0]) for part in parts]
         self.dataset_of = np.repeat(np.arange(len(parts), dtype=np.int16), counts)
-        cards = [dataset.card["digest"] for dataset in self.datasets]
-        self.digest = short_hash([cards, split, self.where, list(self.columns)], 64)
+        self.identity = Identity(
+            cards=[dataset.card for dataset in self.datasets],
+            split=split,
+            where=self.where,
+            columns=self.columns,
+        )
+        self.digest = self.identity.digest
         self._stamps = [stamp(dataset.root / CARD) for dataset in self.datasets]
         if not len(self):
             chosen = f"--where {where!r} in split {split!r}" if where else f"split {split!r}"
@@ -203,7 +208,8 @@ class Data:
             try:
                 if stamp(dataset.root / CARD) == before:
                     continue
-                same = open_card(dataset.root)["digest"] == dataset.card["digest"]
+                now = content_digest(open_card(dataset.root))
+                same = now == content_digest(dataset.card)
             except (OSError, UserError):
                 same = False
             if not same:
@@ -267,7 +273,7 @@ def open_data(
     if not roots:
         raise UserError("no dataset is given")
     data = Data([Dataset(root, columns) for root in roots], columns, split=split, where=where)
-    if expected is not None and data.digest != expected:
+    if expected is not None and not data.identity.was(expected):
         raise UserError(
             f"{_names(data.datasets)}: this is not what the run began with: another dataset, "
             "changed since, or other choices (datasets and their order, --where, split, columns). "
@@ -299,39 +305,21 @@ def _choose(dataset: Dataset, split: str, where: str) -> tuple[np.ndarray, np.nd
 
 
 def _check_alike(datasets: Sequence[Dataset], columns: Sequence[str]) -> None:
-    """See that datasets can be learnt from together.
+    """See that one model can learn from datasets together.
 
     Raises:
-        UserError: saying what differs, and in which.
+        UserError: naming the first difference, and both datasets.
     """
-    first = datasets[0]
-    for other in datasets[1:]:
-        if other.grid != first.grid:
-            raise _differ(first, other, "frame grids", _grid(first), _grid(other))
-        for column in columns:
-            if other.spec(column) != first.spec(column):
-                a, b = (f"{d.spec(column).dtype} {d.spec(column).dims}" for d in (first, other))
-                raise _differ(first, other, f"arrays of {column}", a, b)
-        if "codes" in columns:
-            a, b = (sha256_file(d.asset("codebooks"))[:12] for d in (first, other))
-            if a != b:
-                raise _differ(first, other, "codebooks", a, b)
-        if "phonemes" in columns:
-            a, b = (d.phoneme_table.digest for d in (first, other))
-            if a != b:
-                sizes = (f"{len(d.phoneme_table)} ids" for d in (first, other))
-                raise _differ(first, other, "phoneme tables", *sizes)
-
-
-def _differ(first: Dataset, other: Dataset, what: str, a: str, b: str) -> UserError:
-    return UserError(
-        f"{first.root} and {other.root} have different {what} ({a}; {b}): they can't be learnt "
-        "from together. Preprocess them with the same codec and options."
-    )
-
-
-def _grid(dataset: Dataset) -> str:
-    return f"{dataset.grid.sample_rate} Hz, hop {dataset.grid.hop_length}"
+    first, *others = datasets
+    makeup = makeup_of(first, columns) if others else None
+    for other in others:
+        assert makeup is not None
+        for difference in differences(makeup, makeup_of(other, columns)):
+            raise UserError(
+                f"{first.root} and {other.root} have different {difference.what} "
+                f"({difference.first}; {difference.other}): a model can't learn from both. "
+                "Preprocess them with the same codec and options."
+            )
 
 
 def _names(datasets: Sequence[Dataset]) -> str:
