@@ -28,6 +28,7 @@ from ns2.pipeline.sound.measures import (
     spectrum_distance,
 )
 from ns2.pipeline.sound.pitch import extract_f0
+from ns2.train.data.alike import Aspect, Makeup, differences, makeup_of
 from ns2.train.evaluation.held_out import HeldOut, held_out, recording, seeds
 from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
 from ns2.train.evaluation.words import SpeakerModel, edit_distance, open_recogniser, spoken_words
@@ -252,23 +253,25 @@ class Evaluator:
         )
 
 
+_ADVICE = {
+    Aspect.GRID: "has another frame grid than the run: preprocess it with the same --codec",
+    Aspect.PHONEMES: "has another phoneme table than the run: preprocess it with the "
+    "--extra-phonemes that the run's dataset had",
+    Aspect.CODEBOOKS: "has codes of another codec than the run's: preprocess it with the same "
+    "--codec and --quantizers",
+}
+
+
 def _check_alike(synthesizer: Synthesizer, dataset: Dataset) -> None:
     """See that a run speaks the codes and phonemes of a dataset.
 
     Raises:
         UserError: it does not.
     """
-    from safetensors.numpy import load_file
-
-    if synthesizer.table.digest != dataset.phoneme_table.digest:
-        raise UserError(
-            f"{dataset.root} has another phoneme table than the run: preprocess it with the "
-            "--extra-phonemes that the run's dataset had"
-        )
-    books = load_file(dataset.asset("codebooks"))["codebooks"]
-    own = synthesizer.model.codebooks.float().cpu().numpy()
-    if books.shape != own.shape or not np.allclose(books, own, atol=1e-5):
-        raise UserError(
-            f"{dataset.root} has codes of another codec than the run's: preprocess it with the "
-            "same --codec and --quantizers"
-        )
+    run = Makeup(
+        grid=synthesizer.grid,
+        codebooks=synthesizer.model.codebooks.float().cpu().numpy(),
+        table=synthesizer.table,
+    )
+    for difference in differences(run, makeup_of(dataset, ("codes", "phonemes"))):
+        raise UserError(f"{dataset.root} {_ADVICE[difference.aspect]}")

@@ -16,6 +16,7 @@ from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.decode import wav_bytes
+from ns2.train.data.alike import Makeup, differences, makeup_of
 from ns2.train.speak.synthesizer import Line, Speech, Synthesizer, joined
 
 _AT_ONCE = 64
@@ -100,8 +101,12 @@ def of_dataset(
     for column in ("phonemes", "durations", "f0"):
         if column not in dataset.columns:
             raise UserError(f"{root} has no column {column}")
-    if dataset.grid != voice.grid or dataset.phoneme_table.digest != voice.table.digest:
-        raise UserError(f"{root} has another frame grid or other phonemes than the run")
+    run = Makeup(grid=voice.grid, table=voice.table)
+    for difference in differences(run, makeup_of(dataset, ("phonemes", "durations", "f0"))):
+        raise UserError(
+            f"{root} and the run have different {difference.what} ({difference.other}; "
+            f"{difference.first}): take a dataset that was preprocessed as the run's was"
+        )
     key = find(dataset, key)
     try:
         phonemes, durations, f0 = (
