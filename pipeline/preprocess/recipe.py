@@ -26,7 +26,7 @@ def build_graph(options: Options) -> Graph:
     """
     from ns2.pipeline.stages.catalogue import make_stages
     from ns2.pipeline.stages.stage import StageSettings
-    from ns2.pipeline.text.pronunciation import languages
+    from ns2.pipeline.text.engine import languages
 
     if options.language not in languages():
         near = get_close_matches(options.language, languages(), n=4, cutoff=0.4)

@@ -32,7 +32,8 @@ from ns2.model.codec.loading import load_codec
 from ns2.model.log_mel import LogMel
 from ns2.model.phone_net import BLANK, STRIDE, PhoneNet, padded
 from ns2.pipeline.corpora.spoken.espeak import speak
-from ns2.pipeline.text.pronunciation import bare, pronounce
+from ns2.pipeline.text.engine import bare
+from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled.labelled_speech import HOP, SAMPLE_RATE, VARIANTS, closed, sentence, spoil
 from ns2.train.evaluation.phones import HEADER, bare_phones
 

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text.clauses import base_language
-from ns2.pipeline.text.pronunciation import _engine, _wrapper, bare, languages
+from ns2.pipeline.text.engine import bare, engine_of, languages, wrapper_class
 from ns2.pipeline.text.tables import MARKS, SCRIPTS
 
 TABLE = Path(__file__).resolve().parents[2] / "pipeline" / "dataset" / "phoneme_table.json"
@@ -95,7 +95,7 @@ def takes_apart(symbol: str, phones: set[str]) -> bool:
 
 def rendered(voice: str) -> tuple[set[str], set[str]]:
     """IPA of all phonemes of a voice, alone and with what joins them; and those said twice."""
-    backend = _engine(voice)._backend._espeak
+    backend = engine_of(voice).backend._espeak
     library = backend._espeak._library
     # A call of espeak_Synth is the only way to make it take phonemes instead of letters.
     library.espeak_Synth.argtypes = None
@@ -194,7 +194,9 @@ def phonemes_of(voice: str) -> dict[str, int]:
 
 def table_of(voice: str, names: list[str]) -> str:
     """The phoneme table of a voice: named in its file, else that of its language."""
-    identifier = next(v.identifier for v in _wrapper()().available_voices() if v.language == voice)
+    identifier = next(
+        v.identifier for v in wrapper_class()().available_voices() if v.language == voice
+    )
     content = (data_path() / "lang" / identifier).read_text("utf-8", "replace")
     named = re.search(r"^\s*phonemes\s+(\S+)", content, re.M)
     for name in (named[1] if named else "", voice, base_language(voice)):
@@ -243,7 +245,7 @@ def data_path() -> Path:
 
 def read(voice: str, count: int = WORDS) -> set[str]:
     """Symbols of random words in the voice's scripts, `count` of each kind, and of numbers."""
-    engine = _engine(voice)
+    engine = engine_of(voice)
     # rendered() has set this library to take phonemes; only [[...]] makes a difference.
     rng = random.Random(0)
     words = [str(n) for n in (*range(120), 1999, 12345, 1_000_000)]

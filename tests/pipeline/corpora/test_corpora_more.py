@@ -13,7 +13,7 @@ from ns2.pipeline.core.schema import Reason, Utterance
 from ns2.pipeline.corpora.layouts import commonvoice, mls
 from ns2.pipeline.corpora.layouts.commonvoice import voice_of
 from ns2.pipeline.corpora.reading import LAYOUTS, audio_path, read_corpus
-from ns2.pipeline.text.pronunciation import languages
+from ns2.pipeline.text.engine import languages
 from tests.support.corpora_factories import (
     COMMON_VOICE_COLUMNS,
     Clip,
