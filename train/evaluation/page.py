@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ns2.pipeline.core.atomic import write_if_changed
-from ns2.pipeline.sound.decode import wav_bytes
+from ns2.pipeline.sound.wav import wav_bytes
 from ns2.train.evaluation.evaluator import VERSIONS, Result
 from ns2.train.evaluation.figures import predicted_lines, table_columns
 

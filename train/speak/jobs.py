@@ -15,7 +15,7 @@ from ns2.model.tts.generation import Choices
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.sound.decode import wav_bytes
+from ns2.pipeline.sound.wav import save_wav
 from ns2.train.data.alike import Makeup, differences, makeup_of
 from ns2.train.speak.synthesizer import Line, Speech, Synthesizer, joined
 
@@ -133,8 +133,7 @@ def speak_jobs(
         for job in part:
             speech = joined([next(spoken) for _ in job.lines])
             seconds += speech.seconds
-            with atomic_write(job.out) as file:
-                file.write(wav_bytes(speech.wave, speech.sample_rate))
+            save_wav(job.out, speech.wave, speech.sample_rate)
             if plot:
                 with atomic_write(job.out.with_suffix(".png")) as file:
                     file.write(draw(voice, speech))
