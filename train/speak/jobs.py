@@ -17,7 +17,8 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.wav import save_wav
 from ns2.train.data.alike import Makeup, differences, makeup_of
-from ns2.train.speak.synthesizer import Line, Speech, Synthesizer, joined
+from ns2.train.speak.lines import Line, Speech, joined
+from ns2.train.speak.synthesizer import Synthesizer
 
 _AT_ONCE = 64
 """Files that are spoken before the first of them is written."""
