@@ -73,7 +73,7 @@ def copy_recording(codec: Codec, source: Path, target: Path) -> dict[str, float]
     import torch
 
     if target.suffix.lower() != ".wav":
-        raise OptionError(f"{target}: OUT is written as a WAV file; give it a name that ends with .wav")
+        raise OptionError(f"{target}: OUT is a WAV file; give it a name that ends with .wav")
     try:
         wave = _decoded(source, codec)
     except UtteranceError as error:

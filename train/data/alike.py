@@ -94,23 +94,22 @@ def differences(first: Makeup, other: Makeup) -> Iterator[Difference]:
         b = other.arrays.get(column, a)
         if a != b:
             yield Difference(Aspect.ARRAYS, f"arrays of {column}", a, b)
-    if first.table is not None and other.table is not None:
-        if first.table.digest != other.table.digest:
-            a, b = f"{len(first.table)} ids", f"{len(other.table)} ids"
-            yield Difference(Aspect.PHONEMES, Aspect.PHONEMES, a, b)
-    if first.codebooks is not None and other.codebooks is not None:
-        # a codec's codebooks are copied, never computed anew: equal to the last bit, or another's
-        if not np.array_equal(first.codebooks, other.codebooks):
-            a, b = (_codebooks(one.codebooks) for one in (first, other))
-            yield Difference(Aspect.CODEBOOKS, Aspect.CODEBOOKS, a, b)
+    tables = [one.table for one in (first, other) if one.table is not None]
+    if len(tables) == 2 and tables[0].digest != tables[1].digest:
+        a, b = (f"{len(table)} ids" for table in tables)
+        yield Difference(Aspect.PHONEMES, Aspect.PHONEMES, a, b)
+    # a codec's codebooks are copied, never computed anew: equal to the last bit, or another codec's
+    books = [one.codebooks for one in (first, other) if one.codebooks is not None]
+    if len(books) == 2 and not np.array_equal(*books):
+        a, b = (_codebooks(one) for one in books)
+        yield Difference(Aspect.CODEBOOKS, Aspect.CODEBOOKS, a, b)
 
 
 def _grid(grid: FrameGrid) -> str:
     return f"{grid.sample_rate} Hz, hop {grid.hop_length}"
 
 
-def _codebooks(books: np.ndarray | None) -> str:
+def _codebooks(books: np.ndarray) -> str:
     """Size and digest of codebooks, for people."""
-    assert books is not None
     digest = hashlib.sha256(np.ascontiguousarray(books).tobytes()).hexdigest()[:12]
     return f"{len(books)} of {books.shape[1]} entries, {digest}"

@@ -225,7 +225,7 @@ class Trainer:
         return drawn < self.config.model.diffusion.self_condition
 
     def autocast(self) -> torch.autocast:
-        """The context in which a step computes: bfloat16 or float32, see `TrainConfig.precision`."""
+        """The context in which a step computes: bfloat16 or float32, as `precision` says."""
         device = self.ranks.device.type
         bf16 = self.config.precision == "bf16" or (
             self.config.precision == "auto" and device == "cuda"

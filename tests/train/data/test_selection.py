@@ -247,7 +247,9 @@ def test_a_dataset_that_changed_is_told(root: Path, tmp_path: Path) -> None:
         text = (shards / layout.CARD).read_text()
         (shards / layout.CARD).write_text(text)  # written again, the same
         next(reader)
-        change_card(shards, ns2="0.2.0")
+        change_card(shards, ns2="0.2.0")  # brought up to date by a newer ns2
+        next(reader)
+        change_card(shards, sha256sums="0" * 64)
         with pytest.raises(UserError, match="has changed since the run began"):
             next(reader)
     with pytest.raises(UserError, match="not what the run began with"):
