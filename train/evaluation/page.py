@@ -69,9 +69,7 @@ def write_page(
         count=found["utterances"],
         phones=found["phones"],
         columns=[column for column, _ in columns],
-        table={
-            VERSIONS[name]: [cells[name] for _, cells in columns] for name in found["versions"]
-        },
+        table={VERSIONS[name]: [cells[name] for _, cells in columns] for name in found["versions"]},
         lines=[*predicted_lines(found), *(f"Note: {note}" for note in found["notes"])],
         utterances=[_utterance(result) for result in results],
     )
