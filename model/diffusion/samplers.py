@@ -34,26 +34,28 @@ X0Function = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
-    """How to sample.
-
-    Attributes:
-        kind: euler, ddim, ddpm or dpm++.
-        steps: calls of the x0 function.
-        temperature: sampling starts from N(0, 1 / temperature^2). Only at 1 are samples those of
-            the distribution; more makes them less varied, as the paper does with 1.2.
-        eta: share of new noise in a step of ddim, 0 to 1.
-        time_difference: steps by which a move of ddim or ddpm goes further than to the time that
-            the function is told next; the asymmetric time intervals of Chen et al. 2022
-            (arXiv:2208.04202), in units of its section 4.
-        spacing: times are even in time, or even in log-SNR.
-    """
+    """A sampler and its settings; the defaults are the paper's."""
 
     kind: SamplerKind = "euler"
+    """The sampler: euler, ddim, ddpm or dpm++."""
+
     steps: int = 150
+    """The number of sampling steps, each of which calls the x0 function once."""
+
     temperature: float = 1.2
+    """The temperature: sampling starts from N(0, 1 / temperature^2). Only at 1 do samples follow
+    the learned distribution; higher values make them less varied, as the paper does with 1.2."""
+
     eta: float = 0.0
+    """The share of new noise in a step of ddim, from 0 to 1."""
+
     time_difference: float = 0.0
+    """The number of steps by which a step of ddim or ddpm goes beyond the time at which the x0
+    function is called next: the asymmetric time intervals of Chen et al. 2022 (arXiv:2208.04202),
+    in the units of its section 4."""
+
     spacing: Spacing = "time"
+    """Whether the times of the steps are evenly spaced in time or in log-SNR."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(SamplerKind):

@@ -53,21 +53,23 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """How to speak.
-
-    Attributes:
-        sampler: see there.
-        guidance: scale of classifier-free guidance; 1 for none.
-        rescale: of the guided estimate, 0 to 1.
-        speed: 2 is twice as fast.
-        semitones: by which a predicted or given pitch is moved.
-    """
+    """How an utterance is generated."""
 
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    """The sampler and its settings."""
+
     guidance: float = 1.0
+    """The scale of classifier-free guidance; 1 guides nothing."""
+
     rescale: float = 0.0
+    """How far the standard deviation of the guided estimate is brought back to that of the
+    conditional one, from 0 (not at all) to 1 (wholly)."""
+
     speed: float = 1.0
+    """The factor of the speaking rate: 2 is twice as fast."""
+
     semitones: float = 0.0
+    """The number of semitones by which a predicted or given pitch is raised."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.speed, self.guidance, self.semitones))):

@@ -5,7 +5,6 @@ Letters for shapes: S samples, T frames, Q quantizers, E entries.
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import OptionError, UserError, UtteranceError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.sound.measures import PitchErrors, log_mel, mel_distance
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
+from ns2.pipeline.sound.wav import save_wav
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
@@ -71,7 +70,6 @@ def copy_recording(codec: Codec, source: Path, target: Path) -> dict[str, float]
         OptionError: the target's name does not end with .wav.
         UserError: the recording can't be used.
     """
-    import soundfile
     import torch
 
     if target.suffix.lower() != ".wav":
@@ -82,10 +80,7 @@ def copy_recording(codec: Codec, source: Path, target: Path) -> dict[str, float]
         raise UserError(f"{source}: {error}") from error
     with torch.inference_mode():
         made = codec.decode(codec.encode(torch.from_numpy(wave)))[: len(wave)].numpy()
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(made, -1, 1), codec.spec.sample_rate, "PCM_16", format="WAV")
-    with atomic_write(target) as file:
-        file.write(buffer.getbuffer())
+    save_wav(target, made, codec.spec.sample_rate)
     return {"seconds": len(wave) / codec.spec.sample_rate, "bit_rate": bit_rate(codec)}
 
 

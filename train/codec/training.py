@@ -20,6 +20,7 @@ from ns2.model.codec.registry import codec_file
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
+from ns2.pipeline.sound.wav import save_wav
 from ns2.train.codec.codec_trainer import CodecTrainer
 from ns2.train.codec.crops import read_voices
 from ns2.train.codec.training_config import CodecTraining
@@ -119,11 +120,9 @@ def _run(trainer: CodecTrainer, folder: Path, progress: Progress) -> None:
 
 def _write_samples(trainer: CodecTrainer, folder: Path) -> None:
     """Write some validation recordings, and the codec's copies of them."""
-    import soundfile
-
     for number, (wave, made) in zip(range(_SAMPLE_COUNT), trainer.copies(), strict=False):
-        soundfile.write(folder / f"{number}-recording.wav", wave.numpy(), SAMPLE_RATE)
-        soundfile.write(folder / f"{number}-codec.wav", made.clamp(-1, 1).numpy(), SAMPLE_RATE)
+        save_wav(folder / f"{number}-recording.wav", wave.numpy(), SAMPLE_RATE)
+        save_wav(folder / f"{number}-codec.wav", made.numpy(), SAMPLE_RATE)
 
 
 def initial_network(name: str, quantizers: int | None) -> MiniNetwork:

@@ -33,7 +33,8 @@ from ns2.train.evaluation.held_out import HeldOut, held_out, recording, seeds
 from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
 from ns2.train.evaluation.words import SpeakerModel, edit_distance, open_recogniser, spoken_words
 from ns2.train.speak.facts import facts_of
-from ns2.train.speak.synthesizer import Line, Synthesizer
+from ns2.train.speak.lines import Line
+from ns2.train.speak.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
     from ns2.train.evaluation.words import Recogniser
