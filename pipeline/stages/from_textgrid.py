@@ -116,7 +116,7 @@ class TextGridPhonemesStage(PhonemesStage):
 class TextGridDurationsStage(Stage):
     """Durations uint16 (N,) as the TextGrid has them; there is no `align_score`.
 
-    Requires `tokens`, an `Aligned`; and `phonemes`, since durations are held against them.
+    Requires `tokens`, an `Aligned`; and `phonemes`, to which the durations are compared.
     """
 
     name: ClassVar[str] = "durations"

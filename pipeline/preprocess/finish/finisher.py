@@ -64,7 +64,7 @@ class Summary:
     @property
     def rejected_share(self) -> float:
         """Rejected (not filtered) utterances over those found."""
-        rejected = sum(one.kind == Kind.REJECTED for one in self.rejected)
+        rejected = sum(rejection.kind == Kind.REJECTED for rejection in self.rejected)
         return rejected / self.found if self.found else 0.0
 
     def reasons(self) -> dict[tuple[str, str], int]:

@@ -130,8 +130,8 @@ def write_rejected(path: Path, rejected: Sequence[Rejection]) -> Path:
     """The ledger of what is not in the dataset, sorted, as a temporary file beside `path`."""
     rows = sorted(
         (
-            {name: str(getattr(one, name)) for name in REJECTED_SCHEMA.names}
-            for one in rejected
+            {name: str(getattr(rejection, name)) for name in REJECTED_SCHEMA.names}
+            for rejection in rejected
         ),
         key=lambda row: [row[name] for name in REJECTED_SCHEMA.names],
     )  # fmt: skip
