@@ -100,7 +100,7 @@ def differences(first: Makeup, other: Makeup) -> Iterator[Difference]:
         yield Difference(Aspect.PHONEMES, Aspect.PHONEMES, a, b)
     # a codec's codebooks are copied, never computed anew: equal to the last bit, or another codec's
     books = [one.codebooks for one in (first, other) if one.codebooks is not None]
-    if len(books) == 2 and not np.array_equal(*books):
+    if len(books) == 2 and not np.array_equal(books[0], books[1]):
         a, b = (_codebooks(one) for one in books)
         yield Difference(Aspect.CODEBOOKS, Aspect.CODEBOOKS, a, b)
 
