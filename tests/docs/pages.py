@@ -46,9 +46,8 @@ def inline(text: str) -> list[str]:
     return [" ".join(code.split()) for code in _INLINE.findall(prose(text))]
 
 
-def shell_lines(block: str) -> Iterator[list[str]]:
-    """The words of each command of a shell block, with the block's own variables put in."""
-    variables: dict[str, str] = {}
+def _shell_lines(block: str, variables: dict[str, str]) -> Iterator[list[str]]:
+    """The words of each command of a shell block; takes and keeps the shell's variables."""
     pending = ""
     for line in block.replace("\\\n", " ").splitlines():
         pending += line + "\n"
@@ -67,8 +66,9 @@ def shell_lines(block: str) -> Iterator[list[str]]:
 
 
 def commands(text: str) -> list[list[str]]:
-    """The words of each shell command of a page."""
-    return [words for block in blocks(text, "sh") for words in shell_lines(block)]
+    """The words of each shell command of a page, with the page's own variables put in."""
+    variables: dict[str, str] = {}
+    return [words for block in blocks(text, "sh") for words in _shell_lines(block, variables)]
 
 
 def ns2_words(words: list[str]) -> list[str] | None:
