@@ -75,7 +75,7 @@ def load_network(path: Path) -> MiniNetwork:
         network.load_state_dict(state)
     except Exception as error:  # safetensors has no common type of error for a truncated file
         raise CodecError(
-            f"{path}: its tensors do not fit its header; the file may be broken, make it anew"
+            f"{path}: its tensors do not fit its header; the file may be broken"
         ) from error
     return network
 

@@ -265,7 +265,7 @@ def test_what_a_user_can_get_wrong(tmp_path: Path) -> None:
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(MINI_WEIGHTS.read_bytes()[:100_000])
     assert codec_spec(str(cut)).quantizers == 16  # the header is whole
-    with pytest.raises(CodecError, match="broken file"):
+    with pytest.raises(CodecError, match="may be broken"):
         load_codec(str(cut))
 
 
