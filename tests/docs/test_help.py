@@ -11,9 +11,15 @@ import pytest
 from ns2.cli import main
 from ns2.model.config_values import field_docs
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.tools.options import ExportOptions, TextGridOptions, VerifyOptions
 from tests.support.command_line import commands
 
-CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {("preprocess",): (Options,)}
+CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {
+    ("preprocess",): (Options,),
+    ("verify",): (VerifyOptions,),
+    ("export",): (ExportOptions,),
+    ("textgrid",): (TextGridOptions,),
+}
 """The configs whose fields a command's options are made of."""
 
 ALL = dict(commands())

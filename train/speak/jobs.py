@@ -94,7 +94,7 @@ def of_dataset(
     Raises:
         UserError: there is no such utterance, or the dataset has other phonemes or another grid.
     """
-    from ns2.pipeline.tools.inspection import find
+    from ns2.pipeline.tools.inspection.one_utterance import find
 
     dataset = Dataset(root)
     for column in ("phonemes", "durations", "f0"):
