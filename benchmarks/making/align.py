@@ -36,7 +36,7 @@ SEARCHES = {
 def measure(args: argparse.Namespace, folder: Path, scratch: Path) -> dict[str, Any]:
     """All figures, as JSON values; prints each part as it is there."""
     from ns2.pipeline.dataset.reader import Dataset
-    from ns2.pipeline.tools.align_eval import evaluate
+    from ns2.pipeline.tools.align_eval.against_truth import evaluate
 
     workers = args.workers if args.executor == "ray" else 1
     figures: dict[str, Any] = {"machine": machine(), "workers": workers}
@@ -133,7 +133,7 @@ def show_search(found: Mapping[str, Any]) -> None:
 
 
 def show_errors(found: Mapping[str, Any]) -> None:
-    from ns2.pipeline.tools.align_eval import render
+    from ns2.pipeline.tools.align_eval.error_tables import render
 
     print("(c) errors of the durations, as `ns2 align-eval` tells them\n")
     print(render(found), flush=True)

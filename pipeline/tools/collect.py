@@ -1,8 +1,9 @@
-"""`ns2 gc`: remove from a dataset what is no longer current.
+"""`ns2 gc`: remove from a dataset the files that are no longer current.
 
-Current is what SHA256SUMS lists, for which the card vouches, so nothing is removed from a dataset
-whose small files do not verify. Of the rest only what carries one of our names goes; links are
-never followed, since what they lead to may be another dataset's.
+Current files are those that SHA256SUMS lists, whose checksum the card holds, so nothing is removed
+from a dataset whose small files do not verify. Of the others only those are removed whose names
+are of ns2's patterns (see `layout`); links are never followed, since they may lead into another
+dataset.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class Removed:
     """What was removed, or would be.
 
     Attributes:
-        files, bytes, folders: how much in all.
-        places: files and bytes by folder, relative to the dataset.
-        foreign: what lies in the dataset and is not ours, relative to it; left alone.
+        files, bytes, folders: the numbers of files and folders, and the size of the files.
+        places: number of files and their size by folder, relative to the dataset.
+        foreign: paths in the dataset that ns2 did not write and leaves alone, relative to it.
     """
 
     files: int = 0
@@ -50,6 +51,22 @@ class Removed:
     folders: int = 0
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
+
+    def render(self, root: Path, *, dry_run: bool) -> str:
+        """A line for each folder and each foreign path, and the sum, for people."""
+        lines = [
+            f"  {place:<28} {files:>8} files {size / 1e6:>10.1f} MB"
+            for place, (files, size) in self.places.items()
+        ]
+        lines += [
+            # a name may hold bytes that are not UTF-8
+            f"  {os.fsencode(name).decode(errors='replace')} is not of the dataset and is left "
+            "alone"
+            for name in self.foreign
+        ]
+        verb = "would remove" if dry_run else "removed"
+        total = f"{self.files} files and {self.folders} folders, {self.bytes / 1e6:.1f} MB"
+        return "\n".join([*lines, f"{root}: {verb} {total}"])
 
 
 def collect(root: Path, *, dry_run: bool = False) -> Removed:

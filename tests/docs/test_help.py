@@ -13,6 +13,7 @@ from ns2.model.config_values import field_docs
 from ns2.pipeline.preprocess.options import Options
 from ns2.train.codec.training_config import CodecTraining
 from ns2.train.run.train_options import TrainOptions
+from ns2.pipeline.tools.options import ExportOptions, TextGridOptions, VerifyOptions
 from tests.support.command_line import commands
 
 CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {
@@ -20,6 +21,9 @@ CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {
     ("train",): (TrainOptions,),
     ("codec", "train"): (CodecTraining,),
     ("codec", "eval"): (CodecTraining,),
+    ("verify",): (VerifyOptions,),
+    ("export",): (ExportOptions,),
+    ("textgrid",): (TextGridOptions,),
 }
 """The configs whose fields a command's options are made of."""
 

@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def padded(mel: Tensor) -> Tensor:
-    """A mel (M, T) with the context of `FrameNet.analyse` at both ends, in float16 to save memory."""
+    """A mel (M, T) with the context of `FrameNet.analyse` at both ends, in float16."""
     ends = functional.pad(normalised(mel.float())[None], (REACH, REACH), mode="replicate")
     return ends[0].half()
 

@@ -16,12 +16,9 @@ from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.index import row_crc
 from ns2.pipeline.dataset.layout import INDEX, SUMS
 from ns2.pipeline.dataset.shards import Marker, MemberRow, read_marker, target_digest, target_stem
-from ns2.pipeline.tools.verify.fault import Fault, caught
+from ns2.pipeline.tools.verify.fault import MOST_FAULTS, Fault, caught
 from ns2.pipeline.tools.verify.tar import TarCheck, Target
 from ns2.pipeline.tools.verify.values import FIRST, Values
-
-MOST_FAULTS = 20
-"""Faults named of one file; of more only the number is told."""
 
 
 @dataclass(frozen=True, kw_only=True)

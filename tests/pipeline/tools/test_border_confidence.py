@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from ns2.cli import main
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.tools.border_confidence import border_confidences
+from ns2.pipeline.tools.inspection.border_confidence import border_confidences
 from tests.support.preprocessing import run_inline
 
 

@@ -19,7 +19,9 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset.card import card_text, sealed
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.tools.diff import FIELDS, diff, render
+from ns2.pipeline.tools.diff.difference_text import render
+from ns2.pipeline.tools.diff.row_differences import FIELDS
+from ns2.pipeline.tools.diff.two_datasets import diff
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.support.preprocessing import run_inline
 
@@ -243,7 +245,7 @@ def test_the_ledger(tmp_path: Path) -> None:
 def test_long_lists_of_keys_end_but_counts_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ns2.pipeline.tools.diff.MOST_KEYS", 2)
+    monkeypatch.setattr("ns2.pipeline.tools.diff.row_differences.MOST_KEYS", 2)
     recipe = Recipe(shards=1, per_shard=5, columns=("f0",))
     a = make_dataset(tmp_path / "a", recipe)
     b = make_dataset(tmp_path / "b", replace(recipe, shards=2, seed=1))

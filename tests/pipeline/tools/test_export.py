@@ -13,6 +13,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.tools.export import export
+from ns2.pipeline.tools.options import ExportOptions
 from tests.support.dataset_factories import TABLE, Recipe, make_dataset
 
 
@@ -45,7 +46,7 @@ def test_each_column_opens_with_webdataset_in_the_same_order(dataset: Dataset) -
 
 
 def test_an_export_holds_all_columns_of_every_utterance(dataset: Dataset, tmp_path: Path) -> None:
-    tars = export(dataset, tmp_path / "out", shard_utterances=3)
+    tars = export(dataset, tmp_path / "out", ExportOptions(shard_utterances=3))
     assert [path.name for path in tars] == [
         "train-00000.tar", "train-00001.tar", "train-00002.tar", "val-00000.tar",
     ]  # fmt: skip
@@ -102,13 +103,14 @@ def test_the_same_bytes_twice_and_nothing_else_left(dataset: Dataset, tmp_path: 
 
 
 def test_columns_can_be_chosen(dataset: Dataset, tmp_path: Path) -> None:
-    tars = export(dataset, tmp_path / "out", columns=["codes", "meta"], shard_utterances=None)
+    chosen = ExportOptions(columns=("codes", "meta"), shard_utterances=None)
+    tars = export(dataset, tmp_path / "out", chosen)
     assert len(tars) == 2
     for sample in samples(tars):
         names = {name for name in sample if not name.startswith("__")}
         assert names == {"codes.npy", "meta.json"}
     with pytest.raises(UserError, match="no column video"):
-        export(dataset, tmp_path / "other", columns=["video"])
+        export(dataset, tmp_path / "other", ExportOptions(columns=("video",)))
 
 
 def test_progress_counts_utterances(dataset: Dataset, tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_places_that_cannot_take_it_are_refused(dataset: Dataset, tmp_path: Path
             export(dataset, out)
     assert contents(tmp_path / "full") == {"thesis.tex": b"years of work"}
     with pytest.raises(UserError, match="at least 1"):
-        export(dataset, tmp_path / "out", shard_utterances=0)
+        ExportOptions(shard_utterances=0)
 
 
 def test_a_damaged_dataset_leaves_nothing(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from ns2.cli import main
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.draw import mel_bin, slaney_mel
-from ns2.pipeline.tools import inspection as inspect
-from ns2.pipeline.tools.plot import draw_utterance, plot_utterance
+from ns2.pipeline.tools.inspection.one_utterance import describe, find, render_utterance
+from ns2.pipeline.tools.inspection.overview import render, summarise
+from ns2.pipeline.tools.inspection.plot import draw_utterance, plot_utterance
 from tests.support.dataset_factories import Recipe, make_dataset
 
 
@@ -23,8 +26,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return Dataset(make_dataset(tmp_path_factory.mktemp("inspect") / "shards", Recipe()))
 
 
+def shown(dataset: Dataset) -> str:
+    return render(summarise(dataset), dataset.root)
+
+
 def test_the_summary_adds_up(dataset: Dataset) -> None:
-    told = inspect.summarise(dataset)
+    told = summarise(dataset)
     json.dumps(told, allow_nan=False)
     utterances = list(dataset)
     seconds = [u["meta"]["samples"] / 24_000 for u in utterances]
@@ -54,7 +61,7 @@ def test_the_summary_adds_up(dataset: Dataset) -> None:
 
 
 def test_the_table_shows_it(dataset: Dataset) -> None:
-    text = inspect.render(dataset)
+    text = shown(dataset)
     for part in (
         "9 utterances", "rejected 2", "filtered 1", "nothing_speakable: 1", "24,000 Hz",
         "4 quantizers", "speaker0", "en-us", "uint16", "4 x T",
@@ -69,19 +76,19 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> No
         return [{**row, "speaker": "[red]:smile:[/red]"}]
 
     root = make_dataset(tmp_path / "shards", Recipe(shards=1, change_row=renamed))
-    assert "[red]:smile:[/red]" in inspect.render(Dataset(root))
+    assert "[red]:smile:[/red]" in shown(Dataset(root))
 
 
 def test_an_empty_dataset_can_be_looked_at(tmp_path: Path) -> None:
     dataset = Dataset(make_dataset(tmp_path / "shards", Recipe(shards=0)))
-    assert inspect.summarise(dataset)["seconds"]["median"] is None
-    assert "0 utterances" in inspect.render(dataset)
-    assert inspect.files(dataset, "mel") == []
+    assert summarise(dataset)["seconds"]["median"] is None
+    assert "0 utterances" in shown(dataset)
+    assert dataset.tars("mel") == []
 
 
 def test_one_utterance_in_time(dataset: Dataset) -> None:
     for key in ("utt0000", "utt0004"):
-        told = inspect.utterance(dataset, key)
+        told = describe(dataset, key)
         json.dumps(told, allow_nan=False)
         arrays = dataset[key]
         durations = [int(d) for d in arrays["durations"]]
@@ -99,7 +106,7 @@ def test_one_utterance_in_time(dataset: Dataset) -> None:
         voiced = arrays["f0"][arrays["f0"] > 0]
         assert told["f0_median"] == pytest.approx(float(np.median(voiced)))
         assert told["shapes"]["mel"] == list(arrays["mel"].shape)
-        text = inspect.render_utterance(dataset, key)
+        text = render_utterance(told)
         assert "so much light" in text and arrays["meta"]["phonemes"][1] in text
         assert f"{1000 * durations[1] / 75:.0f}" in text
 
@@ -109,26 +116,29 @@ def test_utterances_are_found_by_id_and_near_ones_are_named(tmp_path: Path) -> N
         return [{**row, "id": f"the/{row['key']}.wav"}]
 
     dataset = Dataset(make_dataset(tmp_path / "shards", Recipe(shards=1, change_row=other_id)))
-    assert inspect.find(dataset, "the/utt0001.wav") == "utt0001"
-    assert inspect.find(dataset, "utt0001") == "utt0001"
+    assert find(dataset, "the/utt0001.wav") == "utt0001"
+    assert find(dataset, "utt0001") == "utt0001"
     with pytest.raises(UserError, match=r"no utterance 'ut0001'; near it: .*utt0001"):
-        inspect.utterance(dataset, "ut0001")
+        describe(dataset, "ut0001")
 
 
 def test_few_columns_are_enough(tmp_path: Path) -> None:
     for columns in (("mel", "f0"), ("phonemes", "meta")):
         root = make_dataset(tmp_path / columns[0], Recipe(shards=1, columns=columns))
         dataset = Dataset(root)
-        assert inspect.render(dataset) and inspect.render_utterance(dataset, "utt0001")
-        assert set(inspect.utterance(dataset, "utt0001")["files"]) == set(columns)
+        assert shown(dataset) and render_utterance(describe(dataset, "utt0001"))
+        assert set(describe(dataset, "utt0001")["files"]) == set(columns)
 
 
 def test_files_are_the_current_tars_in_order(dataset: Dataset) -> None:
-    files = inspect.files(dataset, "mel")
+    command = ["inspect", str(dataset.root), "--files"]
+    done = CliRunner().invoke(main, [*command, "mel"])
+    files = done.output.splitlines()
     assert [Path(file).name[:5] for file in files] == ["00000", "00001", "00002"]
     assert all(Path(file).is_file() for file in files)
-    with pytest.raises(UserError, match="no column"):
-        inspect.files(dataset, "video")
+    assert json.loads(CliRunner().invoke(main, [*command, "mel", "--json"]).output) == files
+    done = CliRunner().invoke(main, [*command, "video"])
+    assert done.exit_code == 1 and "no column video" in done.output
 
 
 def test_the_plot_shares_one_time_axis(dataset: Dataset) -> None:
@@ -163,14 +173,15 @@ def test_the_plot_shares_one_time_axis(dataset: Dataset) -> None:
 
 def test_the_plot_is_a_png(dataset: Dataset, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        plot_utterance(dataset, "utt0002", tmp_path / name)
+        assert plot_utterance(dataset, "utt0002", tmp_path / name) == "utt0002"
     data = (tmp_path / "a.png").read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR"
     width, height = struct.unpack(">II", data[16:24])
     assert 800 <= width <= 2000 and 500 <= height <= 1200
     assert data == (tmp_path / "b.png").read_bytes()
     with pytest.raises(UserError, match="can't write"):
-        plot_utterance(dataset, "utt0002", tmp_path / "nowhere" / "c.png")
+        plot_utterance(dataset, None, tmp_path / "nowhere" / "c.png")
+    assert plot_utterance(dataset, None, tmp_path / "first.png") == dataset.keys[0]
 
 
 def test_a_long_utterance_gets_a_wide_plot(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import preview, render
 from ns2.pipeline.tools.collect import collect
-from ns2.pipeline.tools.diff import diff
+from ns2.pipeline.tools.diff.two_datasets import diff
+from ns2.pipeline.tools.options import TextGridOptions
 from ns2.pipeline.tools.textgrids import write_textgrids
 from ns2.pipeline.tools.verify.check import verify
 from tests.support.factories import LJSPEECH, needs_ljspeech
@@ -104,7 +105,7 @@ def test_written_and_read_back(spoken: Path, dataset: Path, grids: Path, tmp_pat
     assert_same_frames(dataset, tmp_path / "back")
     assert_same_arrays(dataset, tmp_path / "back", but=1)
     assert any(spoken_frames(one)[1] for one in Dataset(dataset))  # there were pauses
-    write_textgrids(Dataset(tmp_path / "back"), tmp_path / "again", short=True)
+    write_textgrids(Dataset(tmp_path / "back"), tmp_path / "again", TextGridOptions(short=True))
     read(spoken, tmp_path / "twice", tmp_path / "again")
     assert_same_arrays(tmp_path / "back", tmp_path / "twice")
     write_textgrids(Dataset(tmp_path / "twice"), tmp_path / "thrice")
@@ -125,7 +126,7 @@ def test_real_recordings_through_praat(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("short", [False, True])
 def test_praat_opens_them(dataset: Path, tmp_path: Path, short: bool) -> None:
-    write_textgrids(Dataset(dataset), tmp_path, limit=3, short=short)
+    write_textgrids(Dataset(dataset), tmp_path, TextGridOptions(limit=3, short=short))
     assert len(list(tmp_path.iterdir())) == 3
     for path in tmp_path.iterdir():
         utterance = Dataset(dataset)[path.stem]
@@ -425,7 +426,7 @@ def test_command_line(spoken: Path, dataset: Path, tmp_path: Path) -> None:
     before = contents(out)
     ns2("textgrid", dataset, out, "--limit", "2")  # what is the same stays
     assert before.items() <= contents(out).items() and len(contents(out)) == 3
-    assert "is there already" in ns2("textgrid", dataset, out, "--short", code=1)
+    assert "exists and has other content" in ns2("textgrid", dataset, out, "--short", code=1)
     assert len(contents(out)) == 3 and before.items() <= contents(out).items()
     assert "has no utterance" in ns2("textgrid", dataset, out, "--keys", "nobody", code=1)
     assert "inside the dataset" in ns2("textgrid", dataset, dataset / "tg", code=1)
