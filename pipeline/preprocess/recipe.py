@@ -23,7 +23,7 @@ def build_graph(options: Options) -> Graph:
         UserError: the codec's weights can't be had.
     """
     from ns2.model.log_mel import MelConfig
-    from ns2.pipeline.align.textgrid.frames import TierNames
+    from ns2.pipeline.align.textgrid.tiers import TierNames
     from ns2.pipeline.dataset.phoneme_table import PhonemeTable
     from ns2.pipeline.sound.pitch import PitchConfig
     from ns2.pipeline.stages.audio import AudioStage
