@@ -11,9 +11,9 @@ import pytest
 from ns2.cli import main
 from ns2.model.config_values import field_docs
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.tools.options import ExportOptions, TextGridOptions, VerifyOptions
 from ns2.train.codec.training_config import CodecTraining
 from ns2.train.run.train_options import TrainOptions
-from ns2.pipeline.tools.options import ExportOptions, TextGridOptions, VerifyOptions
 from tests.support.command_line import commands
 
 CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {
@@ -32,7 +32,6 @@ every_command = pytest.mark.parametrize("words", list(ALL), ids=" ".join)
 
 
 @every_command
-@pytest.mark.xfail(reason="being written", strict=False)
 def test_help_texts_are_sentences(words: tuple[str, ...]) -> None:
     command = ALL[words]
     assert command.help and re.fullmatch(r"[A-Z].*\.", command.help.strip().splitlines()[0])

@@ -98,7 +98,7 @@ def test_files_that_are_no_aligner_are_named(weights: Path, tmp_path: Path) -> N
     broken = tmp_path / "broken.safetensors"
     for data in (b"", weights.read_bytes()[:-10], b"\0" * 100):
         broken.write_bytes(data)
-        with pytest.raises(UserError, match=r"not a whole aligner.*delete it"):
+        with pytest.raises(UserError, match=r"not a complete aligner.*delete it"):
             DurationsStage(TABLE, broken).setup()
 
 

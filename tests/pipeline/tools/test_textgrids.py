@@ -392,7 +392,7 @@ def test_options_that_do_not_go_together(spoken: Path, grids: Path, tmp_path: Pa
         with pytest.raises(OptionError, match=told):
             Options(**options)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(OptionError, match=r"0 TextGrids are there and none is of.*\.TextGrid or"):
+    with pytest.raises(OptionError, match=r"none of its 0 TextGrids belongs to.*\.TextGrid or"):
         read(spoken, tmp_path / "out", tmp_path / "empty")
 
 
