@@ -140,7 +140,7 @@ def test_it_travels_to_other_processes(root: Path) -> None:
 def test_mapped_arrays_are_read_only_and_outlive_their_map(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ns2.pipeline.dataset.reader._OPEN_TARS", 1)
+    monkeypatch.setattr("ns2.pipeline.dataset.mapped_tars._OPEN_TARS", 1)
     dataset, truth = Dataset(root), by_hand(root, "codes")
     arrays = [dataset.read("codes", i, check=True, copy=False) for i in range(9)]
     for array, expected in zip(arrays, truth.values(), strict=True):
@@ -196,7 +196,7 @@ def test_fields_are_read_without_the_rest(root: Path) -> None:
 
 
 def test_few_tars_stay_open(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ns2.pipeline.dataset.reader._OPEN_TARS", 2)
+    monkeypatch.setattr("ns2.pipeline.dataset.mapped_tars._OPEN_TARS", 2)
     dataset, all_open = Dataset(root), Dataset(root)
     for i in (0, 8, 4, 0):
         np.testing.assert_array_equal(dataset[i]["mel"], all_open[i]["mel"])

@@ -315,7 +315,7 @@ def _pickled(column: str, key: str, value: Any) -> bytes:
         ("mel", lambda c, k, v: v.astype(np.float32), "expected float16"),
         ("mel", _not_finite, "not finite"),
         ("f0", lambda c, k, v: -v, "Hz"),
-        ("codes", lambda c, k, v: v + np.uint16(ENTRIES), f"there are {ENTRIES} entries"),
+        ("codes", lambda c, k, v: v + np.uint16(ENTRIES), f"expected values below {ENTRIES}"),
         ("durations", lambda c, k, v: v + np.uint16(1), "expected a sum of"),
         ("durations", _moved_duration, "expected at least 1 frame, got 0"),
         ("phonemes", lambda c, k, v: v[::-1].copy(), "meta says"),
