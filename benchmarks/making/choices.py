@@ -20,9 +20,9 @@ from ns2.model.blocks.encoder import EncoderConfig
 from ns2.model.tts.presets import preset
 from ns2.train.data.prefetch import Reader
 from ns2.train.data.selection import open_data
-from ns2.train.loop.loop import Trainer
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.ranks import Ranks
+from ns2.train.step.trainer import Trainer
 
 NAMES = ("loss", "diffusion", "ce_rvq", "duration", "pitch", "voicing")
 

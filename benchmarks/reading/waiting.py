@@ -31,6 +31,7 @@ from ns2.train.data.prefetch import Reader
 from ns2.train.data.selection import Data, open_data
 from ns2.train.loop.loop import train
 from ns2.train.run.settings import TrainConfig
+from ns2.train.run.train_options import TrainOptions
 from ns2.train.step.ranks import Ranks
 from ns2.train.step.trainer import Trainer
 from tests.support.dataset_factories import Recipe, make_dataset
@@ -66,7 +67,7 @@ def made_up(root: Path) -> Path:
 
 def by_the_loop(config: TrainConfig, data: Data, out: Path, device: str) -> dict[str, float]:
     """What `ns2 train` writes down about its steps, the first one left out."""
-    train(config, data, out, Progress(), device=device)
+    train(config, data, out, Progress(), TrainOptions(device=device))
     lines = (out / "metrics.jsonl").read_text().splitlines()[1:]
     rows = [json.loads(line) for line in lines]
     seconds = sum(row["seconds"] for row in rows)

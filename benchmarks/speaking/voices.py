@@ -22,7 +22,8 @@ from ns2.model.tts.generation import Choices
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.sound.decode import resample
 from ns2.pipeline.sound.pitch import extract_f0
-from ns2.train.speak.synthesizer import Line, Speech, Synthesizer
+from ns2.train.speak.lines import Line, Speech
+from ns2.train.speak.synthesizer import Synthesizer
 
 PROMPTS = (
     ("en-us+m8", 20), ("en-us", 20), ("en-us+m7", 30), ("en-us+m1", 50), ("en-us+m3", 65),

@@ -42,7 +42,7 @@ from ns2.model.codec.interface import EXTRA_FRAMES, codes_to_latents, one_thread
 from ns2.model.codec.loading import load_codec
 from ns2.model.diffusion.rvq import rvq_logits
 from ns2.model.tts.batch import Batch
-from ns2.model.tts.durations import spread
+from ns2.model.tts.durations import expand_to_frames
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
 from ns2.model.tts.parameters import count_parts
@@ -149,7 +149,7 @@ def works(model: NS2, batch: Batch) -> list[Work]:
     with torch.no_grad():
         voice = model.voice(batch.prompt_codes, batch.prompt_frames)
         states = model.text(batch.phonemes, token_mask)
-        at_frames = spread(states, batch.durations, frames)
+        at_frames = expand_to_frames(states, batch.durations, frames)
         latents = model.latents_of(batch.codes)
         heard = model.latents_of(batch.prompt_codes).transpose(1, 2)
     # what another part gives has a gradient, too

@@ -72,7 +72,7 @@ def config_options(
             flags = given.pop("flags", (f"--{name.replace('_', '-')}",))
             default = there[name].default
             settings: dict[str, Any] = {"help": docs[name], **_click_type(kinds[name])}
-            if not any(default is one for one in (None, MISSING, False)):
+            if not any(default is none for none in (None, MISSING, False)):  # 0 is a default
                 settings |= {"default": default, "show_default": True}
             command = click.option(*flags, name, **{**settings, **given})(command)
         return command

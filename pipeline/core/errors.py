@@ -22,4 +22,4 @@ class UserError(Exception):
 
 
 class OptionError(UserError):
-    """An option that can't be; the command line exits with 2."""
+    """An option has a value that it can't have; the command line exits with 2."""

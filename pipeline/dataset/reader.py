@@ -97,14 +97,14 @@ class Dataset:
         """
         self.root = Path(root)
         self.card = open_card(self.root)
-        there = tuple(self.card["columns"])
+        there = tuple(self.card.columns)
         unknown = [name for name in columns or () if name not in there]
         if unknown:
             raise UserError(
                 f"{self.root} has no column {', '.join(unknown)}; it has {', '.join(there)}"
             )
         self.columns = there if columns is None else tuple(columns)
-        self._count = int(self.card["counts"]["written"])
+        self._count = self.card.counts.written
         self._tars: dict[str, Tar] = {}
         self._places: dict[str, _Places] = {}
         self._crcs: dict[str, np.ndarray] = {}
@@ -173,13 +173,11 @@ class Dataset:
     @property
     def grid(self) -> FrameGrid:
         """The frame grid of all framewise columns."""
-        grid = self.card["grid"]
-        return FrameGrid(sample_rate=grid["sample_rate"], hop_length=grid["hop_length"])
+        return self.card.grid
 
     def spec(self, column: str) -> ColumnSpec:
         """What a column's arrays look like."""
-        described = self.card["columns"][column]
-        return ColumnSpec(name=column, dtype=described["dtype"], dims=tuple(described["dims"]))
+        return self.card.columns[column].spec(column)
 
     def row(self, which: int | str) -> dict[str, Any]:
         """The index row of an utterance, by position or key."""
@@ -269,14 +267,14 @@ class Dataset:
 
     def tars(self, column: str) -> list[Path]:
         """The current tars of a column, in the order of shards."""
-        if column not in self.card["columns"]:
+        if column not in self.card.columns:
             raise UserError(f"{self.root} has no column {column}")
         files = self.fields([f"{column}_file"])[f"{column}_file"].unique().to_pylist()
         return [self.root / file for file in files]
 
     def asset(self, prefix: str) -> Path:
         """The current file of an asset: "phonemes", "codebooks" or "aligner" (its weights)."""
-        for name in self.card["assets"]:
+        for name in self.card.assets:
             stem = name.removeprefix(f"{ASSETS}/")
             if stem.startswith(f"{prefix}-") and not (prefix == "aligner" and ".json" in stem):
                 return self.root / name
@@ -310,7 +308,7 @@ class Dataset:
 
     def _load(self, column: str) -> _Places:
         """Where a column's arrays lie, from the index."""
-        if column not in self.card["columns"]:
+        if column not in self.card.columns:
             raise UserError(f"{self.root} has no column {column}")
         file, offset, size = (f"{column}_{name}" for name in ("file", "offset", "size"))
         table = self.fields([file, offset, size], codes=[file])
@@ -333,7 +331,7 @@ class Dataset:
 
     def _head(self, column: str, data: bytes) -> Head | None:
         """What the head of a .npy says; None if unusual."""
-        if self.card["columns"][column]["dtype"] == "json":
+        if self.card.columns[column].dtype == "json":
             return None
         found = _WRITTEN.match(data)
         if found is None or int.from_bytes(data[8:10], "little") != _HEAD - 10:

@@ -34,7 +34,7 @@ def vouched_sums(root: Path) -> dict[str, str]:
         data = (root / SUMS).read_bytes()
     except OSError:
         return {}
-    if card is None or hashlib.sha256(data).hexdigest() != card.get("sha256sums"):
+    if card is None or hashlib.sha256(data).hexdigest() != card.sha256sums:
         return {}
     lines = (line.split("  ", 1) for line in data.decode().splitlines())
     return {name: digest for digest, name in lines}

@@ -15,7 +15,7 @@ from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.corpora.reading import audio_path
 from ns2.pipeline.dataset import layout
-from ns2.pipeline.dataset.card import read_card
+from ns2.pipeline.dataset.card import Card, StageEntry, read_card
 from ns2.pipeline.dataset.layout import plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
 from ns2.pipeline.preprocess.options import Options
@@ -238,11 +238,11 @@ def _reason(
 ) -> str:
     """Why targets of a column are missing."""
     card = read_card(out)
-    there = (card or {}).get("columns", {}).get(column)
-    if there is None:
+    there = card.columns.get(column) if card is not None else None
+    if card is None or there is None:
         return "interrupted run" if card is None and previous else "new column"
-    if graph.missing_assets(column) or graph.folder(column) != there["folder"]:
-        changed = _changes(graph, column, (card or {}))
+    if graph.missing_assets(column) or graph.folder(column) != there.folder:
+        changed = _changes(graph, column, card)
         if changed:
             return "changed: " + ", ".join(changed)
         return "the aligner is trained anew" if train else "another aligner, or changed inputs"
@@ -257,30 +257,25 @@ def _reason(
     return " and ".join(parts) or f"changed {reads} of some utterances, other limits, or lost tars"
 
 
-def _changes(graph: Graph, column: str, card: Mapping[str, Any]) -> list[str]:
+def _changes(graph: Graph, column: str, card: Card) -> list[str]:
     """Settings of a column and of what it reads that differ from a card's: "f0.f0_max"."""
     changed: list[str] = []
-    described = {**card.get("columns", {}), **card.get("stages", {})}
-    for name in sorted(graph.closure([column])):
-        if name not in described:
-            continue
-        now = json.loads(json.dumps(describe(graph, name)))
-        aligners = [told.get("config", {}).get("aligner") for told in (described[name], now)]
+    entries: dict[str, StageEntry] = {**card.columns, **card.stages}
+    for name in sorted(graph.closure([column]) & entries.keys()):
+        then, now = entries[name], describe(graph, name)
+        aligners = [entry.config.get("aligner") or "builtin" for entry in (then, now)]
         if aligners[0] != aligners[1]:  # another stage altogether: its settings say no more
-            was, now_is = (one or "builtin" for one in aligners)
-            changed.append(f"{name}.aligner ({was} -> {now_is})")
+            changed.append(f"{name}.aligner ({aligners[0]} -> {aligners[1]})")
             continue
-        for part in ("version", "config", "libraries"):
-            before, after = described[name].get(part), now[part]
-            if before == after:
-                continue
-            if isinstance(before, dict):
-                for key in sorted(before.keys() | after.keys()):
-                    if before.get(key) != after.get(key):
-                        was, now_is = before.get(key), after.get(key)
-                        changed.append(f"{name}.{key} ({was} -> {now_is})")
-            else:
-                changed.append(f"{name}.{part} ({before} -> {after})")
+        if then.version != now.version:
+            changed.append(f"{name}.version ({then.version} -> {now.version})")
+        for before, after in ((then.config, now.config), (then.libraries, now.libraries)):
+            after = json.loads(json.dumps(after))  # as a card holds them
+            changed += [
+                f"{name}.{key} ({before.get(key)} -> {after.get(key)})"
+                for key in sorted(before.keys() | after.keys())
+                if before.get(key) != after.get(key)
+            ]
     return changed
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
@@ -12,6 +11,7 @@ from ns2.model.codec.mini.mini_config import NAME as MINI
 from ns2.model.codec.registry import CODECS, codec_spec
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.schema import FrameGrid, in_column_order
+from ns2.pipeline.dataset.card import ColumnEntry, StageEntry
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.stages.graph import Graph
@@ -26,7 +26,7 @@ def build_graph(options: Options) -> Graph:
     """
     from ns2.pipeline.stages.catalogue import make_stages
     from ns2.pipeline.stages.stage import StageSettings
-    from ns2.pipeline.text.pronunciation import languages
+    from ns2.pipeline.text.engine import languages
 
     if options.language not in languages():
         near = get_close_matches(options.language, languages(), n=4, cutoff=0.4)
@@ -66,15 +66,32 @@ def phoneme_table(options: Options) -> PhonemeTable:
     return table if options.extra_phonemes is None else table.with_extra(options.extra_phonemes)
 
 
-def describe(graph: Graph, name: str) -> Mapping[str, Any]:
-    """A stage's configuration as the card tells it."""
+def describe(graph: Graph, name: str) -> StageEntry:
+    """A stage as the card tells of it."""
     stage = graph.stages[name]
-    return {
-        "version": stage.version,
-        "config": stage.config,
-        "libraries": stage.library_versions(),
-        "requires": list(stage.requires),
-    }
+    return StageEntry(
+        version=stage.version,
+        config=stage.config,
+        libraries=stage.library_versions(),
+        requires=stage.requires,
+    )
+
+
+def describe_column(graph: Graph, column: str, *, tars: int, size: int) -> ColumnEntry:
+    """A column as the card tells of it.
+
+    Args:
+        tars, size: the number of its current tars, and the bytes of all of them.
+    """
+    spec = graph.spec(column)
+    return ColumnEntry(
+        **vars(describe(graph, column)),
+        folder=graph.folder(column),
+        dtype=spec.dtype,
+        dims=spec.dims,
+        tars=tars,
+        bytes=size,
+    )
 
 
 def described_options(graph: Graph, options: Options) -> dict[str, Any]:

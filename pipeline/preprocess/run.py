@@ -6,16 +6,15 @@ ledger, index and card in place. Whatever is done already is found and left alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.core.schema import Kind, Rejection
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.dataset import layout
-from ns2.pipeline.dataset.card import read_card
+from ns2.pipeline.dataset.card import Card, read_card
 from ns2.pipeline.dataset.layout import lock, plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import INPUTS, AlignerAsset, AlignerRecord, find_sample
 from ns2.pipeline.preprocess.executors.executor import Executor
@@ -220,19 +219,19 @@ class _Run:
         )
         before = read_card(self._out)
         finisher.carry_out([*self._corpus.rejected, *self._unreadable])
-        self._tell_losses(before or {})
+        self._tell_losses(before or Card())
         self._remembered.save(self._out)
         return self._summary
 
-    def _tell_losses(self, before: Mapping[str, Any]) -> None:
+    def _tell_losses(self, before: Card) -> None:
         """Say what the dataset held before this run and holds no more."""
-        lost = [c for c in before.get("columns", {}) if c not in self._ready_columns()]
+        lost = [c for c in before.columns if c not in self._ready_columns()]
         if lost:
             self._progress.note(
                 f"the dataset no longer holds {', '.join(lost)}, which were not asked for; their "
                 "tars stay until `ns2 gc`, and a run that asks for them finds them"
             )
-        fewer = before.get("counts", {}).get("written", 0) - self._summary.written
+        fewer = before.counts.written - self._summary.written
         if fewer > 0:
             self._progress.note(
                 f"the dataset holds {fewer} utterances less than before; older tars hold them "

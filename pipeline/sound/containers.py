@@ -1,9 +1,9 @@
-"""What an audio file's container says of its own length, where libsndfile does not tell.
+"""Finds out from the container of an audio file whether the file is whole.
 
-libsndfile (seen in 1.2.2) reads a WAV that was cut off as a shorter WAV, an Ogg stream with pages
-damaged or lost as a shorter stream (one wrong bit can cost 95 % of it), and an MP3 without a frame
-count up to a guess that can be off by a third. So these three are looked at here, before they are
-decoded.
+libsndfile (as of 1.2.2) reads a WAV that was cut off as a shorter WAV, an Ogg stream with damaged
+or lost pages as a shorter stream (one wrong bit can cost 95 % of it), and an MP3 without a frame
+count up to a guess that can be wrong by a third. So these three formats are checked here before
+they are decoded.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import BinaryIO, NamedTuple
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
 
-_UNKNOWN_SIZE = 0x7FFF_0000  # writers to a pipe put a number from here on where they know no size
-_JUNK = 65_536  # bytes before the first MPEG frame
+_UNKNOWN_SIZE = 0x7FFF_0000  # from here on: the size of a WAV that was written to a pipe
+_JUNK = 65_536  # most bytes before the first MPEG frame
 
 
 def check_container(path: Path) -> None:
-    """See whether a WAV or Ogg file has all the bytes that it declares; others pass.
+    """Check that a WAV or Ogg file has all the bytes that it declares; other formats pass.
 
     Raises:
-        UtteranceError: AUDIO_TRUNCATED, or AUDIO_UNREADABLE for damaged Ogg pages.
-        OSError: the file can't be read.
+        UtteranceError: AUDIO_TRUNCATED if bytes are missing, AUDIO_UNREADABLE if an Ogg page is
+            damaged.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         magic = file.read(4)
@@ -37,7 +38,10 @@ def check_container(path: Path) -> None:
 
 
 def _check_riff(file: BinaryIO) -> None:
-    """The chunk `data` may not reach beyond the end (Multimedia Programming Interface, 1991)."""
+    """Check that the chunk `data` ends within the file.
+
+    Source: Multimedia Programming Interface and Data Specifications 1.0, 1991.
+    """
     size = os.fstat(file.fileno()).st_size
     file.seek(0)
     order = "big" if file.read(4) == b"RIFX" else "little"
@@ -47,22 +51,25 @@ def _check_riff(file: BinaryIO) -> None:
         file.seek(at)
         name, length = file.read(4), int.from_bytes(file.read(4), order)  # type: ignore[arg-type]
         if name == b"\0\0\0\0":
-            return  # not a chunk; libsndfile says what is wrong
+            return  # not a chunk; libsndfile will say what is wrong
         if name == b"ds64":
             long_size = int.from_bytes(file.read(16)[8:], "little")
         if name == b"data":
             declared = long_size if long_size and length == 0xFFFF_FFFF else length
             if size < at + 8 + declared and (declared < _UNKNOWN_SIZE or declared == long_size):
-                message = f"cut off: {declared} bytes of audio declared, {size - at - 8} there"
+                found = size - at - 8
+                message = (
+                    f"the file is cut off: it declares {declared} bytes of audio and has {found}"
+                )
                 raise UtteranceError(Reason.AUDIO_TRUNCATED, message)
             return
         at += 8 + length + length % 2
 
 
 def _check_ogg(data: bytes) -> None:
-    """Every page whole and right by its checksum, every stream with its last page (RFC 3533).
+    """Check that every page is whole and undamaged and every stream has its last page (RFC 3533).
 
-    libsndfile passes over a damaged page, and over all that follows a stream's end.
+    libsndfile skips a damaged page, and whatever follows the end of a stream.
     """
     at = 0
     began: set[bytes] = set()
@@ -72,15 +79,15 @@ def _check_ogg(data: bytes) -> None:
         body = at + 27 + (segments[0] if segments else 0)
         end = body + sum(data[at + 27 : body])
         if not segments or end > len(data):
-            raise UtteranceError(Reason.AUDIO_TRUNCATED, "cut off inside an Ogg page")
+            raise UtteranceError(Reason.AUDIO_TRUNCATED, "the file is cut off inside an Ogg page")
         page = data[at:end]
         stored = int.from_bytes(page[22:26], "little")
         if _ogg_checksum(page[:22] + bytes(4) + page[26:]) != stored:
-            message = f"damaged: the checksum of the Ogg page at byte {at} is wrong"
+            message = f"the Ogg page at byte {at} is damaged: its checksum is wrong"
             raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
         flags, serial = page[5], page[14:18]
         if flags & 2 and began and began == ended:
-            message = "several Ogg streams one after the other; only the first would be read"
+            message = "the file has several Ogg streams in a row; only the first would be read"
             raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
         began.add(serial)
         if flags & 4:
@@ -89,29 +96,31 @@ def _check_ogg(data: bytes) -> None:
     if began != ended:
         lost = data.find(b"OggS", at) >= 0
         reason = Reason.AUDIO_UNREADABLE if lost else Reason.AUDIO_TRUNCATED
-        what = f"damaged: no Ogg page at byte {at}" if lost else "cut off: no last Ogg page"
-        raise UtteranceError(reason, what)
+        message = "the file is cut off: its last Ogg page is missing"
+        if lost:
+            message = f"the file is damaged: no Ogg page begins at byte {at}"
+        raise UtteranceError(reason, message)
 
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """CRC-32 with the most significant bit first, from 0 and without a last complement.
+    """CRC-32 with the most significant bit first, from 0 and without a final complement.
 
-    zlib has the same polynomial with the bits the other way round.
+    zlib has the same polynomial with its bits in reversed order.
     """
     crc = ~zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) & 0xFFFF_FFFF
     return int(f"{crc:032b}"[::-1], 2)
 
 
 class _Frame(NamedTuple):
-    """One frame of MPEG audio, layer III."""
+    """A frame of MPEG audio, layer III, by its position in the file in bytes."""
 
     at: int
-    length: int  # bytes
-    header: int
-    tag: int  # where a Xing or Info tag would lie
+    length: int
+    header: int  # its first four bytes
+    tag: int  # position of a Xing or Info tag, if it has one
 
 
 _KBPS = (
@@ -122,15 +131,18 @@ _RATES = (44_100, 48_000, 32_000)
 
 
 def counted_mp3(data: bytes) -> bytes | None:
-    """The stream with a count of its frames put in front, or None where it has one.
+    """An MP3 with the number of its frames put in front, or None if it has the number already.
 
-    Without a count (a Xing or Info tag) the decoder guesses the length from the first frames.
-    A stream without a tag also does not tell the encoder's delay, so its audio begins about
-    24 ms late at 24 kHz (576 samples with LAME); with a tag libmpg123 removes the delay.
+    Without the number (in a Xing or Info tag) the decoder guesses the length from the first
+    frames. A stream without a tag does not tell the delay of its encoder either, so its audio
+    begins about 24 ms late at 24 kHz (576 samples with LAME); with a tag libmpg123 removes it.
+
+    Args:
+        data: the content of the file.
 
     Raises:
-        UtteranceError: AUDIO_TRUNCATED where the last frame is not whole, AUDIO_UNREADABLE where
-            something that is not a frame lies among them.
+        UtteranceError: AUDIO_TRUNCATED if the last frame is not whole, AUDIO_UNREADABLE if
+            something between the frames is not a frame.
     """
     frames = _frames(data)
     first = next(frames, None)
@@ -140,19 +152,21 @@ def counted_mp3(data: bytes) -> bytes | None:
     tagged = tag[:4] in (b"Xing", b"Info")
     if tagged and tag[7] & 1:
         return None
-    # A tag without a count goes: a second one would be decoded as if it were audio.
+    # A tag without a number is left out: a second tag would be decoded as if it were audio.
     end = first.at + first.length
     count, start = (0, end) if tagged else (1, first.at)
     for frame in frames:
         count += 1
         end = frame.at + frame.length
     if end > len(data):
-        raise UtteranceError(Reason.AUDIO_TRUNCATED, "cut off inside the last MPEG frame")
+        raise UtteranceError(
+            Reason.AUDIO_TRUNCATED, "the file is cut off inside its last MPEG frame"
+        )
     rest = data[end:]
     if rest.strip(b"\0") and not rest.startswith((b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")):
-        message = f"no MPEG frame at byte {end} of {len(data)}, where one should begin"
+        message = f"no MPEG frame begins at byte {end} of {len(data)}, behind the frame before"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
-    # The tag's frame: the longest there is, without padding and without a checksum.
+    # The frame of the tag: at the highest bit rate, without padding and without a checksum.
     header = (first.header & ~0xF200) | 0xE000 | 0x10000
     front = _frame(header.to_bytes(4, "big"), 0)
     assert front is not None
@@ -162,7 +176,7 @@ def counted_mp3(data: bytes) -> bytes | None:
 
 
 def _frames(data: bytes) -> Iterator[_Frame]:
-    """Frames from the first on, as long as one follows the other."""
+    """The frames from the first one on, as long as each follows directly on the one before."""
     at = 0
     while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
         size = 0
@@ -190,7 +204,7 @@ def _followed(data: bytes, frame: _Frame) -> bool:
 
 
 def _frame(data: bytes, at: int) -> _Frame | None:
-    """The frame that begins at a byte (ISO/IEC 11172-3, 2.4.1.3, and 13818-3)."""
+    """The frame that begins at a byte, or None (ISO/IEC 11172-3, 2.4.1.3, and 13818-3)."""
     if at + 4 > len(data):
         return None
     header = int.from_bytes(data[at : at + 4], "big")

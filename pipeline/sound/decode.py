@@ -1,4 +1,4 @@
-"""Audio in: decode any format to mono float32, resample, cut outer silence."""
+"""Decodes audio of any format to mono float32, resamples it, and trims silence at its ends."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.sound.containers import check_container, counted_mp3
 
 SILENCE_DB = -80.0
-"""A recording whose loudest sample lies below this (dBFS) is silent."""
+"""A recording whose loudest sample lies below this level (dBFS) is silent."""
 
 RESAMPLER = "soxr VHQ"
 _RATES = range(4_000, 768_001)
 
 
 def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
-    """Decode a recording; several channels are mixed down by their mean.
+    """Decode a recording to one channel, the mean of its channels.
 
-    Reads what libsndfile reads: wav with 8 to 32 bit, float and double, flac, mp3, ogg vorbis,
-    opus and more. Encoder delay and padding of vorbis, opus and mp3 are removed, so the same
-    recording has the same samples in time and number in each; see `counted_mp3` for the mp3 that
-    do not tell. Values beyond full scale stay. Messages never hold the path.
+    All formats of libsndfile are read: WAV with 8 to 32 bits, float and double, FLAC, MP3, Ogg
+    Vorbis, Opus and more. The delay and padding of the encoders of Vorbis, Opus and MP3 are
+    removed, so a recording has as many samples, at the same times, in each format; for MP3 that do
+    not tell their delay see `counted_mp3`. Values beyond full scale are kept. Messages of errors
+    never hold the path.
 
     Returns:
-        (S,) float32, nominally in [-1, 1], and the sampling rate in Hz.
+        samples (S,) float32, nominally in [-1, 1], and their sample rate in Hz.
 
     Raises:
         UtteranceError: with a reason AUDIO_...: MISSING, UNREADABLE, EMPTY (no samples), TRUNCATED
@@ -36,19 +37,19 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UtteranceError(Reason.AUDIO_MISSING, "there is no such file")
+        raise UtteranceError(Reason.AUDIO_MISSING, "the audio file does not exist")
     try:
         if path.stat().st_size == 0:
-            raise UtteranceError(Reason.AUDIO_EMPTY, "the file has 0 bytes")
+            raise UtteranceError(Reason.AUDIO_EMPTY, "the audio file is empty")
         check_container(path)
         channels, rate = _decode(path)
     except OSError as error:
-        message = f"can't be read: {error.strerror or type(error).__name__}"
+        message = f"the audio file cannot be read: {error.strerror or type(error).__name__}"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
     if len(channels) == 0:
-        raise UtteranceError(Reason.AUDIO_EMPTY, "it holds no samples")
+        raise UtteranceError(Reason.AUDIO_EMPTY, "the audio file has no samples")
     if rate not in _RATES:
-        message = f"its header claims a sampling rate of {rate} Hz"
+        message = f"its header declares an impossible sample rate of {rate} Hz"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
     if channels.shape[1] == 1:
         wave = channels[:, 0]
@@ -60,9 +61,12 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def check_declared_length(path: str | Path, seconds: float) -> None:
-    """Raise UtteranceError TOO_LONG for a file whose header declares more than some seconds.
+    """Check that a file is not longer than a number of seconds, by its header.
 
-    What can't be opened passes: `read_audio` tells why.
+    A file that cannot be opened passes: `read_audio` will say why.
+
+    Raises:
+        UtteranceError: TOO_LONG.
     """
     import soundfile
 
@@ -73,12 +77,12 @@ def check_declared_length(path: str | Path, seconds: float) -> None:
     if declared > seconds:
         raise UtteranceError(
             Reason.TOO_LONG,
-            f"{declared:.0f} s; utterances of more than {seconds:g} s can't be used",
+            f"the recording lasts {declared:.0f} s, more than the {seconds:g} s that are allowed",
         )
 
 
 def _decode(path: Path) -> tuple[np.ndarray, int]:
-    """All channels, (S, channels) float32, and the rate."""
+    """All channels, (S, channels) float32, and the sample rate in Hz."""
     import soundfile
 
     try:
@@ -90,39 +94,42 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
             return _read_all(file), file.samplerate
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error) from error
-    except TypeError as error:  # .raw: soundfile wants to be told rate and channels
-        message = "not an audio file that says its own format"
+    except TypeError as error:  # of .raw files, whose sample rate and channels are not known
+        message = "the file does not declare its audio format"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
 
 
 def _read_all(file) -> np.ndarray:  # type: ignore[no-untyped-def] # soundfile has no types
-    """Read to the end in one go.
+    """All samples, read at once.
 
-    Not block by block: soundfile seeks after every read, which breaks the decoding of mp3.
+    Reading block by block is no choice: soundfile seeks after every block, which breaks the
+    decoding of MP3.
     """
     declared = file.frames
     try:
         out = np.empty((declared, file.channels), np.float32)
     except (MemoryError, ValueError, OverflowError) as error:
-        # A flac that was written to a pipe does not know its length either.
+        # The header of a FLAC that was written to a pipe does not hold its length either.
         message = (
-            f"its header does not say how many samples it holds ({declared}); write it anew, "
+            f"its header does not hold the number of samples ({declared}); convert the file, "
             "for example: ffmpeg -i OLD NEW"
         )
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
     samples = file.read(out=out)
     if len(samples) < declared:
-        message = f"cut off or damaged: {declared} samples declared, {len(samples)} there"
+        message = (
+            f"the file is cut off or damaged: it declares {declared} samples and has {len(samples)}"
+        )
         raise UtteranceError(Reason.AUDIO_TRUNCATED, message)
     return samples
 
 
 def _unreadable(path: Path, error: Exception) -> UtteranceError:
-    """What an error of libsndfile means: a flac that ends early, or anything else."""
+    """The meaning of an error of libsndfile: a FLAC that is cut off, or any other fault."""
     import soundfile
 
     said = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
-    if getattr(error, "code", None) == 7:  # mp3: it speaks of pipes, and means this
+    if getattr(error, "code", None) == 7:  # the text for MP3 is misleading: it is about pipes
         said = "Format not recognised"
     reason = Reason.AUDIO_UNREADABLE
     try:
@@ -134,48 +141,48 @@ def _unreadable(path: Path, error: Exception) -> UtteranceError:
                     file.read(1)
                 except soundfile.LibsndfileError:
                     reason = Reason.AUDIO_TRUNCATED
-                    said = f"cut off: {file.frames} samples declared, the last is not there"
+                    said = f"it is cut off: the last of {file.frames} samples is missing"
     except soundfile.LibsndfileError:
         pass
-    return UtteranceError(reason, f"libsndfile can't decode it: {said}")
+    return UtteranceError(reason, f"libsndfile cannot decode the file: {said}")
 
 
 def check_samples(wave: np.ndarray, channels: int = 1) -> None:
-    """Refuse a wave that is not finite, or silent.
+    """Check that a wave is finite and not silent.
 
     Args:
         wave: (S,) float32, S at least 1.
-        channels: how many it was mixed from.
+        channels: the number of channels that it is the mean of.
 
     Raises:
         UtteranceError: AUDIO_NOT_FINITE or AUDIO_SILENT.
     """
     peak = float(np.abs(wave).max())
-    if not np.isfinite(peak):  # NaN and infinity both come through the maximum
+    if not np.isfinite(peak):  # the maximum is NaN or infinity if any sample is
         count = int((~np.isfinite(wave)).sum())
         message = f"{count} of {len(wave)} samples are NaN or infinite"
         raise UtteranceError(Reason.AUDIO_NOT_FINITE, message)
     if peak < 10 ** (SILENCE_DB / 20):
-        mixed = f" (after the mean of {channels} channels)" if channels > 1 else ""
-        message = f"silent: its loudest sample lies below {SILENCE_DB:g} dBFS{mixed}"
+        mixed = f" in the mean of {channels} channels" if channels > 1 else ""
+        message = f"silent: the loudest sample lies below {SILENCE_DB:g} dBFS{mixed}"
         raise UtteranceError(Reason.AUDIO_SILENT, message)
 
 
 def resampled_length(samples: int, rate: int, target: int) -> int:
-    """Samples after resampling: samples * target / rate, halves rounded up, at least 1."""
+    """Number of samples after resampling: samples * target / rate, rounded half up, at least 1."""
     return max(1, (2 * samples * target + rate) // (2 * rate))
 
 
 def resample(wave: np.ndarray, rate: int, target: int) -> np.ndarray:
-    """Resample with soxr's very high quality: linear phase, no delay.
+    """Resample a wave with soxr's very high quality: linear phase, no delay.
 
     Args:
         wave: (S,) float32.
-        rate: its sampling rate, Hz.
-        target: the rate wanted, Hz.
+        rate: its sample rate in Hz.
+        target: the new sample rate in Hz.
 
     Returns:
-        (S',) float32, S' as `resampled_length` gives; the wave itself where the rates are equal.
+        (S',) float32, S' as `resampled_length` gives; the wave itself if the rates are equal.
     """
     import soxr
 
@@ -190,12 +197,12 @@ def resample(wave: np.ndarray, rate: int, target: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class TrimConfig:
-    """What outer silence is.
+    """Settings of `trim_silence`.
 
     Attributes:
-        threshold_db: level of a window below that of the loudest one, where silence begins.
-        window_seconds: length of a window.
-        margin_seconds: what stays of the silence on both sides.
+        threshold_db: a window is silent if its level is this many dB below the loudest window's.
+        window_seconds: length of a window, in seconds.
+        margin_seconds: silence that is kept at both ends, in seconds.
     """
 
     threshold_db: float = 40.0
@@ -204,18 +211,21 @@ class TrimConfig:
 
     def __post_init__(self) -> None:
         if self.threshold_db <= 0 or self.window_seconds <= 0 or self.margin_seconds < 0:
-            raise ValueError(f"threshold and window have to be positive: {self}")
+            raise ValueError(
+                f"threshold and window must be positive, and the margin not negative: {self}"
+            )
 
 
 def trim_silence(wave: np.ndarray, rate: int, config: TrimConfig | None = None) -> np.ndarray:
-    """Cut silence from both ends, by the energy of windows relative to the loudest one.
+    """Trim silence from both ends, by the energy of windows relative to the loudest window.
 
     Args:
         wave: (S,) float32.
-        rate: its sampling rate, Hz.
+        rate: its sample rate in Hz.
+        config: None for the defaults.
 
     Returns:
-        (S',) a part of the wave, never empty where the wave is not.
+        (S',) a view of the wave, empty only if the wave is.
     """
     config = config or TrimConfig()
     if len(wave) == 0:
@@ -232,15 +242,6 @@ def trim_silence(wave: np.ndarray, rate: int, config: TrimConfig | None = None) 
 
 
 def level_db(wave: np.ndarray) -> float:
-    """RMS level of a wave in dBFS (full scale is 1); -inf where it is all zeros."""
+    """RMS level of a wave in dBFS (full scale is 1); -inf for a wave of zeros."""
     with np.errstate(divide="ignore"):
         return float(10 * np.log10(np.mean(np.square(wave, dtype=np.float64))))
-
-
-def wav_bytes(wave: np.ndarray, rate: int) -> bytes:
-    """A wave (S,) float, clipped to [-1, 1], as a 16-bit mono wav file."""
-    import soundfile
-
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(wave, -1, 1), rate, "PCM_16", format="WAV")
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Log-mels and pitch drawn on an axis of time."""
+"""Draws log-mels and F0 over time, with matplotlib."""
 
 from __future__ import annotations
 
@@ -16,27 +16,34 @@ _MEL_TICKS = (250, 500, 1000, 2000, 4000, 8000)
 
 
 def ticks_every(seconds: float) -> Any:
-    """A tick of an axis at each multiple."""
+    """A locator of ticks at each multiple of a number of seconds, for an axis of time."""
     from matplotlib.ticker import MultipleLocator
 
     return MultipleLocator(seconds)
 
 
 def slaney_mel(hz: float) -> float:
-    """Frequency on Slaney's mel scale: linear to 1 kHz, logarithmic above (Slaney 1998)."""
+    """A frequency on Slaney's mel scale: linear to 1 kHz, logarithmic above (Slaney 1998)."""
     if hz < 1000:
         return 3 * hz / 200
     return 15 + 27 * float(np.log(hz / 1000) / np.log(6.4))
 
 
 def mel_bin(hz: float, bins: int, fmin: float, fmax: float) -> float:
-    """Where a frequency lies on an axis of M mel bins; bin i has its centre at i + 0.5."""
+    """Position of a frequency on an axis of M mel bins, where bin i has its centre at i + 0.5."""
     low, high = slaney_mel(fmin), slaney_mel(fmax)
     return (slaney_mel(hz) - low) / (high - low) * (bins + 1) - 0.5
 
 
 def draw_mel(axis: Axes, mel: np.ndarray, grid: FrameGrid, config: Mapping[str, Any]) -> None:
-    """A log-mel (M, T) over seconds; Hz beside it where the configuration of its bins is known."""
+    """Draw a log-mel (M, T) over seconds.
+
+    Args:
+        axis: the axes to draw in.
+        mel: (M, T) natural logarithms of magnitudes.
+        grid: the frame grid of the T frames.
+        config: with `fmin` and `fmax` of the mel bins, in Hz, the ticks are in Hz.
+    """
     bins, frames = mel.shape
     values = mel.astype(np.float32)
     axis.imshow(
@@ -62,7 +69,7 @@ def draw_mel(axis: Axes, mel: np.ndarray, grid: FrameGrid, config: Mapping[str, 
 def draw_f0(
     axis: Axes, f0: np.ndarray, grid: FrameGrid, *, color: str = "#1f5fa8", label: str | None = None
 ) -> None:
-    """Voiced frames of F0 (T,) in Hz as points at their centres."""
+    """Draw the voiced frames of F0 (T,) in Hz as points at their centres."""
     times = (np.arange(len(f0)) + 0.5) / grid.frame_rate
     voiced = f0 > 0
     axis.plot(times[voiced], f0[voiced], ".", markersize=4, color=color, label=label)

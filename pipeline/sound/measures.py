@@ -1,4 +1,4 @@
-"""How far speech is from other speech: spectra, pitch, durations, and errors with their interval.
+"""Measures how speech differs from other speech: spectra, F0, durations, and error rates.
 
 Letters for shapes: S samples, T frames, M mel bins, N phonemes, n utterances.
 """
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 GROSS = 0.2
-"""Share by which F0 is off before it counts as gross."""
+"""Relative error of F0 above which it is a gross error."""
+
 SPECTRUM_DEPTH = 40.0
-"""dB below the loudest frame, from where on a frame is no speech to average."""
+"""Frames this many dB below the loudest frame are left out of a mean spectrum."""
 
 
 def log_mel(wave: np.ndarray, config: MelConfig | None = None) -> np.ndarray:
-    """Natural log of mel magnitudes (M, T) of a wave (S,), see `ns2.model.log_mel.LogMel`."""
+    """Log-mel (M, T) of a wave (S,), see `ns2.model.log_mel.LogMel`."""
     import torch
 
     from ns2.model.log_mel import LogMel
@@ -37,21 +38,21 @@ def mel_distance(one: np.ndarray, other: np.ndarray) -> float:
     """Mean absolute difference of two log-mels (M, T), in nepers.
 
     Raises:
-        ValueError: they are not of one length.
+        ValueError: their shapes differ.
     """
     if one.shape != other.shape:
-        raise ValueError(f"log-mels of {one.shape} and {other.shape} can't be compared")
+        raise ValueError(f"log-mels must have one shape, got {one.shape} and {other.shape}")
     return float(np.abs(one.astype(np.float64) - other.astype(np.float64)).mean())
 
 
 @dataclass(frozen=True, kw_only=True)
 class PitchErrors:
-    """What is wrong with the pitch of some speech.
+    """Errors of F0 against the truth, frame by frame.
 
     Attributes:
-        cents: (K,) of each frame that is voiced in both, how far it lies above the truth.
-        frames: T.
-        misvoiced: frames that are voiced in one only.
+        cents: (K,) errors of the frames that are voiced in both, in cents, positive if too high.
+        frames: the number of frames, T.
+        misvoiced: the number of frames that are voiced in only one of the two.
     """
 
     cents: np.ndarray
@@ -65,25 +66,25 @@ class PitchErrors:
 
     @property
     def semitones(self) -> float | None:
-        """Root of the mean square, in semitones; None where no frame is voiced in both."""
+        """Root mean square error in semitones; None if no frame is voiced in both."""
         return float(np.sqrt(np.mean(self.cents**2)) / 100) if len(self.cents) else None
 
     @property
     def gross(self) -> float | None:
-        """Share of the frames voiced in both that are off by more than `GROSS`."""
+        """Share of frames with a gross error (see `GROSS`) among those voiced in both, or None."""
         if not len(self.cents):
             return None
         return float(np.mean(np.abs(2 ** (self.cents / 1200) - 1) > GROSS))
 
     @staticmethod
     def of(found: np.ndarray, truth: np.ndarray) -> PitchErrors:
-        """Hold F0 (T,) in Hz, 0 where unvoiced, against the truth on the same frames.
+        """Compare F0 (T,) in Hz, 0 where unvoiced, with the true F0 of the same frames.
 
         Raises:
-            ValueError: they are not of one length.
+            ValueError: their lengths differ.
         """
         if found.shape != truth.shape:
-            raise ValueError(f"F0 of {len(found)} and {len(truth)} frames can't be compared")
+            raise ValueError(f"F0 must have one length, got {len(found)} and {len(truth)} frames")
         both = (found > 0) & (truth > 0)
         ratio = found[both].astype(np.float64) / truth[both]
         return PitchErrors(
@@ -94,7 +95,7 @@ class PitchErrors:
 
     @staticmethod
     def together(errors: Sequence[PitchErrors]) -> PitchErrors:
-        """Those of several utterances as one."""
+        """The errors of several utterances as if they were one utterance."""
         return PitchErrors(
             cents=np.concatenate([np.zeros(0), *(one.cents for one in errors)]),
             frames=sum(one.frames for one in errors),
@@ -104,12 +105,12 @@ class PitchErrors:
 
 @dataclass(frozen=True, kw_only=True)
 class DurationErrors:
-    """What is wrong with predicted durations.
+    """Errors of predicted durations against the true ones.
 
     Attributes:
-        milliseconds: mean absolute error of a phone.
-        correlation: Pearson's, of the phones' durations; None where one side never changes.
-        length: all that was predicted, as a share of the true length.
+        milliseconds: mean absolute error of a phone's duration.
+        correlation: Pearson's r of the phones' durations; None if either side is constant.
+        length: total predicted length over the true length.
     """
 
     milliseconds: float
@@ -123,11 +124,14 @@ class DurationErrors:
         phones: Sequence[np.ndarray],
         frame_rate: float,
     ) -> DurationErrors:
-        """Hold durations in frames against the truth, (N,) of each utterance.
+        """Compare durations in frames with the true ones.
 
         Args:
-            phones: (N,) bool, which tokens are phones; errors are theirs, the length is of all.
-            frame_rate: frames a second.
+            found: predicted durations (N,) of each utterance.
+            truth: true durations (N,) of each utterance.
+            phones: (N,) bool of each utterance: True for phones. `milliseconds` and `correlation`
+                are about phones only, `length` is about all tokens.
+            frame_rate: frames per second.
         """
         made, true, counted = (np.concatenate(part) for part in (found, truth, phones))
         one, two = made[counted].astype(np.float64), true[counted].astype(np.float64)
@@ -140,20 +144,23 @@ class DurationErrors:
 
 
 def error_rate(errors: Sequence[int], sizes: Sequence[int]) -> float:
-    """Errors of all utterances over what could be wrong in all."""
+    """Errors of all utterances over the units (words or phones) of all their references."""
     return sum(errors) / max(sum(sizes), 1)
 
 
 def error_interval(
     errors: Sequence[int], sizes: Sequence[int], *, seed: int = 0, draws: int = 2000
 ) -> tuple[float, float]:
-    """Where 95 % of error rates lie when utterances are drawn again (Bisani & Ney 2004).
+    """A 95 % bootstrap interval of the error rate over utterances (Bisani & Ney 2004).
 
     Args:
-        errors, sizes: of n utterances, wrong units and all units of the reference.
+        errors: wrong units (words or phones) of each of n utterances.
+        sizes: units of each utterance's reference.
+        seed: seed of the draws.
+        draws: number of times that n utterances are drawn with replacement.
 
     Returns:
-        the 2.5 % and 97.5 % quantiles.
+        the 2.5 % and 97.5 % quantiles of the error rate.
     """
     drawn = np.random.default_rng(seed).integers(0, len(errors), (draws, len(errors)))
     rates = np.asarray(errors)[drawn].sum(1) / np.maximum(np.asarray(sizes)[drawn].sum(1), 1)
@@ -162,9 +169,10 @@ def error_interval(
 
 
 def mean_spectrum(wave: np.ndarray, config: MelConfig | None = None) -> np.ndarray:
-    """Long-term mel spectrum (M,) in dB less its mean: the colour of a voice and its recording.
+    """Long-term mel spectrum (M,) of a wave, in dB, less its mean over the bins.
 
-    Frames `SPECTRUM_DEPTH` below the loudest are left out.
+    It shows the colour of a voice and its recording. Frames more than `SPECTRUM_DEPTH` dB below
+    the loudest are left out.
     """
     mel = log_mel(wave, config).astype(np.float64)
     power = np.exp(2 * mel)
@@ -176,12 +184,12 @@ def mean_spectrum(wave: np.ndarray, config: MelConfig | None = None) -> np.ndarr
 def spectrum_distance(
     wave: np.ndarray, other: np.ndarray, config: MelConfig | None = None
 ) -> float:
-    """Mean absolute difference in dB of two waves' long-term spectra, whatever their level."""
+    """Mean absolute difference in dB of the mean spectra of two waves, whatever their levels."""
     return float(np.abs(mean_spectrum(wave, config) - mean_spectrum(other, config)).mean())
 
 
 def median_f0(wave: np.ndarray, config: PitchConfig) -> float | None:
-    """Median F0 in Hz of the voiced frames of a wave; None where there are none."""
+    """Median F0 in Hz over the voiced frames of a wave; None if no frame is voiced."""
     f0 = extract_f0(np.asarray(wave), config)
     voiced = f0[f0 > 0]
     return float(np.median(voiced)) if len(voiced) else None

@@ -3,46 +3,43 @@
 Shapes: S samples, T = ceil(S / hop) frames; frame i stands for its centre, sample
 hop * i + hop / 2. K candidates a frame.
 
-A finder proposes candidates. Those of WORLD ask for regularity alone, so they also follow mains
-hum far below the speech and call a good part of noise voiced. So each candidate is held against
-the signal: the correlation of two stretches one period apart, in the band where the harmonics
-of speech lie. The best candidate wins; where even that does not repeat, the frame is unvoiced.
+An extractor proposes candidates. Those of WORLD ask for regularity alone, so they also follow mains
+hum far below the speech and call a good part of noise voiced. So each candidate is compared with
+the signal (`voicing`): the correlation of two stretches one period apart, in the band where the
+harmonics of speech lie. The best candidate is kept; if even that does not repeat, the frame is
+unvoiced.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ns2.pipeline.core.schema import FrameGrid
+from ns2.pipeline.sound.voicing import periodicity, speech_band, voiced_frames
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-
 _DITHER = 0.02  # of the RMS, -34 dB
-_OVERTONES = 0.2  # 0.1 leaves gaps in pure sines above 800 Hz
-_WINDOW_SECONDS = 0.02
-_LEAST = 0.25  # correlation of every voiced frame
-_ENOUGH = 0.5  # correlation that some frame of every voiced run must reach
-_CHUNK = 1024  # frames correlated at once, bounds the memory
+_OVERTONES = 0.2  # gain of the added overtones; 0.1 leaves gaps in pure sines above 800 Hz
 
 
 @dataclass(frozen=True, kw_only=True)
 class PitchConfig:
-    """How to find the pitch.
+    """Settings of the F0 extraction.
 
     Attributes:
-        method: dio (DIO with StoneMask), harvest (slower, voices more) or praat
-            (autocorrelation).
+        method: the extractor: dio (DIO with StoneMask), harvest (slower, more frames are voiced)
+            or praat (autocorrelation).
         f0_min: lowest F0 in Hz.
         f0_max: highest F0 in Hz.
-        sample_rate: of the waves, in Hz.
-        hop_length: samples a frame.
+        sample_rate: sample rate of the waves in Hz.
+        hop_length: samples from one frame to the next.
     """
 
     method: Literal["dio", "harvest", "praat"] = "dio"
@@ -52,9 +49,9 @@ class PitchConfig:
     hop_length: int = 320
 
     def __post_init__(self) -> None:
-        if self.method not in _FINDERS:
+        if self.method not in _EXTRACTORS:
             raise ValueError(
-                f"unknown pitch method {self.method!r}: choose one of {', '.join(_FINDERS)}"
+                f"unknown pitch method {self.method!r}: choose one of {', '.join(_EXTRACTORS)}"
             )
         if self.sample_rate < 1 or self.hop_length < 1:
             raise ValueError(
@@ -73,15 +70,16 @@ class PitchConfig:
 
     @property
     def library(self) -> str:
-        """The distribution that decides the values."""
+        """The Python distribution whose version decides the values."""
         return "praat-parselmouth" if self.method == "praat" else "pyworld"
 
 
 def extract_f0(wave: np.ndarray, config: PitchConfig) -> np.ndarray:
-    """F0 of every frame; a pure function of its arguments, and blind to the wave's level.
+    """F0 of every frame; a pure function of its arguments that ignores the level of the wave.
 
     Args:
         wave: (S,) samples at `config.sample_rate`.
+        config: the extractor and its range.
 
     Returns:
         (T,) float32 Hz, each in [f0_min, f0_max], or 0 where unvoiced.
@@ -97,22 +95,22 @@ def extract_f0(wave: np.ndarray, config: PitchConfig) -> np.ndarray:
     signal -= signal.mean() if frames else 0.0
     rms = float(np.sqrt(np.mean(signal**2))) if frames else 0.0
     if not np.isfinite(rms):
-        raise ValueError("the wave holds values that are not finite: reject it when decoding")
+        raise ValueError("the wave holds NaN or infinity: reject it when decoding")
     f0 = np.zeros(frames)
     if rms > 0:
         signal /= rms
-        candidates = _FINDERS[config.method](signal, frames, config)  # (K, T)
+        candidates = _EXTRACTORS[config.method](signal, frames, config)  # (K, T)
         in_range = (candidates >= config.f0_min) & (candidates <= config.f0_max)
         candidates = np.where(in_range, candidates, 0.0)
-        harmonic = _speech_band(signal, config.sample_rate)
-        scores = np.stack([_periodicity(harmonic, f0, config) for f0 in candidates])
+        harmonic = speech_band(signal, config.sample_rate)
+        scores = np.stack([periodicity(harmonic, f0, grid, config.f0_min) for f0 in candidates])
         best = scores.argmax(axis=0), np.arange(frames)
-        f0 = np.where(_voiced(scores[best]), candidates[best], 0.0)
+        f0 = np.where(voiced_frames(scores[best]), candidates[best], 0.0)
     return f0.astype(np.float32)
 
 
 def f0_scalars(f0: np.ndarray) -> dict[str, float]:
-    """Share of voiced frames, and their median F0 in Hz (0 if none is voiced).
+    """Scalars of the index: the share of voiced frames, and their median F0 in Hz (0 without any).
 
     Args:
         f0: (T,) Hz, 0 where unvoiced.
@@ -149,11 +147,11 @@ def f0_sums(arrays: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def _dio(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
-    """DIO (Morise et al., 2009), and the same refined by StoneMask: (2, T) Hz.
+    """DIO (Morise et al., 2009) refined by StoneMask, and DIO alone: (2, T) Hz.
 
-    DIO judges continuity over frames: at 13.3 ms its errors of voicing and octave grow
-    threefold, so it runs at a third of that. It works at about 8 kHz, as Harvest does by itself:
-    a third of the time at 24 kHz, and the same voicing and errors.
+    DIO judges continuity over frames: with frames of 13.3 ms its errors of voicing and octave are
+    three times as many, so it runs on frames of a third. It works at about 8 kHz, as Harvest does
+    by itself: at 24 kHz that takes a third of the time, with the same voicing and errors.
     """
     pyworld = _pyworld()
     padded, lead = _on_frame_centres(signal, frames, config)
@@ -172,9 +170,9 @@ def _dio(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
 
 
 def _harvest(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
-    """Harvest (Morise, 2017), and the same refined by StoneMask: (2, T) Hz.
+    """Harvest (Morise, 2017) refined by StoneMask, and Harvest alone: (2, T) Hz.
 
-    It works on a grid of 1 ms whatever the frame period, so a finer one would change nothing.
+    Harvest works on a grid of 1 ms whatever the frame period, so a finer one would change nothing.
     """
     pyworld = _pyworld()
     padded, lead = _on_frame_centres(signal, frames, config)
@@ -193,8 +191,8 @@ def _harvest(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray
 def _praat(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
     """Praat's autocorrelation (Boersma, 1993) through parselmouth: (1, T) Hz.
 
-    Praat centres its frames in the sound. Equal padding on both sides, of half an analysis
-    window and some frames more, puts them on ours, with one more at each end.
+    Praat centres its frames in the sound. Equal padding on both sides, of half an analysis window
+    and 0.75 hops, puts its frames on ours, with one more at each end.
     """
     import parselmouth
 
@@ -212,7 +210,7 @@ def _praat(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
     return pitch.selected_array["frequency"][None, 1:-1]
 
 
-_FINDERS: dict[str, Callable[[np.ndarray, int, PitchConfig], np.ndarray]] = {
+_EXTRACTORS: dict[str, Callable[[np.ndarray, int, PitchConfig], np.ndarray]] = {
     "dio": _dio,
     "harvest": _harvest,
     "praat": _praat,
@@ -221,7 +219,7 @@ _FINDERS: dict[str, Callable[[np.ndarray, int, PitchConfig], np.ndarray]] = {
 
 def _pyworld() -> ModuleType:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports the deprecated pkg_resources
+        warnings.simplefilter("ignore")  # pyworld imports the deprecated pkg_resources
         import pyworld
     return pyworld
 
@@ -231,11 +229,11 @@ def _on_frame_centres(
 ) -> tuple[np.ndarray, int]:
     """Zeros around the signal, so that multiples of the hop are centres of our frames.
 
-    WORLD's frames sit at multiples of its period. DIO gives up as many frames at both ends as
-    last two periods of f0_min, and writes past its buffers where there are fewer.
+    WORLD's frames lie at multiples of its period. DIO gives up as many frames at both ends as last
+    two periods of f0_min, and writes past its buffers if there are fewer.
 
     Returns:
-        the padded signal, and the hops before frame 0.
+        the padded signal, and the number of hops before frame 0.
     """
     hop = config.hop_length
     lead = int(np.ceil(3 * config.sample_rate / config.f0_min / hop)) + 2
@@ -248,84 +246,21 @@ def _on_frame_centres(
 def _dithered(signal: np.ndarray) -> np.ndarray:
     """The signal with white noise at -34 dB, under which faint hum is not regular.
 
-    The generator is the one whose stream numpy promises never to change.
+    RandomState is the generator whose stream numpy promises never to change.
     """
     noise = np.random.RandomState(0).random_sample(len(signal)) - 0.5
     return signal + _DITHER * np.sqrt(12) * noise
 
 
 def _overtones(signal: np.ndarray, sample_rate: int) -> np.ndarray:
-    """All harmonics of whatever is periodic in the signal, at the signal's own level.
+    """All harmonics of whatever is periodic in the signal, at the level of the signal.
 
-    Harvest scores a candidate by its first six harmonics, so a pure sine has no pitch for it.
-    Rectifying twice makes them from any wave: once gives the even ones, and once more, about
-    another zero, the odd ones.
+    Harvest scores a candidate by its first six harmonics, so it finds no pitch in a pure sine.
+    Rectifying twice makes harmonics from any wave: the first time the even ones, and the second
+    time, about another zero, the odd ones.
     """
     half = np.maximum(signal, 0.0)
     width = sample_rate // 20
     sums = np.cumsum(np.concatenate([np.zeros(width // 2 + 1), half, np.zeros(width)]))
     mean = (sums[width : width + len(half)] - sums[: len(half)]) / width
     return np.maximum(half - mean, 0.0)
-
-
-def _speech_band(signal: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Rising by 6 dB an octave, falling beyond 1.5 kHz: (S,).
-
-    The rise takes the correlation out of pink and brown noise, and the weight from rumble and
-    hum; the fall removes most of the noise of breath.
-    """
-    risen = np.diff(signal, prepend=signal[:1])
-    window = np.hanning(2 * round(sample_rate / 3000) + 1)
-    return np.convolve(risen, window / window.sum())[len(window) // 2 :][: len(signal)]
-
-
-def _periodicity(signal: np.ndarray, f0: np.ndarray, config: PitchConfig) -> np.ndarray:
-    """Normalised correlation of two stretches of 20 ms one period apart: (T,), -1 if unvoiced.
-
-    Both lie evenly about the frame's centre. Periods of broken samples are interpolated between
-    the two whole ones.
-
-    Args:
-        signal: (S,).
-        f0: (T,) Hz, 0 where unvoiced.
-    """
-    window = round(_WINDOW_SECONDS * config.sample_rate)
-    margin = window + int(config.sample_rate / config.f0_min) + config.hop_length
-    padded = np.pad(signal, margin)
-    out = np.full(len(f0), -1.0)
-    for part in _chunks(np.flatnonzero(f0)):
-        period = config.sample_rate / f0[part]
-        whole = period.astype(np.int64)
-        centre = margin + config.hop_length * part + config.hop_length // 2
-        below = _correlation(padded, centre, whole, window)
-        above = _correlation(padded, centre, whole + 1, window)
-        out[part] = below + (period - whole) * (above - below)
-    return out
-
-
-def _chunks(indices: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(indices), _CHUNK):
-        yield indices[start : start + _CHUNK]
-
-
-def _correlation(
-    signal: np.ndarray, centre: np.ndarray, lag: np.ndarray, window: int
-) -> np.ndarray:
-    """Pearson's r of two stretches `lag` samples apart about each centre; 0 where one is flat."""
-    first = (centre - (window + lag) // 2)[:, None] + np.arange(window)
-    one, two = signal[first], signal[first + lag[:, None]]
-    one -= one.mean(axis=1, keepdims=True)
-    two -= two.mean(axis=1, keepdims=True)
-    power: Any = (one**2).sum(axis=1) * (two**2).sum(axis=1)
-    # the signal's RMS is about 1; below this there is nothing but rounding
-    return np.where(power > 1e-24, (one * two).sum(axis=1) / np.sqrt(power + 1e-30), 0.0)
-
-
-def _voiced(scores: np.ndarray) -> np.ndarray:
-    """Which frames repeat well enough, in runs of which a part repeats well: (T,) bool."""
-    voiced = scores >= _LEAST
-    edges = np.flatnonzero(np.diff(voiced.astype(np.int8), prepend=0, append=0))
-    for start, end in edges.reshape(-1, 2):
-        if scores[start:end].max() < _ENOUGH:
-            voiced[start:end] = False
-    return voiced

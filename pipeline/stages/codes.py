@@ -97,7 +97,7 @@ class CodesStage(Stage):
         """The codec's name, Q, and the digest of its weights, which are loaded once for it.
 
         Raises:
-            UserError: the weights can't be had.
+            UserError: the weights are not there, or damaged.
         """
         if self._digest is None:
             self._digest = self._codec.digest
@@ -116,7 +116,7 @@ class CodesStage(Stage):
         """Load the codec.
 
         Raises:
-            UserError: the weights can't be had, or are not those that the plan was made for.
+            UserError: the weights are not there, or are not those that the plan was made for.
         """
         if self._digest not in (None, self._codec.digest):
             raise UserError(

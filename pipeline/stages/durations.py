@@ -22,7 +22,24 @@ if TYPE_CHECKING:
     from ns2.model.aligner.hmm import Aligner
 
 
-class DurationsStage(Stage):
+class DurationsColumn(Stage):
+    """What all stages that provide durations have in common: the column and its contract."""
+
+    _table: PhonemeTable
+
+    @property
+    def column(self) -> ColumnSpec:
+        """Durations uint16 (N,)."""
+        return ColumnSpec(name="durations", dtype="uint16", dims=("N",))
+
+    def check(self, item: Item, value: Any, *, frames: int, tokens: int | None) -> None:
+        """Check that durations sum to T and that every phone has at least one frame."""
+        super().check(item, value, frames=frames, tokens=tokens)
+        symbols = self._table.symbols(item.inputs["phonemes"])
+        check_durations(item.key, value, symbols, frames=frames, optional=self._table.optional)
+
+
+class DurationsStage(DurationsColumn):
     """Mel and phonemes to durations uint16 (N,), and the scalar `align_score`.
 
     Requires `mel`: (M, T) float16 as stored, and `phonemes`: (N,) ids.
@@ -56,16 +73,6 @@ class DurationsStage(Stage):
     def config(self) -> Mapping[str, Any]:
         """Nothing of its own: the aligner is an asset with its own fingerprint."""
         return {}
-
-    @property
-    def column(self) -> ColumnSpec:
-        """Durations uint16 (N,)."""
-        return ColumnSpec(name="durations", dtype="uint16", dims=("N",))
-
-    def check(self, item: Item, value: Any, *, frames: int, tokens: int | None) -> None:
-        """Check that durations sum to T and that every phone has at least one frame."""
-        super().check(item, value, frames=frames, tokens=tokens)
-        check_token_durations(self._table, item, value, frames)
 
     def setup(self) -> None:
         """Load the aligner.
@@ -105,15 +112,3 @@ class DurationsStage(Stage):
     def __getstate__(self) -> dict[str, Any]:
         """What travels to a worker: the table and the file's name."""
         return {"_table": self._table, "_path": self._path}
-
-
-def check_token_durations(
-    table: PhonemeTable, item: Item, durations: np.ndarray, frames: int
-) -> None:
-    """Check durations (N,) against the `phonemes` (N,) that they belong to.
-
-    Raises:
-        ValueError: their sum is not T, or a phone has no frame.
-    """
-    symbols = table.symbols(item.inputs["phonemes"])
-    check_durations(item.key, durations, symbols, frames=frames, optional=table.optional)

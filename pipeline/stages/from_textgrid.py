@@ -11,9 +11,9 @@ import numpy as np
 from ns2.pipeline.align.textgrid.frames import TierNames, align_textgrid
 from ns2.pipeline.align.textgrid.marks import marks_behind
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, Reason
+from ns2.pipeline.core.schema import FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.stages.durations import check_token_durations
+from ns2.pipeline.stages.durations import DurationsColumn
 from ns2.pipeline.stages.phonemes import PhonemesStage
 from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
@@ -113,10 +113,10 @@ class TextGridPhonemesStage(PhonemesStage):
         return super().compute(item)
 
 
-class TextGridDurationsStage(Stage):
+class TextGridDurationsStage(DurationsColumn):
     """Durations uint16 (N,) as the TextGrid has them; there is no `align_score`.
 
-    Requires `tokens`, an `Aligned`; and `phonemes`, since durations are held against them.
+    Requires `tokens`, an `Aligned`; and `phonemes`, to which the durations are compared.
     """
 
     name: ClassVar[str] = "durations"
@@ -136,16 +136,6 @@ class TextGridDurationsStage(Stage):
     def config(self) -> Mapping[str, Any]:
         """Where they come from; the tokens' configuration says the rest."""
         return {"aligner": "textgrid"}
-
-    @property
-    def column(self) -> ColumnSpec:
-        """Durations uint16 (N,)."""
-        return ColumnSpec(name="durations", dtype="uint16", dims=("N",))
-
-    def check(self, item: Item, value: Any, *, frames: int, tokens: int | None) -> None:
-        """Check that durations sum to T and that every phone has at least one frame."""
-        super().check(item, value, frames=frames, tokens=tokens)
-        check_token_durations(self._table, item, value, frames)
 
     def compute(self, item: Item) -> Product:
         """The durations of `item.inputs["tokens"]`: their sum is T, phones have at least 1."""

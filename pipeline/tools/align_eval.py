@@ -212,7 +212,7 @@ def evaluate(dataset: Dataset, path: Path) -> dict[str, Any]:
         )
     return {
         "dataset": str(dataset.root),
-        "digest": dataset.card["digest"],
+        "digest": dataset.card.digest,
         "truth": str(path),
     } | found
 

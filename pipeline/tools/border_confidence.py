@@ -28,7 +28,7 @@ def border_confidences(dataset: Dataset, key: str) -> np.ndarray:
     missing = [column for column in _NEEDED if column not in dataset.columns]
     if missing:
         raise UserError(f"{dataset.root} has no {', '.join(missing)}, which confidences are of")
-    if not any("/aligner-" in name for name in dataset.card["assets"]):
+    if not any("/aligner-" in name for name in dataset.card.assets):
         raise UserError(f"{dataset.root} has no aligner: its durations come from TextGrids")
     aligner = load_aligner(dataset.asset("aligner"))
     mel, tokens = as_tensors(dataset.read("mel", key), dataset.read("phonemes", key))

@@ -12,7 +12,6 @@ import re
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -20,7 +19,7 @@ from ns2.pipeline.core.atomic import TEMPORARY, sync_folder
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.dataset import layout
-from ns2.pipeline.dataset.card import open_card
+from ns2.pipeline.dataset.card import Card, open_card
 from ns2.pipeline.dataset.layout import (
     ASSET_FILE,
     COLUMN_FOLDER,
@@ -84,7 +83,7 @@ def collect(root: Path, *, dry_run: bool = False) -> Removed:
     return stale.removed
 
 
-def _current(root: Path) -> tuple[dict[str, Any], frozenset[str]]:
+def _current(root: Path) -> tuple[Card, frozenset[str]]:
     """The card, and the names of all files that it vouches for.
 
     Raises:
@@ -132,12 +131,12 @@ class _Stale:
         removed: what `remove` removes.
     """
 
-    def __init__(self, root: Path, card: dict[str, Any], current: frozenset[str]) -> None:
+    def __init__(self, root: Path, card: Card, current: frozenset[str]) -> None:
         self._root, self._current = root, current
         self._files: dict[Path, list[Path]] = {}  # by folder
         self._folders: list[Path] = []
         self.removed = Removed()
-        used = {told["folder"] for told in card["columns"].values()}
+        used = {column.folder for column in card.columns.values()}
         for entry in self._others(root):
             if entry.name in _TOP:
                 continue
@@ -145,7 +144,7 @@ class _Stale:
             if is_folder and entry.name == layout.ASSETS:
                 self._folder(root / entry.name, ASSET_FILE)
             elif is_folder and entry.name == layout.STATE:
-                self._state(root / entry.name, card.get("screen"))
+                self._state(root / entry.name, card.screen or None)
             elif is_folder and COLUMN_FOLDER.fullmatch(entry.name):
                 self._folder(root / entry.name, TARGET_FILE, stale=entry.name not in used)
             else:

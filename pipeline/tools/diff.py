@@ -80,16 +80,16 @@ class _Side:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.card = open_card(self.root)
-        if sealed(self.card)["digest"] != self.card.get("digest"):
+        if sealed(self.card)["digest"] != self.card.digest:
             raise UserError(f"{self.root / CARD} is damaged; `ns2 verify` tells more")
 
     def about(self) -> dict[str, Any]:
         """What identifies it."""
         return {
             "path": str(self.root),
-            "digest": self.card["digest"],
-            "utterances": self.card["counts"]["written"],
-            "hours": self.card["counts"]["hours"],
+            "digest": self.card.digest,
+            "utterances": self.card.counts.written,
+            "hours": self.card.counts.hours,
         }
 
     def column(self, name: str) -> pa.ChunkedArray:
@@ -111,7 +111,7 @@ class _Side:
 
     def assets(self) -> dict[str, str]:
         """Fingerprint of each asset."""
-        stems = [Path(name).stem for name in self.card["assets"]]
+        stems = [Path(name).stem for name in self.card.assets]
         return dict(stem.rsplit("-", 1) for stem in stems)
 
     def aligner(self) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class _Rows:
     def compare(self) -> dict[str, Any]:
         """The sections `utterances`, `columns` and `fields` of `diff`."""
         changed = np.zeros(len(self._common), bool)
-        there = list(self._a.card["columns"]), list(self._b.card["columns"])
+        there = list(self._a.card.columns), list(self._b.card.columns)
         columns: dict[str, Any] = {}
         for name in [n for n in there[0] if n in there[1]]:
             reshaped = self._reshaped(name)

@@ -28,6 +28,7 @@ import numpy as np
 from ns2.pipeline.core.atomic import TEMPORARY, sync_folder
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import ColumnSpec, make_key
+from ns2.pipeline.dataset.card import Card
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.dataset.shards import encode_value, member_info
 
@@ -183,9 +184,11 @@ def _describe(dataset: Dataset, splits: Mapping[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "format": EXPORT_FORMAT,
         "format_version": 1,
-        "dataset": card["digest"],
-        "ns2": card["ns2"],
-        **{name: card["grid"][name] for name in ("sample_rate", "hop_length", "frame_rate")},
+        "dataset": card.digest,
+        "ns2": card.ns2,
+        "sample_rate": card.grid.sample_rate,
+        "hop_length": card.grid.hop_length,
+        "frame_rate": card.grid.frame_rate,
         "members": {
             spec.suffix: {
                 "dtype": spec.dtype,
@@ -195,11 +198,16 @@ def _describe(dataset: Dataset, splits: Mapping[str, Any]) -> dict[str, Any]:
             for spec in specs
         },
         "splits": dict(splits),
-        "codec": card["columns"].get("codes", {}).get("config"),
-        "mel": card["columns"].get("mel", {}).get("config"),
-        "statistics": card["statistics"],
+        "codec": _config(card, "codes"),
+        "mel": _config(card, "mel"),
+        "statistics": card.statistics,
     }
     if "phonemes" in dataset.columns:
         table = dataset.phoneme_table
         described["phonemes"] = table.symbols(range(len(table)))
     return described
+
+
+def _config(card: Card, column: str) -> Mapping[str, Any] | None:
+    """The settings that a column was made with, or None where there is no such column."""
+    return card.columns[column].config if column in card.columns else None

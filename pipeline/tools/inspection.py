@@ -35,24 +35,24 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
     with the fingerprint of each; `speakers.top` those with the most speech.
     """
     card, index = dataset.card, dataset.index
-    counts = card["counts"]
+    counts = card.counts
     speakers = _grouped(index, "speaker")
     speakers.sort(key=lambda one: (-one["hours"], one["speaker"]))
-    codes = card["columns"].get("codes", {}).get("config", {})
+    codes = card.columns["codes"].config if "codes" in card.columns else None
     return {
-        "digest": card["digest"],
-        "format_version": card["format_version"],
-        "ns2": card["ns2"],
-        "corpus": card["corpus"],
-        "utterances": counts["written"],
-        "hours": counts["hours"],
-        "frames": counts["frames"],
-        "phones": counts["phones"],
+        "digest": card.digest,
+        "format_version": card.format_version,
+        "ns2": card.ns2,
+        "corpus": card.corpus,
+        "utterances": counts.written,
+        "hours": counts.hours,
+        "frames": counts.frames,
+        "phones": counts.phones,
         "seconds": _distribution(index["seconds"]),
-        "found": counts["found"],
-        "rejected": counts["rejected"],
-        "filtered": counts["filtered"],
-        "reasons": counts["reasons"],
+        "found": counts.found,
+        "rejected": counts.rejected,
+        "filtered": counts.filtered,
+        "reasons": counts.reasons,
         "speakers": {"count": len(speakers), "top": speakers[:TOP_SPEAKERS]},
         "languages": _by_name(_grouped(index, "language"), "language"),
         "splits": _by_name(_grouped(index, "split"), "split"),
@@ -60,17 +60,17 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         "codec": codes or None,
         "columns": {
             name: {
-                "dtype": told["dtype"],
-                "dims": told["dims"],
-                "tars": told["tars"],
-                "bytes": told["bytes"],
-                "fingerprint": told["folder"].removeprefix(f"{name}-"),
-                "config": told.get("config", {}),
+                "dtype": column.dtype,
+                "dims": list(column.dims),
+                "tars": column.tars,
+                "bytes": column.bytes,
+                "fingerprint": column.folder.removeprefix(f"{name}-"),
+                "config": column.config,
             }
-            for name, told in card["columns"].items()
+            for name, column in card.columns.items()
         },
-        "statistics": card["statistics"],
-        "assets": card["assets"],
+        "statistics": card.statistics,
+        "assets": list(card.assets),
     }
 
 

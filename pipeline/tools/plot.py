@@ -64,7 +64,7 @@ def draw_utterance(dataset: Dataset, key: str) -> Figure:
     key = find(dataset, key)
     row = dataset.row(key)
     wanted = [c for c in ("mel", "f0", "durations", "meta") if c in dataset.columns]
-    arrays = {column: dataset.read(column, key, check=True) for column in wanted}
+    arrays: dict[str, Any] = {column: dataset.read(column, key, check=True) for column in wanted}
     spans = token_spans(dataset, arrays)
     panels = [
         (name, height)
@@ -111,7 +111,7 @@ def draw_utterance(dataset: Dataset, key: str) -> Figure:
 
 
 def _mel_config(dataset: Dataset) -> Mapping[str, Any]:
-    config: Mapping[str, Any] = dataset.card["columns"]["mel"].get("config", {})
+    config: Mapping[str, Any] = dataset.card.columns["mel"].config
     return config
 
 

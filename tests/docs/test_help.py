@@ -11,9 +11,16 @@ import pytest
 from ns2.cli import main
 from ns2.model.config_values import field_docs
 from ns2.pipeline.preprocess.options import Options
+from ns2.train.codec.training_config import CodecTraining
+from ns2.train.run.train_options import TrainOptions
 from tests.support.command_line import commands
 
-CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {("preprocess",): (Options,)}
+CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {
+    ("preprocess",): (Options,),
+    ("train",): (TrainOptions,),
+    ("codec", "train"): (CodecTraining,),
+    ("codec", "eval"): (CodecTraining,),
+}
 """The configs whose fields a command's options are made of."""
 
 ALL = dict(commands())

@@ -35,7 +35,7 @@ from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.shards import Marker, Member, TarWriter, encode_value
 from ns2.pipeline.dataset.sums import checksum_text, target_checksums
 from ns2.pipeline.preprocess.finish.publish import (
-    Finish,
+    Publisher,
     ShardContent,
     index_rows,
     write_index,
@@ -202,7 +202,7 @@ def make_dataset(root: Path, recipe: Recipe | None = None) -> Path:
                 changed = recipe.change_row(dict(row)) if recipe.change_row else [row]
                 yield from ({**one, "row_crc": row_crc(one)} for one in changed)
 
-    finish = Finish(root)
+    finish = Publisher(root)
     index = write_index(root / layout.INDEX, rows(), index_schema(recipe.columns))
     rejected = make_rejected()
     finish.replace(layout.REJECTED, write_rejected(root / layout.REJECTED, rejected))

@@ -89,24 +89,24 @@ class Worker:
         seconds: dict[str, float] = {}
         audio_seconds: dict[str, float] = {}
         for stage in self._graph.stages.values():
-            due = [one for one in in_work if self._is_due(stage.name, one)]
+            due = [utterance for utterance in in_work if self._is_due(stage.name, utterance)]
             if not due:
                 continue
             self._set_up(stage)
             start = time.perf_counter()
-            products = stage.compute_batch([one.item(stage) for one in due])
+            products = stage.compute_batch([utterance.item(stage) for utterance in due])
             seconds[stage.name] = time.perf_counter() - start
-            for one, product in zip(due, products, strict=True):
-                self._take(stage, one, product)
-            samples = sum(one.samples or 0 for one in due)
+            for utterance, product in zip(due, products, strict=True):
+                self._take(stage, utterance, product)
+            samples = sum(utterance.samples or 0 for utterance in due)
             audio_seconds[stage.name] = samples / self._graph.grid.sample_rate
-        for one in in_work:
-            if one.outcome.failure is not None:
-                one.outcome.members.clear()
+        for utterance in in_work:
+            if utterance.outcome.failure is not None:
+                utterance.outcome.members.clear()
         result = BatchResult(
             shard=batch.shard,
             number=batch.number,
-            outcomes=tuple(one.outcome for one in in_work),
+            outcomes=tuple(utterance.outcome for utterance in in_work),
             seconds=seconds,
             audio_seconds=audio_seconds,
         )
@@ -142,14 +142,18 @@ class Worker:
                 waiting.extend(self._graph.stages[name].requires)
         return frozenset(needed)
 
-    def _is_due(self, name: str, one: _InWork) -> bool:
+    def _is_due(self, name: str, utterance: _InWork) -> bool:
         """Whether a stage is to work on an utterance now."""
-        return name in one.stages and self._goes_on(name, one) and name not in one.values
+        return (
+            name in utterance.stages
+            and self._goes_on(name, utterance)
+            and name not in utterance.values
+        )
 
-    def _goes_on(self, name: str, one: _InWork) -> bool:
+    def _goes_on(self, name: str, utterance: _InWork) -> bool:
         """Whether an utterance comes as far as a stage, after all that was found out about it."""
-        outcome = one.outcome
-        if name not in SCREEN and one.task.samples is None and not outcome.ended:
+        outcome = utterance.outcome
+        if name not in SCREEN and utterance.task.samples is None and not outcome.ended:
             # before anything expensive is made of it
             failure = screen_failure(outcome.screened or {}, self._limits, self._graph.grid)
             outcome.excluded = failure is not None
@@ -163,83 +167,89 @@ class Worker:
             stage.setup()
             self._ready.add(stage.name)
 
-    def _take(self, stage: Stage, one: _InWork, product: Product | Exception) -> None:
+    def _take(self, stage: Stage, utterance: _InWork, product: Product | Exception) -> None:
         """Keep what a stage made of an utterance, or why it failed.
 
         Raises:
             UserError: the fault lies in the machine or the corpus.
         """
-        for name, file in one.task.files.items():
+        for name, file in utterance.task.files.items():
             if name in stage.requires:
                 _check_unchanged(file)
-        _check_machine(stage.name, one.task, product)
+        _check_machine(stage.name, utterance.task, product)
         try:
             if isinstance(product, Exception):
                 raise product
-            self._keep(stage, one, product)
+            self._keep(stage, utterance, product)
         except UserError:
             raise
         except Exception as error:
-            one.outcome.failure = as_failure(stage.name, error)
-        self._check_length(one)
+            utterance.outcome.failure = as_failure(stage.name, error)
+        self._check_length(utterance)
 
-    def _keep(self, stage: Stage, one: _InWork, product: Product) -> None:
+    def _keep(self, stage: Stage, utterance: _InWork, product: Product) -> None:
         """Keep a product: its value for later stages, its member for the tar.
 
         Raises:
             ValueError: it breaks the frame contract.
         """
-        name, task, outcome = stage.name, one.task, one.outcome
-        one.values[name] = product.value
+        name, task, outcome = stage.name, utterance.task, utterance.outcome
+        utterance.values[name] = product.value
         if "samples" in product.scalars:
-            one.samples = int(product.scalars["samples"])
+            utterance.samples = int(product.scalars["samples"])
         if task.samples is None and name in SCREEN:
             outcome.screened = {**(outcome.screened or {}), **product.scalars}
         if stage.column is None:
-            one.scalars[name] = product.scalars
+            utterance.scalars[name] = product.scalars
         if name not in task.columns:
             return
-        frames, tokens = self._sizes(one)
-        stage.check(one.item(stage), product.value, frames=frames, tokens=tokens)
+        frames, tokens = self._sizes(utterance)
+        stage.check(utterance.item(stage), product.value, frames=frames, tokens=tokens)
         data, shape = encode_value(self._graph.spec(name), product.value)
         # what screening found goes into markers too: they alone must tell the index
         scalars = dict(product.scalars)
         for required in stage.requires:
-            scalars.update(one.scalars.get(required, {}))
+            scalars.update(utterance.scalars.get(required, {}))
         outcome.members[name] = Member(
             key=task.key, data=data, shape=shape, source=task.columns[name], scalars=scalars
         )
 
-    def _sizes(self, one: _InWork) -> tuple[int, int | None]:
+    def _sizes(self, utterance: _InWork) -> tuple[int, int | None]:
         """T and N of an utterance: T by its audio, or else both by the arrays that are there."""
         sizes: dict[str | int, int] = {}
-        for name, value in one.values.items():
+        for name, value in utterance.values.items():
             spec = self._graph.stages[name].column if name in self._graph.stages else None
             if spec is not None and spec.dims:
                 sizes = {**dict(zip(spec.dims, value.shape, strict=False)), **sizes}
-        if one.samples is not None:
-            return self._graph.grid.frames(one.samples), sizes.get("N")
+        if utterance.samples is not None:
+            return self._graph.grid.frames(utterance.samples), sizes.get("N")
         return sizes.get("T", 0), sizes.get("N")
 
-    def _check_length(self, one: _InWork) -> None:
+    def _check_length(self, utterance: _InWork) -> None:
         """Let go of audio that is too short or too long as soon as that is known."""
-        if one.task.samples is None and one.outcome.failure is None and one.samples is not None:
-            length = {"samples": float(one.samples)}
+        if (
+            utterance.task.samples is None
+            and utterance.outcome.failure is None
+            and utterance.samples is not None
+        ):
+            length = {"samples": float(utterance.samples)}
             if screen_failure(length, self._limits, self._graph.grid) is not None:
-                one.outcome.excluded = True
-        if one.outcome.ended:
-            one.values.clear()
+                utterance.outcome.excluded = True
+        if utterance.outcome.ended:
+            utterance.values.clear()
 
     def _hand_on(self, in_work: Sequence[_InWork]) -> dict[str, HandedOn]:
         """What the stages that are left to others need, by key."""
         handed: dict[str, HandedOn] = {}
-        for one in in_work:
-            left = self._leave.intersection(one.task.columns)
-            if not any(self._goes_on(name, one) for name in left):
+        for utterance in in_work:
+            left = self._leave.intersection(utterance.task.columns)
+            if not any(self._goes_on(name, utterance) for name in left):
                 continue
             needed = {r for name in left for r in self._graph.stages[name].requires}
-            values = {name: value for name, value in one.values.items() if name in needed}
-            handed[one.task.key] = HandedOn(values=values, scalars=one.scalars, samples=one.samples)
+            values = {name: value for name, value in utterance.values.items() if name in needed}
+            handed[utterance.task.key] = HandedOn(
+                values=values, scalars=utterance.scalars, samples=utterance.samples
+            )
         return handed
 
 

@@ -146,8 +146,8 @@ class _Shards:
             for name in sorted(set(files.listed) - named):
                 files.fault(SUMS, f"lists {name}, which is not of the dataset", **place_of(name))
         if files.card is not None and not report.faults:
-            for column, told in files.card["columns"].items():
-                here, there = (tars[column], sizes[column]), (told["tars"], told["bytes"])
+            for column, entry in files.card.columns.items():
+                here, there = (tars[column], sizes[column]), (entry.tars, entry.bytes)
                 if here != there:
                     message = "{} tars of {} bytes; the card says {} of {}".format(*here, *there)
                     files.fault(CARD, message, column=column)
@@ -209,7 +209,7 @@ class _Shards:
         names = Counter(str(name) for name in rows[f"{column}_file"].to_pylist()).most_common()
         tar = names[0][0]
         match = TARGET.match(tar)
-        folder = files.card["columns"][column]["folder"] if files.card else match and match[1]
+        folder = files.card.columns[column].folder if files.card else match and match[1]
         if len(names) > 1:
             message = f"its rows refer to several tars: {', '.join(name for name, _ in names[:3])}"
             files.fault(INDEX, message, column=column, shard=number)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, FrameGrid, Kind, Reason
-from ns2.pipeline.dataset.card import card_text, sealed
+from ns2.pipeline.dataset.card import Card, card_text, sealed
 from ns2.pipeline.dataset.index import REJECTED_SCHEMA, index_schema, row_crc
 from ns2.pipeline.dataset.layout import (
     ASSETS,
@@ -54,7 +54,7 @@ class SmallFiles:
 
     def __init__(self, root: Path, faults: list[Fault]) -> None:
         self.root, self.faults = root, faults
-        self.card: dict[str, Any] | None = None
+        self.card: Card | None = None
         self.listed: dict[str, str] = {}
         self.sums_whole = False
         self.assets: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class SmallFiles:
             return False
         if card_text(card).encode() != text:
             self.fault(CARD, "its digest is right, but ns2 does not write it like this")
-        self.card = card
+        self.card = Card.from_json(card)
         return True
 
     def _check_sums(self) -> None:
@@ -116,7 +116,7 @@ class SmallFiles:
         data = (self.root / SUMS).read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         self.sums_whole = True
-        if self.card is not None and digest != self.card["sha256sums"]:
+        if self.card is not None and digest != self.card.sha256sums:
             self.sums_whole = False
             self.fault(SUMS, f"SHA-256 is {digest}, the card says {self.card['sha256sums']}")
         for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
@@ -156,23 +156,23 @@ class SmallFiles:
                 self.fault(REJECTED, f"holds the {name} {', '.join(unknown)}, which is none")
         if self.card is None:
             return
-        counts = self.card["counts"]
+        counts = self.card.counts
         found = {**{str(kind): kinds[kind] for kind in Kind}, "reasons": dict(reasons)}
         for name, value in found.items():
-            if value != counts[name]:
-                self.fault(REJECTED, f"{name}: {value}, the card says {counts[name]}")
-        parts = [counts["written"], counts["rejected"], counts["filtered"]]
-        if counts["found"] != sum(parts):
+            if value != getattr(counts, name):
+                self.fault(REJECTED, f"{name}: {value}, the card says {getattr(counts, name)}")
+        parts = [counts.written, counts.rejected, counts.filtered]
+        if counts.found != sum(parts):
             self.fault(
                 CARD,
-                f"the ledger does not balance: {counts['found']} found, "
+                f"the ledger does not balance: {counts.found} found, "
                 "{} written, {} rejected, {} filtered".format(*parts),
             )
 
     def named_assets(self) -> Sequence[str]:
         """Names of all assets, whole or not."""
         if self.card is not None:
-            return list(self.card["assets"])
+            return list(self.card.assets)
         return [name for name in self.listed if name.startswith(f"{ASSETS}/")]
 
     def _check_assets(self) -> None:
@@ -198,10 +198,7 @@ class SmallFiles:
     def specs(self) -> dict[str, ColumnSpec]:
         """Specifications of all columns; without a card, what those of every dataset share."""
         if self.card is not None:
-            return {
-                name: ColumnSpec(name=name, dtype=told["dtype"], dims=tuple(told["dims"]))
-                for name, told in self.card["columns"].items()
-            }
+            return {name: column.spec(name) for name, column in self.card.columns.items()}
         folders = {match["column"] for name in self.listed if (match := TARGET.match(name))}
         return {
             name: ColumnSpec(name=name, dtype=dtype, dims=dims)
@@ -211,10 +208,7 @@ class SmallFiles:
 
     def grid(self) -> FrameGrid:
         """The frame grid."""
-        if self.card is None:
-            return FrameGrid()
-        grid = self.card["grid"]
-        return FrameGrid(sample_rate=grid["sample_rate"], hop_length=grid["hop_length"])
+        return FrameGrid() if self.card is None else self.card.grid
 
     def listed_targets(self) -> dict[int, dict[str, str]]:
         """Tar of each column by shard, of all tars and markers that SHA256SUMS lists."""
@@ -291,7 +285,7 @@ class SmallFiles:
         """The card's counts are those of the index."""
         if self.card is None:
             return
-        counts = self.card["counts"]
+        counts = self.card.counts
         found = {
             "written": table.num_rows,
             "frames": pc.sum(table["frames"]).as_py() or 0,
@@ -301,11 +295,11 @@ class SmallFiles:
             "languages": dict(Counter(table["language"].to_pylist())),
         }
         for name, value in found.items():
-            if counts[name] != value:
-                self.fault(INDEX, f"{name}: {value}, the card says {counts[name]}")
+            if getattr(counts, name) != value:
+                self.fault(INDEX, f"{name}: {value}, the card says {getattr(counts, name)}")
         hours = (pc.sum(table["seconds"]).as_py() or 0.0) / 3600
-        if abs(hours - counts["hours"]) > 1e-9 * hours:  # sums in another order round otherwise
-            self.fault(INDEX, f"hours: {hours}, the card says {counts['hours']}")
+        if abs(hours - counts.hours) > 1e-9 * hours:  # sums in another order round otherwise
+            self.fault(INDEX, f"hours: {hours}, the card says {counts.hours}")
 
     def compare_sums(self) -> None:
         """Where SHA256SUMS is damaged, tell which files are not what it lists, if any.
@@ -315,7 +309,7 @@ class SmallFiles:
         if self.sums_whole or self.card is None:
             return
         text = checksum_text(self.found.items()).encode()
-        if hashlib.sha256(text).hexdigest() == self.card["sha256sums"]:
+        if hashlib.sha256(text).hexdigest() == self.card.sha256sums:
             return  # every file is the one that was written
         for name, digest in sorted(self.found.items()):
             listed = self.listed.get(name)

@@ -1,11 +1,14 @@
-"""TextGrids are read as Praat wrote them; whatever is not whole or is something else is named."""
+"""TextGrids are read as Praat wrote them; a damaged or foreign file is refused with its line."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ns2.pipeline.align.textgrid.read import parse_textgrid, read_textgrid
@@ -16,6 +19,10 @@ from tests.support.textgrid_factories import praat_read, praat_save, praat_textg
 WORDS = spans((0.1, ""), (0.5, "guten Tag"), (0.3, 'sagt "er"'), (0.1, ""))
 PHONES = spans((0.1, ""), (0.25, "ɡ"), (0.25, "ˈuː"), (0.3, "ŋ̩"), (0.1, "sil"))
 TIERS = {"words": WORDS, "phones": PHONES, "Anna Böll - notes": [(0.0, 1.0, "zwei\nZeilen")]}
+
+
+HARD = ("", '"', 'er "sagt"', "!b", "1", "-0.5", "<exists>", "xmin = 3", "item [1]:", "a\n\nb")
+"""Labels that look like something else in the format."""
 
 
 def reason_of(data: bytes) -> tuple[Reason, str]:
@@ -45,6 +52,20 @@ def test_praats_forms(by_praat: dict[str, Path], form: str) -> None:
         read = [(one.start, one.end, one.label) for one in tier.intervals]
         assert read == expected[name]
     assert found.tiers[-1].intervals is None
+
+
+@pytest.mark.parametrize("form", ["long", "short", "short-utf16"])
+def test_any_label_and_any_time(tmp_path: Path, form: str) -> None:
+    """Bit for bit what Praat reads, for times of all lengths."""
+    ends = np.cumsum(np.random.default_rng(0).uniform(1e-4, 0.3, 200)).tolist()
+    labels = [HARD[i % len(HARD)] for i in range(len(ends))]
+    tiers = {"5": list(zip([0.0, *ends], ends, labels, strict=False)), 'the "words"': []}
+    path = praat_save(praat_textgrid(ends[-1], tiers), tmp_path / "x.TextGrid", form)
+    found = read_textgrid(path)
+    assert [tier.name for tier in found.tiers] == list(tiers)
+    read = [(one.start, one.end, one.label) for one in found.tiers[0].intervals or ()]
+    assert read == praat_read(path)["5"] == tiers["5"]
+    assert found.end == ends[-1]
 
 
 @pytest.mark.parametrize("form", ["long", "short"])
@@ -80,6 +101,8 @@ def test_other_hands(by_praat: dict[str, Path], form: str) -> None:
         .encode()
         if form == "short"
         else text.encode(),
+        "no blanks around =": text.replace(" = ", "=").encode(),
+        "comments": re.sub(r'(?<=[\d"]) ?\n(?!Object|\n)', ' ! 0.3 "x"\n', text).encode(),
     }
     for what, data in changes.items():
         assert parse_textgrid(data, "x") == whole, what
@@ -100,11 +123,16 @@ def test_times_in_any_notation(
 
 
 @pytest.mark.parametrize("form", ["long", "short"])
-@pytest.mark.parametrize("written", ["-0.35", "nan", "inf", "--undefined--", "1e999"])
-def test_times_that_are_none(by_praat: dict[str, Path], form: str, written: str) -> None:
+@pytest.mark.parametrize(
+    "written",
+    ["-0.35", "nan", "inf", "--undefined--", "1e999", "0,35", "0x3", "35%", "1/3", "0.3.5", "1_0"],
+)
+def test_times_that_are_not_seconds(by_praat: dict[str, Path], form: str, written: str) -> None:
     text = re.sub(r"\b0\.35\b", written, by_praat[form].read_text("utf-8"))
+    line = next(i for i, one in enumerate(text.split("\n"), 1) if written in one.split())
     reason, message = reason_of(text.encode())
-    assert reason is Reason.TEXTGRID_BAD_TIMES and written in message
+    assert reason is Reason.TEXTGRID_BAD_TIMES
+    assert message.startswith(f"x.TextGrid, line {line}: ") and repr(written) in message
 
 
 def test_other_kinds_of_files(by_praat: dict[str, Path], tmp_path: Path) -> None:
@@ -115,19 +143,21 @@ def test_other_kinds_of_files(by_praat: dict[str, Path], tmp_path: Path) -> None
     expected = {
         b"": "is empty",
         b" \n\r\n": "is empty",
-        (tmp_path / "a.wav").read_bytes(): "not even text",
+        (tmp_path / "a.wav").read_bytes(): "not a text file",
         by_praat["binary"].read_bytes(): "binary form",
         by_praat["chronological"].read_bytes(): "chronological form",
         b'{"start": 0, "end": 1, "tiers": {}}': "does not begin with Praat's header",
         b"0.0 0.5 a\n0.5 1.0 b\n": "does not begin with Praat's header",
         long.replace(b'"TextGrid"', b'"PitchTier"'): "'PitchTier'",
-        long.decode().replace("ˈuː", "ü").encode("latin-1", "replace"): "neither whole UTF-8",
-        long.decode().encode("utf-16")[:-1]: "neither whole UTF-8",
+        long.decode()
+        .replace("ˈuː", "ü")
+        .encode("latin-1", "replace"): "neither valid UTF-8 nor UTF-16",
+        long.decode().encode("utf-16")[:-1]: "neither valid UTF-8 nor UTF-16",
     }
-    for data, told in expected.items():
+    for data, part in expected.items():
         reason, message = reason_of(data)
         assert reason is Reason.TEXTGRID_UNREADABLE, message
-        assert message.startswith("x.TextGrid ") and told in message
+        assert message.startswith("x.TextGrid ") and part in message
 
 
 def test_no_tiers() -> None:
@@ -141,9 +171,59 @@ def test_no_tiers() -> None:
 
 
 @pytest.mark.parametrize("form", ["long", "short"])
-def test_entries_that_are_missing(by_praat: dict[str, Path], form: str) -> None:
+@pytest.mark.parametrize("declared", [0, 3, 4, 6, 7, 999_999_999])
+def test_more_or_fewer_entries_than_declared(
+    by_praat: dict[str, Path], form: str, declared: int
+) -> None:
     text = by_praat[form].read_text("utf-8")
     count = "size = 5" if form == "long" else "\n5\n"
     assert text.count(count) == 1
-    reason, message = reason_of(text.replace(count, count.replace("5", "7")).encode())
-    assert reason is Reason.TEXTGRID_DAMAGED and "4, 7, 1, 1" in message and "4, 5, 1, 1" in message
+    changed = text.replace(count, count.replace("5", str(declared)))
+    words, phones, notes = (found.start() for found in re.finditer('"IntervalTier"', changed))
+    assert words < phones < notes
+    if declared > 5:  # the next tier stands where an entry is missing
+        place, fault = notes, f"'phones', entry 6 of {declared}: a number is expected"
+    else:  # an entry stands where the next tier is expected
+        entry = [found.start() for found in re.finditer(r"\d[\d.]*(?=\s+(?:xmax = )?\d)", changed)]
+        place = [at for at in entry if phones < at < notes][-(5 - declared)]
+        fault = "tier 3 of 4: a string is expected"
+    reason, message = reason_of(changed.encode())
+    assert reason is Reason.TEXTGRID_DAMAGED and fault in message
+    assert message.startswith(f"x.TextGrid, line {changed.count(chr(10), 0, place) + 1}: ")
+
+
+@pytest.mark.parametrize("form", ["long", "short"])
+def test_more_tiers_or_points_than_declared(by_praat: dict[str, Path], form: str) -> None:
+    text = by_praat[form].read_text("utf-8").rstrip()
+    tiers = ("size = 4", "size = 3") if form == "long" else ("<exists>\n4", "<exists>\n3")
+    for data in (text.replace(*tiers, 1), f'{text}\n0.7\n"y"\n', f"{text}\n1\n"):
+        assert data != text
+        reason, message = reason_of(data.encode())
+        assert reason is Reason.TEXTGRID_DAMAGED and "declares fewer entries" in message
+
+
+def test_quotes_that_are_not_doubled(by_praat: dict[str, Path]) -> None:
+    text = by_praat["long"].read_text("utf-8")
+    reason, message = reason_of(text.replace('""er""', '"er"').encode())
+    assert reason is Reason.TEXTGRID_DAMAGED and "quote that is not doubled" in message
+    reason, message = reason_of(text.replace('"IntervalTier"', '"Interval"', 1).encode())
+    assert reason is Reason.TEXTGRID_DAMAGED and "class 'Interval' is unknown" in message
+
+
+def test_intervals_stay_in_the_order_of_the_file() -> None:
+    """Praat sorts them, and drops one of two that begin at the same time."""
+    header = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
+    rows = [(0.5, 0.6, "b"), (0.1, 0.5, "a"), (0.1, 0.1, ""), (0.6, 0.6, ""), (0.6, 2.0, "c")]
+    entries = "".join(f'{start}\n{end}\n"{label}"\n' for start, end, label in rows)
+    text = f'{header}0\n1\n<exists>\n1\n"IntervalTier"\n"x"\n0\n1\n{len(rows)}\n{entries}'
+    (tier,) = parse_textgrid(text.encode(), "x").tiers
+    assert [(one.start, one.end, one.label) for one in tier.intervals or ()] == rows
+
+
+def test_reading_loads_no_library() -> None:
+    code = (
+        "import sys, ns2.pipeline.align.textgrid.read; "
+        "print([m for m in ('parselmouth', 'praatio') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -13,7 +13,7 @@ from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.text.pronunciation import bare, languages
+from ns2.pipeline.text.engine import bare, languages
 from ns2.train.bundled.make_phoneme_table import named, read, rendered, takes_apart
 
 TABLE = PhonemeTable.default()

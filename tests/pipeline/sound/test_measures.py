@@ -33,7 +33,7 @@ def test_twice_as_loud_is_ln_2_away() -> None:
     one = log_mel(noise())
     assert mel_distance(log_mel(2 * noise()), one) == pytest.approx(np.log(2), rel=1e-4)
     assert mel_distance(one, one) == 0
-    with pytest.raises(ValueError, match="can't be compared"):
+    with pytest.raises(ValueError, match="must have one"):
         mel_distance(one, one[:, :-1])
 
 

@@ -16,7 +16,9 @@ from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.phonemes import PhonemesStage
 from ns2.pipeline.stages.stage import Item
 from ns2.pipeline.stages.tokens import TokensStage
-from ns2.pipeline.text.pronunciation import Pronunciation, _match, languages, pronounce
+from ns2.pipeline.text.engine import languages
+from ns2.pipeline.text.matching import match_words
+from ns2.pipeline.text.pronunciation import Pronunciation, pronounce
 from ns2.pipeline.text.tables import MARKS
 from tests.pipeline.text.pinned_texts import PINNED
 from tests.support.factories import SENTENCES
@@ -237,7 +239,7 @@ def test_words_are_matched_at_the_lowest_cost(seed: int) -> None:
     rng = random.Random(seed)
     make = lambda n: [tuple(rng.choices("abc", k=rng.randint(1, 3))) for _ in range(n)]  # noqa: E731
     written, spoken = make(rng.randint(1, 3)), make(rng.randint(1, 3))
-    groups = _match(written, spoken)
+    groups = match_words(written, spoken)
     # All spoken words, once and in order; a written word left out costs its phones.
     assert [j for _, (a, b) in groups for j in range(a, b)] == list(range(len(spoken)))
     ends = [0, *(end for (_, end), _ in groups)]
@@ -249,8 +251,11 @@ def test_words_are_matched_at_the_lowest_cost(seed: int) -> None:
 
 
 def test_silent_words_are_left_out() -> None:
-    assert _match([("a",), (), ("b",)], [("a",), ("b",)]) == [((0, 1), (0, 1)), ((2, 3), (1, 2))]
-    assert _match([("a",)], []) == []
+    assert match_words([("a",), (), ("b",)], [("a",), ("b",)]) == [
+        ((0, 1), (0, 1)),
+        ((2, 3), (1, 2)),
+    ]
+    assert match_words([("a",)], []) == []
 
 
 @pytest.mark.parametrize(

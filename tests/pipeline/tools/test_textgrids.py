@@ -288,7 +288,7 @@ def _wordless(path: Path) -> None:
 
 BREAKS: list[tuple[Break, Reason, str]] = [
     (lambda path: path.write_bytes(b"") and None, Reason.TEXTGRID_UNREADABLE, "is empty"),
-    (_sound, Reason.TEXTGRID_UNREADABLE, "not even text"),
+    (_sound, Reason.TEXTGRID_UNREADABLE, "not a text file"),
     (_binary, Reason.TEXTGRID_UNREADABLE, "Praat's binary form"),
     (_cut, Reason.TEXTGRID_DAMAGED, "cut short"),
     (_rewrite('"phones"', '"Mary"'), Reason.TEXTGRID_NO_TIER, "'words', 'Mary'"),

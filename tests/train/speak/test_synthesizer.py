@@ -17,8 +17,9 @@ from ns2.model.tts.generation import Choices
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.dataset.reader import Dataset
+from ns2.train.speak.lines import Line, joined
 from ns2.train.speak.pieces import pieces
-from ns2.train.speak.synthesizer import Line, Synthesizer, joined
+from ns2.train.speak.synthesizer import Synthesizer
 
 QUICK = ("--steps", "2")
 TEXT = "The old bridge creaks, and then it falls."

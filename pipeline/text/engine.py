@@ -1,0 +1,129 @@
+"""espeak-ng, the one inside espeakng-loader, through phonemizer: its voices, words and phones."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import Reason
+from ns2.pipeline.text.clauses import base_language
+
+Phones = tuple[str, ...]
+
+STRESSES = "ˈˌ"
+_STRESS = re.compile(f"[{STRESSES}]")
+_NO_PHONE = re.compile(r"\(.*?\)|[\x00-\x1f%|]")  # flags of a language, control characters
+_UNSAFE = frozenset({"kl"})  # espeak-ng 1.52 ends the process at the digit 0 of this voice
+
+
+def languages() -> tuple[str, ...]:
+    """The espeak-ng voices that can be used, sorted by name."""
+    return tuple(sorted(_voices()))
+
+
+@cache
+def engine_of(language: str) -> Engine:
+    """The engine of a voice; the same object for every call.
+
+    Raises:
+        UtteranceError: UNKNOWN_LANGUAGE, espeak-ng has no such voice.
+    """
+    if language not in _voices():
+        near = get_close_matches(language.lower().replace("_", "-"), languages(), n=4, cutoff=0.5)
+        near += [v for v in languages() if base_language(v) == base_language(language.lower())]
+        hint = f"near names: {', '.join(dict.fromkeys(near))}" if near else "such as en-us, de, es"
+        raise UtteranceError(
+            Reason.UNKNOWN_LANGUAGE, f"espeak-ng has no voice {language!r} ({hint})"
+        )
+    return Engine(language)
+
+
+class Engine:
+    """One voice of espeak-ng; it keeps no state from one call to the next.
+
+    Attributes:
+        language: the name of the voice.
+        backend: phonemizer's backend for the voice.
+    """
+
+    def __init__(self, language: str) -> None:
+        wrapper_class()
+        from phonemizer.backend import EspeakBackend
+        from phonemizer.separator import Separator
+
+        quiet = logging.getLogger("ns2.phonemizer")
+        quiet.setLevel(logging.CRITICAL)  # phonemizer warns of every foreign word
+        self.language = language
+        self._lock = threading.Lock()
+        self._separator = Separator(phone="_", word=" ")
+        self.backend = EspeakBackend(
+            language,
+            # Nothing is split and nothing removed here: `clauses` has done so before.
+            preserve_punctuation=False,
+            punctuation_marks=re.compile(r"(?!)"),
+            language_switch="remove-flags",
+            with_stress=True,
+            logger=quiet,
+        )
+        self.alone = lru_cache(maxsize=50_000)(self._alone)
+
+    def speak(self, text: str) -> list[Phones]:
+        """The spoken words of one clause, each with its phones as espeak-ng writes them."""
+        with self._lock:
+            lines = self.backend.phonemize([text], separator=self._separator, strip=True)
+        assert len(lines) == 1, f"{len(lines)} lines for {text!r}"
+        spoken = [tuple(phone for phone in w.split("_") if phone) for w in lines[0].split(" ")]
+        return [phones for phones in spoken if bare_phones(phones)]
+
+    def _alone(self, text: str) -> Phones:
+        """Phones without stress of one written word that is spoken alone."""
+        return tuple(phone for phones in self.speak(text) for phone in bare_phones(phones))
+
+
+def bare(phone: str) -> str:
+    """A phone of espeak-ng without its stress; "" for a symbol that is not a phone.
+
+    The "?" is a glottal stop in Danish and Oromo; in our tokens it is the question mark.
+    """
+    return _NO_PHONE.sub("", _STRESS.sub("", phone)).replace("?", "ʔ")
+
+
+def bare_phones(phones: Sequence[str]) -> Phones:
+    """Phones of espeak-ng without their stress, less the symbols that are not phones."""
+    return tuple(b for phone in phones if (b := bare(phone)))
+
+
+@cache
+def wrapper_class() -> Any:
+    """phonemizer's wrapper of espeak-ng, after it was given the library and the data."""
+    import espeakng_loader
+    from phonemizer.backend.espeak.wrapper import EspeakWrapper
+
+    # Both are needed: without the data path espeak-ng ends the process.
+    EspeakWrapper.set_library(espeakng_loader.get_library_path())
+    EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
+    return EspeakWrapper
+
+
+@cache
+def _voices() -> frozenset[str]:
+    import espeakng_loader
+
+    data = Path(espeakng_loader.get_data_path())
+    found = set()
+    for voice in wrapper_class()().available_voices():
+        file = data / "lang" / voice.identifier
+        if not file.is_file():  # mbrola voices need programs that espeakng-loader does not bring
+            continue
+        named = re.search(r"^\s*dictionary\s+(\w+)", file.read_text("utf-8", "replace"), re.M)
+        dictionary = named[1] if named else base_language(voice.language)
+        if (data / f"{dictionary}_dict").is_file():  # three voices come without a dictionary
+            found.add(voice.language)
+    return frozenset(found - _UNSAFE)
