@@ -13,7 +13,10 @@ from ns2.model.config_values import field_docs
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.tools.options import ExportOptions, TextGridOptions, VerifyOptions
 from ns2.train.codec.training_config import CodecTraining
+from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.run.train_options import TrainOptions
+from ns2.train.speak.speaking import SynthesizeOptions
+from ns2.train.tour import Demo
 from tests.support.command_line import commands
 
 CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {
@@ -24,6 +27,9 @@ CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {
     ("verify",): (VerifyOptions,),
     ("export",): (ExportOptions,),
     ("textgrid",): (TextGridOptions,),
+    ("synthesize",): (SynthesizeOptions,),
+    ("evaluate",): (EvaluateConfig,),
+    ("demo",): (Demo,),
 }
 """The configs whose fields a command's options are made of."""
 

@@ -66,8 +66,7 @@ class Example:
     borders: Tensor
 
 
-def main() -> None:
-    """Train the network and write it."""
+def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_aligner_network")
     parser.add_argument(
         "out",
@@ -89,7 +88,12 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=SEED, help="The seed of the speech and of the training."
     )
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Train the network and write it."""
+    args = _arguments().parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
 
