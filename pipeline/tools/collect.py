@@ -70,23 +70,27 @@ class Removed:
 
 
 def collect(root: Path, *, dry_run: bool = False) -> Removed:
-    """Remove from a complete dataset what is no longer current.
+    """Remove from a complete dataset the files that are no longer current.
 
-    That is: tars and markers that its index does not name, columns under other fingerprints,
+    These are tars and markers that its index does not name, columns under other fingerprints,
     assets that the card does not list, screenings of other options, and temporary files. The
-    dataset's lock is held all the while.
+    dataset's lock is held meanwhile.
 
-    Killed anywhere, it has removed nothing that is current, and the next call removes the rest.
+    If it is killed at any moment, no current file is gone, and the next call removes the rest.
 
     Args:
+        root: the dataset's folder.
         dry_run: only find out what would be removed.
 
+    Returns:
+        what was removed, or would be.
+
     Raises:
-        UserError: it is no complete and sound dataset, a run is at work in it, or the file system
-            refuses; says what to do.
+        UserError: it is not a complete and sound dataset, a run is at work in it, or the file
+            system refuses; the message says what to do.
     """
     root = Path(root)
-    open_card(root)  # where there is none, nothing is made in that folder
+    open_card(root)  # refuses a folder that is not a dataset before anything is made in it
     state = root / layout.STATE
     try:
         if not dry_run:
@@ -101,10 +105,10 @@ def collect(root: Path, *, dry_run: bool = False) -> Removed:
 
 
 def _current(root: Path) -> tuple[Card, frozenset[str]]:
-    """The card, and the names of all files that it vouches for.
+    """The card, and the names of all files that SHA256SUMS lists.
 
     Raises:
-        UserError: one of them is missing, or is a small one and not what was written.
+        UserError: a file is missing, or a small file is not what was written.
     """
     faults: list[Fault] = []
     files = SmallFiles(root, faults)
@@ -114,15 +118,15 @@ def _current(root: Path) -> tuple[Card, frozenset[str]]:
     if faults or files.card is None:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise UserError(
-            f"{root} does not verify, so nothing of it is removed: {faults[0]}{more}. "
-            "`ns2 verify` names all that is wrong; `ns2 preprocess` with the dataset's options "
-            "makes anew what is missing. Collect when it verifies."
+            f"{root} does not verify, so nothing is removed from it: {faults[0]}{more}. "
+            "`ns2 verify` names everything that is wrong; `ns2 preprocess` with the dataset's "
+            "options makes the missing files anew. Run `ns2 gc` when it verifies."
         )
     return files.card, frozenset(files.listed)
 
 
 def _target_faults(root: Path, files: SmallFiles) -> list[Fault]:
-    """What is wrong with the targets, as far as it can be seen without reading a tar."""
+    """The faults of tars and markers that are found without reading a tar."""
     columns = [f"{column}_file" for column in files.specs()]
     index = pq.read_table(root / layout.INDEX, columns=columns)
     named = {str(name) for column in columns for name in index[column].unique().to_pylist()}
@@ -142,7 +146,7 @@ def _target_faults(root: Path, files: SmallFiles) -> list[Fault]:
 
 
 class _Stale:
-    """Files and folders of a dataset that are ours and no longer current.
+    """Files and folders of a dataset that ns2 wrote and that are no longer current.
 
     Attributes:
         removed: what `remove` removes.
@@ -168,11 +172,11 @@ class _Stale:
                 self.removed.foreign.append(entry.name)
 
     def remove(self) -> None:
-        """Remove them.
+        """Remove these files, then the folders.
 
-        Markers go before their tars, the reverse of a commit: whatever moment this is broken off
-        at, no marker stands for a tar that is gone. A tar left without its marker is no target,
-        and goes next time. One sync a folder keeps that order through a power cut.
+        Markers are removed before their tars, the reverse of a commit: whenever this is
+        interrupted, no marker is left whose tar is gone. A tar without its marker is not a target,
+        and is removed next time. A sync of each folder keeps that order through a power cut.
         """
         for folder, files in self._files.items():
             markers = [path for path in files if path.suffix == ".parquet"]
@@ -186,17 +190,17 @@ class _Stale:
             folder.rmdir()
 
     def _state(self, state: Path, screen: str | None) -> None:
-        """Screenings of other options; all else in there is a cache of every run."""
+        """Note screenings of other options; everything else in the folder serves the next run."""
         for entry in self._others(state):
             if entry.is_dir(follow_symlinks=False) and SCREEN_FOLDER.fullmatch(entry.name):
                 folder = state / entry.name
-                if screen is None or screen == entry.name:  # an older card does not name its own
+                if screen is None or screen == entry.name:  # cards of older versions do not name it
                     self._others(folder)
                 else:
                     self._folder(folder, SCREEN_FILE, stale=True)
 
     def _folder(self, folder: Path, ours: re.Pattern[str], *, stale: bool = False) -> None:
-        """A folder that holds files of ours alone; one that is stale goes, if nothing stays."""
+        """Note the stale files of a folder, and a stale folder without foreign files itself."""
         name = self._name(folder)
         foreign = [f"{name}/{entry.name}" for entry in self._others(folder, ours)]
         self.removed.foreign += foreign
@@ -206,16 +210,17 @@ class _Stale:
             self.removed.places.setdefault(name, (0, 0))
 
     def _others(self, folder: Path, ours: re.Pattern[str] | None = None) -> list[os.DirEntry[str]]:
-        """Note a folder's stale files; gives what is neither stale nor current, by name.
+        """Note a folder's stale files; returns what is neither stale nor current, by name.
 
         Args:
-            ours: names that we give to files here; temporary files are ours everywhere.
+            folder: the folder.
+            ours: the names that ns2 gives to files in it, apart from temporary files.
         """
         others: list[os.DirEntry[str]] = []
         files: list[Path] = []
         size = 0
         with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda one: one.name):
+            for entry in sorted(entries, key=lambda item: item.name):
                 path = folder / entry.name
                 known = entry.name.startswith(TEMPORARY) or (ours and ours.fullmatch(entry.name))
                 if self._name(path) in self._current:

@@ -1,4 +1,4 @@
-"""`ns2 export`: a dataset as all-in-one WebDataset tars with plain numbers, for other toolkits.
+"""`ns2 export`: WebDataset tars that hold all columns as plain numbers, for other toolkits.
 
     out/
       export.json               what is in the tars, see `export`

@@ -2,10 +2,10 @@
 
 Times are those of the frame grid, k * hop / rate seconds, except the end, which is the audio's.
 Silence of at least one frame is an interval without a label, whatever its token; only the last
-punctuation mark keeps its label, which tells it from the `<sil>` behind it. Tokens of 0 frames are
-not written. When `--aligner textgrid` reads the files it finds each phone, pause and word at its
-frames again, and takes the marks from the transcript; only a `|` of 0 frames inside a word that is
-spoken as several ("$2.50") is lost.
+punctuation mark keeps its label, which distinguishes it from the `<sil>` behind it. Tokens of 0
+frames are not written. `--aligner textgrid` finds each phone, pause and word at its frames again,
+and takes the marks from the transcript; only a `|` of 0 frames inside a word that is spoken as
+several ("$2.50") is lost.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _phone_intervals(
 ) -> Spans:
     """The intervals of the tier of phones: neighbouring silences become one without a label."""
     labels = ["" if token in silences else token for token in tokens]
-    if tokens[-2] in silences:  # the last mark is told from the <sil> behind it by its label
+    if tokens[-2] in silences:  # its label distinguishes the last mark from the <sil> behind it
         labels[-2] = tokens[-2]
     phones: Spans = []
     lasting = [i for i, frames in enumerate(durations) if frames]

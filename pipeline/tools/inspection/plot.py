@@ -24,7 +24,7 @@ _INCHES_A_SECOND = 2.6
 _LETTERS_AN_INCH = 13
 """Letters of the title that fit into an inch."""
 _WIDTHS = (9.0, 78.0)
-"""Least and most inches: beyond 30 s labels get too close, but a PNG stays one that opens."""
+"""The smallest and largest width in inches: a PNG that is wider may not open."""
 _DPI = 100
 _HEIGHTS = (0.88, 0.7, 0.52)
 """Heights of the phones' labels, used in turn, so that those of short phones do not overlap."""

@@ -85,7 +85,7 @@ class SmallFiles:
         if not path.is_file():
             self.fault(
                 CARD,
-                "is missing: this is no dataset, or `ns2 preprocess` has not finished it; "
+                "is missing: this is not a dataset, or `ns2 preprocess` has not finished it; "
                 "run it again, it goes on where it stopped",
             )
             return False

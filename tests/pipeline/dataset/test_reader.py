@@ -66,7 +66,7 @@ def test_arrays_have_the_dtype_of_their_column_and_can_be_written_to(root: Path)
     assert Dataset(root)[0]["codes"].any()
 
 
-def test_what_is_not_there_is_said(root: Path) -> None:
+def test_what_is_not_there_is_named(root: Path) -> None:
     dataset = Dataset(root)
     for position in (9, -10):
         with pytest.raises(IndexError, match="of 9"):
@@ -149,7 +149,7 @@ def test_mapped_arrays_are_read_only_and_outlive_their_map(
             array[...] = 0
 
 
-def test_a_missing_tar_and_a_head_that_lies_are_told(tmp_path: Path) -> None:
+def test_a_missing_tar_and_a_wrong_header_are_named(tmp_path: Path) -> None:
     root = make_dataset(tmp_path / "shards", Recipe(shards=2))
     first, second = sorted((root / folder("f0")).glob("*.tar"))
     first.unlink()

@@ -28,18 +28,18 @@ DURATIONS = np.array([2, 3, 0, 4, 2, 5, 1])
 def row(**changed: Any) -> dict[str, Any]:
     """Truth at 24 kHz: b is found 10 ms too early, c 20 ms too late."""
     phones = [[0, ""], [0, "<word>"], [600, "a"], [1840, "ˈb"], [2560, ""], [3040, "c"], [5200, ""]]
-    told = {"key": "one", "voice": "x", "sample_rate": 24_000, "samples": 5440, "phones": phones}
-    return {name: value for name, value in (told | changed).items() if value is not None}
+    values = {"key": "one", "voice": "x", "sample_rate": 24_000, "samples": 5440, "phones": phones}
+    return {name: value for name, value in (values | changed).items() if value is not None}
 
 
-def told(rows: list[dict[str, Any]], aligned: dict[str, Any]) -> dict[str, Any]:
+def measured(rows: list[dict[str, Any]], aligned: dict[str, Any]) -> dict[str, Any]:
     found = report(map(Truth.of, rows), aligned, OPTIONAL)
     json.dumps(found, allow_nan=False)
     return found
 
 
 def test_figures_are_those_worked_out_by_hand() -> None:
-    found = told([row()], {"one": (TOKENS, DURATIONS)})
+    found = measured([row()], {"one": (TOKENS, DURATIONS)})
     overall = found["overall"]
     expected = {
         "signed": 5.0, "median": 15.0, "mean": 15.0, "p90": 19.0,
@@ -60,23 +60,23 @@ def test_another_rate_and_grid_change_nothing() -> None:
     phones = [[start / 2, ipa] for start, ipa in row()["phones"]]
     half = row(sample_rate=12_000, samples=2720, phones=phones)
     aligned = {"one": (TOKENS, DURATIONS)}
-    assert told([half], aligned) == told([row()], aligned)
+    assert measured([half], aligned) == measured([row()], aligned)
 
 
 def test_marks_of_a_language_are_no_phones() -> None:
     phones = row()["phones"]
     marked = row(phones=[*phones[:2], [600, "(en)"], phones[2], [700, "(en-us)"], *phones[3:]])
     aligned = {"one": (TOKENS, DURATIONS)}
-    assert told([marked], aligned) == told([row()], aligned)
+    assert measured([marked], aligned) == measured([row()], aligned)
 
 
-def test_voices_are_told_apart_and_need_not_be_known() -> None:
+def test_voices_are_kept_apart_and_need_not_be_known() -> None:
     rows = [row(), row(key="two", voice="y"), row(key="three", voice=None, samples=None)]
     late = np.array([3, 3, 0, 4, 2, 4, 1])
     aligned = {
         key: (TOKENS, late if key == "two" else DURATIONS) for key in ("one", "two", "three")
     }
-    found = told(rows, aligned)
+    found = measured(rows, aligned)
     assert list(found["voices"]) == ["", "x", "y"]
     frame = 1000 / 75
     assert found["voices"]["x"]["signed"] == pytest.approx(5.0)
@@ -91,7 +91,7 @@ def test_what_is_not_compared_is_counted() -> None:
     fewer = (("<sil>", "a", "|", "b", "<sil>"), np.array([2, 3, 0, 11, 1]))
     rows = [row(), row(key="fewer"), row(key="none"), row(key="short")]
     aligned = {"one": (TOKENS, DURATIONS), "fewer": fewer, "short": (TOKENS, DURATIONS + 1)}
-    found = told(rows, aligned)
+    found = measured(rows, aligned)
     assert found["utterances"] == {
         "truth": 4, "compared": 1, "skipped": 1, "missing": 1, "other_length": 1,
     }  # fmt: skip
@@ -100,8 +100,8 @@ def test_what_is_not_compared_is_counted() -> None:
     assert found["agreeing_parts"]["phones"] == 1
     assert found["agreeing_parts"]["signed"] == pytest.approx(-10.0)
     assert [w.split(" ")[0] for w in found["warnings"]] == ["50.0%", "1"]
-    # where no length is told, a phone behind the end gives it away
-    assert told([row(samples=None)], {"one": (TOKENS, DURATIONS // 2)})["utterances"] == {
+    # where no length is known, a phone behind the end gives it away
+    assert measured([row(samples=None)], {"one": (TOKENS, DURATIONS // 2)})["utterances"] == {
         "truth": 1, "compared": 0, "skipped": 0, "missing": 0, "other_length": 1,
     }  # fmt: skip
 

@@ -74,24 +74,28 @@ def test_an_export_holds_all_columns_of_every_utterance(dataset: Dataset, tmp_pa
 
 def test_the_description_says_what_is_there(dataset: Dataset, tmp_path: Path) -> None:
     tars = export(dataset, tmp_path / "out")
-    told = json.loads((tmp_path / "out" / "export.json").read_text("utf-8"))
-    assert (told["sample_rate"], told["hop_length"], told["frame_rate"]) == (24_000, 320, 75.0)
-    assert told["dataset"] == dataset.card["digest"]
-    assert told["members"]["mel.npy"] == {
+    described = json.loads((tmp_path / "out" / "export.json").read_text("utf-8"))
+    assert (described["sample_rate"], described["hop_length"], described["frame_rate"]) == (
+        24_000,
+        320,
+        75.0,
+    )
+    assert described["dataset"] == dataset.card["digest"]
+    assert described["members"]["mel.npy"] == {
         "dtype": "float32", "dims": [20, "T"],
         "what": "log-mel spectrogram (M, T), natural logarithm",
     }  # fmt: skip
-    assert [tar for split in told["splits"].values() for tar in split["tars"]] == [
+    assert [tar for split in described["splits"].values() for tar in split["tars"]] == [
         path.name for path in tars
     ]
-    assert {name: one["utterances"] for name, one in told["splits"].items()} == {
+    assert {name: one["utterances"] for name, one in described["splits"].items()} == {
         "train": 7, "val": 2,
     }  # fmt: skip
     for sample in samples(tars):
-        assert set(told["members"]) <= set(sample)
-        symbols = [told["phonemes"][i] for i in sample["phonemes.npy"]]
+        assert set(described["members"]) <= set(sample)
+        symbols = [described["phonemes"][i] for i in sample["phonemes.npy"]]
         assert symbols == sample["meta.json"]["phonemes"]
-    assert len(told["phonemes"]) == len(TABLE)
+    assert len(described["phonemes"]) == len(TABLE)
 
 
 def test_the_same_bytes_twice_and_nothing_else_left(dataset: Dataset, tmp_path: Path) -> None:

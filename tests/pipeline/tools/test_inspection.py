@@ -1,4 +1,4 @@
-"""What `ns2 inspect` tells and draws, held against arrays read by hand."""
+"""What `ns2 inspect` shows and draws, compared with arrays that are read by hand."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ def shown(dataset: Dataset) -> str:
 
 
 def test_the_summary_adds_up(dataset: Dataset) -> None:
-    told = summarise(dataset)
-    json.dumps(told, allow_nan=False)
+    found = summarise(dataset)
+    json.dumps(found, allow_nan=False)
     utterances = list(dataset)
     seconds = [u["meta"]["samples"] / 24_000 for u in utterances]
-    assert told["utterances"] == 9 and told["found"] == 12
-    assert told["hours"] == pytest.approx(sum(seconds) / 3600)
-    assert told["seconds"]["min"] == min(seconds) and told["seconds"]["max"] == max(seconds)
-    assert told["seconds"]["median"] == sorted(seconds)[4]
-    assert told["frames"] == sum(u["mel"].shape[1] for u in utterances)
-    assert told["reasons"] == {"audio_silent": 1, "nothing_speakable": 1, "too_long": 1}
-    assert {name: one["utterances"] for name, one in told["splits"].items()} == {
+    assert found["utterances"] == 9 and found["found"] == 12
+    assert found["hours"] == pytest.approx(sum(seconds) / 3600)
+    assert found["seconds"]["min"] == min(seconds) and found["seconds"]["max"] == max(seconds)
+    assert found["seconds"]["median"] == sorted(seconds)[4]
+    assert found["frames"] == sum(u["mel"].shape[1] for u in utterances)
+    assert found["reasons"] == {"audio_silent": 1, "nothing_speakable": 1, "too_long": 1}
+    assert {name: one["utterances"] for name, one in found["splits"].items()} == {
         "train": 7, "val": 2,
     }  # fmt: skip
     by_speaker: dict[str, float] = {}
     for u, s in zip(utterances, seconds, strict=True):
         speaker = u["meta"]["speaker"]
         by_speaker[speaker] = by_speaker.get(speaker, 0.0) + s / 3600
-    top = told["speakers"]["top"]
-    assert told["speakers"]["count"] == 2
+    top = found["speakers"]["top"]
+    assert found["speakers"]["count"] == 2
     assert {one["speaker"]: one["hours"] for one in top} == pytest.approx(by_speaker)
     assert top[0]["hours"] >= top[1]["hours"]
-    for name, column in told["columns"].items():
+    for name, column in found["columns"].items():
         tars = dataset.tars(name)
         assert column["tars"] == len(tars) == 3
         assert column["bytes"] == sum(path.stat().st_size for path in tars)
         assert f"{name}-{column['fingerprint']}" == tars[0].parent.name
-    assert told["columns"]["codes"]["dims"] == [4, "T"]
+    assert found["columns"]["codes"]["dims"] == [4, "T"]
 
 
 def test_the_table_shows_it(dataset: Dataset) -> None:
@@ -88,25 +88,25 @@ def test_an_empty_dataset_can_be_looked_at(tmp_path: Path) -> None:
 
 def test_one_utterance_in_time(dataset: Dataset) -> None:
     for key in ("utt0000", "utt0004"):
-        told = describe(dataset, key)
-        json.dumps(told, allow_nan=False)
+        found = describe(dataset, key)
+        json.dumps(found, allow_nan=False)
         arrays = dataset[key]
         durations = [int(d) for d in arrays["durations"]]
         begins = [sum(durations[:i]) / 75 for i in range(len(durations))]
-        assert [p["token"] for p in told["phonemes"]] == arrays["meta"]["phonemes"]
-        assert [p["frames"] for p in told["phonemes"]] == durations
-        assert [p["begin"] for p in told["phonemes"]] == pytest.approx(begins)
-        assert [p["seconds"] for p in told["phonemes"]] == pytest.approx(
+        assert [p["token"] for p in found["phonemes"]] == arrays["meta"]["phonemes"]
+        assert [p["frames"] for p in found["phonemes"]] == durations
+        assert [p["begin"] for p in found["phonemes"]] == pytest.approx(begins)
+        assert [p["seconds"] for p in found["phonemes"]] == pytest.approx(
             [d / 75 for d in durations]
         )
         (word, first, end) = arrays["meta"]["words"][1]
-        assert told["words"][1]["word"] == word
-        assert told["words"][1]["begin"] == pytest.approx(begins[first])
-        assert told["words"][1]["seconds"] == pytest.approx(sum(durations[first:end]) / 75)
+        assert found["words"][1]["word"] == word
+        assert found["words"][1]["begin"] == pytest.approx(begins[first])
+        assert found["words"][1]["seconds"] == pytest.approx(sum(durations[first:end]) / 75)
         voiced = arrays["f0"][arrays["f0"] > 0]
-        assert told["f0_median"] == pytest.approx(float(np.median(voiced)))
-        assert told["shapes"]["mel"] == list(arrays["mel"].shape)
-        text = render_utterance(told)
+        assert found["f0_median"] == pytest.approx(float(np.median(voiced)))
+        assert found["shapes"]["mel"] == list(arrays["mel"].shape)
+        text = render_utterance(found)
         assert "so much light" in text and arrays["meta"]["phonemes"][1] in text
         assert f"{1000 * durations[1] / 75:.0f}" in text
 

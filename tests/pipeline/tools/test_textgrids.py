@@ -172,8 +172,8 @@ def test_switching_makes_only_what_comes_from_textgrids(
     assert not [name for name in Dataset(shards).card["assets"] if "aligner" in name]
     assert Dataset(shards).card["options"]["aligner"] == "textgrid"
     assert "textgrids" not in Dataset(shards).card["options"]
-    told = diff(dataset, shards)
-    assert not told["equal"] and not diff(shards, shards)["configuration"]
+    differences = diff(dataset, shards)
+    assert not differences["equal"] and not diff(shards, shards)["configuration"]
     collect(shards)
     assert not list((shards / "assets").glob("aligner-*")) and verify(shards).ok
     assert not run_inline(spoken, shards, weights, **options).made
@@ -318,9 +318,9 @@ def test_broken_ones_are_rejected_each_with_its_reason(
     ledger = pq.read_table(tmp_path / "out" / "rejected.parquet").to_pylist()
     by_key = {row["key"]: row for row in ledger}
     assert len(by_key) == 7
-    for path, (_, reason, told) in zip(broken, breaks, strict=True):
+    for path, (_, reason, message) in zip(broken, breaks, strict=True):
         row = by_key[path.stem]
-        assert row["reason"] == reason and told in row["message"], row
+        assert row["reason"] == reason and message in row["message"], row
         assert row["kind"] == "rejected" and str(tmp_path) not in row["message"]
 
 
@@ -388,8 +388,8 @@ def test_options_that_do_not_go_together(spoken: Path, grids: Path, tmp_path: Pa
         ("--aligner-init", {"aligner": "textgrid", "textgrids": grids, "aligner_init": "none"}),
         ("--retrain-aligner", {"aligner": "textgrid", "textgrids": grids, "retrain_aligner": True}),
     ]
-    for told, options in wrong:
-        with pytest.raises(OptionError, match=told):
+    for message, options in wrong:
+        with pytest.raises(OptionError, match=message):
             Options(**options)
     (tmp_path / "empty").mkdir()
     with pytest.raises(OptionError, match=r"none of its 0 TextGrids belongs to.*\.TextGrid or"):
@@ -433,8 +433,10 @@ def test_command_line(spoken: Path, dataset: Path, tmp_path: Path) -> None:
     common = ("preprocess", spoken, "-o", tmp_path / "new", "--columns", "durations,meta")
     ns2(*common, "--aligner", "textgrid", "--executor", "inline", code=2)
     ns2(*common, "--textgrids", out, "--executor", "inline", code=2)
-    told = ns2(*common, "--aligner", "textgrid", "--textgrids", out, "--executor", "inline", code=3)
-    assert "textgrid_missing" in told and "3 written" in told
+    output = ns2(
+        *common, "--aligner", "textgrid", "--textgrids", out, "--executor", "inline", code=3
+    )
+    assert "textgrid_missing" in output and "3 written" in output
     assert "nothing to do" in ns2(*common, "--aligner", "textgrid", "--textgrids", out, "--plan")
 
 
