@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ns2.model.tts.batch import Batch
-from ns2.model.tts.durations import expand_to_frames
+from ns2.model.tts.duration_frames import expand_to_frames
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
 from ns2.model.tts.parameters import count_parts

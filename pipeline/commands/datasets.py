@@ -16,7 +16,7 @@ from ns2.pipeline.commands.common import (
     clear_errors,
     config_options,
 )
-from ns2.pipeline.tools.options import ExportOptions, TextGridOptions, VerifyOptions
+from ns2.pipeline.tools.tool_options import ExportOptions, TextGridOptions, VerifyOptions
 
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="The output is printed as JSON, for other programs."

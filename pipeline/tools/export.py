@@ -31,7 +31,7 @@ from ns2.pipeline.core.schema import ColumnSpec, make_key
 from ns2.pipeline.dataset.card import Card
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.dataset.shards import encode_value, member_info
-from ns2.pipeline.tools.options import ExportOptions
+from ns2.pipeline.tools.tool_options import ExportOptions
 
 EXPORT_FORMAT = "ns2-export"
 DESCRIPTION = "export.json"

@@ -22,7 +22,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.tools.inspection.one_utterance import find
-from ns2.pipeline.tools.options import TextGridOptions
+from ns2.pipeline.tools.tool_options import TextGridOptions
 
 TIERS = ("words", "phones")
 _COLUMNS = ("durations", "meta")

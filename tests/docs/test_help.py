@@ -11,7 +11,7 @@ import pytest
 from ns2.cli import main
 from ns2.model.config_values import field_docs
 from ns2.pipeline.preprocess.options import Options
-from ns2.pipeline.tools.options import ExportOptions, TextGridOptions, VerifyOptions
+from ns2.pipeline.tools.tool_options import ExportOptions, TextGridOptions, VerifyOptions
 from ns2.train.codec.training_config import CodecTraining
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.run.train_options import TrainOptions

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED, SUMS, TARGET
-from ns2.pipeline.tools.options import VerifyOptions
+from ns2.pipeline.tools.tool_options import VerifyOptions
 from ns2.pipeline.tools.verify.fault import Fault, caught
 from ns2.pipeline.tools.verify.index_file import index_shards
 from ns2.pipeline.tools.verify.shard import ShardResult, ShardTask, check_shard

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ns2.pipeline.align.aligner_file import aligner_config, load_aligner, train_and_save
-from ns2.pipeline.align.bundled import bundled_network, network_digest
+from ns2.pipeline.align.bundled_network import bundled_network, network_digest
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, check_array, check_durations
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable

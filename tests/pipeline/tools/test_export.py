@@ -13,7 +13,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.tools.export import export
-from ns2.pipeline.tools.options import ExportOptions
+from ns2.pipeline.tools.tool_options import ExportOptions
 from tests.support.dataset_factories import TABLE, Recipe, make_dataset
 
 

@@ -25,8 +25,8 @@ from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import preview, render
 from ns2.pipeline.tools.collect import collect
 from ns2.pipeline.tools.diff.two_datasets import diff
-from ns2.pipeline.tools.options import TextGridOptions
 from ns2.pipeline.tools.textgrids import write_textgrids
+from ns2.pipeline.tools.tool_options import TextGridOptions
 from ns2.pipeline.tools.verify.check import verify
 from tests.support.factories import LJSPEECH, needs_ljspeech
 from tests.support.preprocessing import contents, identities, run_inline

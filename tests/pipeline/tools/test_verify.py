@@ -24,7 +24,7 @@ from ns2.pipeline.dataset.card import card_text, sealed
 from ns2.pipeline.dataset.index import index_schema
 from ns2.pipeline.dataset.shards import table_bytes
 from ns2.pipeline.dataset.sums import checksum_text
-from ns2.pipeline.tools.options import VerifyOptions
+from ns2.pipeline.tools.tool_options import VerifyOptions
 from ns2.pipeline.tools.verify.check import verify
 from ns2.pipeline.tools.verify.fault import Fault
 from tests.support.dataset_factories import ENTRIES, Recipe, folder, make_dataset
