@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from ns2.pipeline.core.atomic import TEMPORARY, sync_folder
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import Card, open_card
 from ns2.pipeline.dataset.layout import (
@@ -30,6 +31,7 @@ from ns2.pipeline.dataset.layout import (
     TARGET_FILE,
     lock,
 )
+from ns2.pipeline.stages.catalogue import stage_classes
 from ns2.pipeline.tools.verify.fault import Fault
 from ns2.pipeline.tools.verify.small_files import SmallFiles
 
@@ -145,6 +147,11 @@ def _target_faults(root: Path, files: SmallFiles) -> list[Fault]:
     return faults
 
 
+def _column_of(folder: str) -> str | None:
+    """The column whose folder has this name, or None if ns2 names no folder like it."""
+    return folder.partition("-")[0] if COLUMN_FOLDER.fullmatch(folder) else None
+
+
 class _Stale:
     """Files and folders of a dataset that ns2 wrote and that are no longer current.
 
@@ -158,6 +165,7 @@ class _Stale:
         self._folders: list[Path] = []
         self.removed = Removed()
         used = {column.folder for column in card.columns.values()}
+        columns = {*COLUMNS, *card.columns, *(stage.name for stage in stage_classes())}
         for entry in self._others(root):
             if entry.name in _TOP:
                 continue
@@ -166,7 +174,7 @@ class _Stale:
                 self._folder(root / entry.name, ASSET_FILE)
             elif is_folder and entry.name == layout.STATE:
                 self._state(root / entry.name, card.screen or None)
-            elif is_folder and COLUMN_FOLDER.fullmatch(entry.name):
+            elif is_folder and _column_of(entry.name) in columns:
                 self._folder(root / entry.name, TARGET_FILE, stale=entry.name not in used)
             else:
                 self.removed.foreign.append(entry.name)
