@@ -12,6 +12,7 @@ thread computes, and its CPU time is measured.
 
 from __future__ import annotations
 
+import argparse
 import math
 import statistics
 from collections.abc import Callable
@@ -131,7 +132,8 @@ def sampler_of(text: str) -> SamplerConfig:
     return SamplerConfig(kind=kind, steps=int(steps))  # type: ignore[arg-type]
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
+    """Parse the command line."""
     parser = arguments("benchmarks.speak", __doc__)
     add = parser.add_argument
     add(
@@ -168,7 +170,11 @@ def main() -> None:
         help="The torch device that computes.  [default: %(default)s]",
     )
     add_json(parser)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parsed()
     if args.device == "cpu":
         torch.set_num_threads(1)
     samplers = {text: sampler_of(text) for text in args.sampler}
