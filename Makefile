@@ -1,5 +1,9 @@
-# make test    set up .venv, then all tests and checks
-# make demo    set up .venv, then: a corpus, a dataset, a model, its speech
+# make setup   .venv with ns2 (editable) and all tools for development
+# make check   ruff, mypy and import-linter
+# make test    the checks, then all tests
+# make demo    a corpus, a dataset, a model, and its speech in build/demo
+# make clean   remove what builds and tools leave behind; .venv stays
+# Each of them makes .venv first, where it is missing.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,6 +22,7 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
+	@echo "ns2 is installed in $(VENV). To use it: . $(VENV)/bin/activate"
 
 check: setup
 	$(BIN)/ruff check .

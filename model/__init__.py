@@ -1,4 +1,4 @@
-"""Tensors in, tensors out: networks, losses and codecs; imports nothing else of ns2."""
+"""Networks, losses, samplers and codecs: tensors in, tensors out; imports nothing else of ns2."""
 
 from __future__ import annotations
 

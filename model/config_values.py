@@ -1,9 +1,9 @@
-"""Configs are frozen dataclasses: as plain values and back, changed by name, and documented.
+"""Configs, which are frozen dataclasses, as plain values and back; changes by dotted names.
 
     changed(config, {"denoiser.wavenet.layers": 12})
 
-A field's documentation is the string below it, and is also the help text of the option that is made
-of it, so that each default and each explanation stand in one place.
+A field's documentation is the string below it. It is also the help text of the option that is made
+of the field, so that each default and each explanation are written once.
 """
 
 from __future__ import annotations
@@ -23,15 +23,20 @@ T = TypeVar("T")
 
 
 def to_values(config: Any) -> dict[str, Any]:
-    """A config as JSON values."""
+    """Return a config as JSON values."""
     return asdict(config)
 
 
 def from_values(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
-    """The config that `to_values` was made of; fields that are left out have their defaults.
+    """Build the config that `to_values` took apart; missing fields have their defaults.
+
+    Args:
+        kind: the class of the config.
+        values: the values by the names of fields.
+        path: the dotted name of the config in a larger one, for messages.
 
     Raises:
-        ValueError: a name that there is not, or a value of another type; it says where.
+        ValueError: a name is unknown, or a value has another type; the message says which.
     """
     types_of = typing.get_type_hints(kind)
     given = {}
@@ -44,10 +49,10 @@ def from_values(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
 
 
 def changed(config: T, changes: Mapping[str, Any]) -> T:
-    """A config with some values changed, by dotted names.
+    """Return a config with changed values, by dotted names.
 
     Raises:
-        ValueError: as of `from_values`, or of the config itself.
+        ValueError: see `from_values`; or the config rejects the values.
     """
     result: T = _changed(config, list(changes.items()), "")
     return result
@@ -64,7 +69,7 @@ def _changed(config: Any, changes: list[tuple[str, Any]], path: str) -> Any:
             raise ValueError(_unknown(where, first, list(types_of)))
         if rest:
             if not is_dataclass(getattr(config, first)):
-                raise ValueError(f"{where} is one value and has no {rest!r}")
+                raise ValueError(f"{where} is a single value and has no setting {rest!r}")
             inner.setdefault(first, []).append((rest, value))
         else:
             given[first] = _value(types_of[first], value, where)
@@ -76,7 +81,7 @@ def _changed(config: Any, changes: list[tuple[str, Any]], path: str) -> Any:
 
 def _unknown(where: str, name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+    hint = f"did you mean {near[0]}?" if near else f"choose one of: {', '.join(known)}"
     return f"there is no setting {where}; {hint}"
 
 
@@ -86,7 +91,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             return value
         if isinstance(value, Mapping):
             return from_values(kind, value, where)
-        raise ValueError(f"{where} has settings of its own: name one of them, {where}....")
+        raise ValueError(f"{where} is a group of settings; name one of them, such as {where}.NAME")
     if isinstance(kind, types.UnionType):
         if value is None and type(None) in kind.__args__:
             return None
@@ -95,12 +100,14 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if origin is typing.Literal:
         allowed = typing.get_args(kind)
         if value not in allowed:
-            raise ValueError(f"{where} is one of {', '.join(map(str, allowed))}, got {value!r}")
+            raise ValueError(
+                f"{where} must be one of {', '.join(map(str, allowed))}, got {value!r}"
+            )
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:
-        raise ValueError(f"{where} is {_named(kind)}, got {value!r}")
+        raise ValueError(f"{where} must be {_named(kind)}, got {value!r}")
     return value
 
 
@@ -111,13 +118,13 @@ def _named(kind: Any) -> str:
 
 @functools.cache
 def field_docs(kind: type) -> Mapping[str, str]:
-    """The documentation of each field of a config class, inherited ones included.
+    """Return the documentation of each field of a config class, inherited fields included.
 
     Returns:
-        the string below each field, its lines joined; fields without one are left out.
+        the string below each field, its lines joined; fields without a string are left out.
     """
     docs: dict[str, str] = {}
-    for owner in reversed([one for one in kind.__mro__ if is_dataclass(one)]):
+    for owner in reversed([base for base in kind.__mro__ if is_dataclass(base)]):
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
         assert isinstance(body, ast.ClassDef)
         for field, below in zip(body.body, body.body[1:], strict=False):

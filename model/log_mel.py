@@ -1,8 +1,8 @@
 """The log-mel spectrogram on the codec's frame grid.
 
-Torch is loaded by `LogMel` only, so that a plan can hold a `MelConfig`.
+Only `LogMel` loads torch, so that `MelConfig` can be used without it.
 
-Letters for shapes: S samples, T frames, M mel bins.
+Letters for shapes: B batch, S samples, T frames, M mel bins.
 """
 
 from __future__ import annotations
@@ -16,25 +16,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MelConfig:
-    """Settings of a log-mel spectrogram.
-
-    Attributes:
-        sample_rate: Hz.
-        hop_length: samples a frame.
-        n_fft: samples of the window and of its Fourier transform.
-        bins: M, mel bins.
-        fmin: Hz, where the lowest bin begins.
-        fmax: Hz, where the highest bin ends.
-        floor: the smallest magnitude that the logarithm sees.
-    """
+    """Settings of a log-mel spectrogram."""
 
     sample_rate: int = 24_000
+    """The sample rate in Hz."""
+
     hop_length: int = 320
+    """The hop length: samples per frame."""
+
     n_fft: int = 1024
+    """The length in samples of the window and of its Fourier transform."""
+
     bins: int = 80
+    """M, the number of mel bins."""
+
     fmin: float = 0.0
+    """The frequency in Hz at which the lowest bin begins."""
+
     fmax: float = 12_000.0
+    """The frequency in Hz at which the highest bin ends."""
+
     floor: float = 1e-5
+    """The smallest magnitude; smaller ones are raised to it before the logarithm."""
 
     def __post_init__(self) -> None:
         if min(self.sample_rate, self.hop_length, self.bins) < 1:
@@ -46,26 +49,26 @@ class MelConfig:
             )
         if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
             raise ValueError(
-                f"expected 0 <= fmin < fmax <= {self.sample_rate / 2:g}, "
+                f"fmin and fmax must satisfy 0 <= fmin < fmax <= {self.sample_rate / 2:g}, "
                 f"got {self.fmin:g} and {self.fmax:g}"
             )
         if self.floor <= 0:
             raise ValueError(f"floor must be above 0, got {self.floor}")
 
     def frames(self, samples: int) -> int:
-        """T = ceil(S / hop) of S samples."""
+        """Return the number of frames of S samples, T = ceil(S / hop)."""
         return -(-samples // self.hop_length)
 
 
 class LogMel:
-    """Audio to log-mel: frame i's window is centred on sample hop * i + hop / 2.
+    """Maps audio to a log-mel; frame i's window is centred on sample hop * i + hop / 2.
 
-    The audio is padded with zeros to hop * T samples, then by reflection with half of what the
-    window is longer than the hop on both sides. A periodic Hann window, the magnitude of its
-    Fourier transform, triangles on Slaney's mel scale, each of area one (Slaney 1998, Auditory
-    Toolbox), the natural logarithm of what is above the floor.
+    The audio is padded with zeros to hop * T samples, then by reflection with (n_fft - hop) / 2
+    samples on both sides. Then follow a periodic Hann window, the magnitude of the Fourier
+    transform, triangular filters of unit area on Slaney's mel scale (Slaney 1998, Auditory
+    Toolbox), and the natural logarithm of the magnitude, or of the floor if that is larger.
 
-    Window and filters are made once and follow the audio to its device.
+    Window and filters are made once and moved to the audio's device.
     """
 
     def __init__(self, config: MelConfig | None = None) -> None:
@@ -86,10 +89,13 @@ class LogMel:
         self._filters = filters.T.contiguous()  # (M, n_fft / 2 + 1)
 
     def __call__(self, wave: Tensor) -> Tensor:
-        """Natural log of the mel magnitudes: (M, T) or (B, M, T) float32, T = ceil(S / hop).
+        """Compute the natural log of mel magnitudes.
 
         Args:
             wave: (S,) or (B, S) float32, S > 0.
+
+        Returns:
+            (M, T) or (B, M, T) float32, T = ceil(S / hop).
 
         Raises:
             ValueError: the audio is empty.
@@ -113,10 +119,10 @@ class LogMel:
         return (self._filters @ spectrum.abs()).clamp(min=config.floor).log()
 
     def _padded(self, wave: Tensor) -> Tensor:
-        """Zeros to whole frames, then reflection on both sides, as often as it takes.
+        """Pad with zeros to whole frames, then by repeated reflection on both sides.
 
-        By index, since torch reflects once only: the least audio, one frame of 320 samples, is
-        shorter than the 352 on either side.
+        This indexes, since torch reflects only once: the shortest audio, one frame of 320 samples,
+        is shorter than the padding of 352 samples on either side.
         """
         import torch
         from torch.nn import functional
@@ -125,6 +131,6 @@ class LogMel:
         length = config.hop_length * config.frames(wave.shape[-1])
         wave = functional.pad(wave, (0, length - wave.shape[-1]))
         side = (config.n_fft - config.hop_length) // 2
-        period = max(2 * (length - 1), 1)  # of a signal that is reflected without end
+        period = max(2 * (length - 1), 1)  # of the infinitely reflected signal
         index = torch.arange(-side, length + side, device=wave.device) % period
         return wave[..., torch.minimum(index, period - index)]

@@ -1,4 +1,4 @@
-"""Modules that documents named before they moved: their imports stay valid."""
+"""Lazy aliases of modules that have moved, so that imports shown in documents stay valid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class _Moved(types.ModuleType):
-    """Stands where a module was; what is asked for comes from where it is now."""
+    """A module whose attributes are those of another module, which is imported on first use."""
 
     def __init__(self, name: str, target: str) -> None:
         super().__init__(name, f"Moved to `{target}`.")
@@ -24,11 +24,11 @@ class _Moved(types.ModuleType):
 
 
 def moved(package: str, modules: Mapping[str, str]) -> None:
-    """Keep imports of modules that moved valid; nothing is loaded before it is used.
+    """Keep the imports of moved modules valid; a module is imported when it is first used.
 
     Args:
-        package: that they lay in.
-        modules: where each of them is now, by its name in the package.
+        package: the package that the modules were in.
+        modules: the new full name of each module, by its old name in the package.
     """
     for name, target in modules.items():
         sys.modules[f"{package}.{name}"] = _Moved(f"{package}.{name}", target)

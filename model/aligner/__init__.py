@@ -1,1 +1,1 @@
-"""The aligner: mel and phonemes to durations."""
+"""The aligner: it finds the durations of phonemes in a mel spectrogram."""

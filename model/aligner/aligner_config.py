@@ -1,61 +1,74 @@
-"""What decides the values of an aligner; loads no torch, so that a plan can be made with it."""
+"""The configuration of an aligner; loads no torch, so that planning a run stays quick."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 VERSION = 4
-"""Raised whenever the same configuration and sample give other values."""
+"""Increased whenever the same configuration and sample give other values."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignerConfig:
-    """Everything that decides the values of a trained aligner, beside its sample and seed.
-
-    Attributes:
-        mels: M, bins of the log-mel.
-        cepstra: coefficients of the mel's cosine transform that are kept.
-        passes: of expectation maximisation over the sample.
-        early_passes: how many of them use a part of a large sample only.
-        early_frames: about how many frames that part has.
-        temper: exponent of the likelihoods in the forward sum. Neighbouring frames are not
-            independent, so their product is far too sure of itself.
-        covariance_prior: frames of the pooled covariance added to that of each class.
-        mean_prior: frames of the mean of all speech added to each phone.
-        noise_floor: added to all variances, as a share of the mean pooled variance.
-        phone_states: frames that a phone lasts at least, if it may be no shorter for free.
-        short_cost: log-likelihood that a phone of one frame loses; those between lose less.
-            Without it a tenth of the phones of real speech last one frame.
-        start_passes: passes where a network gives the start, in place of `passes`.
-        trust_passes: further passes where its phones are trusted.
-        border_weight: what the network's log-probability of a border counts.
-        phone_weight: what its log-probabilities of phones count where they are trusted.
-        trusted_gaussians: what the Gaussians' likelihoods count beside them.
-    """
+    """Everything that decides the values of a trained aligner, beside its sample and seed."""
 
     mels: int = 80
+    """M, the number of mel bins."""
+
     cepstra: int = 20
+    """The number of cepstral coefficients (of the mel's cosine transform) that are kept."""
+
     passes: int = 10
+    """The number of passes of expectation maximisation over the sample."""
+
     early_passes: int = 5
+    """The number of these passes that use only a part of a large sample."""
+
     early_frames: int = 54_000
+    """The approximate number of frames in the part that early passes use."""
+
     temper: float = 0.2
+    """The exponent of the likelihoods in the forward sum. Neighbouring frames are not
+    independent, so the plain product of their likelihoods is far too confident."""
+
     covariance_prior: float = 1000.0
+    """The weight, in frames, with which the pooled covariance is added to that of each class."""
+
     mean_prior: float = 2.0
+    """The weight, in frames, with which the mean of all speech is added to that of each phone."""
+
     noise_floor: float = 0.02
+    """A constant that is added to all variances, as a share of the mean pooled variance."""
+
     phone_states: int = 2
+    """The number of states of a phone, which is the frames that it lasts at no cost."""
+
     short_cost: float = 30.0
+    """The log-likelihood that a phone of one frame loses; longer phones, up to `phone_states`,
+    lose proportionally less. Without it a tenth of the phones of real speech last one frame."""
+
     start_passes: int = 3
+    """The number of passes where a network gives the start, in place of `passes`."""
+
     trust_passes: int = 1
+    """The number of further passes, in which the network's phones are trusted as far as they
+    agree with the Gaussians."""
+
     border_weight: float = 3.5
+    """The weight of the network's log-probability of a phone border."""
+
     phone_weight: float = 5.0
+    """The weight of the network's log-probabilities of phones where they are trusted."""
+
     trusted_gaussians: float = 0.1
+    """The weight of the Gaussians' log-likelihoods where the network's phones are trusted."""
 
     def __post_init__(self) -> None:
         if not 0 < self.cepstra <= self.mels:
             raise ValueError(f"cepstra must be 1 to {self.mels} (mels), got {self.cepstra}")
         if self.passes < 1 or not 0 <= self.early_passes <= self.passes:
             raise ValueError(
-                f"expected passes >= 1 and early_passes of 0 to passes, "
+                f"passes must be at least 1 and early_passes 0 to passes, "
                 f"got {self.passes} and {self.early_passes}"
             )
         if self.phone_states < 1 or self.short_cost < 0:

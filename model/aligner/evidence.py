@@ -1,12 +1,13 @@
-"""What a small network that is trained beforehand hears in a mel: phones and their borders.
+"""A small pretrained network that gives an aligner evidence of phones and phone borders.
 
-Three convolutions over time see five frames on either side. On them sit a narrow linear layer, the
-features; on these, phones of several languages; and apart from them whether a phone begins. The
-aligner treats the features as it treats cepstra, so its Gaussians adapt them to the corpus
-(Hermansky, Ellis & Sharma 2000, "Tandem connectionist feature extraction"); how far it believes
-the phones themselves, it finds out on the corpus.
+Three convolutions over time see five frames on either side. A narrow linear layer on top of them
+gives the features. One head on the features classifies phones of several languages, another head
+on the convolutions tells whether a phone begins. The aligner treats the features like cepstra, so
+its Gaussians adapt them to the corpus (Hermansky, Ellis & Sharma 2000, "Tandem connectionist
+feature extraction"). How far it trusts the phones themselves is measured on the corpus.
 
-Letters for shapes: T frames, M mel bins, W width, D features, P phones.
+Letters for shapes: B batch, T frames, M mel bins, D features, P phones, K classes of an aligner, C
+classes that are looked at (`chosen`).
 """
 
 from __future__ import annotations
@@ -21,43 +22,51 @@ from torch.nn import functional
 
 KERNELS = (5, 5, 3)
 REACH = sum(size // 2 for size in KERNELS)
-"""Frames that the network sees on either side of one."""
+"""The receptive field: frames that the network sees on either side of a frame."""
 _LENGTHS = 128
-"""Mels are padded to a multiple of it: oneDNN, inside torch, keeps a program for every length
-that it meets; `benchmarks.align` saw the driver's peak fall from 1.3 to 0.9 GB."""
+"""Mels are padded to a multiple of this: oneDNN, inside torch, keeps a program for every length
+that it meets. In `benchmarks.align` padding lowered the driver's peak from 1.3 to 0.9 GB."""
 DEPTH = 9.0
-"""What lies further below the loudest value of an utterance, in nepers, is cut off."""
+"""Values further below the loudest value of an utterance than this, in nepers, are clipped."""
 QUIET = 0
-"""The first of the phones: silence."""
+"""The number of the phone that stands for silence."""
 TRUSTED = (0.4, 0.6)
-"""In new voices of the synthesiser that it was trained on, a network gives 0.6 to 0.85 to the phone
-that is there; on another synthesiser's speech and on recordings 0.2 to 0.3."""
-_PRIOR_SHARE, _TEMPERED, _ANY_SOUND = 0.5, 0.4, 2.0
+"""The mean posteriors of the true phone at which the network's phones begin to count, and from
+which they count fully. On new voices of the synthesiser that it was trained on, the network reaches
+0.6 to 0.85; on another synthesiser's speech and on recordings 0.2 to 0.3."""
+_PRIOR_SHARE = 0.5
+"""The exponent of the phones' prior, by which posteriors are divided."""
+_TEMPER = 0.4
+"""The exponent of the Gaussians' likelihoods of classes that the network does not know."""
+_ANY_SOUND = 2.0
+"""The nats that a class unknown to the network scores less than the network's best phone."""
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the network makes of one mel.
-
-    Attributes:
-        features: (T, D).
-        phones: (T, P) log-probabilities.
-        border: (T,) log-probability that a phone begins with this frame.
-    """
+class NetworkOutput:
+    """The output of the network for one mel."""
 
     features: Tensor
+    """(T, D) the features."""
+
     phones: Tensor
+    """(T, P) log-probabilities of the phones."""
+
     border: Tensor
+    """(T,) log-probability that a phone begins with this frame."""
 
 
 def normalised(mel: Tensor) -> Tensor:
-    """A log-mel (M, T) of any level and colour: less its mean over time, floor cut off."""
+    """Return a log-mel (M, T) with its floor clipped and its mean over time subtracted.
+
+    This removes the level of a recording and the colour of its channel.
+    """
     cut = mel.clamp_min(float(mel.max()) - DEPTH)
     return (cut - cut.mean(1, keepdim=True)) / 2
 
 
 class FrameNet(nn.Module):
-    """The network; `train/bundled/make_aligner_network.py` trains it on speech of known truth."""
+    """The network; `train/bundled/make_aligner_network.py` trains it on synthesised speech."""
 
     def __init__(self, mels: int, width: int, features: int, phones: int) -> None:
         super().__init__()
@@ -71,10 +80,13 @@ class FrameNet(nn.Module):
         self.border = nn.Conv1d(width, 1, 1)
 
     def forward(self, padded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (B, D, T), logits of phones (B, P, T) and of borders (B, T).
+        """Compute features and logits of normalised mels.
 
         Args:
             padded: (B, M, T + 2 * REACH) normalised mels.
+
+        Returns:
+            features (B, D, T), logits of phones (B, P, T) and logits of borders (B, T).
         """
         hidden = padded
         for layer in self.layers:
@@ -82,13 +94,13 @@ class FrameNet(nn.Module):
         features = self.features(hidden)
         return features, self.phones(features), self.border(hidden)[:, 0]
 
-    def hear(self, mel: Tensor) -> Heard:
-        """What is in one log-mel (M, T), natural log."""
+    def analyse(self, mel: Tensor) -> NetworkOutput:
+        """Return features, phones and borders of one log-mel (M, T), natural log."""
         frames = mel.shape[1]
         ends = (REACH, REACH + -frames % _LENGTHS)
         padded = functional.pad(normalised(mel.float())[None], ends, mode="replicate")
         features, phones, border = (out[0, ..., :frames] for out in self(padded))
-        return Heard(
+        return NetworkOutput(
             features=features.T.contiguous(),
             phones=torch.log_softmax(phones.T, 1),
             border=functional.logsigmoid(border),
@@ -96,10 +108,10 @@ class FrameNet(nn.Module):
 
 
 def network_from_tensors(tensors: Mapping[str, Tensor]) -> FrameNet:
-    """The network with these weights, of any float type; it computes in float32.
+    """Build the network that these weights, of any float type, belong to; it computes in float32.
 
     Raises:
-        ValueError: these are not its weights.
+        ValueError: the tensors are not the weights of a `FrameNet`.
     """
     try:
         width, mels, _ = tensors["layers.0.weight"].shape
@@ -107,19 +119,17 @@ def network_from_tensors(tensors: Mapping[str, Tensor]) -> FrameNet:
         network = FrameNet(mels, width, features, phones)
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except (KeyError, RuntimeError, ValueError) as error:
-        raise ValueError(f"these are not the weights of such a network: {error}") from error
+        raise ValueError(f"these are not the weights of an aligner's network: {error}") from error
     return network.eval().requires_grad_(False)
 
 
 class Evidence(nn.Module):
-    """What a network adds to the Gaussians of an aligner's K classes.
+    """The evidence that a network adds to the Gaussians of an aligner's K classes.
 
-    On speech like that which it was trained on the network knows phones and borders better than
-    Gaussians can; on other speech its phones are often wrong, though its features still help. So
-    its phones count as far as they agree with what the Gaussians found: not at all below the
-    first of `TRUSTED`, fully from the second on.
-
-    Letters: C classes that are asked for, as `chosen`.
+    On speech like its training data the network knows phones and borders better than Gaussians can;
+    on other speech its phones are often wrong, though its features still help. So its phones are
+    weighted by their agreement with the Gaussians: not at all below the first value of `TRUSTED`,
+    fully from the second on.
     """
 
     phone_of: Tensor
@@ -127,9 +137,10 @@ class Evidence(nn.Module):
     trust: Tensor
 
     def __init__(self, network: FrameNet, phone_of: Tensor) -> None:
-        """Take a network.
+        """Wrap a network for an aligner.
 
         Args:
+            network: the pretrained network.
             phone_of: (K,) int64, the network's phone for each class, -1 where it has none.
         """
         super().__init__()
@@ -140,40 +151,53 @@ class Evidence(nn.Module):
 
     @property
     def share(self) -> float:
-        """From 0 to 1, how much the network's phones count."""
+        """The weight of the network's phones, from 0 to 1."""
         low, high = TRUSTED
         return min(1.0, max(0.0, (float(self.trust) - low) / (high - low)))
 
     def set_prior(self, counts: Tensor) -> None:
-        """Take the sums of all posteriors of the network (P,) for how frequent its phones are."""
+        """Set the phones' prior from the sums (P,) of the network's posteriors over a sample."""
         self.prior = (counts / counts.sum()).clamp_min(1e-4).log().float()
 
-    def phones(self, heard: Heard, chosen: Tensor, likelihoods: Tensor | None) -> Tensor:
-        """(T, C) log-posteriors of classes, half of the phones' prior taken out.
+    def phones(self, output: NetworkOutput, chosen: Tensor, likelihoods: Tensor | None) -> Tensor:
+        """Return log-posteriors of classes, divided by the square root of the phones' prior.
 
         Args:
-            likelihoods: (T, C) of the Gaussians, which speak for classes that the network does
-                not know; None if there are none yet, then such classes are any sound.
+            output: the network's output for the mel.
+            chosen: (C,) the numbers of the classes.
+            likelihoods: (T, C) log-likelihoods of the Gaussians, which are used for classes that
+                the network does not know; None if there are none yet, then such classes may be
+                any sound.
+
+        Returns:
+            (T, C) log-posteriors.
         """
         phones = self.phone_of[chosen]
-        scores = (heard.phones - _PRIOR_SHARE * self.prior)[:, phones.clamp_min(0)]
+        scores = (output.phones - _PRIOR_SHARE * self.prior)[:, phones.clamp_min(0)]
         if (phones < 0).any():
             if likelihoods is None:
-                others = heard.phones[:, QUIET + 1 :].amax(1, keepdim=True) - _ANY_SOUND
+                others = output.phones[:, QUIET + 1 :].amax(1, keepdim=True) - _ANY_SOUND
                 others = others.expand_as(scores)
             else:
-                others = torch.log_softmax(_TEMPERED * likelihoods, 1)
+                others = torch.log_softmax(_TEMPER * likelihoods, 1)
                 others = others + _PRIOR_SHARE * math.log(len(chosen))
             scores = torch.where(phones < 0, others, scores)
         return scores
 
-    def agreement(self, heard: Heard, posteriors: Tensor, chosen: Tensor) -> Tensor:
-        """Sum over frames of the network's posterior of the phone that is there, and their number.
+    def agreement(self, output: NetworkOutput, posteriors: Tensor, chosen: Tensor) -> Tensor:
+        """Measure how much the network's phones agree with the posteriors of classes.
 
         Args:
-            posteriors: (T, C) of classes; silence and what the network does not know are left out.
+            output: the network's output for the mel.
+            posteriors: (T, C) posteriors of classes; silence and classes that the network does not
+                know are left out.
+            chosen: (C,) the numbers of the classes.
+
+        Returns:
+            (2,) the sum over frames of the network's posterior of the aligned phone, and the number
+            of these frames (weighted by the posteriors).
         """
         counted = self.phone_of[chosen] > QUIET
         posteriors = posteriors[:, counted]
-        found = heard.phones[:, self.phone_of[chosen][counted]].exp()
+        found = output.phones[:, self.phone_of[chosen][counted]].exp()
         return torch.stack([(posteriors * found).sum(), posteriors.sum()])

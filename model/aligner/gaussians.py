@@ -1,6 +1,6 @@
-"""Classes of frames, each a Gaussian with full covariance.
+"""Gaussian classes of frames with full covariance, and the moments they are fitted to.
 
-Letters for shapes: F frames, D features, K classes.
+Letters for shapes: F frames, D features, K classes, C classes that are looked at.
 """
 
 from __future__ import annotations
@@ -14,36 +14,35 @@ from torch import Tensor, nn
 
 from ns2.model.aligner.kernels import compiled
 
-_LEAST = 1e-3
-"""Smaller weights of a frame are left out: most of the work for nothing."""
+_LEAST_WEIGHT = 1e-3
+"""Weights of frames below this are skipped: they are most of the work and change little."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """What a fit needs to know of weighted frames: little, whatever their number.
-
-    Attributes:
-        counts: (K,) float64, sum of weights.
-        sums: (K, D) float64 of weighted features.
-        products: (K, D, D) float64 of weighted outer products; symmetric once it is `whole`.
-    """
+    """Weighted moments of features: all that a fit needs, whatever the number of frames."""
 
     counts: np.ndarray
+    """(K,) float64: the sum of the weights of each class."""
+
     sums: np.ndarray
+    """(K, D) float64: the sums of weighted features."""
+
     products: np.ndarray
+    """(K, D, D) float64: the sums of weighted outer products; symmetric after `whole`."""
 
     @classmethod
     def zeros(cls, classes: int, width: int) -> Moments:
-        """Of no frames."""
+        """Return the moments of no frames."""
         return cls(np.zeros(classes), np.zeros((classes, width)), np.zeros((classes, width, width)))
 
     def add(self, features: Tensor, weights: np.ndarray, classes: np.ndarray) -> None:
-        """Take frames in.
+        """Add weighted frames, in place.
 
         Args:
-            features: (F, D).
-            weights: (F, C) float64, how much of each frame belongs to each of some classes.
-            classes: (C,) int64, which these are.
+            features: (F, D) the features of the frames.
+            weights: (F, C) float64, the weight of each frame in each class.
+            classes: (C,) int64, the numbers of these classes.
         """
         _accumulate(
             features.double().numpy(), weights, classes, self.counts, self.sums, self.products
@@ -51,7 +50,7 @@ class Moments:
 
     @classmethod
     def whole(cls, parts: Iterable[Moments]) -> Moments:
-        """The sum of some moments, added up in order."""
+        """Return the sum of several moments, added up in order."""
         first, *rest = parts
         total = cls(first.counts.copy(), first.sums.copy(), first.products.copy())
         for part in rest:
@@ -83,10 +82,14 @@ class Gaussians(nn.Module):
         self.register_buffer("log_dets", torch.zeros(classes))
 
     def forward(self, features: Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
-        """(F, K) log density of features (F, D) under each class, but for a shared constant.
+        """Return the log density of features under each class, up to a shared constant.
 
         Args:
-            chosen: numbers of the classes to look at, all by default; K is how many they are.
+            features: (F, D).
+            chosen: the numbers of the C classes to look at; all by default.
+
+        Returns:
+            (F, C) log densities.
         """
         whiten, means = self.whiten[chosen], self.means[chosen]
         classes, width = means.shape
@@ -95,15 +98,16 @@ class Gaussians(nn.Module):
         return -0.5 * whitened.square().view(-1, classes, width).sum(2) - self.log_dets[chosen]
 
     def fit(self, moments: Moments, *, prior: Tensor, shared: float, floor: float) -> None:
-        """Set means and covariances to those of weighted features.
+        """Fit means and covariances to weighted features, in closed form.
 
         Args:
-            moments: of the features.
-            prior: (K, D + 1) a mean for each class, and in the last place how many frames of it
-                are added to the class.
-            shared: frames of the pooled covariance that are added to that of each class; classes
-                with few frames thus have nearly that one.
-            floor: added to all variances, as a share of the mean pooled variance.
+            moments: the moments of the features.
+            prior: (K, D + 1) a prior mean for each class, and in the last place its weight in
+                frames.
+            shared: the weight in frames of the pooled covariance, which is added to the covariance
+                of each class; classes with few frames have nearly the pooled one.
+            floor: a constant that is added to all variances, as a share of the mean pooled
+                variance.
         """
         counts, sums = torch.from_numpy(moments.counts), torch.from_numpy(moments.sums)
         prior = prior.double()
@@ -116,7 +120,7 @@ class Gaussians(nn.Module):
         scatters = torch.from_numpy(moments.products) - cross - cross.transpose(1, 2) + about
         pooled = scatters.sum(0) / counts.sum().clamp_min(1.0)
         covariances = (scatters + shared * pooled) / (counts + shared)[:, None, None]
-        # The constant keeps classes apart from points even where all frames are equal.
+        # The constant keeps covariances positive definite even where all frames are equal.
         floor = floor * float(pooled.diagonal().mean()) + 1e-6
         covariances += floor * torch.eye(sums.shape[1], dtype=torch.float64)
         roots = torch.linalg.cholesky(covariances)
@@ -138,7 +142,7 @@ def _accumulate(
     for t in range(len(features)):
         for c in range(len(classes)):
             weight = weights[t, c]
-            if weight < _LEAST:
+            if weight < _LEAST_WEIGHT:
                 continue
             k = classes[c]
             counts[k] += weight

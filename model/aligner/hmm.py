@@ -1,19 +1,20 @@
-"""Which frames belong to which phoneme: an aligner that trains on the corpus itself.
+"""The aligner, a hidden Markov model that is trained on the corpus itself, and its use.
 
-Each phone, stress removed, is one Gaussian with full covariance over cepstra of the mel and
-their slopes; silence, word borders and punctuation share one. It is trained from a flat start by
-expectation maximisation: the posteriors are exact sums over all monotonic paths (the forward
-sum of Badlani et al. 2021, "One TTS alignment to rule them all"), in which silent tokens may be
-skipped. Durations are the best path under the log-likelihoods. A network that was trained elsewhere
-may give the start, more features and further evidence: see `aligner_features.py`.
+Each phone, stress removed, is one Gaussian with full covariance over cepstra of the mel and their
+slopes; silence, word borders and punctuation share one. It is trained from a flat start by
+expectation maximisation: the posteriors are exact sums over all monotonic paths (the forward sum of
+Badlani et al. 2021, "One TTS alignment to rule them all"), in which silent tokens may be skipped.
+Durations are the best path under the log-likelihoods. A pretrained network may give the start, more
+features and further evidence: see `evidence.py`.
 
-A generative model is the point. It sees one frame and its two neighbours, so a boundary falls
-where the sound changes. A network trained with the same sum is free to move its output by some
-frames as long as it tells the order. On 60 utterances of known truth, in one trial each, such a
-network ended at a mean error of 19 ms, a first version of these Gaussians at 10.7 ms, and small
-networks trained on its alignments at 11.2 to 12.8 ms.
+The model is generative on purpose. It sees one frame and its two neighbours, so a border falls
+where the sound changes. A network that is trained with the same sum may shift its output by a few
+frames as long as the order is right. On 60 utterances with known borders, in one trial each, such a
+network reached a mean error of 19 ms, a first version of these Gaussians 10.7 ms, and small
+networks trained on its alignments 11.2 to 12.8 ms.
 
-Letters for shapes: B batch, T frames, N tokens, M mel bins, D features, K classes.
+Letters for shapes: T frames, N tokens, S states, M mel bins, D features, K classes, C classes that
+occur in an utterance.
 """
 
 from __future__ import annotations
@@ -30,43 +31,43 @@ from torch.nn import functional
 
 from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
 from ns2.model.aligner.confidence import border_confidence
-from ns2.model.aligner.evidence import Evidence, FrameNet, Heard, network_from_tensors
+from ns2.model.aligner.evidence import Evidence, FrameNet, NetworkOutput, network_from_tensors
 from ns2.model.aligner.gaussians import Gaussians, Moments
 from ns2.model.aligner.monotonic import NoPathError, monotonic_search, path_posteriors
 
 SILENCE, SPEECH = 0, 1
-"""The first two classes: silent tokens, and any phone that the sample did not hold."""
+"""The first two classes: silent tokens, and all phones that did not occur in the sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alignment:
-    """What `align` gives.
-
-    Attributes:
-        durations: (N,) int64 frames, their sum is T.
-        score: log posterior of the class on the path, at most 0, the smaller of two means: over
-            frames, which falls with speech that the transcript does not hold, and over phones
-            (of each its mean), which falls with phones that are not said. It is relative to what
-            the other classes make of the same frames.
-        confidence: (N,) float64 probability, under the forward sum that the aligner was trained
-            with, that each token starts within one frame of where the path puts it; a token of 0
-            frames stands for the border that it lies at. None unless asked for.
-    """
+    """The alignment of one utterance, as `align` returns it."""
 
     durations: Tensor
+    """(N,) int64 frames; their sum is T."""
+
     score: float
+    """The log posterior of the class on the path, at most 0: the smaller of two means. The mean
+    over frames falls with speech that the transcript does not contain, the mean over phones
+    (each the mean of its frames) with phones that are not spoken. It is relative to the
+    likelihoods of the other classes at the same frames."""
+
     confidence: Tensor | None = None
+    """(N,) float64: the probability, under the forward sum that the aligner was trained with,
+    that each token starts within one frame of where the path puts it. A token of 0 frames stands
+    for the border that it lies at. None unless requested."""
 
 
 def cepstra(mel: Tensor, config: AlignerConfig) -> Tensor:
-    """Cepstra of a log-mel less their mean over the utterance, and their slopes.
+    """Return the cepstra of a log-mel, less their mean over the utterance, and their slopes.
 
     Args:
         mel: (M, T) natural log.
+        config: gives M and the number of cepstra.
 
     Returns:
         (T, D) with D = 2 * config.cepstra. The slope spans one frame on either side, so features
-        are symmetric about their frame: no boundary is pulled to one side.
+        are symmetric about their frame: no border is pulled to one side.
     """
     order = torch.arange(config.cepstra, dtype=torch.float64)[:, None]
     place = torch.arange(config.mels, dtype=torch.float64) + 0.5
@@ -78,16 +79,16 @@ def cepstra(mel: Tensor, config: AlignerConfig) -> Tensor:
     return torch.cat([values, slopes]).T.contiguous()
 
 
-def raw_features(mel: Tensor, heard: Heard | None, config: AlignerConfig) -> Tensor:
-    """(T, D) cepstra and, where a network has heard the mel, its features."""
+def raw_features(mel: Tensor, output: NetworkOutput | None, config: AlignerConfig) -> Tensor:
+    """Return features (T, D), not normalised: cepstra and, if there is a network, its features."""
     values = cepstra(mel.float(), config)
-    return values if heard is None else torch.cat([values, heard.features], 1)
+    return values if output is None else torch.cat([values, output.features], 1)
 
 
 class Aligner(nn.Module):
-    """The trained classes; all values are buffers, nothing is learned by gradient.
+    """The trained classes; all values are buffers, nothing is learned by gradient descent.
 
-    Classes are numbered 0 silence, 1 any speech, 2 and up the phones of the sample.
+    Class 0 is silence, class 1 any speech, classes 2 and up are the phones of the sample.
     """
 
     class_of: Tensor
@@ -106,9 +107,10 @@ class Aligner(nn.Module):
         """Make an untrained aligner.
 
         Args:
-            symbols: how many token ids there are.
-            classes: K.
-            network: what else there is to hear with.
+            config: the configuration.
+            symbols: the number of token ids.
+            classes: K, the number of classes.
+            network: a pretrained network that gives further evidence, if any.
         """
         super().__init__()
         self.config = config
@@ -124,50 +126,59 @@ class Aligner(nn.Module):
         self.register_buffer("scale", torch.ones(width))
         self.register_buffer("log_prior", torch.full((classes,), -math.log(classes)))
 
-    def hear(self, mel: Tensor) -> Heard | None:
-        """What the network makes of a log-mel (M, T); None without one."""
-        return None if self.evidence is None else self.evidence.network.hear(mel)
+    def analyse(self, mel: Tensor) -> NetworkOutput | None:
+        """Return the network's output for a log-mel (M, T); None if there is no network."""
+        return None if self.evidence is None else self.evidence.network.analyse(mel)
 
-    def features(self, mel: Tensor, heard: Heard | None) -> Tensor:
-        """(T, D) normalised features of a log-mel (M, T), and of what `hear` gave for it."""
-        return (raw_features(mel, heard, self.config) - self.shift) / self.scale
+    def features(self, mel: Tensor, output: NetworkOutput | None) -> Tensor:
+        """Return normalised features (T, D) of a log-mel (M, T) and its output of `analyse`."""
+        return (raw_features(mel, output, self.config) - self.shift) / self.scale
 
     def log_likelihoods(self, features: Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
-        """(T, K) log density of each frame under each class, but for a shared constant.
+        """Return the log density of each frame under each class, up to a shared constant.
 
         Args:
-            chosen: numbers of the classes to look at, all by default; K is how many they are.
+            features: (T, D) normalised features.
+            chosen: the numbers of the C classes to look at; all by default.
+
+        Returns:
+            (T, C) log densities.
         """
         likelihoods: Tensor = self.gaussians(features, chosen)
         return likelihoods
 
-    def scores(self, likelihoods: Tensor | None, heard: Heard | None, chosen: Tensor) -> Tensor:
-        """What a path gains by each frame in each class, in columns as `States.columns` counts.
+    def scores(
+        self, likelihoods: Tensor | None, output: NetworkOutput | None, chosen: Tensor
+    ) -> Tensor:
+        """Return what each frame adds to a path's score in each class.
 
         Args:
-            likelihoods: (T, C) of the classes chosen; None before there are any.
-            chosen: (C,) numbers of classes.
+            likelihoods: (T, C) log-likelihoods of the chosen classes; None before there are any.
+            output: the network's output, if there is a network.
+            chosen: (C,) the numbers of the classes.
 
         Returns:
-            (T, 2 * C): a frame within a phone, then the first frame of a phone.
+            (T, 2 * C): the scores of frames within a phone, then those of the first frame of a
+            phone; `States.columns` gives each state's column.
         """
         config, evidence = self.config, self.evidence
-        if evidence is None or heard is None:
+        if evidence is None or output is None:
             assert likelihoods is not None
             return torch.cat([likelihoods, likelihoods], 1)
         share = 1.0 if likelihoods is None else evidence.share
-        within = torch.zeros(len(heard.border), len(chosen))
+        within = torch.zeros(len(output.border), len(chosen))
         if likelihoods is not None:
             within += likelihoods * (1 - (1 - config.trusted_gaussians) * share)
         if share:
-            phones = evidence.phones(heard, chosen, likelihoods)
+            phones = evidence.phones(output, chosen, likelihoods)
             within += phones * config.phone_weight * share
-        return torch.cat([within, within + config.border_weight * heard.border[:, None]], 1)
+        return torch.cat([within, within + config.border_weight * output.border[:, None]], 1)
 
     def fit(self, moments: Moments) -> None:
         """Fit the classes to the moments of a sample's features.
 
-        Any speech gets what all phones get together; phones lean towards its mean.
+        The class of any speech gets the frames of all phones together, and its mean is the prior
+        mean of each phone.
         """
         config, phones = self.config, slice(SPEECH + 1, None)
         for values in (moments.counts, moments.sums, moments.products):
@@ -183,13 +194,13 @@ class Aligner(nn.Module):
         )
         frames = counts.sum() - counts[SPEECH]
         shares = (counts + 1.0) / (frames + len(counts))
-        shares[SPEECH] = 1e-6  # nothing of its own: its frames are the phones'
+        shares[SPEECH] = 1e-6  # it has no frames of its own: they belong to the phones
         self.log_prior = shares.log().float()
 
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """One thread for torch, whose kernels on the CPU then give the same bits for the same input."""
+    """Run torch on one thread, where its CPU kernels give the same bits for the same input."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -200,10 +211,17 @@ def reproducible() -> Iterator[None]:
 
 
 def check_example(mel: Tensor, tokens: Tensor, config: AlignerConfig, optional: Tensor) -> None:
-    """Refuse an utterance that can't be aligned.
+    """Check that an utterance can be aligned.
+
+    Args:
+        mel: should be (M, T), finite.
+        tokens: should be (N,) ids.
+        config: gives M.
+        optional: (symbols,) bool, symbols that may last 0 frames.
 
     Raises:
-        ValueError: what is wrong with it; NoPathError if it has more phones than frames.
+        ValueError: a shape, an id or a value is wrong.
+        NoPathError: it has more phones than frames.
     """
     if mel.dim() != 2 or mel.shape[0] != config.mels or mel.shape[1] == 0:
         raise ValueError(f"expected a mel of ({config.mels}, T), got {tuple(mel.shape)}")
@@ -220,29 +238,36 @@ def check_example(mel: Tensor, tokens: Tensor, config: AlignerConfig, optional: 
 
 @dataclass(frozen=True)
 class States:
-    """The states that the tokens of an utterance unroll into, in order; (S,) each.
+    """The states that the tokens of an utterance unroll into, in order; each array is (S,).
 
-    A phone of n states may last fewer frames than n, at a price: its last state costs
-    `short_cost`, each state before it gives an equal part of that back.
-
-    `first` marks the first state of phones that have several. What a border costs at a frame is
-    charged there; a path gains nothing by staying, since its next state can only cost less.
+    A phone of n states may last fewer frames than n, at a price: its last state costs `short_cost`,
+    and each state before it gives an equal part of that back.
     """
 
-    token: Tensor  # int64, the token that a state belongs to
-    classes: Tensor  # int64
-    optional: Tensor  # bool
-    entry: Tensor  # float64
-    first: Tensor  # bool
+    token: Tensor
+    """int64: the token that a state belongs to."""
+
+    classes: Tensor
+    """int64: the class of each state."""
+
+    optional: Tensor
+    """bool: states that may be skipped."""
+
+    entry: Tensor
+    """float64: what is added to a path's score once when it enters a state."""
+
+    first: Tensor
+    """bool: the first state of phones that have several. The cost of a border at a frame is
+    charged there; a path gains nothing by staying, since its next state can only cost less."""
 
     def columns(self) -> tuple[Tensor, Tensor]:
-        """(C,) the classes that occur, rising, and each state's column of `Aligner.scores`."""
+        """Return the classes (C,) that occur, ascending, and each state's column of scores."""
         chosen, columns = torch.unique(self.classes, return_inverse=True)
         return chosen, columns + len(chosen) * self.first
 
     @classmethod
     def of(cls, aligner: Aligner, tokens: Tensor) -> States:
-        """Unroll tokens (N,)."""
+        """Unroll tokens (N,) into states."""
         count, cost = aligner.config.phone_states, aligner.config.short_cost
         optional = aligner.optional[tokens]
         token = torch.repeat_interleave(torch.arange(len(tokens)), torch.where(optional, 1, count))
@@ -262,37 +287,41 @@ class States:
 
 
 def align(aligner: Aligner, mel: Tensor, tokens: Tensor, *, confidence: bool = False) -> Alignment:
-    """Durations of the tokens of one utterance; the same bits whatever the number of threads.
+    """Find the durations of the tokens of one utterance.
+
+    The result has the same bits on any number of threads.
 
     Args:
+        aligner: a trained aligner.
         mel: (M, T) natural log.
-        tokens: (N,) ids; ids that were not in the sample get the class of their phone, or of
-            speech in general.
-        confidence: give the confidence of each border too; takes twice as long.
+        tokens: (N,) ids; ids that were not in the sample get the class of their phone, or that of
+            any speech.
+        confidence: whether to compute the confidence of each border too; takes twice as long.
 
     Raises:
-        ValueError: shapes or ids don't fit, or there are more phones than frames.
+        ValueError: shapes or ids do not fit, or there are more phones than frames.
     """
     tokens = tokens.long()
     check_example(mel, tokens, aligner.config, aligner.optional)
     with reproducible():
-        heard = aligner.hear(mel)
-        likelihoods = aligner.log_likelihoods(aligner.features(mel, heard))
+        output = aligner.analyse(mel)
+        likelihoods = aligner.log_likelihoods(aligner.features(mel, output))
         states = States.of(aligner, tokens)
-        chosen, place = states.columns()
-        scores = aligner.scores(likelihoods[:, chosen], heard, chosen).numpy()
-        columns = place.numpy()
+        chosen, column_of = states.columns()
+        scores = aligner.scores(likelihoods[:, chosen], output, chosen).numpy()
+        columns = column_of.numpy()
         path = monotonic_search(scores, states.optional.numpy(), states.entry.numpy(), columns)
         durations = torch.zeros(len(tokens), dtype=torch.int64)
         durations.index_add_(0, states.token, torch.from_numpy(path))
         score = _score(aligner, likelihoods, tokens, durations)
-        sure = _confidence(aligner, scores, columns, states, durations) if confidence else None
-    return Alignment(durations=durations, score=score, confidence=sure)
+        borders = _confidence(aligner, scores, columns, states, durations) if confidence else None
+    return Alignment(durations=durations, score=score, confidence=borders)
 
 
 def _score(aligner: Aligner, likelihoods: Tensor, tokens: Tensor, durations: Tensor) -> float:
+    """Return the `Alignment.score` of durations."""
     posteriors = torch.log_softmax((likelihoods + aligner.log_prior).double(), 1)
-    # A phone that was never heard may sound like any of the others.
+    # A phone that is not in the sample may sound like any other phone.
     posteriors[:, SPEECH] = torch.logsumexp(posteriors[:, SPEECH:], 1).clamp_max(0.0)
     token = torch.repeat_interleave(torch.arange(len(tokens)), durations)
     on_path = posteriors[torch.arange(len(token)), aligner.class_of[tokens[token]]]
@@ -305,6 +334,7 @@ def _score(aligner: Aligner, likelihoods: Tensor, tokens: Tensor, durations: Ten
 def _confidence(
     aligner: Aligner, scores: np.ndarray, columns: np.ndarray, states: States, durations: Tensor
 ) -> Tensor:
+    """Return the `Alignment.confidence` of durations."""
     temper = aligner.config.temper
     posteriors, _ = path_posteriors(
         scores[:, columns] * temper, states.optional.numpy(), states.entry.numpy() * temper
@@ -313,15 +343,15 @@ def _confidence(
 
 
 def aligner_to_tensors(aligner: Aligner) -> dict[str, Tensor]:
-    """All that a trained aligner holds beside its configuration."""
+    """Return all values of a trained aligner but its configuration."""
     return {name: value.detach().clone() for name, value in aligner.state_dict().items()}
 
 
 def aligner_from_tensors(config: AlignerConfig, tensors: Mapping[str, Tensor]) -> Aligner:
-    """The aligner that `aligner_to_tensors` was given.
+    """Build the aligner that `aligner_to_tensors` took apart.
 
     Raises:
-        ValueError: the tensors are not those of an aligner of this configuration.
+        ValueError: the tensors are not those of an aligner with this configuration.
     """
     try:
         prefix = "evidence.network."
@@ -338,7 +368,9 @@ def aligner_from_tensors(config: AlignerConfig, tensors: Mapping[str, Tensor]) -
         )
         aligner.load_state_dict(dict(tensors))
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"these are not the weights of such an aligner: {error}") from error
+        raise ValueError(
+            f"these are not the weights of an aligner with this configuration: {error}"
+        ) from error
     return aligner
 
 

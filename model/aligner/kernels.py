@@ -1,4 +1,4 @@
-"""Loops compiled to machine code, and work on all cores."""
+"""Compilation of loops to machine code, and parallel work on all cores."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _Result = TypeVar("_Result")
 
 
 def compiled(function: _Function) -> _Function:
-    """Compile a function with numba when it is first called; it runs without Python's lock.
+    """Compile a function with numba when it is first called; it releases the GIL.
 
-    No sum is reordered (numba's fastmath stays off), so bits do not depend on a vector's width.
+    No sum is reordered (numba's fastmath stays off), so bits do not depend on the SIMD width.
     The machine code is kept in the package's `__pycache__`, or else in the user's cache folder.
     Where neither can be written (a read-only installation without a home), every process
     compiles its own.
@@ -34,12 +34,13 @@ def on_all_cores(
     """Call a function for each item, on as many threads as there are cores to use.
 
     Args:
-        function: must not touch what another item's call writes; it gains where it spends its
-            time in `compiled` functions or in torch.
-        threads: None for the cores that this process may use.
+        function: the function; it must not touch what the call for another item writes, and runs in
+            parallel only where it spends its time in `compiled` functions or in torch.
+        items: the items.
+        threads: the number of threads; None for one per core that this process may use.
 
     Returns:
-        The results in the order of the items.
+        the results in the order of the items.
     """
     threads = threads or len(os.sched_getaffinity(0))
     if threads == 1:

@@ -1,9 +1,12 @@
 """Monotonic alignments of frames to tokens: their sum (for training) and the best one.
 
-A path gives each frame to one token, from left to right. Mandatory tokens get at least one
-frame; optional ones (silence, word borders, punctuation) may be skipped, any number in a row.
+A path assigns each frame to one token, from left to right. Mandatory tokens get at least one frame;
+optional tokens (silence, word borders, punctuation) may be skipped, any number in a row.
 
-Letters for shapes: T frames, N tokens, K columns of scores (K = N unless tokens share some).
+The compiled kernels, one function for each search, stay longer than other functions: calls between
+them that share arrays would hide the recursion, which fits on a page.
+
+Letters for shapes: T frames, N tokens, K columns of scores (K = N unless tokens share columns).
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from ns2.model.aligner.kernels import compiled
 
 _NEVER = -math.inf
 _NOTHING = -1e14
-"""The sum takes a score that lies this far below its frame's largest for impossible."""
+"""Scores further below the largest of their frame than this count as impossible in sums."""
 
 
 class NoPathError(ValueError):
-    """There is no path: more mandatory tokens than frames, or every path has probability 0."""
+    """Raised if there is no path: too few frames, or every path has probability 0."""
 
 
 def monotonic_search(
@@ -29,25 +32,24 @@ def monotonic_search(
     entry: np.ndarray | None = None,
     columns: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The path with the largest sum of log-probabilities (Viterbi).
+    """Find the path with the largest sum of log-probabilities (Viterbi).
 
-    Works on log-probabilities, in float64; of equal paths it takes the one that is in its last
-    token longest, and so on backwards, skipping fewest. Beside the scores in float64 it needs one
-    byte for each frame and token.
+    Of equal paths it takes the one that stays longest in its last token, and so on backwards,
+    skipping fewest. Beside the scores in float64 it needs one byte for each frame and token.
 
     Args:
-        log_probs: (T, K) score of each frame under each column; -inf forbids.
+        log_probs: (T, K) the score of each frame in each column; -inf forbids it.
         optional: (N,) bool, tokens that may last 0 frames.
-        entry: (N,) added once for each token that lasts at least a frame; zeros if None.
-        columns: (N,) the column of each token; several tokens may have the same one. None is a
-            column for each token, in order.
+        entry: (N,) what each token that lasts at least one frame adds once; None for zeros.
+        columns: (N,) the column of each token; several tokens may share one. None for one column
+            per token, in order.
 
     Returns:
-        (N,) int64 durations in frames: they sum to T, mandatory tokens have at least 1.
+        (N,) int64 durations in frames: their sum is T, mandatory tokens have at least 1.
 
     Raises:
-        NoPathError: no path has a finite score; a ValueError.
-        ValueError: the shapes don't fit, or a score is NaN or +inf.
+        NoPathError: no path has a finite score.
+        ValueError: the shapes do not fit, or a score is NaN or +inf.
     """
     trellis = _checked(log_probs, optional, entry, columns)
     durations = np.zeros(len(optional), np.int64)
@@ -62,21 +64,21 @@ def path_posteriors(
     entry: np.ndarray | None = None,
     columns: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float]:
-    """Sums over all paths, each weighted by its probability (forward-backward).
+    """Sum over all paths, each weighted by its probability (forward-backward).
 
-    The posteriors are the gradient of the log of the sum of all paths: the forward sum of
-    Badlani et al. 2021, "One TTS alignment to rule them all".
+    The posteriors are the gradient of the log of the sum over all paths: the forward sum of Badlani
+    et al. 2021, "One TTS alignment to rule them all".
 
     Args:
-        log_probs: as for `monotonic_search`, and so are the others.
+        log_probs, optional, entry, columns: see `monotonic_search`.
 
     Returns:
-        (T, K) float64 posterior probability that a frame belongs to one of a column's tokens, and
-        the log of the sum of all paths.
+        (T, K) float64, the posterior probability that a frame belongs to one of a column's tokens;
+        and the log of the sum over all paths.
 
     Raises:
-        NoPathError: no path has a finite score; a ValueError.
-        ValueError: the shapes don't fit, or a score is NaN or +inf.
+        NoPathError: no path has a finite score.
+        ValueError: the shapes do not fit, or a score is NaN or +inf.
     """
     trellis = _checked(log_probs, optional, entry, columns)
     posteriors = np.zeros_like(trellis[0])
@@ -87,6 +89,7 @@ def path_posteriors(
 
 
 _Trellis = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Scores, columns, optional and entry, as the kernels take them."""
 
 
 def _checked(
@@ -95,7 +98,7 @@ def _checked(
     entry: np.ndarray | None,
     columns: np.ndarray | None,
 ) -> _Trellis:
-    """Scores, columns, optional, entry as the kernels want them, which check no bounds."""
+    """Convert and check what the kernels take, since they check no bounds."""
     scores = np.ascontiguousarray(log_probs, np.float64)
     optional = np.ascontiguousarray(optional, bool)
     entry = np.zeros(optional.shape) if entry is None else np.ascontiguousarray(entry, np.float64)
@@ -127,7 +130,7 @@ def _no_path(
 
 
 _MOVED, _SKIPPED = 1, 2
-"""Bits of a step: the path comes from an earlier token; the way here skips the token before."""
+"""Bits of a step: the path comes from an earlier token; it skips the token before."""
 
 
 @compiled
@@ -138,16 +141,17 @@ def _search(
     entry: np.ndarray,
     durations: np.ndarray,
 ) -> float:
-    """Add the best path's durations (N,); its score, -inf if there is none."""
+    """Add the best path's durations (N,); return its score, -inf if there is no path."""
     frames, tokens = len(scores), len(columns)
     steps = np.zeros((frames, tokens), np.uint8)
-    best = np.full(tokens, _NEVER)  # of all paths up to this frame that end in a token
+    # Forward: the best score of all paths up to each frame that end in a token.
+    best = np.full(tokens, _NEVER)
     for j in range(tokens):
         best[j] = scores[0, columns[j]] + entry[j]
         if not optional[j]:
             break
     for t in range(1, frames):
-        # `arrival` is the best score one frame earlier of a token that may be followed by j.
+        # `arrival` is the best score, one frame earlier, of those tokens that j may follow.
         arrival, before = _NEVER, _NEVER
         for j in range(tokens):
             step = 0
@@ -163,6 +167,7 @@ def _search(
             best[j] = max(before, moved) + scores[t, columns[j]]
             steps[t, j] = step
 
+    # The best path ends in the last token, or in one behind which all tokens are optional.
     token = tokens - 1
     for j in range(tokens - 2, -1, -1):
         if not optional[j + 1]:
@@ -170,6 +175,7 @@ def _search(
         if best[j] > best[token]:
             token = j
     total = best[token]
+    # Backward: follow the steps and count the frames of each token.
     for t in range(frames - 1, -1, -1):
         durations[token] += 1
         if steps[t, token] & _MOVED:
@@ -179,20 +185,20 @@ def _search(
     return total
 
 
-# A sum over paths spans more than a float64 can: e^-700 within a second is nothing unusual. Sums of
-# logarithms would do, at an exponential and a logarithm each. The kernels below keep a number as
-# (fraction, power), worth fraction * 2^(512 * power): as exact as a float64, and nearly as fast.
-# Fractions are 0 or about 2^-256 to 2^256, so the product of two does not overflow.
+# A sum over paths exceeds the range of a float64: e^-700 within a second is nothing unusual. Sums
+# of logarithms would work, but each costs an exponential and a logarithm. The kernels below keep a
+# number as (fraction, power), which is fraction * 2^(512 * power): as exact as a float64, and
+# nearly as fast. Fractions are 0 or about 2^-256 to 2^256, so the product of two does not overflow.
 _BASE = 2.0**512
 _LOG_BASE = 512 * math.log(2.0)
 _SMALL, _LARGE = 2.0**-256, 2.0**256
 _ZERO_POWER = -(2**60)
-"""Of the number 0: below any other, and far from overflow when some are added."""
+"""The power of the number 0: below all others, and far from overflow when several are added."""
 
 
 @compiled
 def _exp(value: float) -> tuple[float, int]:
-    """e^value."""
+    """Return e^value."""
     if value < _NOTHING:
         return 0.0, _ZERO_POWER
     power = math.floor(value / _LOG_BASE + 0.5)
@@ -201,7 +207,7 @@ def _exp(value: float) -> tuple[float, int]:
 
 @compiled
 def _times(a: float, a_power: int, b: float, b_power: int) -> tuple[float, int]:
-    """The product of two numbers."""
+    """Return the product of two numbers."""
     product, power = a * b, a_power + b_power
     if product < _SMALL:
         if product == 0.0:
@@ -214,7 +220,7 @@ def _times(a: float, a_power: int, b: float, b_power: int) -> tuple[float, int]:
 
 @compiled
 def _plus(a: float, a_power: int, b: float, b_power: int) -> tuple[float, int]:
-    """The sum of two numbers."""
+    """Return the sum of two numbers."""
     if a_power == b_power:
         return a + b, a_power
     if a_power < b_power:
@@ -231,8 +237,9 @@ def _sum_paths(
     entry: np.ndarray,
     posteriors: np.ndarray,
 ) -> float:
-    """Add the posteriors (T, K); the log of the sum of all paths, -inf if there is none."""
+    """Add the posteriors (T, K); return the log of the sum over all paths, or -inf."""
     frames, tokens = len(scores), len(columns)
+    # Scores become probabilities relative to the largest of their frame.
     enter, enter_powers = np.empty(tokens), np.empty(tokens, np.int64)
     for j in range(tokens):
         enter[j], enter_powers[j] = _exp(entry[j])
@@ -246,7 +253,7 @@ def _sum_paths(
         for k in range(scores.shape[1]):
             emissions[t, k], powers[t, k] = _exp(scores[t, k] - top)
 
-    # Forward: the sum of all paths up to each frame and token.
+    # Forward: the sum over all paths up to each frame and token.
     sums = np.zeros((frames, tokens))
     sum_powers = np.full((frames, tokens), _ZERO_POWER, np.int64)
     for j in range(tokens):
@@ -263,7 +270,7 @@ def _sum_paths(
             sums[t],
             sum_powers[t],
         )
-        # The sum of those tokens, one frame earlier, that token j may follow.
+        # The sum, one frame earlier, over those tokens that j may follow.
         arrive, arrive_power = 0.0, _ZERO_POWER
         for j in range(tokens):
             stay, stay_power = before[j], before_powers[j]
@@ -276,7 +283,7 @@ def _sum_paths(
             else:
                 arrive, arrive_power = stay, stay_power
 
-    # Backward: `rest` is the sum of all ways to go on from each token.
+    # Backward: `rest` is the sum over all continuations from each token.
     rest, rest_powers = np.zeros(tokens), np.full(tokens, _ZERO_POWER, np.int64)
     total, total_power = 0.0, _ZERO_POWER
     for j in range(tokens - 1, -1, -1):
@@ -288,7 +295,7 @@ def _sum_paths(
         return _NEVER
     for t in range(frames - 1, -1, -1):
         if t + 1 < frames:
-            # The mirror image: staying in j, or leaving for one of those that may follow.
+            # The mirror image: staying in j, or leaving for one of the tokens that may follow.
             leave, leave_power = 0.0, _ZERO_POWER
             for j in range(tokens - 1, -1, -1):
                 k = columns[j]

@@ -1,1 +1,1 @@
-"""Layers and networks that several models are built of."""
+"""Layers and networks that models are built of."""

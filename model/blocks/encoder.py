@@ -1,8 +1,8 @@
-"""The encoder of phonemes and the encoder of a speech prompt: Transformers with convolutions.
+"""The encoder of phonemes and of speech prompts: a Transformer with convolutions.
 
 As in FastSpeech (Ren et al. 2019, arXiv:1905.09263): the feed-forward part of a layer is a
-convolution to an inner width and a linear layer back. NaturalSpeech 2 has six layers of width 512
-for either.
+convolution to an inner width and a linear layer back. NaturalSpeech 2 uses six layers of width 512
+in both encoders.
 
 Letters for shapes: B batch, T sequence, C width, F inner width.
 """
@@ -33,45 +33,52 @@ Positions = Literal["sinusoidal", "rotary"]
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """Sizes and choices of an encoder.
-
-    Attributes:
-        layers: of the Transformer.
-        heads: of its attention.
-        inner: F, the width inside the feed-forward part.
-        kernel: of its convolution; odd.
-        stem: convolutions with a residual in front of the Transformer.
-        dropout: after every part, while training.
-        norm: "layer" or "rms".
-        pre_norm: the norm stands before each part instead of behind the sum.
-        positions: "sinusoidal" are added to the input, "rotary" turn queries and keys.
-        activation: inside the feed-forward part.
-    """
+    """Sizes and choices of an encoder."""
 
     layers: int = 6
+    """The number of Transformer layers."""
+
     heads: int = 8
+    """The number of attention heads."""
+
     inner: int = 2048
+    """F, the inner width of the feed-forward part."""
+
     kernel: int = 9
+    """The kernel size of the feed-forward part's convolution; odd."""
+
     stem: int = 0
+    """The number of residual convolutions in front of the Transformer."""
+
     dropout: float = 0.1
+    """The dropout rate after every part."""
+
     norm: Norm = "layer"
+    """The kind of norm: "layer" or "rms"."""
+
     pre_norm: bool = False
+    """Whether the norm stands in front of each part (pre-norm) or behind the residual sum."""
+
     positions: Positions = "sinusoidal"
+    """The position encoding: "sinusoidal" encodings are added to the input, "rotary" ones rotate
+    queries and keys."""
+
     activation: Activation = "relu"
+    """The activation function of the feed-forward part: "relu", "silu" or "gelu"."""
 
     def __post_init__(self) -> None:
         if self.layers < 1 or self.stem < 0:
-            raise ValueError("an encoder needs at least one layer, and 0 or more in its stem")
+            raise ValueError("an encoder needs at least 1 layer, and 0 or more in its stem")
         if self.kernel % 2 == 0:
-            raise ValueError(f"an encoder's kernel has to be odd, got {self.kernel}")
+            raise ValueError(f"an encoder's kernel must be odd, got {self.kernel}")
         if self.norm not in NORMS:
-            raise ValueError(f"norm is one of {', '.join(NORMS)}, got {self.norm!r}")
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {self.norm!r}")
         if self.activation not in ACTIVATIONS:
             raise ValueError(
-                f"activation is one of {', '.join(ACTIVATIONS)}, got {self.activation!r}"
+                f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}"
             )
         if self.positions not in ("sinusoidal", "rotary"):
-            raise ValueError(f"positions are sinusoidal or rotary, got {self.positions!r}")
+            raise ValueError(f"positions must be sinusoidal or rotary, got {self.positions!r}")
 
 
 class EncoderLayer(nn.Module):
@@ -90,7 +97,7 @@ class EncoderLayer(nn.Module):
         self.feed_norm = norm_layer(config.norm, width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C); mask (B, T)."""
+        """Map x (B, T, C) with its mask (B, T) to (B, T, C)."""
         if self._pre_norm:
             normed = self.attention_norm(x)
             x = x + self._drop(self.attention(normed, normed, mask))
@@ -108,7 +115,7 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A sequence of vectors to a sequence of states of the same width."""
+    """Encodes a sequence of vectors as a sequence of states of the same width."""
 
     def __init__(self, config: EncoderConfig, width: int) -> None:
         super().__init__()
@@ -119,11 +126,11 @@ class Encoder(nn.Module):
         self.last_norm = last
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Encode.
+        """Encode a batch of sequences.
 
         Args:
             x: (B, T, C).
-            mask: (B, T), at least one True a row.
+            mask: (B, T) bool, at least one True per row.
 
         Returns:
             (B, T, C); zeros outside of the mask.

@@ -1,9 +1,9 @@
-"""What the networks of the model are built of: norms, positions, attention, convolutions.
+"""Norms, position encodings, attention and convolutions, of which the networks are built.
 
-Sequences are (B, T, C) everywhere. A mask is True where there is something. What lies behind a
-sequence's end never reaches its inside: convolutions see zeros there, attention nothing.
+Sequences are (B, T, C) everywhere. A mask is True inside a sequence and False where it is padded.
+Padding never influences a sequence: convolutions see zeros there, and attention leaves it out.
 
-Letters for shapes: B batch, T sequence, K keys, C width, H heads, F inner width.
+Letters for shapes: B batch, T sequence, K keys, C width, H heads.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _ROTARY_BASE = 10_000.0
 
 
 def norm_layer(kind: Norm, width: int) -> nn.Module:
-    """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) over the last axis."""
+    """Make a LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) over the last axis."""
     return nn.LayerNorm(width, _EPS) if kind == "layer" else nn.RMSNorm(width, _EPS)
 
 
 def activation(kind: Activation) -> Callable[[Tensor], Tensor]:
-    """The function of that name."""
+    """Return the activation function of that name."""
     functions: dict[Activation, Callable[[Tensor], Tensor]] = {
         "relu": functional.relu,
         "silu": functional.silu,
@@ -41,16 +41,20 @@ def activation(kind: Activation) -> Callable[[Tensor], Tensor]:
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:
-    """(B, size) bool, True in front of each length (B,)."""
+    """Return a mask (B, size) that is True before each length (B,)."""
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def sinusoids(positions: Tensor, width: int, *, longest: float = 10_000.0) -> Tensor:
-    """Sines and cosines of positions (...): (..., width) float32 (Vaswani et al. 2017).
+    """Encode positions by sines and cosines (Vaswani et al. 2017).
 
     Args:
-        width: even.
-        longest: period of the slowest wave, over 2 pi.
+        positions: (...).
+        width: the width of the encoding; even.
+        longest: the period of the slowest wave, divided by 2 pi.
+
+    Returns:
+        (..., width) float32.
     """
     half = width // 2
     steps = torch.arange(half, device=positions.device, dtype=torch.float32)
@@ -60,7 +64,7 @@ def sinusoids(positions: Tensor, width: int, *, longest: float = 10_000.0) -> Te
 
 
 def rotated(x: Tensor) -> Tensor:
-    """Queries or keys (B, H, T, C / H), turned by their positions (RoPE, Su et al. 2021)."""
+    """Rotate queries or keys (B, H, T, C / H) by their positions (RoPE, Su et al. 2021)."""
     half = x.shape[-1] // 2
     steps = torch.arange(half, device=x.device, dtype=torch.float32)
     rates = torch.exp(-math.log(_ROTARY_BASE) * steps / half)
@@ -71,22 +75,30 @@ def rotated(x: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention of a sequence to itself or to another one.
+    """Multi-head attention of a sequence to itself or to another sequence.
 
-    Queries and keys have no bias: one of the keys shifts all scores alike and would never learn.
+    Queries and keys have no bias: a bias of the keys shifts all scores alike and would never learn.
     """
 
     def __init__(
         self, width: int, heads: int, *, dropout: float = 0.0, rotary: bool = False
     ) -> None:
-        """Take sizes; `width` is that of the sequence and of what it attends to.
+        """Make the layer.
+
+        Args:
+            width: C, of the sequence and of what it attends to.
+            heads: H, the number of heads.
+            dropout: the dropout rate of attention weights.
+            rotary: whether queries and keys are rotated by their positions.
 
         Raises:
-            ValueError: heads do not divide the width, or rotary positions find no pairs.
+            ValueError: the width is not a multiple of the heads, or with rotary positions a head's
+                width is odd.
         """
         super().__init__()
         if width % heads or (rotary and width // heads % 2):
-            raise ValueError(f"a width of {width} can't be split among {heads} heads")
+            even = " of even width" if rotary else ""
+            raise ValueError(f"a width of {width} can't be split into {heads} heads{even}")
         self._heads, self._dropout, self._rotary = heads, dropout, rotary
         self.query = nn.Linear(width, width, bias=False)
         self.key = nn.Linear(width, width, bias=False)
@@ -94,12 +106,13 @@ class Attention(nn.Module):
         self.leave = nn.Linear(width, width)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        """Attend.
+        """Attend to a context.
 
         Args:
             x: (B, T, C).
             context: (B, K, C); `x` itself for self-attention.
-            mask: (B, K), which of the context there is, at least one a row; None for all.
+            mask: (B, K) bool, the places of the context that count, at least one per row; None for
+                all.
 
         Returns:
             (B, T, C).
@@ -122,34 +135,38 @@ class Attention(nn.Module):
 
 
 _NARROW = 256
-"""Channels up to which a CPU multiplies matrices; wider, torch's own convolution is as fast."""
+"""The most channels for which a CPU convolves by a matrix product; beyond, torch is as fast."""
 
 
 class Conv(nn.Conv1d):
-    """A convolution along (B, T, C) that keeps T; zeros lie outside of the mask.
+    """A convolution along (B, T, C) that keeps T; outside of the mask it sees zeros.
 
-    The transposed view goes to torch as it lies in memory, channels last, which GPUs like best.
+    The transposed view goes to torch as it lies in memory, channels last, which is fast on GPUs.
     """
 
     def __init__(
         self, enter: int, leave: int, kernel: int, *, dilation: int = 1, causal: bool = False
     ) -> None:
-        """Take sizes.
+        """Make the layer.
 
         Args:
-            causal: see only what came before.
+            enter: the input channels.
+            leave: the output channels.
+            kernel: the kernel size; odd unless the convolution is causal.
+            dilation: the dilation of the kernel.
+            causal: whether a frame sees only itself and earlier frames.
 
         Raises:
-            ValueError: an even kernel that is not causal has no middle.
+            ValueError: the kernel is even and not causal, so it has no centre.
         """
         if kernel % 2 == 0 and not causal:
-            raise ValueError(f"a kernel has to be odd, got {kernel}")
+            raise ValueError(f"the kernel of a convolution must be odd, got {kernel}")
         super().__init__(enter, leave, kernel, dilation=dilation)
         self._reach = (kernel - 1) * dilation
         self._causal = causal
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, T, enter) to (B, T, leave); mask (B, T)."""
+        """Map x (B, T, enter) with its mask (B, T) to (B, T, leave)."""
         if mask is not None:
             x = x * mask[..., None]
         before = self._reach if self._causal else self._reach // 2
@@ -159,7 +176,7 @@ class Conv(nn.Conv1d):
         return super().forward(padded.transpose(1, 2)).transpose(1, 2)
 
     def _by_product(self, padded: Tensor, frames: int) -> Tensor:
-        """The same by one product of matrices: where narrow, CPUs go back through it faster."""
+        """Convolve by one matrix product, whose gradient is faster on CPUs for few channels."""
         (kernel,), (dilation,) = self.kernel_size, self.dilation
         taps = [padded[:, tap * dilation : tap * dilation + frames] for tap in range(kernel)]
         weight = self.weight.permute(0, 2, 1).flatten(1)

@@ -1,10 +1,10 @@
-"""The Transformer that may follow the WaveNet: its norms are steered by the diffusion time.
+"""The Transformer that may follow the WaveNet, with norms conditioned on the diffusion time.
 
 Each layer has self-attention, attention to the prompt's tokens, and a GEGLU feed-forward part
-(Shazeer 2020, arXiv:2002.05202) with a convolution inside, each behind an RMSNorm whose gain and
-shift come from the time's embedding (as in DiT, Peebles and Xie 2023, arXiv:2212.09748).
+(Shazeer 2020, arXiv:2002.05202) with a convolution inside. Each follows an RMSNorm whose gain and
+shift are computed from the time's embedding (as in DiT, Peebles and Xie 2023, arXiv:2212.09748).
 
-Letters for shapes: B batch, T frames, C width, F inner width, M prompt tokens.
+Letters for shapes: B batch, T frames, C width, M prompt tokens.
 """
 
 from __future__ import annotations
@@ -19,31 +19,35 @@ from ns2.model.blocks.layers import Attention, Conv
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
-    """Sizes of the Transformer behind the WaveNet.
-
-    Attributes:
-        depth: layers; 0 leaves it out.
-        heads: of its attentions.
-        expansion: F as times the width.
-        kernel: of the convolution inside the feed-forward part; 1 for none.
-        causal: that convolution sees what came before only, as in the seed. Attention sees all.
-        dropout: while training.
-    """
+    """Sizes of the Transformer behind the WaveNet."""
 
     depth: int = 0
+    """The number of layers; 0 leaves the Transformer out."""
+
     heads: int = 8
+    """The number of heads of each attention."""
+
     expansion: int = 4
+    """The inner width of the feed-forward part as a multiple of the width; two thirds of it are
+    used, which makes up for the gate's weights."""
+
     kernel: int = 3
+    """The kernel size of the convolution inside the feed-forward part; 1 mixes no frames."""
+
     causal: bool = True
+    """Whether that convolution sees earlier frames only, as in naturalspeech2-pytorch; attention
+    always sees all frames."""
+
     dropout: float = 0.1
+    """The dropout rate inside the feed-forward part."""
 
     def __post_init__(self) -> None:
         if self.depth < 0 or min(self.heads, self.expansion, self.kernel) < 1:
-            raise ValueError(f"depth has to be at least 0, all other sizes at least 1: {self}")
+            raise ValueError(f"depth must be at least 0, all other sizes at least 1: {self}")
 
 
 class ConditionalNorm(nn.Module):
-    """RMSNorm whose gain and shift are linear in a vector an utterance."""
+    """RMSNorm whose gain and shift are linear in one vector per utterance."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -51,25 +55,25 @@ class ConditionalNorm(nn.Module):
         nn.init.normal_(self.change.weight, std=0.02)
         nn.init.zeros_(self.change.bias)
 
-    def forward(self, x: Tensor, steer: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C), given (B, C)."""
-        gain, shift = self.change(steer)[:, None].chunk(2, dim=-1)
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Map x (B, T, C), given a condition (B, C), to (B, T, C)."""
+        gain, shift = self.change(condition)[:, None].chunk(2, dim=-1)
         return functional.rms_norm(x, x.shape[-1:], eps=1e-5) * (1 + gain) + shift
 
 
 class GegluConv(nn.Module):
-    """GELU of one half times the other, a convolution, and back to the width."""
+    """The GEGLU feed-forward part: a gated linear layer, a convolution, a linear layer."""
 
     def __init__(self, config: TransformerConfig, width: int) -> None:
         super().__init__()
-        inner = config.expansion * width * 2 // 3  # as many weights as without a gate
+        inner = config.expansion * width * 2 // 3  # with the gate as many weights as without
         self._dropout = config.dropout
         self.enter = nn.Linear(width, 2 * inner)
         self.conv = Conv(inner, inner, config.kernel, causal=config.causal)
         self.leave = nn.Linear(inner, width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C)."""
+        """Map x (B, T, C) with its mask (B, T) to (B, T, C)."""
         value, gate = self.enter(x).chunk(2, dim=-1)
         y = self.conv(value * functional.gelu(gate), mask)
         out: Tensor = self.leave(functional.dropout(y, self._dropout, self.training))
@@ -77,7 +81,7 @@ class GegluConv(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Attention to all frames, to the prompt, and a feed-forward part."""
+    """Attention to all frames, attention to the prompt, and a feed-forward part."""
 
     def __init__(self, config: TransformerConfig, width: int, conditional: bool) -> None:
         super().__init__()
@@ -88,19 +92,19 @@ class TransformerLayer(nn.Module):
         self.feed_norm = ConditionalNorm(width)
         self.feed = GegluConv(config, width)
 
-    def forward(self, x: Tensor, steer: Tensor, tokens: Tensor | None, mask: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C)."""
-        normed = self.self_norm(x, steer)
+    def forward(self, x: Tensor, time: Tensor, tokens: Tensor | None, mask: Tensor) -> Tensor:
+        """Map x (B, T, C) to (B, T, C); see `ConditionableTransformer.forward`."""
+        normed = self.self_norm(x, time)
         x = x + self.self_attention(normed, normed, mask)
         if self.prompt_attention is not None and self.prompt_norm is not None:
             assert tokens is not None
-            x = x + self.prompt_attention(self.prompt_norm(x, steer), tokens, None)
-        x = x + self.feed(self.feed_norm(x, steer), mask)
+            x = x + self.prompt_attention(self.prompt_norm(x, time), tokens, None)
+        x = x + self.feed(self.feed_norm(x, time), mask)
         return x
 
 
 class ConditionableTransformer(nn.Module):
-    """A stack of such layers."""
+    """A stack of Transformer layers that are conditioned on time and prompt."""
 
     def __init__(self, config: TransformerConfig, width: int, *, conditional: bool = True) -> None:
         super().__init__()
@@ -108,15 +112,18 @@ class ConditionableTransformer(nn.Module):
             TransformerLayer(config, width, conditional) for _ in range(config.depth)
         )
 
-    def forward(self, x: Tensor, steer: Tensor, tokens: Tensor | None, mask: Tensor) -> Tensor:
-        """Run the stack.
+    def forward(self, x: Tensor, time: Tensor, tokens: Tensor | None, mask: Tensor) -> Tensor:
+        """Run all layers.
 
         Args:
             x: (B, T, C).
-            steer: embedding of the diffusion time, (B, C).
-            tokens: of the prompt, (B, M, C).
-            mask: (B, T).
+            time: (B, C) the embedding of the diffusion time.
+            tokens: (B, M, C) the tokens of the prompt; None for an unconditional model.
+            mask: (B, T) bool.
+
+        Returns:
+            (B, T, C); zeros outside of the mask.
         """
         for layer in self.layers:
-            x = layer(x, steer, tokens, mask)
+            x = layer(x, time, tokens, mask)
         return x * mask[..., None]

@@ -1,13 +1,13 @@
-"""The WaveNet of the denoiser: dilated convolutions, one after the other, that see both sides.
+"""The WaveNet of the denoiser: a stack of dilated, gated convolutions, not causal.
 
-After van den Oord et al. 2016 (arXiv:1609.03499) and DiffWave (Kong et al. 2021), not causal. Every
-third layer of NaturalSpeech 2 attends to the prompt's tokens, and what it finds scales and shifts
-the layer's input (FiLM, Perez et al. 2018).
+After van den Oord et al. 2016 (arXiv:1609.03499) and DiffWave (Kong et al. 2021). Every third layer
+of NaturalSpeech 2 attends to the prompt's tokens, and the result scales and shifts the layer's
+input (FiLM, Perez et al. 2018).
 
-The paper's sizes are matched by a gate of 1,024 channels ("filter size") for 512 hidden ones. They
-leave no room for projections of time and content in each layer (inferred): both are projected once
-and each layer weighs their channels. Time also scales what a layer sees: what has to be kept of the
-input turns with it.
+A gated activation of 1,024 channels (the paper's "filter size") for 512 hidden channels gives the
+paper's number of parameters. That number leaves no room for projections of time and content in each
+layer (inferred): both are projected once, and each layer scales their channels. Time also scales
+a layer's input, since how much of the noisy input must be kept depends on it.
 
 Letters for shapes: B batch, T frames, C hidden width, F filter width, M prompt tokens, L layers.
 """
@@ -26,46 +26,52 @@ from ns2.model.blocks.layers import Attention, Conv
 
 @dataclass(frozen=True, kw_only=True)
 class WaveNetConfig:
-    """Sizes of a WaveNet.
-
-    Attributes:
-        layers: L, one after the other.
-        hidden: C, the width between layers.
-        filter: F, the width of the gate inside.
-        kernel: odd.
-        dilation: of the first convolution.
-        dilation_cycle: dilations double from layer to layer and begin anew after so many; 1 keeps
-            them alike. The paper has "dilation 2"; were all of them 2, even and odd frames would
-            never hear of each other, and the phases of one could not follow those of the other.
-        attend_every: every so many layers one attends to the prompt.
-        heads: of that attention.
-        dropout: while training.
-    """
+    """Sizes of a WaveNet."""
 
     layers: int = 40
+    """L, the number of layers, one after the other."""
+
     hidden: int = 512
+    """C, the width between layers."""
+
     filter: int = 1024
+    """F, the width of the gated activation inside a layer."""
+
     kernel: int = 3
+    """The kernel size of the dilated convolutions; odd."""
+
     dilation: int = 1
+    """The dilation of the first convolution."""
+
     dilation_cycle: int = 2
+    """The number of layers after which dilations, which double from layer to layer, start again;
+    1 keeps all dilations equal. The paper gives "dilation 2"; were all of them 2, even and odd
+    frames would never exchange information, and the phases of one could not follow those of the
+    other."""
+
     attend_every: int = 3
+    """Every how many layers one layer attends to the prompt."""
+
     heads: int = 8
+    """The number of heads of that attention."""
+
     dropout: float = 0.2
+    """The dropout rate of each layer's input."""
 
     def __post_init__(self) -> None:
         sizes = (self.layers, self.hidden, self.filter, self.dilation, self.dilation_cycle)
         if min(sizes) < 1 or self.attend_every < 1:
-            raise ValueError(f"all sizes of a WaveNet have to be at least 1: {self}")
+            raise ValueError(f"all sizes of a WaveNet must be at least 1: {self}")
         if self.kernel % 2 == 0:
-            raise ValueError(f"a WaveNet's kernel has to be odd, got {self.kernel}")
+            raise ValueError(f"a WaveNet's kernel must be odd, got {self.kernel}")
 
     def dilation_of(self, layer: int) -> int:
-        """Dilation of the convolution of one layer."""
+        """Return the dilation of one layer's convolution."""
         return self.dilation * 2 ** (layer % self.dilation_cycle)
 
     @property
     def reach(self) -> int:
-        """Frames that an output sees on either side of its own."""
+        """The receptive field: frames that an output sees on either side of its own frame."""
         return sum(self.dilation_of(i) for i in range(self.layers)) * (self.kernel - 1) // 2
 
 
@@ -81,14 +87,14 @@ class Film(nn.Module):
         nn.init.zeros_(self.change.bias)
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C), given tokens (B, M, C)."""
+        """Map x (B, T, C), given tokens (B, M, C), to (B, T, C)."""
         found = self.attention(self.norm(x), tokens, None)
         scale, shift = self.change(found).chunk(2, dim=-1)
         return x * (1 + scale) + shift
 
 
 class WaveNetLayer(nn.Module):
-    """One dilated convolution with a gate; a residual for the next layer, a part of the output."""
+    """One dilated, gated convolution, with a residual and a skip connection."""
 
     def __init__(self, config: WaveNetConfig, number: int, conditional: bool) -> None:
         super().__init__()
@@ -101,7 +107,7 @@ class WaveNetLayer(nn.Module):
         self.content_gain = nn.Parameter(torch.ones(hidden)) if conditional else None
         dilation = config.dilation_of(number)
         self.conv = Conv(hidden, 2 * config.filter, config.kernel, dilation=dilation)
-        last = number == config.layers - 1  # no layer takes its residual
+        last = number == config.layers - 1  # no further layer needs its residual
         self.leave = nn.Linear(config.filter, hidden if last else 2 * hidden)
 
     def forward(
@@ -112,7 +118,7 @@ class WaveNetLayer(nn.Module):
         tokens: Tensor | None,
         mask: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """See `WaveNet`; returns the next layer's input and what goes to the output."""
+        """Return the next layer's input and the skip output, (B, T, C) each; see `WaveNet`."""
         y = functional.dropout(x, self._dropout, self.training)
         if self.film is not None:
             assert tokens is not None
@@ -129,10 +135,10 @@ class WaveNetLayer(nn.Module):
 
 
 class WaveNet(nn.Module):
-    """A stack of layers over (B, T, C)."""
+    """A stack of WaveNet layers over (B, T, C)."""
 
     def __init__(self, config: WaveNetConfig, *, conditional: bool = True) -> None:
-        """Take sizes; one that is not conditional knows neither content nor prompt."""
+        """Make the layers; without `conditional` they take neither content nor prompt."""
         super().__init__()
         self.layers = nn.ModuleList(
             WaveNetLayer(config, i, conditional) for i in range(config.layers)
@@ -146,17 +152,17 @@ class WaveNet(nn.Module):
         tokens: Tensor | None,
         mask: Tensor,
     ) -> Tensor:
-        """Run the stack.
+        """Run all layers.
 
         Args:
             x: (B, T, C).
-            time: embedding of the diffusion time, (B, C).
-            content: what is to be said at each frame, (B, T, C).
-            tokens: of the prompt, (B, M, C).
-            mask: (B, T).
+            time: (B, C) the embedding of the diffusion time.
+            content: (B, T, C) the phoneme and pitch of each frame; None for an unconditional model.
+            tokens: (B, M, C) the tokens of the prompt; None for an unconditional model.
+            mask: (B, T) bool.
 
         Returns:
-            the sum of all layers' outputs, of about the scale of one, (B, T, C).
+            (B, T, C), the sum of all layers' skip outputs, divided by the square root of L.
         """
         total = torch.zeros_like(x)
         for layer in self.layers:

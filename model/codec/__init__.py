@@ -1,4 +1,4 @@
-"""Neural codecs: audio to codes and back. Torch is loaded only when a codec is."""
+"""Neural codecs, which map audio to codes and back; torch is loaded only with a codec."""
 
 from __future__ import annotations
 

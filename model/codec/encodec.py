@@ -1,6 +1,6 @@
 """EnCodec at 24 kHz (Défossez et al. 2022, arXiv:2210.13438), on the `encodec` package.
 
-Letters for shapes: S samples, T frames, Q quantizers, E entries, D latent width.
+Letters for shapes: B batch, S samples, T frames, Q quantisers.
 """
 
 from __future__ import annotations
@@ -27,32 +27,38 @@ from ns2.model.codec.interface import Codec, CodecError
 from ns2.model.codec.registry import codec_spec
 
 WEIGHTS_URL = "https://dl.fbaipublicfiles.com/encodec/v0/encodec_24khz-d7cc33bc.th"
-"""The published weights; their name ends with the first digits of their SHA-256."""
+"""The URL of the published weights; the name ends with the first digits of their SHA-256."""
 
 _WRAPPERS = ("state_dict", "best_state", "model")
-_ANSWER_SECONDS = 2.0  # until a server answers at all; with torch's import it stays below 5 s
-_STALL_SECONDS = 10.0  # between two parts of a download
+_ANSWER_SECONDS = 2.0
+"""How long to wait for a server's first answer; with torch's import that stays below 5 s."""
+_STALL_SECONDS = 10.0
+"""How long a download may stall."""
 
 
 class EncodecCodec(Codec):
     """The `encodec` package's 24 kHz network with loaded weights.
 
-    Any number of its 32 quantisers can be used, not only those of its five bandwidths.
-    A second of audio takes about 20 MB while it is encoded.
+    Any number of its 32 quantisers can be used, not only those of its five bandwidths. Encoding
+    takes about 20 MB per second of audio.
     """
 
     def __init__(self, state: Mapping[str, Tensor], quantizers: int = 16) -> None:
-        """Take weights of the published layout, see `load_encodec`.
+        """Build the network and load its weights, see `load_encodec`.
+
+        Args:
+            state: tensors by name, in the published layout.
+            quantizers: Q, 1 to 32.
 
         Raises:
-            CodecError: the weights are of another layout, or Q is not within 1 and 32.
+            CodecError: the weights have another layout, or Q is not within 1 and 32.
         """
         spec = codec_spec("encodec_24khz", quantizers)
         self._model = _blank_model()
         _check_layout(state, self._model.state_dict())
         self._model.load_state_dict({name: state[name] for name in self._model.state_dict()})
         for module in self._model.modules():
-            if hasattr(module, "weight_g"):  # the same values, not multiplied anew in each call
+            if hasattr(module, "weight_g"):  # the same values, but not computed anew in each call
                 remove_weight_norm(module)
         self._model.eval().requires_grad_(False)
         layers = self._model.quantizer.vq.layers[:quantizers]
@@ -60,7 +66,7 @@ class EncodecCodec(Codec):
         super().__init__(spec, codebooks, _encoding_weights(state, quantizers))
 
     def to(self, device: str) -> None:
-        """Move network and codebooks."""
+        """Move the network and its codebooks to a torch device."""
         self._model.to(device)
         self._codebooks = self._codebooks.to(device)
 
@@ -70,27 +76,26 @@ class EncodecCodec(Codec):
         return codes.transpose(0, 1)
 
     def decode_latents(self, latents: Tensor) -> Tensor:
-        """Audio (320 T,) float32 of latents (128, T)."""
-        # without gradients torch takes another LSTM kernel, the one that the package's users get
+        """Decode latents (128, T) to audio (320 T,) float32."""
+        # Without gradients torch uses another LSTM kernel, the one that the package's users get.
         with torch.set_grad_enabled(latents.requires_grad and torch.is_grad_enabled()):
             wave: Tensor = self._model.decoder(latents[None])
         return wave[0, 0]
 
 
 def load_encodec(weights: Path | None, quantizers: int = 16) -> EncodecCodec:
-    """EnCodec with weights from a file, torch hub's cache, or the net.
+    """Open EnCodec with weights from a file, torch hub's cache, or a download.
 
     Args:
-        weights: a file of the published layout, made by torch.save or safetensors, which may
-            keep the state under "state_dict", "best_state" or "model"; None for the published
-            weights: torch hub's cached file, else a download into that cache. Both are checked
-            by hash.
-        quantizers: Q, 1 to 32; 16 are 12 kbit/s.
+        weights: a file in the published layout, made by torch.save or safetensors, which may keep
+            the state under "state_dict", "best_state" or "model"; None for the published weights:
+            torch hub's cached file, or else a download into that cache. Both are checked by hash.
+        quantizers: Q, 1 to 32; 16 give 12 kbit/s.
 
     Raises:
         CodecError: there are no such weights; the message says where they were looked for.
     """
-    codec_spec("encodec_24khz", quantizers)  # a wrong Q is found before anything is loaded
+    codec_spec("encodec_24khz", quantizers)  # reports a wrong Q before anything is loaded
     path = Path(weights) if weights is not None else _published_weights()
     try:
         return EncodecCodec(_read_state(path), quantizers)
@@ -99,15 +104,15 @@ def load_encodec(weights: Path | None, quantizers: int = 16) -> EncodecCodec:
 
 
 def _blank_model() -> EncodecModel:
-    """The network of the published layout; its random values are of no use."""
+    """Return the network of the published layout, with random weights that are to be replaced."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # the package makes the layout's weight_g and weight_v with torch's older weight_norm
+        # The package makes the layout's weight_g and weight_v with torch's deprecated weight_norm.
         warnings.simplefilter("ignore", FutureWarning)
         return EncodecModel.encodec_model_24khz(pretrained=False)
 
 
 def _encoding_weights(state: Mapping[str, Tensor], quantizers: int) -> dict[str, Tensor]:
-    """Those weights that decide what the first Q quantisers return."""
+    """Return the weights that decide the codes of the first Q quantisers."""
     names = {f"quantizer.vq.layers.{i}._codebook.embed" for i in range(quantizers)}
     return {
         name: value for name, value in state.items() if name.startswith("encoder.") or name in names
@@ -115,10 +120,10 @@ def _encoding_weights(state: Mapping[str, Tensor], quantizers: int) -> dict[str,
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a file of torch.save or safetensors.
+    """Read tensors by name from a file of torch.save or safetensors.
 
     Raises:
-        CodecError: it can't be read, or holds something else.
+        CodecError: the file cannot be read, or contains something else.
     """
     if not path.is_file():
         found = "is not a file" if path.exists() else "does not exist"
@@ -136,7 +141,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             "holds more than weights, or no weights at all; "
             "it must be a state dict stored by torch.save, or safetensors"
         ) from error
-    except Exception as error:  # what readers raise for a broken file has no common type
+    except Exception as error:  # readers have no common type of error for a broken file
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise CodecError(f"can't be read, it may be incomplete: {line[:200]}") from error
     while isinstance(state, Mapping):
@@ -150,12 +155,12 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _check_layout(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raise CodecError, naming what differs, unless names and shapes are those expected."""
+    """Raise CodecError, naming the differences, unless names and shapes are as expected."""
     faults = []
     if missing := expected.keys() - state.keys():
-        faults.append(f"{len(missing)} of {len(expected)} tensors missing ({_some(missing)})")
+        faults.append(f"{len(missing)} of {len(expected)} tensors missing ({_examples(missing)})")
     if unexpected := state.keys() - expected.keys():
-        faults.append(f"{len(unexpected)} unexpected ({_some(unexpected)})")
+        faults.append(f"{len(unexpected)} unexpected ({_examples(unexpected)})")
     for name in expected.keys() & state.keys():
         want, got = tuple(expected[name].shape), tuple(state[name].shape)
         if want != got:
@@ -167,16 +172,17 @@ def _check_layout(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -
         )
 
 
-def _some(names: Iterable[str], limit: int = 2) -> str:
+def _examples(names: Iterable[str], limit: int = 2) -> str:
+    """Return the first names in alphabetical order, for a message."""
     ordered = sorted(names)
     return ", ".join(ordered[:limit]) + (", ..." if len(ordered) > limit else "")
 
 
 def _published_weights() -> Path:
-    """The published file in torch hub's cache, after a download if need be.
+    """Return the published file in torch hub's cache, downloading it if necessary.
 
     Raises:
-        CodecError: it is neither there nor to be had, or is another file.
+        CodecError: the cached file is another one, or there is none and the download failed.
     """
     name = WEIGHTS_URL.rsplit("/", 1)[-1]
     prefix = Path(name).stem.rsplit("-", 1)[-1]
@@ -195,17 +201,17 @@ def _published_weights() -> Path:
 
 
 def _download(path: Path, prefix: str) -> None:
-    """Fetch the published weights; whatever fails, no file and no folder is left behind.
+    """Download the published weights; a failure leaves no file and no folder behind.
 
     Raises:
-        CodecError: the server can't be reached, or sent another file.
+        CodecError: the server cannot be reached, or sent another file.
     """
     failure = _unreachable(WEIGHTS_URL)
     made = [folder for folder in path.parents if not folder.exists()]
     before = socket.getdefaulttimeout()
     if failure is None:
         try:
-            socket.setdefaulttimeout(_STALL_SECONDS)  # torch.hub sets none of its own
+            socket.setdefaulttimeout(_STALL_SECONDS)  # torch.hub sets no timeout
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(
                 WEIGHTS_URL, str(path), hash_prefix=prefix, progress=sys.stderr.isatty()
@@ -226,9 +232,9 @@ def _download(path: Path, prefix: str) -> None:
 
 
 def _unreachable(url: str) -> str | None:
-    """Why a server does not answer, or None if it does; decided within 2 seconds.
+    """Return why a server does not answer, or None if it does; takes at most 2 seconds.
 
-    In a thread, because looking up a host's name knows no time limit.
+    The request runs in a thread, because looking up a host's name has no time limit.
     """
     result: list[str | None] = []
 

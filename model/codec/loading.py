@@ -1,4 +1,4 @@
-"""A codec opened by its name or file. Torch is loaded only when a codec is."""
+"""Opening a codec by its name or file; torch is loaded only with a codec."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ns2.model.codec.registry import codec_file, codec_spec
 
 
 def load_codec(name: str, weights: Path | None = None, quantizers: int | None = 16) -> Codec:
-    """A codec by its name or file, on the CPU.
+    """Open a codec on the CPU.
 
     Args:
-        name: one of `CODECS`, or a file.
-        weights: a file with EnCodec's weights; None for those it finds by itself.
-        quantizers: Q, or None for as many as the codec has, of EnCodec's 16.
+        name: one of `CODECS`, or a file that `ns2 codec train` made.
+        weights: a file with EnCodec's weights; None for torch hub's cache or a download.
+        quantizers: Q; None for all quantisers of the codec, or 16 of EnCodec.
 
     Raises:
-        CodecError: no such codec, or its weights can't be had.
+        CodecError: there is no such codec, or its weights cannot be found or read.
     """
     spec = codec_spec(name, quantizers)
     path = codec_file(name)
@@ -26,7 +26,7 @@ def load_codec(name: str, weights: Path | None = None, quantizers: int | None = 
 
         return load_encodec(weights, spec.quantizers)
     if weights is not None:
-        raise CodecError(f"--codec-weights is for encodec_24khz; {name} has its own weights")
-    from ns2.model.codec.mini.codec import load_mini
+        raise CodecError(f"--codec-weights is for encodec_24khz only; {name} has its own weights")
+    from ns2.model.codec.mini.mini_codec import load_mini
 
     return load_mini(path, spec.quantizers)

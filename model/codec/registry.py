@@ -1,4 +1,4 @@
-"""Codecs by name, or by a file that `ns2 codec train` made. No torch is loaded here."""
+"""Codecs by name, or by a file that `ns2 codec train` made; loads no torch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from ns2.model.codec.interface import CodecError, CodecSpec
 
 CODECS = ("encodec_24khz", "mini")
-"""Names that `--codec` takes, beside files."""
+"""The names that `--codec` takes, beside files."""
 
 MAX_QUANTIZERS = 32
-"""Of EnCodec's published 24 kHz weights: 24 kbit/s."""
+"""The number of quantisers of EnCodec's published 24 kHz weights, which give 24 kbit/s."""
 
 MINI_WEIGHTS = Path(__file__).with_name("mini") / "mini.safetensors"
-"""The codec that comes with ns2."""
+"""The file of the codec that comes with ns2."""
 
 
 def codec_file(name: str) -> Path | None:
-    """The file of a codec that `ns2 codec train` made; None for EnCodec.
+    """Return the file of a codec that `ns2 codec train` made; None for EnCodec.
 
     Raises:
         CodecError: there is neither such a codec nor such a file.
@@ -38,14 +38,14 @@ def codec_file(name: str) -> Path | None:
 
 
 def codec_spec(name: str, quantizers: int | None = 16) -> CodecSpec:
-    """The rates and sizes of a codec, without loading it.
+    """Return the rates and sizes of a codec, without loading it.
 
-    All codecs that `ns2 codec train` makes are called "mini" in the result, like the one that
-    comes with ns2: the digest of the weights tells them apart, wherever the file lies.
+    All codecs that `ns2 codec train` makes are named "mini" in the result, like the codec that
+    comes with ns2: the digest of the weights distinguishes them, wherever the file lies.
 
     Args:
         name: one of `CODECS`, or a file.
-        quantizers: Q, or None for as many as the codec has, of EnCodec's 16.
+        quantizers: Q; None for all quantisers of the codec, or 16 of EnCodec.
 
     Raises:
         CodecError: there is no such codec, or it has fewer quantisers.
@@ -58,7 +58,7 @@ def codec_spec(name: str, quantizers: int | None = 16) -> CodecSpec:
     if quantizers is None:
         quantizers = 16
     if not 1 <= quantizers <= MAX_QUANTIZERS:
-        raise CodecError(f"{name} has 1 to {MAX_QUANTIZERS} quantizers, {quantizers} were asked")
+        raise CodecError(f"{name} can use 1 to {MAX_QUANTIZERS} quantizers, got {quantizers}")
     return CodecSpec(
         name=name,
         sample_rate=24_000,

@@ -1,1 +1,1 @@
-"""Latent diffusion: noise schedules, objectives, samplers, guidance and the loss on codes."""
+"""Latent diffusion: noise schedules, objectives, samplers, guidance, and the loss on codes."""

@@ -1,4 +1,4 @@
-"""Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): away from the unconditional.
+"""Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598) and its rescaling.
 
 Letters for shapes: B batch, D latent width, T frames.
 """
@@ -11,19 +11,22 @@ from torch import Tensor
 
 
 def guide(predictions: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
-    """Predictions (B, D, T) under more and more conditions, their differences exaggerated.
+    """Extrapolate from predictions under fewer conditions to those under more.
 
-    Two predictions and one scale: unconditional + scale (conditional - unconditional). Three and
-    two, such as without anything, with content, with content and prompt: each condition has a
-    scale of its own (Brooks et al. 2023, arXiv:2211.09800). Scales of 1 give the last prediction;
-    0 leaves a condition out.
+    Two predictions and one scale give unconditional + scale (conditional - unconditional). With
+    three predictions (such as unconditional, with content, with content and prompt) and two scales,
+    each condition has its own scale (Brooks et al. 2023, arXiv:2211.09800). Scales of 1 give the
+    last prediction; a scale of 0 leaves a condition out.
 
     Args:
-        predictions: in order; each has a condition more than the one before.
-        scales: one less.
+        predictions: (B, D, T) each; each has one more condition than the prediction before.
+        scales: the scale of each added condition, one fewer than predictions.
+
+    Returns:
+        (B, D, T).
 
     Raises:
-        ValueError: the numbers don't fit.
+        ValueError: the numbers of predictions and scales do not fit.
     """
     if len(scales) != len(predictions) - 1:
         raise ValueError(
@@ -37,16 +40,19 @@ def guide(predictions: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
 
 
 def rescale(guided: Tensor, conditional: Tensor, mask: Tensor, amount: float = 0.7) -> Tensor:
-    """A guided prediction with the deviation of the conditional one, or something in between.
+    """Rescale a guided prediction towards the standard deviation of the conditional one.
 
     Guidance makes deviations larger than those of data; see Lin et al. 2023 (arXiv:2305.08891),
-    section 3.4. They are those of an utterance: over all channels of its own frames.
+    section 3.4. The deviation is taken per utterance, over all channels of its own frames.
 
     Args:
         guided: (B, D, T).
         conditional: (B, D, T).
-        mask: (B, T), True for frames of the utterance.
-        amount: 0 leaves the guided prediction, 1 gives it the other's deviation.
+        mask: (B, T) bool, True for frames of the utterance.
+        amount: 0 leaves the guided prediction as it is, 1 gives it the conditional's deviation.
+
+    Returns:
+        (B, D, T).
 
     Raises:
         ValueError: the amount is not within 0 and 1.
@@ -58,7 +64,7 @@ def rescale(guided: Tensor, conditional: Tensor, mask: Tensor, amount: float = 0
 
 
 def _deviation(x: Tensor, mask: Tensor) -> Tensor:
-    """(B, 1, 1) of (B, D, T), over what is not masked."""
+    """Return the standard deviation (B, 1, 1) of (B, D, T) inside the mask."""
     inside = mask[:, None, :].expand_as(x)
     count = inside.sum((1, 2), keepdim=True).clamp(min=1)
     mean = x.where(inside, 0).sum((1, 2), keepdim=True) / count

@@ -1,15 +1,16 @@
-"""What the denoiser is asked for: x0, eps or v, and what an error in each of them weighs.
+"""The objectives x0, eps and v of the denoiser, conversions between them, and loss weights.
 
 x_t = alpha x0 + sigma eps, and v = alpha eps - sigma x0 (Salimans & Ho 2022, arXiv:2202.00512). One
-of the three and x_t give the others. Nothing here assumes that alpha^2 + sigma^2 is 1.
+of the three and x_t determine the others. Nothing here assumes that alpha^2 + sigma^2 is 1.
 
-A conversion and its inverse give back what they got. In float64 that holds to 1e-9 at all times
-that a schedule uses; in float32 to 1e-5 where alpha and sigma are above 0.1. Beyond, no formula can
-hold it: with little noise x0 and x_t differ by the last digits, and eps is their difference over
-sigma. The error is then within 4e-7 (|x_t| + |what was converted| + 1) / min(alpha, sigma, 1), and
-it is eps and v that lose through x0, x0 and v through eps; x0 and eps lose nothing through v.
+A conversion and its inverse return their input: in float64 to 1e-9 at all times that a schedule
+uses, in float32 to 1e-5 where alpha and sigma are above 0.1. Beyond that no formula can: with
+little noise x0 and x_t differ in their last digits only, and eps is their difference over sigma.
+The error is then within 4e-7 (|x_t| + |input| + 1) / min(alpha, sigma, 1). Then eps and v lose
+digits when converted through x0, and x0 and v through eps; x0 and eps lose none through v.
 
-Letters for shapes: B batch, D latent width, T frames; alpha and sigma are (B,), all else (B, D, T).
+Letters for shapes: B batch, D latent width, T frames. Alpha and sigma are (B,), all other tensors
+(B, D, T) unless noted.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
 def check_objective(objective: str) -> None:
-    """Raise ValueError unless there is such an objective."""
+    """Raise ValueError if there is no such objective."""
     if objective not in OBJECTIVES:
         raise ValueError(
             f"there is no objective {objective!r}; choose one of: {', '.join(OBJECTIVES)}"
         )
 
 
-def spread(level: Tensor, like: Tensor) -> Tensor:
-    """(B,) as (B, 1, 1), so that each utterance's level meets its own frames.
+def broadcastable(level: Tensor, like: Tensor) -> Tensor:
+    """Reshape levels (B,) to (B, 1, 1), so that they multiply tensors like `like` (B, D, T).
 
     Raises:
-        ValueError: there is not one level an utterance.
+        ValueError: there is not one level per utterance.
     """
     if level.shape != like.shape[:1]:
         raise ValueError(
@@ -44,26 +45,26 @@ def spread(level: Tensor, like: Tensor) -> Tensor:
 
 
 def noised(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """x_t: the data with as much noise as its time has."""
-    return spread(alpha, x0) * x0 + spread(sigma, x0) * eps
+    """Return x_t, the data with the noise of its time."""
+    return broadcastable(alpha, x0) * x0 + broadcastable(sigma, x0) * eps
 
 
 def target(objective: Objective, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """What the denoiser should answer."""
+    """Return the target of the denoiser under an objective."""
     check_objective(objective)
     if objective == "x0":
         return x0
     if objective == "eps":
         return eps
-    return spread(alpha, x0) * eps - spread(sigma, x0) * x0
+    return broadcastable(alpha, x0) * eps - broadcastable(sigma, x0) * x0
 
 
 def to_x0(
     objective: Objective, prediction: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor
 ) -> Tensor:
-    """x0 of an answer to `objective`."""
+    """Convert a prediction under `objective` to x0."""
     check_objective(objective)
-    alpha, sigma = spread(alpha, x_t), spread(sigma, x_t)
+    alpha, sigma = broadcastable(alpha, x_t), broadcastable(sigma, x_t)
     if objective == "x0":
         return prediction
     if objective == "eps":
@@ -74,9 +75,9 @@ def to_x0(
 def to_eps(
     objective: Objective, prediction: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor
 ) -> Tensor:
-    """eps of an answer to `objective`."""
+    """Convert a prediction under `objective` to eps."""
     check_objective(objective)
-    alpha, sigma = spread(alpha, x_t), spread(sigma, x_t)
+    alpha, sigma = broadcastable(alpha, x_t), broadcastable(sigma, x_t)
     if objective == "eps":
         return prediction
     if objective == "x0":
@@ -87,9 +88,9 @@ def to_eps(
 def to_v(
     objective: Objective, prediction: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor
 ) -> Tensor:
-    """v of an answer to `objective`."""
+    """Convert a prediction under `objective` to v."""
     check_objective(objective)
-    alpha, sigma = spread(alpha, x_t), spread(sigma, x_t)
+    alpha, sigma = broadcastable(alpha, x_t), broadcastable(sigma, x_t)
     if objective == "v":
         return prediction
     total = alpha.square() + sigma.square()
@@ -101,10 +102,11 @@ def to_v(
 def min_snr_weight(
     objective: Objective, alpha: Tensor, sigma: Tensor, gamma: float = 5.0
 ) -> Tensor:
-    """The weight (B,) of the squared error of an answer, after Hang et al. 2023 (arXiv:2303.09556).
+    """Return the min-SNR weight (B,) of a squared error (Hang et al. 2023, arXiv:2303.09556).
 
-    The squared error of x0 weighs min(SNR, gamma); those of eps and v are multiples of it, so
-    their weights are divided by these: the loss is the same whatever the network answers.
+    The squared error of x0 is weighted by min(SNR, gamma). The squared errors of eps and v are
+    multiples of it, and their weights are divided accordingly: the loss does not depend on the
+    objective.
     """
     check_objective(objective)
     snr = (alpha / sigma).square()
@@ -117,9 +119,9 @@ def min_snr_weight(
 
 
 def score_weight(alpha: Tensor, sigma: Tensor, most: float) -> Tensor:
-    """The weight (B,) that makes the squared error of x0 that of the score, clipped.
+    """Return the weight (B,) that turns the squared error of x0 into that of the score, clipped.
 
-    The score of x_t given x0 is (alpha x0 - x_t) / sigma^2, so the factor is alpha^2 / sigma^4. It
-    is without bounds where there is little noise: `most` is the largest that counts.
+    The score of x_t given x0 is (alpha x0 - x_t) / sigma^2, so the weight is alpha^2 / sigma^4. It
+    is unbounded where there is little noise, so it is clipped at `most`.
     """
     return (alpha / sigma.square()).square().clamp(max=most)

@@ -1,15 +1,15 @@
-"""From noise to latents: five ways along a schedule, given a function that guesses x0.
+"""Samplers, which turn noise into latents along a schedule, given a function that estimates x0.
 
-The function is asked `steps` times, at times from t_max down to t_min, and its last answer is the
+The function is called `steps` times, at times from t_max down to t_min, and its last result is the
 sample. In between x moves to the next time by one of
 
 - euler: Euler's method in time on the probability-flow ODE (Song et al. 2021, arXiv:2011.13456),
-  the paper's;
-- ddim: Song et al. 2020 (arXiv:2010.02502); eta 0 is deterministic, 1 is ddpm;
-- ddpm: draws from the posterior of the next x given this one and x0 (Ho et al. 2020,
+  as in the paper;
+- ddim: Song et al. 2020 (arXiv:2010.02502); eta 0 is deterministic, eta 1 is ddpm;
+- ddpm: draws from the posterior of the next x given the current x and x0 (Ho et al. 2020,
   arXiv:2006.11239);
-- dpm++: DPM-Solver++ 2M (Lu et al. 2022, arXiv:2211.01095), second order for one call a step. Its
-  last move is of first order, since the log-SNR jumps there and extrapolating would overshoot.
+- dpm++: DPM-Solver++ 2M (Lu et al. 2022, arXiv:2211.01095), second order with one call per step.
+  Its last step is of first order, since the log-SNR jumps there and extrapolation would overshoot.
 
 Letters for shapes: B batch, D latent width, T frames.
 """
@@ -29,31 +29,33 @@ from ns2.model.diffusion.schedules import Schedule
 SamplerKind = Literal["euler", "ddim", "ddpm", "dpm++"]
 Spacing = Literal["time", "log_snr"]
 X0Function = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""x0 (B, D, T) of x_t (B, D, T), t (B,) and the x0 of the step before, None in the first."""
+"""Estimates x0 (B, D, T) of x_t (B, D, T), t (B,) and the previous x0 (None in the first step)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
-    """How to sample.
-
-    Attributes:
-        kind: euler, ddim, ddpm or dpm++.
-        steps: calls of the x0 function.
-        temperature: sampling starts from N(0, 1 / temperature^2). Only at 1 are samples those of
-            the distribution; more makes them less varied, as the paper does with 1.2.
-        eta: share of new noise in a step of ddim, 0 to 1.
-        time_difference: steps by which a move of ddim or ddpm goes further than to the time that
-            the function is told next; the asymmetric time intervals of Chen et al. 2022
-            (arXiv:2208.04202), in units of its section 4.
-        spacing: times are even in time, or even in log-SNR.
-    """
+    """A sampler and its settings; the defaults are the paper's."""
 
     kind: SamplerKind = "euler"
+    """The sampler: euler, ddim, ddpm or dpm++."""
+
     steps: int = 150
+    """The number of sampling steps, each of which calls the x0 function once."""
+
     temperature: float = 1.2
+    """The temperature: sampling starts from N(0, 1 / temperature^2). Only at 1 do samples follow
+    the learned distribution; higher values make them less varied, as the paper does with 1.2."""
+
     eta: float = 0.0
+    """The share of new noise in a step of ddim, from 0 to 1."""
+
     time_difference: float = 0.0
+    """The number of steps by which a step of ddim or ddpm goes beyond the time at which the x0
+    function is called next: the asymmetric time intervals of Chen et al. 2022 (arXiv:2208.04202),
+    in the units of its section 4."""
+
     spacing: Spacing = "time"
+    """Whether the times of the steps are evenly spaced in time or in log-SNR."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(SamplerKind):
@@ -88,25 +90,30 @@ def sample(
     config: SamplerConfig,
     noise: Callable[[int], Tensor] | None = None,
 ) -> Tensor:
-    """Latents (B, D, T).
+    """Generate latents from noise.
 
     Args:
-        x0_function: see `X0Function`.
-        start: noise (B, D, T) of variance 1.
-        noise: noise (B, D, T) of variance 1 for a step, of 0 to steps - 2; asked once a step, in
-            order, by those samplers that need it. The caller draws it, so that an utterance's
-            noise need not depend on its neighbours.
+        x0_function: estimates the clean latents, see `X0Function`.
+        start: (B, D, T) noise of variance 1.
+        schedule: the noise schedule of the model.
+        config: the sampler and its settings.
+        noise: returns noise (B, D, T) of variance 1 for a step, 0 to steps - 2; random samplers
+            call it once per step, in order. The caller draws it, so that an utterance's noise need
+            not depend on the rest of the batch.
+
+    Returns:
+        (B, D, T) latents.
 
     Raises:
-        ValueError: the sampler needs noise and there is none.
+        ValueError: the sampler needs noise, but `noise` is None.
     """
     if config.random and noise is None:
-        raise ValueError(f"{config.kind} draws noise in each step; give it a function `noise`")
+        raise ValueError(f"{config.kind} draws noise in each step: give a function `noise`")
     eta = 1.0 if config.kind == "ddpm" else config.eta
     last = config.steps - 1
     steps = torch.arange(config.steps, dtype=torch.float64)
     points = _points(schedule, config, steps)
-    # where a step goes is settled before the levels of that time are: they differ
+    # The target time of a step is not the next point where there is a time difference.
     nexts = _points(schedule, config, (steps + 1 + config.time_difference).clamp(max=last))
     x, previous = start / config.temperature, None
     for step, now in enumerate(points):
@@ -129,7 +136,7 @@ def sample(
 
 @dataclass(frozen=True)
 class _Point:
-    """A time of the sampler and its levels: plain numbers, so that no step waits for a device."""
+    """A time of the sampler and its levels, as plain numbers, so that no step waits for a GPU."""
 
     t: float
     alpha: float
@@ -139,7 +146,7 @@ class _Point:
 
 
 def _points(schedule: Schedule, config: SamplerConfig, steps: Tensor) -> list[_Point]:
-    """Where a sampler is at steps, which may be fractions; 0 is t_max, the last t_min."""
+    """Return the points of steps, which may be fractions; step 0 is t_max, the last t_min."""
     shares = steps / max(config.steps - 1, 1)
     ends = torch.tensor([schedule.config.t_max, schedule.config.t_min], dtype=torch.float64)
     if config.spacing == "time":
@@ -153,31 +160,33 @@ def _points(schedule: Schedule, config: SamplerConfig, steps: Tensor) -> list[_P
 
 
 def _euler(x: Tensor, x0: Tensor, now: _Point, then: _Point) -> Tensor:
+    """Take a step of Euler's method on the probability-flow ODE."""
     score = (now.alpha * x0 - x) / now.sigma**2
     return x - (then.t - now.t) * now.diffusion / 2 * (x + score)
 
 
-def _fresh(now: _Point, then: _Point) -> float:
-    """Share of the variance at `then` that is new noise, if `now` and x0 are known: below 1."""
+def _new_share(now: _Point, then: _Point) -> float:
+    """Return the share of the variance at `then` that is new noise, given x at `now` and x0."""
     return -math.expm1(now.log_snr - then.log_snr)
 
 
 def _posterior_deviation(now: _Point, then: _Point) -> float:
-    return then.sigma * math.sqrt(_fresh(now, then))
+    """Return the standard deviation of x at `then`, given x at `now` and x0."""
+    return then.sigma * math.sqrt(_new_share(now, then))
 
 
 def _ddim(x: Tensor, x0: Tensor, now: _Point, then: _Point, eta: float) -> Tensor:
-    """The next x but for its new noise: as much of the old as leaves room for that."""
+    """Return the next x without its new noise, for which the old noise is reduced."""
     eps = (x - now.alpha * x0) / now.sigma
-    return then.alpha * x0 + then.sigma * math.sqrt(1 - eta**2 * _fresh(now, then)) * eps
+    return then.alpha * x0 + then.sigma * math.sqrt(1 - eta**2 * _new_share(now, then)) * eps
 
 
 def _multistep(
     x: Tensor, x0: Tensor, now: _Point, then: _Point, previous: Tensor | None, before: _Point | None
 ) -> Tensor:
-    """As if x0 stayed what it is halfway in log-SNR: extrapolated, where there is one before."""
+    """Take a step of DPM-Solver++ 2M: x0 halfway in log-SNR, extrapolated from the one before."""
     h = (then.log_snr - now.log_snr) / 2
     if previous is not None and before is not None:
-        ratio = h / (now.log_snr - before.log_snr)  # half of h over the h before
+        ratio = h / (now.log_snr - before.log_snr)  # half of this step over the step before
         x0 = x0 + ratio * (x0 - previous)
     return then.sigma / now.sigma * x - then.alpha * math.expm1(-h) * x0

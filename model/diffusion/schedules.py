@@ -1,14 +1,14 @@
-"""Noise schedules: how much data and how much noise there is at a time between 0 and 1.
+"""Noise schedules, which give the amounts of data and noise at a time between 0 and 1.
 
-x_t = alpha(t) x0 + sigma(t) eps, data at time 0, noise at time 1. A schedule is a falling function
-gamma(t), from 1 to about 0: alpha = scale sqrt(gamma), sigma = sqrt(1 - gamma). With
-g^2 = -d log gamma / dt, every one of them is the forward process
+x_t = alpha(t) x0 + sigma(t) eps, with data at time 0 and noise at time 1. A schedule is a falling
+function gamma(t) from 1 to about 0: alpha = scale sqrt(gamma), sigma = sqrt(1 - gamma). With
+g^2 = -d log gamma / dt, each schedule is the forward process
 
     dx = -1/2 g^2(t) x dt + g(t) dw,    x at time 0 is scale x0
 
-of Song et al. 2021 (arXiv:2011.13456), whatever the scale; so one set of samplers serves all.
+of Song et al. 2021 (arXiv:2011.13456), whatever the scale, so the same samplers serve all.
 
-- vp: g^2 is linear in t; the paper's.
+- vp: g^2 is linear in t, as in the paper.
 - linear, cosine, sigmoid: the gammas of Chen 2023 (arXiv:2301.10972), and its scale of the data.
 """
 
@@ -23,40 +23,45 @@ from torch import Tensor
 
 ScheduleKind = Literal["vp", "linear", "cosine", "sigmoid"]
 _SHAPES = {"cosine": (0.0, 1.0, 1.0), "sigmoid": (-3.0, 3.0, 1.0)}
-"""Start, end and tau where none are given."""
+"""The default start, end and tau of schedules that have them."""
 _HALVINGS = 60
-"""Of an interval of 1, which leave nothing of it in float64."""
+"""The bisections that reduce an interval of length 1 to the precision of float64."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """A schedule, and the times within which it is used.
-
-    Attributes:
-        kind: vp, linear, cosine or sigmoid.
-        beta_min: g^2 at time 0; vp only.
-        beta_max: g^2 at time 1; vp only.
-        scale: factor of the data. Less than 1 makes every time harder, as if shifted. Then
-            alpha^2 + sigma^2 = 1 - gamma + scale^2 gamma, which is 1 for scale 1.
-        start: where the cosine (of 0 to 1, a quarter turn) or the sigmoid begins; None for 0
-            and -3.
-        end: where it ends; None for 1 and 3.
-        tau: exponent of the squared cosine, or temperature of the sigmoid; None for 1.
-        t_min: earliest time in training, and the last at which a sampler asks for x0. Before it
-            there is too little noise to divide by.
-        t_max: latest time in training, and where sampling begins. All schedules but vp have no
-            data left at time 1; gamma itself is not clamped anywhere.
-    """
+    """A noise schedule, and the range of times in which it is used."""
 
     kind: ScheduleKind = "vp"
+    """The kind of schedule: vp, linear, cosine or sigmoid."""
+
     beta_min: float = 0.05
+    """g^2 at time 0; for vp only."""
+
     beta_max: float = 20.0
+    """g^2 at time 1; for vp only."""
+
     scale: float = 1.0
+    """The factor of the data. A value below 1 makes every time noisier, as if shifted; then
+    alpha^2 + sigma^2 = 1 - gamma + scale^2 gamma, which is 1 for scale 1."""
+
     start: float | None = None
+    """Where the cosine (0 to 1, a quarter turn) or the sigmoid begins; None means 0 for a cosine
+    and -3 for a sigmoid."""
+
     end: float | None = None
+    """Where the cosine or the sigmoid ends; None means 1 for a cosine and 3 for a sigmoid."""
+
     tau: float | None = None
+    """The exponent of the squared cosine, or the temperature of the sigmoid; None means 1."""
+
     t_min: float = 1e-3
+    """The earliest time in training, and the last at which a sampler asks for x0. Before it
+    there is too little noise to divide by."""
+
     t_max: float = 0.999
+    """The latest time in training, and where sampling begins. All schedules but vp have no data
+    left at time 1; gamma itself is never clamped."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(ScheduleKind):
@@ -68,7 +73,9 @@ class ScheduleConfig:
                 f"got {self.beta_min} and {self.beta_max}"
             )
         if not 0 < self.scale < math.inf:
-            raise ValueError(f"scale must lie above 0, got {self.scale}; 1 leaves the data as is")
+            raise ValueError(
+                f"scale must be above 0, got {self.scale}; 1 leaves the data unchanged"
+            )
         if not 0 < self.t_min < self.t_max <= 1:
             raise ValueError(f"expected 0 < t_min < t_max <= 1, got {self.t_min} and {self.t_max}")
         if self.t_max == 1 and self.kind != "vp":
@@ -79,6 +86,7 @@ class ScheduleConfig:
         self._check_shape()
 
     def _check_shape(self) -> None:
+        """Raise ValueError if start, end or tau do not fit the kind of schedule."""
         if self.kind not in _SHAPES:
             if (self.start, self.end, self.tau) != (None, None, None):
                 raise ValueError(
@@ -90,11 +98,11 @@ class ScheduleConfig:
         if not (start < end and tau > 0):
             raise ValueError(f"expected start < end and tau > 0, got {start}, {end} and {tau}")
         if self.kind == "cosine" and not 0 <= start < end <= 1:
-            raise ValueError(f"a cosine starts and ends within 0 and 1, got {start} and {end}")
+            raise ValueError(f"a cosine must start and end within 0 and 1, got {start} and {end}")
 
     @property
     def shape(self) -> tuple[float, float, float]:
-        """Start, end and tau of a cosine or sigmoid, those given or the published ones."""
+        """Start, end and tau of a cosine or sigmoid, where not given the published ones."""
         given = (self.start, self.end, self.tau)
         start, end, tau = (
             default if value is None else value
@@ -104,38 +112,39 @@ class ScheduleConfig:
 
 
 class Levels(NamedTuple):
-    """A schedule at some times; each has their shape and type.
-
-    Attributes:
-        alpha: factor of the data.
-        sigma: factor of the noise.
-        log_snr: log(alpha^2 / sigma^2).
-        drift: d log alpha / dt.
-        diffusion: g^2, which is -2 drift.
-    """
+    """A schedule's values at given times; each tensor has the shape and type of the times."""
 
     alpha: Tensor
+    """The factor of the data."""
+
     sigma: Tensor
+    """The factor of the noise."""
+
     log_snr: Tensor
+    """log(alpha^2 / sigma^2)."""
+
     drift: Tensor
+    """d log alpha / dt."""
+
     diffusion: Tensor
+    """g^2, which is -2 drift."""
 
 
 class Schedule:
-    """A schedule as functions of time."""
+    """A noise schedule as functions of time."""
 
     def __init__(self, config: ScheduleConfig) -> None:
         self.config = config
 
     def times(self, uniform: Tensor) -> Tensor:
-        """Times of training, evenly within t_min and t_max, of numbers drawn from [0, 1)."""
+        """Map numbers drawn from [0, 1) to times of training, evenly within t_min and t_max."""
         config = self.config
         return config.t_min + (config.t_max - config.t_min) * uniform
 
     def at(self, t: Tensor) -> Levels:
-        """All about times of any shape and float type.
+        """Return the levels at times of any shape and float type.
 
-        Inside everything is float64: times are few, so it costs nothing, and neither a small
+        Everything is computed in float64: times are few, so it costs nothing, and neither a small
         sigma nor a small alpha loses digits to a difference from 1.
         """
         gamma, rest, diffusion = self._gamma(t.double())
@@ -149,7 +158,7 @@ class Schedule:
         return Levels(*(value.to(t.dtype) for value in levels))
 
     def time_at(self, log_snr: Tensor) -> Tensor:
-        """The times of log-SNRs, by bisection; t_min or t_max for those beyond."""
+        """Return the times at which log-SNRs are reached, by bisection, within t_min and t_max."""
         low = torch.full_like(log_snr, self.config.t_min, dtype=torch.float64)
         high = torch.full_like(log_snr, self.config.t_max, dtype=torch.float64)
         for _ in range(_HALVINGS):
@@ -159,7 +168,7 @@ class Schedule:
         return ((low + high) / 2).to(log_snr.dtype)
 
     def _gamma(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """gamma, 1 - gamma and -d log gamma / dt."""
+        """Return gamma, 1 - gamma and -d log gamma / dt."""
         config = self.config
         if config.kind == "vp":
             slope = config.beta_max - config.beta_min

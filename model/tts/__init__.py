@@ -1,1 +1,1 @@
-"""NaturalSpeech 2: a batch to losses, text and a voice to latents."""
+"""NaturalSpeech 2: from a batch to losses, and from text and a voice to latents."""

@@ -1,6 +1,6 @@
-"""What one step of training sees: utterances cut into target and prompt, padded to one shape.
+"""The batch of a training step: utterances cut into target and prompt, padded to one shape.
 
-Letters for shapes: B batch, T target frames, N target phonemes, P prompt frames, Q quantizers.
+Letters for shapes: B batch, T target frames, N target phonemes, P prompt frames, Q quantisers.
 """
 
 from __future__ import annotations
@@ -18,60 +18,68 @@ from ns2.model.tts.prompts import PromptConfig, cut_other, cut_prompt
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One utterance as it is stored, and what its random numbers come from.
-
-    Attributes:
-        codes: (Q, T).
-        phonemes: ids, (N,).
-        durations: frames, (N,), with the sum T.
-        f0: Hz, 0 where unvoiced, (T,).
-        seed: decides its prompt, time, noise and drops; of (run's seed, step, utterance).
-        other: codes of another utterance of the speaker (Q, T'), or None.
-    """
+    """One utterance as it is stored, and the seed of its random numbers."""
 
     codes: np.ndarray
+    """(Q, T) the codec's codes."""
+
     phonemes: np.ndarray
+    """(N,) ids of its phonemes."""
+
     durations: np.ndarray
+    """(N,) frames of each phoneme; their sum is T."""
+
     f0: np.ndarray
+    """(T,) F0 in Hz, 0 where unvoiced."""
+
     seed: int
+    """The seed of its prompt, time, noise and drops; it depends on the run's seed, the step and
+    the utterance."""
+
     other: np.ndarray | None = None
+    """(Q, T') codes of another utterance of the speaker, or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Targets and prompts of some utterances.
-
-    Attributes:
-        codes: of the target, (B, Q, T) int32.
-        frames: of the target, (B,) int64.
-        phonemes: ids of the target's tokens alone, (B, N) int64, 0 behind the end.
-        tokens: their number, (B,) int64.
-        durations: in frames, (B, N) int64; they sum to `frames`.
-        f0: Hz of the target's frames, 0 where unvoiced, (B, T) float32.
-        prompt_codes: (B, Q, P) int32, P at least 1.
-        prompt_frames: (B,) int64; 0 where there is no prompt.
-        seeds: (B,) int64.
-    """
+    """Targets and prompts of several utterances, padded."""
 
     codes: Tensor
+    """(B, Q, T) int32: codes of the targets."""
+
     frames: Tensor
+    """(B,) int64: frames of each target."""
+
     phonemes: Tensor
+    """(B, N) int64: phoneme ids of the targets, 0 where padded."""
+
     tokens: Tensor
+    """(B,) int64: phonemes of each target."""
+
     durations: Tensor
+    """(B, N) int64: frames of each phoneme; they sum to `frames`."""
+
     f0: Tensor
+    """(B, T) float32: F0 of the targets in Hz, 0 where unvoiced."""
+
     prompt_codes: Tensor
+    """(B, Q, P) int32: codes of the prompts; P is at least 1."""
+
     prompt_frames: Tensor
+    """(B,) int64: frames of each prompt; 0 where there is none."""
+
     seeds: Tensor
+    """(B,) int64: the seed of each utterance."""
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def to(self, device: str | torch.device) -> Batch:
-        """The same on another device; from pinned memory the copy is asynchronous."""
+        """Copy the batch to a device; from pinned memory the copy is asynchronous."""
         return self._each(lambda t: t.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """The same in pinned memory."""
+        """Copy the batch to pinned memory."""
         return self._each(lambda t: t.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -79,39 +87,39 @@ class Batch:
 
     @property
     def frame_mask(self) -> Tensor:
-        """(B, T)."""
+        """(B, T) bool: frames of the targets."""
         return length_mask(self.frames, self.codes.shape[2])
 
     @property
     def token_mask(self) -> Tensor:
-        """(B, N)."""
+        """(B, N) bool: phonemes of the targets."""
         return length_mask(self.tokens, self.phonemes.shape[1])
 
     @property
     def prompt_mask(self) -> Tensor:
-        """(B, P)."""
+        """(B, P) bool: frames of the prompts."""
         return length_mask(self.prompt_frames, self.prompt_codes.shape[2])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What losses are divided by: over the whole step, whatever device holds which part.
-
-    Attributes:
-        frames: of all targets.
-        tokens: of all targets.
-        voiced: frames with a pitch.
-        utterances: of the step.
-    """
+    """The denominators of the losses: sums over the whole step, whichever device has which part."""
 
     frames: Tensor
+    """Frames of all targets."""
+
     tokens: Tensor
+    """Phonemes of all targets."""
+
     voiced: Tensor
+    """Voiced frames of all targets."""
+
     utterances: Tensor
+    """Utterances of the step."""
 
     @staticmethod
     def of(batch: Batch) -> Counts:
-        """Counts of one batch, () float32 each, at least 1."""
+        """Count one batch: () float32 each, at least 1."""
         voiced = ((batch.f0 > 0) & batch.frame_mask).sum()
         ones = torch.ones_like(batch.frames)
         values = (batch.frames.sum(), batch.tokens.sum(), voiced, ones.sum())
@@ -131,11 +139,16 @@ def collate(
     """Cut utterances into target and prompt and pad them to one shape.
 
     Args:
-        border: of every phoneme id, whether it is no phone; bool.
-        frame_multiple: T becomes a multiple of it; likewise N and P. Few shapes compile sooner.
+        examples: the utterances.
+        border: (phoneme ids,) bool, whether an id is not a phone (silence, word border, mark).
+        config: the lengths of prompts.
+        frame_multiple: T is rounded up to a multiple of it, so that there are fewer shapes to
+            compile.
+        token_multiple: likewise for N.
+        prompt_multiple: likewise for P.
 
     Raises:
-        ValueError: no examples, or one whose columns do not belong together.
+        ValueError: there are no examples, or the columns of one do not fit together.
     """
     if not examples:
         raise ValueError("a batch needs at least one example")
@@ -158,6 +171,8 @@ def collate(
 
 @dataclass(frozen=True)
 class _Parts:
+    """One utterance, cut into a target and the codes of its prompt."""
+
     codes: np.ndarray
     phonemes: np.ndarray
     durations: np.ndarray
@@ -166,23 +181,27 @@ class _Parts:
 
 
 def _cut(example: Example, border: np.ndarray, config: PromptConfig) -> _Parts:
+    """Check one utterance and cut it into target and prompt."""
     durations = example.durations.astype(np.int64)
     frames = example.codes.shape[1]
     if int(durations.sum()) != frames or len(example.f0) != frames:
         raise ValueError(
-            f"codes of {frames} frames, durations of {int(durations.sum())}, f0 of "
+            f"codes have {frames} frames, durations {int(durations.sum())} and f0 "
             f"{len(example.f0)}: they are not of one utterance"
         )
     if len(durations) != len(example.phonemes):
-        raise ValueError(f"{len(durations)} durations of {len(example.phonemes)} phonemes")
+        raise ValueError(
+            f"there are {len(durations)} durations for {len(example.phonemes)} phonemes"
+        )
     rng = np.random.default_rng(example.seed & (1 << 63) - 1)
     run = cut_prompt(durations, border[example.phonemes], config, rng)
-    if run is None:
+    if run is None:  # the utterance stays whole, and its prompt is of another one
         prompt = example.codes[:, :0]
         if example.other is not None and example.other.shape[1]:
             first, end = cut_other(example.other.shape[1], config, rng)
             prompt = example.other[:, first:end]
         return _Parts(example.codes, example.phonemes, durations, example.f0, prompt)
+    # The target is what lies on both sides of the prompt, joined.
     ends = np.concatenate([[0], np.cumsum(durations)])
     kept_tokens = np.r_[0 : run[0], run[1] : len(durations)]
     start, end = int(ends[run[0]]), int(ends[run[1]])
@@ -197,9 +216,10 @@ def _cut(example: Example, border: np.ndarray, config: PromptConfig) -> _Parts:
 
 
 class _Padded:
-    """Arrays of several lengths in one tensor, zeros behind their ends."""
+    """Pads arrays of several lengths with zeros and stacks them."""
 
     def __init__(self, count: int, longest: int, multiple: int) -> None:
+        """Pad `count` arrays to the longest length, rounded up to a multiple, at least 1."""
         self._count = count
         self._size = max(1, -(-longest // multiple)) * multiple
 

@@ -1,6 +1,7 @@
-"""The denoiser: noised latents, their time, text and voice to a prediction of clean latents.
+"""The denoiser: from noised latents, time, text and voice to a prediction of clean latents.
 
-Letters for shapes: B batch, T frames, D latent width, C hidden width, K prompt frames, M tokens.
+Letters for shapes: B batch, T frames, D latent width, C hidden width, K prompt frames, M prompt
+tokens.
 """
 
 from __future__ import annotations
@@ -21,42 +22,44 @@ from ns2.model.blocks.transformer import (
 from ns2.model.blocks.wavenet import WaveNet, WaveNetConfig
 
 _TIME_SCALE = 1000.0
-"""Time 0 to 1 becomes a position 0 to 1000, as the discrete steps of older models were."""
+"""Time 0 to 1 is encoded as a position 0 to 1000, like the discrete steps of DDPM."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserConfig:
-    """Sizes and choices of the denoiser.
-
-    Attributes:
-        wavenet: its stack of convolutions; its hidden width is the denoiser's.
-        resampler: of the prompt.
-        transformer: behind the WaveNet; depth 0 leaves it out.
-        self_condition: it also sees its last estimate (Chen et al. 2022, arXiv:2208.04202).
-    """
+    """Sizes and choices of the denoiser."""
 
     wavenet: WaveNetConfig = field(default_factory=WaveNetConfig)
+    """The WaveNet, whose hidden width is that of the whole denoiser."""
+
     resampler: ResamplerConfig = field(default_factory=ResamplerConfig)
+    """The resampler of the speech prompt."""
+
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    """The Transformer behind the WaveNet; depth 0 leaves it out."""
+
     self_condition: bool = True
+    """Whether the denoiser also sees its previous estimate (self-conditioning, Chen et al. 2022,
+    arXiv:2208.04202)."""
 
     @property
     def reach(self) -> int | None:
-        """Frames of noised latents that an output sees on either side; None for all."""
+        """The receptive field: frames of noised latents on either side; None for all frames."""
         return None if self.transformer.depth else self.wavenet.reach
 
 
 class Denoiser(nn.Module):
-    """Predicts, for each frame, what the objective asks for."""
+    """Predicts the objective (x0, eps or v) at each frame."""
 
     def __init__(
         self, config: DenoiserConfig, *, latent_dim: int, width: int, conditional: bool = True
     ) -> None:
-        """Take sizes.
+        """Make the layers.
 
         Args:
+            config: sizes and choices.
             latent_dim: D.
-            width: of the states of text and prompt.
+            width: the width of the states of phonemes and prompt.
             conditional: False for a model of latents alone.
         """
         super().__init__()
@@ -83,9 +86,14 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.pass_on.bias)
 
     def tokens(self, prompt: Tensor, prompt_mask: Tensor) -> Tensor | None:
-        """What the layers see of a prompt: (B, M, C) of states (B, K, width).
+        """Resample the prompt's states for `forward`; a sampler needs to do this only once.
 
-        It does not depend on the diffusion time: a sampler needs it once.
+        Args:
+            prompt: (B, K, width) states of the prompt encoder.
+            prompt_mask: (B, K) bool.
+
+        Returns:
+            (B, M, C); None for an unconditional model.
         """
         if self.resampler is None:
             return None
@@ -104,15 +112,15 @@ class Denoiser(nn.Module):
         tokens: Tensor | None = None,
         estimate: Tensor | None = None,
     ) -> Tensor:
-        """Predict.
+        """Predict the objective.
 
         Args:
-            noised: latents at that time, (B, D, T).
-            time: 0 to 1, (B,).
-            mask: (B, T).
-            content: states of what is said at each frame, (B, T, width).
-            tokens: of the prompt, see `tokens`.
-            estimate: an earlier estimate of the clean latents, (B, D, T); None for none.
+            noised: (B, D, T) noised latents.
+            time: (B,) the diffusion times, 0 to 1.
+            mask: (B, T) bool.
+            content: (B, T, width) the phoneme and pitch of each frame.
+            tokens: (B, M, C) the result of `tokens`.
+            estimate: (B, D, T) an earlier estimate of the clean latents, if there is one.
 
         Returns:
             (B, D, T) float32, zeros outside of the mask.
@@ -128,6 +136,7 @@ class Denoiser(nn.Module):
         if self.transformer is not None:
             x = self.transformer(x, at, tokens, mask)
         x = self.leave(functional.silu(self.last_norm(x, at)))
-        # eps and v hold the noise itself, which gates pass on badly: as much of it as the time asks
+        # eps and v contain the noise itself, which gated layers pass on badly, so a skip connection
+        # adds the noised latents, scaled as the time needs it.
         direct = self.pass_on(at).float()[..., None] * noised.float()
         return (x.float().transpose(1, 2) + direct) * mask[:, None]

@@ -1,7 +1,7 @@
-"""The random numbers of a training step, each from its own utterance's seed.
+"""The random numbers of a training step, drawn from the seed of each utterance.
 
-So they depend neither on what else is in the batch, nor on its padding, the device, or how many
-processes share the step. They are drawn on the CPU, where the next batch is prepared.
+So they depend neither on the rest of the batch, nor on its padding, the device, or the number of
+processes. They are drawn on the CPU, where the next batch is prepared.
 
 Letters for shapes: B batch, D latent width, T frames.
 """
@@ -20,26 +20,28 @@ _MASK = (1 << 63) - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """Random numbers of a step.
-
-    Attributes:
-        uniform: where in the schedule's times each utterance is, (B,) of [0, 1).
-        noise: of variance 1, (B, D, T); zeros behind the end.
-        quantizer: whose cross-entropy is taken, (B,) int64.
-        drop_prompt: who learns without prompt, (B,) bool.
-        drop_content: whose denoiser learns without content, (B,) bool.
-        self_condition: whether the denoiser sees an earlier estimate: one for the whole step.
-    """
+    """The random numbers of a training step."""
 
     uniform: Tensor
+    """(B,) in [0, 1): each utterance's place in the range of diffusion times."""
+
     noise: Tensor
+    """(B, D, T) of variance 1; zeros where padded."""
+
     quantizer: Tensor
+    """(B,) int64: the quantiser whose cross-entropy is taken."""
+
     drop_prompt: Tensor
+    """(B,) bool: utterances that learn without their prompt."""
+
     drop_content: Tensor
+    """(B,) bool: utterances whose denoiser learns without content."""
+
     self_condition: bool
+    """Whether the denoiser sees an earlier estimate; one decision for the whole step."""
 
     def to(self, device: str | torch.device) -> Draws:
-        """The same on another device."""
+        """Copy the draws to a device."""
         moved = {
             f.name: getattr(self, f.name).to(device, non_blocking=True)
             for f in fields(self)
@@ -57,13 +59,15 @@ def draw(
     *,
     self_condition: bool,
 ) -> Draws:
-    """Draw for a batch, on the CPU.
+    """Draw the random numbers of a batch, on the CPU.
 
     Args:
-        seeds: (B,) int64.
-        frames: (B,), of each utterance.
-        padded: T.
-        self_condition: decided by the caller, for a step as a whole.
+        seeds: (B,) int64, the seed of each utterance.
+        frames: (B,) the frames of each utterance.
+        padded: T, the frames after padding.
+        sizes: give the latents' width and the number of quantisers.
+        config: gives the shares of dropped conditions.
+        self_condition: whether the step self-conditions, which the caller decides.
     """
     count = len(seeds)
     uniform = torch.empty(count)
@@ -88,5 +92,5 @@ def draw(
 
 
 def latent_noise(generator: torch.Generator, latent_dim: int, frames: int) -> Tensor:
-    """Noise (D, T) of variance 1."""
+    """Draw noise (D, T) of variance 1."""
     return torch.randn(latent_dim, frames, generator=generator)

@@ -1,14 +1,16 @@
-"""From phonemes and a voice to latents: durations, pitch, then the sampler.
+"""Generation of latents from phonemes and a voice: durations, pitch, then the sampler.
 
-Every utterance has its own seed and padding is masked, so what is generated does not depend on
-what else is in the batch.
+Every utterance has its own seed and padding is masked, so the result does not depend on the rest of
+the batch.
 
-Letters for shapes: B batch, T frames, N phonemes, P prompt frames, D latent width, Q quantizers.
+Letters for shapes: B batch, T frames, N phonemes, P prompt frames, C width, D latent width, Q
+quantisers.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -18,51 +20,56 @@ from ns2.model.blocks.layers import length_mask
 from ns2.model.diffusion.guidance import guide, rescale
 from ns2.model.diffusion.samplers import SamplerConfig, sample
 from ns2.model.tts.draws import latent_noise
-from ns2.model.tts.durations import round_durations, spread
+from ns2.model.tts.duration_frames import expand_to_frames, round_durations
 from ns2.model.tts.ns2 import NS2, Voice
 from ns2.model.tts.predictors import predicted_f0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to speak.
-
-    Attributes:
-        phonemes: ids, (B, N) int64.
-        tokens: (B,), of each utterance.
-        prompt_codes: (B, Q, P); None for no prompt.
-        prompt_frames: (B,); 0 for no prompt.
-        durations: in frames, (B, N); None predicts them.
-        f0: Hz, 0 where unvoiced, (B, T) with T of the longest; None predicts it.
-        seeds: (B,) int64.
-    """
+    """What to speak: phonemes, a prompt, and optionally durations and pitch."""
 
     phonemes: Tensor
+    """(B, N) int64: phoneme ids."""
+
     tokens: Tensor
+    """(B,) the number of phonemes of each utterance."""
+
     seeds: Tensor
+    """(B,) int64: the seed of each utterance."""
+
     prompt_codes: Tensor | None = None
+    """(B, Q, P) codes of the prompts; None for no prompt."""
+
     prompt_frames: Tensor | None = None
+    """(B,) frames of each prompt, 0 for no prompt; None if all prompts are P frames long."""
+
     durations: Tensor | None = None
+    """(B, N) frames of each phoneme; None predicts them."""
+
     f0: Tensor | None = None
+    """(B, T) F0 in Hz, 0 where unvoiced, T of the longest utterance; None predicts it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """How to speak.
-
-    Attributes:
-        sampler: see there.
-        guidance: scale of classifier-free guidance; 1 for none.
-        rescale: of the guided estimate, 0 to 1.
-        speed: 2 is twice as fast.
-        semitones: by which a predicted or given pitch is moved.
-    """
+    """How an utterance is generated."""
 
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    """The sampler and its settings."""
+
     guidance: float = 1.0
+    """The scale of classifier-free guidance; 1 guides nothing."""
+
     rescale: float = 0.0
+    """How far the standard deviation of the guided estimate is brought back to that of the
+    conditional one, from 0 (not at all) to 1 (wholly)."""
+
     speed: float = 1.0
+    """The factor of the speaking rate: 2 is twice as fast."""
+
     semitones: float = 0.0
+    """The number of semitones by which a predicted or given pitch is raised."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.speed, self.guidance, self.semitones))):
@@ -77,31 +84,31 @@ class Choices:
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """What was made.
-
-    Attributes:
-        latents: as the codec's decoder takes them, (B, D, T); zeros behind an utterance's end.
-        frames: (B,).
-        durations: (B, N); None of an unconditional model.
-        f0: Hz, (B, T); likewise.
-    """
+    """The latents that were generated, with the durations and pitch that were used."""
 
     latents: Tensor
+    """(B, D, T) latents as the codec's decoder takes them; zeros where padded."""
+
     frames: Tensor
+    """(B,) frames of each utterance."""
+
     durations: Tensor | None = None
+    """(B, N) frames of each phoneme; None for an unconditional model."""
+
     f0: Tensor | None = None
+    """(B, T) F0 in Hz; None for an unconditional model."""
 
 
 @torch.no_grad()
 def generate(model: NS2, request: Request, choices: Choices | None = None) -> Generated:
-    """Speak; the model's mode (training or not) is what it was afterwards.
+    """Generate the latents of a request; the model's mode (training or not) stays the same.
 
     Raises:
         ValueError: the model is unconditional, or given durations and pitch do not fit.
     """
     choices = choices or Choices()
     if not model.config.conditional:
-        raise ValueError("this model knows no text; `generate_latents` samples from it")
+        raise ValueError("this model knows no text; use `generate_latents` to sample from it")
     training = model.training
     model.eval()
     try:
@@ -111,6 +118,7 @@ def generate(model: NS2, request: Request, choices: Choices | None = None) -> Ge
 
 
 def _generate(model: NS2, request: Request, choices: Choices) -> Generated:
+    """Predict durations and pitch where they are not given, then sample."""
     token_mask = length_mask(request.tokens, request.phonemes.shape[1])
     voice = model.voice(*_prompt(model, request))
     states = model.text(request.phonemes, token_mask)
@@ -118,7 +126,7 @@ def _generate(model: NS2, request: Request, choices: Choices) -> Generated:
     frames = durations.sum(1)
     size = int(frames.max())
     mask = length_mask(frames, size)
-    at_frames = spread(states, durations, size)
+    at_frames = expand_to_frames(states, durations, size)
     f0 = _pitch(model, request, choices, at_frames, mask, voice)
     latents = _latents(
         model,
@@ -135,9 +143,19 @@ def _generate(model: NS2, request: Request, choices: Choices) -> Generated:
 def generate_latents(
     model: NS2, frames: Tensor, seeds: Tensor, choices: Choices | None = None
 ) -> Generated:
-    """Sample from an unconditional model: latents of so many frames, (B,)."""
+    """Sample from an unconditional model.
+
+    Args:
+        model: the model.
+        frames: (B,) the frames of each utterance.
+        seeds: (B,) int64, the seed of each utterance.
+        choices: the sampler; None for the defaults.
+
+    Raises:
+        ValueError: the model is conditional.
+    """
     if model.config.conditional:
-        raise ValueError("this model needs text; `generate` speaks it")
+        raise ValueError("this model needs text; use `generate` to sample from it")
     training = model.training
     model.eval()
     try:
@@ -148,6 +166,7 @@ def generate_latents(
 
 
 def _prompt(model: NS2, request: Request) -> tuple[Tensor, Tensor]:
+    """Return the codes and frames of prompts; without prompts one frame that does not count."""
     if request.prompt_codes is None:
         shape = (len(request.tokens), model.sizes.quantizers, 1)
         codes = request.phonemes.new_zeros(shape, dtype=torch.int32)
@@ -166,10 +185,11 @@ def _durations(
     mask: Tensor,
     voice: Voice,
 ) -> Tensor:
+    """Return durations (B, N) in frames, given or predicted, at the speed chosen."""
     if request.durations is not None:
         if request.durations.shape != request.phonemes.shape:
             raise ValueError(
-                f"durations {tuple(request.durations.shape)} of phonemes "
+                f"durations have the shape {tuple(request.durations.shape)}, phonemes "
                 f"{tuple(request.phonemes.shape)}"
             )
         if choices.speed == 1:
@@ -183,13 +203,14 @@ def _durations(
 def _pitch(
     model: NS2, request: Request, choices: Choices, at_frames: Tensor, mask: Tensor, voice: Voice
 ) -> Tensor:
+    """Return F0 (B, T) in Hz, given or predicted, moved by the semitones chosen."""
     if request.f0 is None:
         f0 = predicted_f0(model.pitch_predictor(at_frames, mask, voice.states, voice.mask))
     else:
         f0 = request.f0
         if f0.shape[1] != mask.shape[1]:
             raise ValueError(
-                f"f0 of {f0.shape[1]} frames, durations of {mask.shape[1]}: given pitch needs "
+                f"f0 has {f0.shape[1]} frames, durations {mask.shape[1]}: given pitch needs "
                 "given durations, and a speed of 1"
             )
     return f0 * 2 ** (choices.semitones / 12) * mask
@@ -204,31 +225,19 @@ def _latents(
     content: Tensor | None,
     voice: Voice | None,
 ) -> Tensor:
-    size, device = int(frames.max()), model.codebooks.device
+    """Sample latents (B, D, T) of so many frames, on the codec's scale."""
+    size = int(frames.max())
     mask = length_mask(frames, size)
-    generators = [torch.Generator().manual_seed(s & (1 << 63) - 1) for s in seeds.tolist()]
-
-    def noise(_: int) -> Tensor:
-        drawn = torch.zeros(len(generators), model.sizes.latent_dim, size)
-        for row, generator, length in zip(drawn, generators, frames.tolist(), strict=True):
-            row[:, :length] = latent_noise(generator, model.sizes.latent_dim, length)
-        return drawn.to(device)
-
-    guided = choices.guidance != 1 and content is not None
+    noise = _noise_function(model, seeds, frames, size)
     tokens = None if voice is None else voice.tokens
+    guided = choices.guidance != 1 and content is not None
     if guided:
         assert content is not None and tokens is not None
-        everyone = torch.ones(len(frames), dtype=torch.bool, device=device)
-        nobody = model.voice(
-            torch.zeros(len(frames), model.sizes.quantizers, 1, dtype=torch.int32, device=device),
-            torch.zeros_like(frames),
-        )
-        content = torch.cat([model.without_content(content, everyone), content])
-        tokens = torch.cat([nobody.tokens, tokens])
+        content, tokens = _with_unconditional(model, content, tokens)
+    copies = 2 if guided else 1  # of the batch: without conditions, then with them
 
     def estimate(x: Tensor, time: Tensor, previous: Tensor | None) -> Tensor:
-        copies = 2 if guided else 1
-        answer = model.denoiser(
+        prediction = model.denoiser(
             x.repeat(copies, 1, 1),
             time.repeat(copies),
             mask.repeat(copies, 1),
@@ -237,12 +246,40 @@ def _latents(
             estimate=None if previous is None else previous.repeat(copies, 1, 1),
         )
         level = model.schedule.at(time.repeat(copies))
-        x0 = model.estimate(answer, x.repeat(copies, 1, 1), level)
+        x0 = model.estimate(prediction, x.repeat(copies, 1, 1), level)
         if not guided:
             return x0
-        plain, conditional = x0.chunk(2)
-        mixed = guide([plain, conditional], [choices.guidance])
+        unconditional, conditional = x0.chunk(2)
+        mixed = guide([unconditional, conditional], [choices.guidance])
         return rescale(mixed, conditional, mask, choices.rescale) if choices.rescale else mixed
 
     latents = sample(estimate, noise(0), model.schedule, choices.sampler, noise)
     return model.denormalised(latents) * mask[:, None]
+
+
+def _noise_function(
+    model: NS2, seeds: Tensor, frames: Tensor, size: int
+) -> Callable[[int], Tensor]:
+    """Return a function that draws noise (B, D, T), each utterance's from its own seed."""
+    generators = [torch.Generator().manual_seed(s & (1 << 63) - 1) for s in seeds.tolist()]
+    device = model.codebooks.device
+
+    def noise(_: int) -> Tensor:
+        drawn = torch.zeros(len(generators), model.sizes.latent_dim, size)
+        for row, generator, length in zip(drawn, generators, frames.tolist(), strict=True):
+            row[:, :length] = latent_noise(generator, model.sizes.latent_dim, length)
+        return drawn.to(device)
+
+    return noise
+
+
+def _with_unconditional(model: NS2, content: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Return null content and the null prompt's tokens in front of those given: (2 B, ...) each."""
+    count, device = len(content), content.device
+    null = model.voice(
+        torch.zeros(count, model.sizes.quantizers, 1, dtype=torch.int32, device=device),
+        torch.zeros(count, dtype=torch.int64, device=device),
+    )
+    everyone = torch.ones(count, dtype=torch.bool, device=device)
+    null_content = model.without_content(content, everyone)
+    return torch.cat([null_content, content]), torch.cat([null.tokens, tokens])

@@ -1,4 +1,4 @@
-"""Parameters of a model, part by part, beside those that the paper gives."""
+"""The number of parameters of a model's parts, beside the numbers of the paper."""
 
 from __future__ import annotations
 
@@ -16,39 +16,45 @@ PAPER = {
     "pitch predictor": 50_000_000,
     "diffusion network": 183_000_000,
 }
-"""Shen et al. 2023 (arXiv:2304.09116), table of sizes; the codec's 27 million are left out."""
+"""Sizes from the table in Shen et al. 2023 (arXiv:2304.09116), without the codec's 27 million."""
 
-_PARTS = {
+_CHILDREN = {
     "phoneme encoder": ("phone", "stress", "phoneme_encoder"),
     "prompt encoder": ("prompt_enter", "prompt_encoder", "null_prompt"),
     "duration predictor": ("duration_predictor",),
     "pitch predictor": ("pitch_predictor",),
     "diffusion network": ("denoiser", "pitch", "null_content"),
 }
+"""The child modules and parameters of the model that belong to each part."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One row: a part of the model, its parameters, and those of the paper's."""
+    """One row of the table: a part of the model and its size."""
 
     name: str
+    """The name of the part."""
+
     parameters: int
+    """The number of its parameters."""
+
     paper: int
+    """The number of parameters of the paper's part."""
 
 
 def count_parts(config: NS2Config, sizes: Sizes) -> list[Part]:
-    """Parameters of each part; no memory is taken for them."""
+    """Count the parameters of each part, without allocating them."""
     with torch.device("meta"):
         model = NS2(config, sizes)
-    found: dict[str, int] = dict.fromkeys(_PARTS, 0)
-    owner = {child: part for part, children in _PARTS.items() for child in children}
+    found: dict[str, int] = dict.fromkeys(_CHILDREN, 0)
+    owner = {child: part for part, children in _CHILDREN.items() for child in children}
     for name, parameter in model.named_parameters():
         found[owner[name.partition(".")[0]]] += parameter.numel()
-    return [Part(name, found[name], PAPER[name]) for name in _PARTS]
+    return [Part(name, found[name], PAPER[name]) for name in _CHILDREN]
 
 
 def render(parts: list[Part]) -> str:
-    """The table for people."""
+    """Render the parts as a table of text."""
     lines = [f"{'part':<20} {'parameters':>12} {'the paper':>10} {'ratio':>6}"]
     total = Part("all", sum(p.parameters for p in parts), sum(p.paper for p in parts))
     for part in (*parts, total):

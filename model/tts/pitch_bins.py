@@ -1,6 +1,6 @@
-"""The pitch quantiser: F0 in Hz to bins that are even in the logarithm, and back.
+"""The pitch quantiser, which maps F0 in Hz to log-spaced bins and back.
 
-Bin 0 stands for unvoiced frames. What lies outside of the range counts as its nearest bin.
+Bin 0 stands for unvoiced frames. F0 outside of the range gets the nearest bin.
 """
 
 from __future__ import annotations
@@ -11,53 +11,62 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_HARMONICS, _SLOW = 8, 4
+_HARMONICS = 8
+"""The harmonics whose phase advance is in the initial embeddings."""
+_SLOW = 4
+"""The slow waves over log F0 in the initial embeddings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PitchBins:
-    """A pitch quantiser (inferred of the paper: 256 to 512 log-spaced bins of 50 to 1,100 Hz).
-
-    Attributes:
-        voiced: bins of voiced frames, numbered from 1.
-        lowest: Hz, the centre of bin 1.
-        highest: Hz, the centre of the last bin.
-    """
+    """A pitch quantiser with log-spaced bins; the paper gives no numbers, so these are inferred."""
 
     voiced: int = 256
+    """The number of bins of voiced frames, numbered from 1."""
+
     lowest: float = 50.0
+    """The centre of bin 1 in Hz."""
+
     highest: float = 1100.0
+    """The centre of the last bin in Hz."""
 
     def __post_init__(self) -> None:
         if self.voiced < 2 or not 0 < self.lowest < self.highest:
-            raise ValueError(f"pitch bins need two or more, between 0 < lowest < highest: {self}")
+            raise ValueError(f"pitch bins need voiced >= 2 and 0 < lowest < highest: {self}")
 
     def __len__(self) -> int:
         return self.voiced + 1
 
     @property
     def step(self) -> float:
-        """Distance of two bins, in natural logarithms."""
+        """The distance of two bins in natural log F0."""
         return math.log(self.highest / self.lowest) / (self.voiced - 1)
 
     def bins(self, f0: Tensor) -> Tensor:
-        """Bins int64 of F0 in Hz, 0 where unvoiced, of any shape."""
+        """Return the bins (int64) of F0 in Hz, 0 where unvoiced, of any shape."""
         above = (f0.clamp(min=self.lowest, max=self.highest) / self.lowest).log()
         found = (above / self.step).round().long() + 1
         return torch.where(f0 > 0, found, torch.zeros_like(found))
 
     def f0(self, bins: Tensor) -> Tensor:
-        """Hz of bins, 0 for bin 0: what `bins` takes to the same bins."""
+        """Return F0 in Hz at the centres of bins, 0 for bin 0."""
         f0 = self.lowest * ((bins - 1).float() * self.step).exp()
         return torch.where(bins > 0, f0, torch.zeros_like(f0))
 
     def embeddings(self, width: int, frame_rate: float) -> Tensor:
-        """Where embeddings (voiced + 1, width) of the bins begin, of variance 1.
+        """Draw initial embeddings of the bins, of variance 1.
 
-        Latents hold phases, and from one frame to the next a harmonic's phase turns by its share of
-        2 pi F0 / frame_rate. Embeddings drawn apart would have to learn that turn bin by bin; these
-        are random mixtures of its sines and cosines for the lowest harmonics, and of slow waves
-        over log F0, so that near pitches are near from the first step on.
+        Latents contain phases, and from one frame to the next the phase of harmonic k advances by
+        2 pi k F0 / frame_rate. Independent embeddings would have to learn that advance bin by bin.
+        These are random mixtures of its sines and cosines for the lowest harmonics, and of slow
+        waves over log F0, so that similar pitches have similar embeddings from the first step on.
+
+        Args:
+            width: C, the width of an embedding.
+            frame_rate: frames per second.
+
+        Returns:
+            (voiced + 1, C).
         """
         numbers = torch.arange(len(self))
         turn = (

@@ -1,4 +1,4 @@
-"""Models that have a name: from the paper's to one that a CPU trains in minutes."""
+"""Named configs of models, from the paper's size to one that a CPU trains in minutes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ns2.model.tts.prompts import PromptConfig
 
 
 def _modern(layers: int, heads: int, inner: int, kernel: int, dropout: float) -> EncoderConfig:
-    """Norms in front, rotary positions and SiLU."""
+    """Return an encoder's config with pre-norm RMSNorm, rotary positions and SiLU."""
     return EncoderConfig(
         layers=layers,
         heads=heads,
@@ -31,79 +31,86 @@ def _modern(layers: int, heads: int, inner: int, kernel: int, dropout: float) ->
     )
 
 
+def _model(
+    width: int,
+    encoder: EncoderConfig,
+    predictor: PredictorConfig,
+    wavenet: WaveNetConfig,
+    *,
+    pitch_kernel: int = 3,
+    resampler: ResamplerConfig | None = None,
+) -> NS2Config:
+    """Return a config in which both encoders and both predictors are alike but for one kernel.
+
+    The resampler has as many heads as the encoders, unless it is given.
+    """
+    return NS2Config(
+        width=width,
+        phoneme_encoder=encoder,
+        prompt_encoder=encoder,
+        duration=predictor,
+        pitch=replace(predictor, kernel=pitch_kernel),
+        denoiser=DenoiserConfig(
+            wavenet=wavenet, resampler=resampler or ResamplerConfig(heads=encoder.heads)
+        ),
+    )
+
+
 def paper() -> NS2Config:
     """NaturalSpeech 2 as published: 400 million parameters without the codec."""
     return NS2Config()
 
 
 def base() -> NS2Config:
-    """A hundred million parameters."""
-    encoder = _modern(4, 6, 1536, 5, 0.1)
-    return NS2Config(
-        width=384,
-        phoneme_encoder=encoder,
-        prompt_encoder=encoder,
-        duration=PredictorConfig(layers=9, heads=6, dropout=0.3),
-        pitch=PredictorConfig(layers=9, kernel=5, heads=6, dropout=0.3),
-        denoiser=DenoiserConfig(
-            wavenet=WaveNetConfig(layers=20, hidden=384, filter=768, heads=6, dropout=0.1),
-            resampler=ResamplerConfig(heads=6),
-        ),
+    """A model of a hundred million parameters."""
+    return _model(
+        384,
+        _modern(4, 6, 1536, 5, 0.1),
+        PredictorConfig(layers=9, heads=6, dropout=0.3),
+        WaveNetConfig(layers=20, hidden=384, filter=768, heads=6, dropout=0.1),
+        pitch_kernel=5,
     )
 
 
 def small() -> NS2Config:
-    """About fifteen million parameters, for one speaker or few, and little time."""
-    encoder = _modern(3, 4, 512, 5, 0.1)
-    return NS2Config(
-        width=192,
-        phoneme_encoder=encoder,
-        prompt_encoder=encoder,
-        duration=PredictorConfig(layers=6, heads=4, dropout=0.2),
-        pitch=PredictorConfig(layers=6, kernel=5, heads=4, dropout=0.2),
-        denoiser=DenoiserConfig(
-            wavenet=WaveNetConfig(layers=12, hidden=192, filter=384, heads=4, dropout=0.05),
-            resampler=ResamplerConfig(heads=4),
-        ),
+    """A model of about fifteen million parameters, for few speakers and little time."""
+    return _model(
+        192,
+        _modern(3, 4, 512, 5, 0.1),
+        PredictorConfig(layers=6, heads=4, dropout=0.2),
+        WaveNetConfig(layers=12, hidden=192, filter=384, heads=4, dropout=0.05),
+        pitch_kernel=5,
     )
 
 
 def tiny() -> NS2Config:
-    """About a million parameters: for tests, on a CPU."""
-    encoder = _modern(2, 2, 128, 3, 0.0)
-    return NS2Config(
-        width=64,
-        phoneme_encoder=encoder,
-        prompt_encoder=encoder,
-        duration=PredictorConfig(layers=3, heads=2, dropout=0.0),
-        pitch=PredictorConfig(layers=3, heads=2, dropout=0.0),
-        denoiser=DenoiserConfig(
-            wavenet=WaveNetConfig(layers=6, hidden=96, filter=96, heads=2, dropout=0.0),
-            resampler=ResamplerConfig(queries=8, heads=2),
-        ),
+    """A model of about a million parameters, for tests on a CPU."""
+    return _model(
+        64,
+        _modern(2, 2, 128, 3, 0.0),
+        PredictorConfig(layers=3, heads=2, dropout=0.0),
+        WaveNetConfig(layers=6, hidden=96, filter=96, heads=2, dropout=0.0),
+        resampler=ResamplerConfig(queries=8, heads=2),
     )
 
 
 def demo() -> NS2Config:
-    """Five million parameters, that two cores teach to speak in minutes.
+    """A model of five million parameters, which learns to speak on two cores in minutes.
 
-    Utterances stay whole, with another one of the speaker as prompt: no frame goes unlearned. What
-    costs a step more than it gives in so few of them is left out.
+    Utterances stay whole, with another utterance of the speaker as prompt, so every frame is a
+    target. Parts that cost more time than they gain in so few steps are left out.
     """
     encoder = _modern(3, 2, 256, 5, 0.0)
-    return NS2Config(
-        width=128,
-        phoneme_encoder=encoder,
+    predictor = PredictorConfig(layers=3, heads=2, dropout=0.1)
+    wavenet = WaveNetConfig(
+        layers=10, hidden=160, filter=160, dilation_cycle=3, heads=2, dropout=0.0
+    )
+    shared = _model(128, encoder, predictor, wavenet, resampler=ResamplerConfig(queries=8, heads=2))
+    return replace(
+        shared,
         prompt_encoder=replace(encoder, layers=1, kernel=3),
-        duration=PredictorConfig(layers=3, heads=2, dropout=0.1),
-        pitch=PredictorConfig(layers=3, heads=2, dropout=0.0),
-        denoiser=DenoiserConfig(
-            wavenet=WaveNetConfig(
-                layers=10, hidden=160, filter=160, dilation_cycle=3, heads=2, dropout=0.0
-            ),
-            resampler=ResamplerConfig(queries=8, heads=2),
-            self_condition=False,
-        ),
+        pitch=replace(predictor, dropout=0.0),
+        denoiser=replace(shared.denoiser, self_condition=False),
         diffusion=DiffusionConfig(
             schedule=ScheduleConfig(kind="cosine"),
             latents="whitened",
@@ -117,26 +124,22 @@ def demo() -> NS2Config:
 
 
 def seed() -> NS2Config:
-    """Of the kind of `naturalspeech2-pytorch`: dilations that grow, and a Transformer behind.
+    """A model like `naturalspeech2-pytorch`: growing dilations, and a Transformer behind.
 
     Convolutional stems, ResNet blocks in the predictors, the sigmoid schedule and min-SNR.
     """
-    encoder = EncoderConfig(
-        layers=6, inner=1024, kernel=3, stem=2, norm="rms", pre_norm=True, activation="gelu"
-    )
-    return NS2Config(
-        width=256,
-        phoneme_encoder=encoder,
-        prompt_encoder=encoder,
-        duration=PredictorConfig(layers=6, block="resnet", norm="rms", dropout=0.1),
-        pitch=PredictorConfig(layers=6, block="resnet", norm="rms", dropout=0.1),
-        denoiser=DenoiserConfig(
-            wavenet=WaveNetConfig(
-                layers=16, hidden=256, filter=256, dilation=1, dilation_cycle=8, dropout=0.1
-            ),
-            resampler=ResamplerConfig(layers=2, expansion=4),
-            transformer=TransformerConfig(depth=6),
+    shared = _model(
+        256,
+        EncoderConfig(
+            layers=6, inner=1024, kernel=3, stem=2, norm="rms", pre_norm=True, activation="gelu"
         ),
+        PredictorConfig(layers=6, block="resnet", norm="rms", dropout=0.1),
+        WaveNetConfig(layers=16, hidden=256, filter=256, dilation=1, dilation_cycle=8, dropout=0.1),
+        resampler=ResamplerConfig(layers=2, expansion=4),
+    )
+    return replace(
+        shared,
+        denoiser=replace(shared.denoiser, transformer=TransformerConfig(depth=6)),
         diffusion=DiffusionConfig(
             schedule=ScheduleConfig(kind="sigmoid"), objective="v", min_snr=5.0
         ),
@@ -154,10 +157,10 @@ PRESETS: dict[str, Callable[[], NS2Config]] = {
 
 
 def preset(name: str) -> NS2Config:
-    """A preset's config by name.
+    """Return the config of a preset.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is no preset of that name.
     """
     if name not in PRESETS:
         raise ValueError(f"there is no preset {name!r}; choose one of: {', '.join(PRESETS)}")

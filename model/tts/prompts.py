@@ -1,9 +1,9 @@
-"""Which part of an utterance is its speech prompt.
+"""The choice of the part of an utterance that is its speech prompt.
 
-In training a run of an utterance's own frames is cut out and given as prompt; what is left on both
-sides, joined, is the target. The cut lies between tokens, at word borders where possible, so that
+In training, a run of an utterance's own frames is cut out and given as its prompt; the parts on
+both sides, joined, are the target. Cuts lie between tokens, at word borders where possible, so that
 the phonemes of the target are whole and their durations sum to its length. (That cuts lie between
-phonemes is inferred; the paper names frames u:v.)
+phonemes is inferred; the paper only says frames u:v.)
 
 Letters for shapes: N tokens.
 """
@@ -17,19 +17,19 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class PromptConfig:
-    """How long prompts are, in frames.
-
-    Attributes:
-        shortest: of a prompt that is cut out.
-        longest: of any prompt; longer ones of another utterance are cut at a random place.
-        share: of an utterance, that a prompt may take at most.
-        whole_below: shorter utterances stay whole; another one of the speaker is their prompt.
-    """
+    """The lengths of speech prompts, in frames."""
 
     shortest: int = 75
+    """The fewest frames of a prompt that is cut out of its own utterance."""
+
     longest: int = 375
+    """The most frames of any prompt; prompts from another utterance are cut at a random place."""
+
     share: float = 0.5
+    """The largest share of an utterance that its prompt may take."""
+
     whole_below: int = 150
+    """Utterances with fewer frames stay whole; another utterance of the speaker is their prompt."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.shortest <= self.longest or not 0 < self.share < 1:
@@ -46,19 +46,21 @@ class PromptConfig:
 def cut_prompt(
     durations: np.ndarray, border: np.ndarray, config: PromptConfig, rng: np.random.Generator
 ) -> tuple[int, int] | None:
-    """The tokens of an utterance that become its prompt.
+    """Draw the run of tokens that becomes an utterance's prompt.
 
-    The length wanted is drawn evenly between shortest and what is allowed, the place evenly over
-    the utterance; then the run of tokens that comes nearest to both is taken, among runs that
-    begin and end at word borders if one of these is allowed at all.
+    A length is drawn uniformly from the allowed ones, and a place uniformly from the utterance. The
+    run of tokens nearest to both is taken, among runs that begin and end at word borders if such a
+    run has an allowed length.
 
     Args:
-        durations: frames of each token, (N,).
-        border: which tokens are no phones (silence, word borders, marks), (N,) bool.
+        durations: (N,) frames of each token.
+        border: (N,) bool, tokens that are not phones (silence, word borders, marks).
+        config: the lengths of prompts.
+        rng: draws the length and the place.
 
     Returns:
-        (first, end) of a half-open run of tokens; None where the utterance is to stay whole: too
-        short, or no run of whole tokens is of an allowed length.
+        (first, end) of a half-open run of tokens; None if the utterance has to stay whole, because
+        it is too short, or no run of whole tokens has an allowed length.
     """
     ends = np.concatenate([[0], np.cumsum(durations, dtype=np.int64)])
     frames = int(ends[-1])
@@ -67,7 +69,7 @@ def cut_prompt(
     most = min(config.longest, int(frames * config.share))
     wanted = int(rng.integers(config.shortest, most + 1))
     start = int(rng.integers(0, frames - wanted + 1))
-    # cuts in front of token i: a word's first phone, the end, or behind its last phone
+    # Cuts in front of token i: before a word's first phone, after its last one, or at the ends.
     words = np.concatenate([[True], border[1:] | border[:-1], [True]])
     for cuts in (np.flatnonzero(words), np.arange(len(ends))):
         if found := _nearest(ends, cuts, start, start + wanted, config.shortest, most):
@@ -78,7 +80,7 @@ def cut_prompt(
 def _nearest(
     ends: np.ndarray, cuts: np.ndarray, start: int, end: int, shortest: int, longest: int
 ) -> tuple[int, int] | None:
-    """Of all pairs of cuts whose distance is allowed, the one nearest to [start, end)."""
+    """Return the pair of cuts nearest to [start, end) among those with an allowed distance."""
     places = ends[cuts]
     length = places[None, :] - places[:, None]
     cost = np.abs(places - start)[:, None] + np.abs(places - end)[None, :]
@@ -91,7 +93,7 @@ def _nearest(
 
 
 def cut_other(frames: int, config: PromptConfig, rng: np.random.Generator) -> tuple[int, int]:
-    """Frames [first, end) of another utterance of the speaker that are the prompt."""
+    """Draw the frames [first, end) of another utterance of the speaker that become the prompt."""
     length = min(frames, config.longest)
     first = int(rng.integers(0, frames - length + 1))
     return first, first + length

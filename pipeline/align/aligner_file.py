@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
-from ns2.pipeline.align.bundled import bundled_network, network_digest
+from ns2.pipeline.align.bundled_network import bundled_network, network_digest
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json

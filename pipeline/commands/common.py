@@ -22,6 +22,32 @@ DATASET = click.Path(path_type=Path, exists=True, file_okay=False)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
+def name_list(_: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """A callback for options such as `--columns mel,f0`: the names as a tuple.
+
+    An option that is not given becomes (), which stands for everything.
+
+    Raises:
+        click.BadParameter: the option is given and names nothing.
+    """
+    if value is None:
+        return ()
+    names = tuple(name for part in value.split(",") if (name := part.strip()))
+    if not names:
+        raise click.BadParameter("expected at least one name, such as A or A,B")
+    return names
+
+
+NAME_LIST = {
+    "type": str,
+    "callback": name_list,
+    "metavar": "A,B,...",
+    "default": None,
+    "show_default": False,
+}
+"""Arguments of `click.option` for a config's field that holds a tuple of names."""
+
+
 def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """Show what a user can put right as one message, without a traceback."""
 
@@ -72,7 +98,7 @@ def config_options(
             flags = given.pop("flags", (f"--{name.replace('_', '-')}",))
             default = there[name].default
             settings: dict[str, Any] = {"help": docs[name], **_click_type(kinds[name])}
-            if default not in (None, MISSING, False):
+            if not any(default is none for none in (None, MISSING, False)):  # 0 is a default
                 settings |= {"default": default, "show_default": True}
             command = click.option(*flags, name, **{**settings, **given})(command)
         return command

@@ -9,11 +9,14 @@ changes later finds the record and trains nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ns2.pipeline.align.aligner_file import aligner_config, train_and_save
 from ns2.pipeline.core.atomic import write_if_changed
 from ns2.pipeline.core.hashing import canonical_json, short_hash, unit_interval
 from ns2.pipeline.dataset import layout
@@ -22,28 +25,12 @@ from ns2.pipeline.dataset.shards import Stored, decode_value
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
+from ns2.pipeline.preprocess.recipe import phoneme_table
 from ns2.pipeline.preprocess.work.targets import Targets
 from ns2.pipeline.stages.graph import Graph
 
 ALIGNER_HOURS = 2.0
 """Cap on the aligner's sample: what bounds its cost on any corpus."""
-
-
-def aligner_asset(graph: Graph, out: Path, options: Options) -> AlignerAsset:
-    """The aligner of a dataset's folder, for this graph and these options."""
-    from ns2.pipeline.align.aligner_file import aligner_config
-
-    config = aligner_config(init=options.aligner_init)
-    config |= {"seed": options.seed, "hours": ALIGNER_HOURS}
-    return AlignerAsset(out / layout.ASSETS, graph, config)
-
-
-def with_aligner(graph: Graph, asset: AlignerAsset, record: AlignerRecord) -> Graph:
-    """The graph with its durations made by a recorded aligner."""
-    from ns2.pipeline.stages.durations import DurationsStage
-
-    stage = DurationsStage(asset.weights(record))
-    return graph.with_asset("aligner", record.fingerprint, stage)
 
 
 SAMPLE_SALT = "aligner-sample"
@@ -77,15 +64,13 @@ class AlignerRecord:
 
 
 class AlignerAsset:
-    """Finds, chooses and trains the aligner of a dataset."""
+    """Finds, chooses, trains and applies the aligner of a dataset."""
 
-    def __init__(self, folder: Path, graph: Graph, config: Mapping[str, Any]) -> None:
-        """Look below `assets/`.
-
-        Args:
-            config: of network and training, seed and library versions included.
-        """
-        self._folder, self._config = folder, dict(config)
+    def __init__(self, out: Path, graph: Graph, options: Options) -> None:
+        """Take the folder of a dataset, its graph and the options of the run."""
+        self._folder, self._options = out / layout.ASSETS, options
+        self._config: dict[str, Any] = aligner_config(init=options.aligner_init)
+        self._config |= {"seed": options.seed, "hours": ALIGNER_HOURS}
         self._inputs = {name: graph.fingerprint(name) for name in INPUTS}
 
     def weights(self, record: AlignerRecord) -> Path:
@@ -95,6 +80,10 @@ class AlignerAsset:
     def description(self, record: AlignerRecord) -> Path:
         """The file that records configuration and sample."""
         return self._folder / f"aligner-{record.fingerprint}.json"
+
+    def is_trained(self, record: AlignerRecord) -> bool:
+        """Whether the aligner's weights are there."""
+        return self.weights(record).is_file()
 
     def recorded(self) -> AlignerRecord | None:
         """The aligner that was last chosen for this configuration, trained or not."""
@@ -120,12 +109,8 @@ class AlignerAsset:
             ):
                 yield record
 
-    def choose(
-        self,
-        members: Iterable[tuple[Source, float]],
-        hours: float,
-    ) -> AlignerRecord:
-        """Fix a sample: the lowest hashes of keys, up to some hours.
+    def choose(self, members: Iterable[tuple[Source, float]]) -> AlignerRecord:
+        """Fix a sample: the lowest hashes of keys, up to `ALIGNER_HOURS`.
 
         The same sample as an earlier one is that one: nothing would come out differently.
 
@@ -136,7 +121,7 @@ class AlignerAsset:
         sample: list[tuple[str, str]] = []
         seconds = 0.0
         for source, length in ordered:
-            if sample and seconds + length > 3600 * hours:
+            if sample and seconds + length > 3600 * ALIGNER_HOURS:
                 break
             sample.append((source.key, source.state(SAMPLE_SOURCES)))
             seconds += length
@@ -160,6 +145,33 @@ class AlignerAsset:
         )
         write_if_changed(self.description(record), text.encode())
         return record
+
+    def forget(self, record: AlignerRecord) -> None:
+        """Remove the record of an aligner whose sample is gone, so that another is chosen."""
+        self.description(record).unlink()
+
+    def train(
+        self,
+        record: AlignerRecord,
+        examples: Sequence[tuple[np.ndarray, np.ndarray]],
+        progress: Callable[[int, int, float], None],
+    ) -> None:
+        """Train a recorded aligner on its sample: (mel (M, T), ids (N,)) of each utterance."""
+        train_and_save(
+            examples,
+            self.weights(record),
+            init=self._options.aligner_init,
+            seed=self._options.seed,
+            table=phoneme_table(self._options),
+            progress=progress,
+        )
+
+    def apply(self, graph: Graph, record: AlignerRecord) -> Graph:
+        """A graph whose durations are made by a recorded aligner, trained or not."""
+        from ns2.pipeline.stages.durations import DurationsStage
+
+        stage = DurationsStage(phoneme_table(self._options), self.weights(record))
+        return graph.with_asset("aligner", record.fingerprint, stage)
 
 
 class StoredSample(Sequence[Any]):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ns2.pipeline.core.errors import OptionError, UtteranceError
-from ns2.pipeline.core.schema import COLUMNS, LONGEST_SECONDS, FrameGrid, Reason, check_columns
+from ns2.pipeline.core.schema import LONGEST_SECONDS, FrameGrid, Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Options:
     """Only the first N utterances by key are used. For a trial take another OUT, since a dataset
     keeps its shards and its aligner."""
 
-    columns: tuple[str, ...] = tuple(COLUMNS)
+    columns: tuple[str, ...] = ()
     """Only these columns, and those that they require, are made.  [default: all]"""
 
     language: str = "en-us"
@@ -110,11 +110,6 @@ class Options:
             if wrong:
                 raise OptionError(message)
 
-        try:
-            object.__setattr__(self, "columns", check_columns(self.columns))
-        except ValueError as error:
-            raise OptionError(f"--columns: {error}") from error
-        refuse(not self.columns, "--columns: name at least one column")
         refuse(self.limit is not None and self.limit < 1, "--limit must be at least 1")
         refuse(not 0 <= self.max_rejected <= 1, "--max-rejected must be from 0 to 1")
         refuse(self.shard_utterances < 1, "--shard-utterances must be at least 1")

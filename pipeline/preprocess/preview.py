@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,17 @@ from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.corpora.reading import audio_path
 from ns2.pipeline.dataset import layout
-from ns2.pipeline.dataset.card import read_card
-from ns2.pipeline.dataset.layout import failures_file, plan_file, scores_file, state_file
-from ns2.pipeline.preprocess.aligner_asset import aligner_asset, with_aligner
+from ns2.pipeline.dataset.card import Card, StageEntry, read_card
+from ns2.pipeline.dataset.layout import plan_file, state_file
+from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
 from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
 from ns2.pipeline.preprocess.recipe import build_graph, describe, wanted_columns
-from ns2.pipeline.preprocess.work.job import ShardJob
-from ns2.pipeline.preprocess.work.remembered import load_failures, load_scores
-from ns2.pipeline.preprocess.work.scene import Scene, make_scene
+from ns2.pipeline.preprocess.work.remembered import Remembered
+from ns2.pipeline.preprocess.work.scene import Scene
+from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
 from ns2.pipeline.stages.graph import Graph
 
 _SAMPLED = 100
@@ -90,46 +90,34 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     Raises:
         UserError: as `preprocess` would.
     """
+    # What there is: the graph, the corpus, its sources, and their shards.
     graph = build_graph(options)
     corpus, out = open_corpus(corpus_path, options), out.absolute()
     check_folder(out, graph.grid)
-    states = _Glimpse(state_file(out), checksum=options.checksum)
-    if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
-        planned, _ = load_plan(plan_file(out), out / layout.INDEX)
-        places = (audio_path(corpus.root, u) for u in corpus.utterances if u.key in planned)
-        states.known = {place for place in places if not states.seen(place)}
-        del planned
-    sources, unreadable = find_sources(corpus, options, states)
+    sources, unreadable = find_sources(corpus, options, _glimpse(corpus, out, options))
     shards, previous = place(sources, out, options)
-    columns, train = wanted_columns(graph, options), False
+    columns = wanted_columns(graph, options)
+    # The aligner, as far as it is known without training it.
+    train = False
     if "durations" in columns and graph.missing_assets("durations"):
-        asset = aligner_asset(graph, out, options)
+        asset = AlignerAsset(out, graph, options)
         record = asset.recorded()
-        settled = record is not None and asset.weights(record).is_file()
-        train = bool(sources) and (options.retrain_aligner or not settled)
+        trained = record is not None and asset.is_trained(record)
+        train = bool(sources) and (options.retrain_aligner or not trained)
         if record is not None and not options.retrain_aligner:
-            graph = with_aligner(graph, asset, record)
-    remembered = load_failures(failures_file(out)), load_scores(scores_file(out))
-    scene = make_scene(graph, out, options, corpus, *remembered)
-    known = [column for column in columns if not graph.missing_assets(column)]
-    missing: Counter[str] = Counter()
-    compute: Counter[str] = Counter()
-    members: Counter[str] = Counter()
-    screened = 0
+            graph = asset.apply(graph, record)
+    # What each shard lacks.
+    scene = Scene.of(graph, out, options, corpus, Remembered(out))
+    known = tuple(column for column in columns if not graph.missing_assets(column))
+    lacks = _Lacks()
     for shard in shards:
-        outlook = ShardJob(scene, shard, known).outlook()
-        screened += outlook.unscreened
-        for column, count in outlook.compute.items():
-            missing[column] += 1
-            compute[column] += count
-            members[column] += outlook.members
+        lacks.add(ShardState.load(scene, shard, known).outlook())
     for column in set(columns) - set(known):  # the aligner is not even chosen
-        missing[column], compute[column] = len(shards), len(sources)
-        members[column] = len(sources)
+        lacks.everything(column, len(shards), len(sources))
     seconds = _mean_seconds(sources, corpus, scene, shards)
     return Preview(
         utterances=len(sources),
-        screened=screened,
+        screened=lacks.screened,
         unusable=len(corpus.rejected) + len(unreadable),
         shards=len(shards),
         train_aligner=train,
@@ -137,16 +125,49 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
             ColumnPreview(
                 column=column,
                 fingerprint=graph.fingerprint(column) if column in known else None,
-                missing=missing[column],
-                utterances=compute[column],
-                bytes=round(members[column] * _member_bytes(graph, column, seconds)),
+                missing=lacks.missing[column],
+                utterances=lacks.compute[column],
+                bytes=round(lacks.members[column] * _member_bytes(graph, column, seconds)),
                 reason=_reason(graph, column, out, sources, previous, train)
-                if missing[column]
+                if lacks.missing[column]
                 else "",
             )
             for column in columns
         ),
     )
+
+
+@dataclass
+class _Lacks:
+    """What all shards lack, by column: targets, arrays to be computed, members of the targets."""
+
+    missing: Counter[str] = field(default_factory=Counter)
+    compute: Counter[str] = field(default_factory=Counter)
+    members: Counter[str] = field(default_factory=Counter)
+    screened: int = 0
+
+    def add(self, outlook: Outlook) -> None:
+        """Add what one shard lacks."""
+        self.screened += outlook.unscreened
+        for column, count in outlook.compute.items():
+            self.missing[column] += 1
+            self.compute[column] += count
+            self.members[column] += outlook.members
+
+    def everything(self, column: str, shards: int, utterances: int) -> None:
+        """Add a column of which nothing is there."""
+        self.missing[column] = shards
+        self.compute[column] = self.members[column] = utterances
+
+
+def _glimpse(corpus: Corpus, out: Path, options: Options) -> _Glimpse:
+    """States of sources that hash as little as a plan allows."""
+    states = _Glimpse(state_file(out), checksum=options.checksum)
+    if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
+        planned, _ = load_plan(plan_file(out), out / layout.INDEX)
+        places = (audio_path(corpus.root, u) for u in corpus.utterances if u.key in planned)
+        states.known = {place for place in places if not states.seen(place)}
+    return states
 
 
 class _Glimpse(SourceStates):
@@ -217,11 +238,11 @@ def _reason(
 ) -> str:
     """Why targets of a column are missing."""
     card = read_card(out)
-    there = (card or {}).get("columns", {}).get(column)
-    if there is None:
+    there = card.columns.get(column) if card is not None else None
+    if card is None or there is None:
         return "interrupted run" if card is None and previous else "new column"
-    if graph.missing_assets(column) or graph.folder(column) != there["folder"]:
-        changed = _changes(graph, column, (card or {}))
+    if graph.missing_assets(column) or graph.folder(column) != there.folder:
+        changed = _changes(graph, column, card)
         if changed:
             return "changed: " + ", ".join(changed)
         return "the aligner is trained anew" if train else "another aligner, or changed inputs"
@@ -236,30 +257,25 @@ def _reason(
     return " and ".join(parts) or f"changed {reads} of some utterances, other limits, or lost tars"
 
 
-def _changes(graph: Graph, column: str, card: Mapping[str, Any]) -> list[str]:
+def _changes(graph: Graph, column: str, card: Card) -> list[str]:
     """Settings of a column and of what it reads that differ from a card's: "f0.f0_max"."""
     changed: list[str] = []
-    described = {**card.get("columns", {}), **card.get("stages", {})}
-    for name in sorted(graph.closure([column])):
-        if name not in described:
-            continue
-        now = json.loads(json.dumps(describe(graph, name)))
-        aligners = [told.get("config", {}).get("aligner") for told in (described[name], now)]
+    entries: dict[str, StageEntry] = {**card.columns, **card.stages}
+    for name in sorted(graph.closure([column]) & entries.keys()):
+        then, now = entries[name], describe(graph, name)
+        aligners = [entry.config.get("aligner") or "builtin" for entry in (then, now)]
         if aligners[0] != aligners[1]:  # another stage altogether: its settings say no more
-            was, now_is = (one or "builtin" for one in aligners)
-            changed.append(f"{name}.aligner ({was} -> {now_is})")
+            changed.append(f"{name}.aligner ({aligners[0]} -> {aligners[1]})")
             continue
-        for part in ("version", "config", "libraries"):
-            before, after = described[name].get(part), now[part]
-            if before == after:
-                continue
-            if isinstance(before, dict):
-                for key in sorted(before.keys() | after.keys()):
-                    if before.get(key) != after.get(key):
-                        was, now_is = before.get(key), after.get(key)
-                        changed.append(f"{name}.{key} ({was} -> {now_is})")
-            else:
-                changed.append(f"{name}.{part} ({before} -> {after})")
+        if then.version != now.version:
+            changed.append(f"{name}.version ({then.version} -> {now.version})")
+        for before, after in ((then.config, now.config), (then.libraries, now.libraries)):
+            after = json.loads(json.dumps(after))  # as a card holds them
+            changed += [
+                f"{name}.{key} ({before.get(key)} -> {after.get(key)})"
+                for key in sorted(before.keys() | after.keys())
+                if before.get(key) != after.get(key)
+            ]
     return changed
 
 

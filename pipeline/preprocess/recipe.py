@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
 
+from ns2.model.codec.interface import CodecError
 from ns2.model.codec.mini.mini_config import NAME as MINI
-from ns2.model.codec.registry import CODECS
+from ns2.model.codec.registry import CODECS, codec_spec
 from ns2.pipeline.core.errors import OptionError, UserError
-from ns2.pipeline.core.schema import COLUMNS, FrameGrid
+from ns2.pipeline.core.schema import FrameGrid, in_column_order
+from ns2.pipeline.dataset.card import ColumnEntry, StageEntry
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.stages.graph import Graph
 
@@ -20,26 +22,10 @@ def build_graph(options: Options) -> Graph:
 
     Raises:
         OptionError: an option has a value that no stage can work with.
-        UserError: the codec's weights can't be had.
+        UserError: what a stage needs is not there, such as a codec's weights.
     """
-    from ns2.model.log_mel import MelConfig
-    from ns2.pipeline.align.textgrid.tiers import TierNames
-    from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-    from ns2.pipeline.sound.pitch import PitchConfig
-    from ns2.pipeline.stages.audio import AudioStage
-    from ns2.pipeline.stages.codes import CodesStage
-    from ns2.pipeline.stages.durations import DurationsStage
-    from ns2.pipeline.stages.f0 import F0Stage
-    from ns2.pipeline.stages.from_textgrid import (
-        TextGridDurationsStage,
-        TextGridPhonemesStage,
-        TextGridTokensStage,
-    )
-    from ns2.pipeline.stages.mel import MelStage
-    from ns2.pipeline.stages.meta import MetaStage
-    from ns2.pipeline.stages.phonemes import PhonemesStage
-    from ns2.pipeline.stages.stage import Stage
-    from ns2.pipeline.stages.tokens import TokensStage
+    from ns2.pipeline.stages.catalogue import make_stages
+    from ns2.pipeline.stages.stage import StageSettings
     from ns2.pipeline.text.engine import languages
 
     if options.language not in languages():
@@ -49,61 +35,66 @@ def build_graph(options: Options) -> Graph:
             + (f"; near it: {', '.join(near)}" if near else "")
         )
     try:
-        codes = CodesStage(options.codec, options.codec_weights, options.quantizers)
-    except UserError as error:
+        codec = codec_spec(options.codec, options.quantizers)
+    except CodecError as error:
         raise OptionError(str(error)) from error
-    grid = FrameGrid(sample_rate=codes.spec.sample_rate, hop_length=codes.spec.hop_length)
-    table = PhonemeTable.default()
-    if options.extra_phonemes is not None:
-        table = table.with_extra(options.extra_phonemes)
+    grid = FrameGrid(sample_rate=codec.sample_rate, hop_length=codec.hop_length)
+    settings = StageSettings(options=options, grid=grid, table=phoneme_table(options))
     try:
-        pitch = PitchConfig(
-            method=options.f0,
-            f0_min=options.f0_min,
-            f0_max=options.f0_max,
-            sample_rate=grid.sample_rate,
-            hop_length=grid.hop_length,
-        )
-    except ValueError as error:
+        stages = make_stages(settings)
+    except (UserError, ValueError) as error:
         raise OptionError(str(error)) from error
-    spoken: list[Stage] = [TokensStage(), PhonemesStage(table)]
-    durations: Stage = DurationsStage()
-    if options.aligner == "textgrid":
-        names = TierNames(phones=options.phone_tier, words=options.word_tier)
-        spoken = [TextGridTokensStage(names, grid), TextGridPhonemesStage(table, grid)]
-        durations = TextGridDurationsStage()
-    stages: list[Stage] = [
-        AudioStage(sample_rate=grid.sample_rate, trim=options.trim),
-        *spoken,
-        MetaStage(),
-        MelStage(
-            MelConfig(
-                sample_rate=grid.sample_rate,
-                hop_length=grid.hop_length,
-                fmax=grid.sample_rate / 2,
-            )
-        ),
-        F0Stage(pitch),
-    ]
-    if "codes" in options.columns:
-        codes.config  # noqa: B018 - weights that can't be had are told now, before any work
-        stages.append(codes)
-    stages.append(durations)
-    return Graph(grid=grid, stages={stage.name: stage for stage in stages}, assets={})
+    graph = Graph(grid=grid, stages={stage.name: stage for stage in stages}, assets={})
+    unknown = sorted(set(options.columns) - set(graph.columns))
+    if unknown:
+        raise OptionError(
+            f"--columns: there is no column {', '.join(unknown)}; columns are "
+            f"{', '.join(in_column_order(graph.columns))}"
+        )
+    for stage in stages:
+        stage.prepare()  # what is missing is said now, before any work
+    return graph
 
 
-def describe(graph: Graph, name: str) -> Mapping[str, Any]:
-    """A stage's configuration as the card tells it."""
+def phoneme_table(options: Options) -> PhonemeTable:
+    """The phoneme table of a dataset: the one that ns2 ships, and symbols of the user's own.
+
+    Raises:
+        UserError: the file of extra phonemes can't be used.
+    """
+    table = PhonemeTable.default()
+    return table if options.extra_phonemes is None else table.with_extra(options.extra_phonemes)
+
+
+def describe(graph: Graph, name: str) -> StageEntry:
+    """A stage as the card tells of it."""
     stage = graph.stages[name]
-    return {
-        "version": stage.version,
-        "config": stage.config,
-        "libraries": stage.library_versions(),
-        "requires": list(stage.requires),
-    }
+    return StageEntry(
+        version=stage.version,
+        config=stage.config,
+        libraries=stage.library_versions(),
+        requires=stage.requires,
+    )
 
 
-def described_options(options: Options) -> dict[str, Any]:
+def describe_column(graph: Graph, column: str, *, tars: int, size: int) -> ColumnEntry:
+    """A column as the card tells of it.
+
+    Args:
+        tars, size: the number of its current tars, and the bytes of all of them.
+    """
+    spec = graph.spec(column)
+    return ColumnEntry(
+        **vars(describe(graph, column)),
+        folder=graph.folder(column),
+        dtype=spec.dtype,
+        dims=spec.dims,
+        tars=tars,
+        bytes=size,
+    )
+
+
+def described_options(graph: Graph, options: Options) -> dict[str, Any]:
     """The options as JSON values, without what names a place on a machine or has no effect."""
     values = asdict(options)
     reads = options.aligner == "textgrid"
@@ -112,10 +103,15 @@ def described_options(options: Options) -> dict[str, Any]:
     for name in (*places, "checksum", "retrain_aligner", *unused):
         del values[name]
     codec = options.codec if options.codec in CODECS else MINI  # a file is a place too
-    return {**values, "codec": codec, "columns": list(options.columns)}
+    return {**values, "codec": codec, "columns": list(asked_columns(graph, options))}
+
+
+def asked_columns(graph: Graph, options: Options) -> tuple[str, ...]:
+    """The columns that are asked for; all where none is named."""
+    return in_column_order(options.columns or graph.columns)
 
 
 def wanted_columns(graph: Graph, options: Options) -> tuple[str, ...]:
     """The columns that are asked for, and those that they require."""
-    wanted = graph.closure(options.columns)
-    return tuple(column for column in COLUMNS if column in wanted)
+    wanted = graph.closure(asked_columns(graph, options))
+    return in_column_order(name for name in graph.columns if name in wanted)

@@ -6,25 +6,17 @@ ledger, index and card in place. Whatever is done already is found and left alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.core.schema import Kind, Rejection
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.dataset import layout
-from ns2.pipeline.dataset.card import read_card
-from ns2.pipeline.dataset.layout import failures_file, lock, plan_file, scores_file, state_file
-from ns2.pipeline.preprocess.aligner_asset import (
-    ALIGNER_HOURS,
-    INPUTS,
-    AlignerRecord,
-    aligner_asset,
-    find_sample,
-    with_aligner,
-)
+from ns2.pipeline.dataset.card import Card, read_card
+from ns2.pipeline.dataset.layout import lock, plan_file, state_file
+from ns2.pipeline.preprocess.aligner_asset import INPUTS, AlignerAsset, AlignerRecord, find_sample
 from ns2.pipeline.preprocess.executors.executor import Executor
 from ns2.pipeline.preprocess.finish.finisher import Finisher, Summary
 from ns2.pipeline.preprocess.options import Options
@@ -33,15 +25,10 @@ from ns2.pipeline.preprocess.plan.placement import Shard, save_plan
 from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
 from ns2.pipeline.preprocess.recipe import build_graph, wanted_columns
 from ns2.pipeline.preprocess.work.job import ShardJob
-from ns2.pipeline.preprocess.work.messages import Batch
-from ns2.pipeline.preprocess.work.remembered import (
-    check_systematic,
-    load_failures,
-    load_scores,
-    save_failures,
-    save_scores,
-)
-from ns2.pipeline.preprocess.work.scene import Scene, make_scene
+from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
+from ns2.pipeline.preprocess.work.remembered import Remembered, check_systematic
+from ns2.pipeline.preprocess.work.scene import Scene
+from ns2.pipeline.preprocess.work.shard_state import ShardState
 from ns2.pipeline.stages.graph import Graph
 
 
@@ -84,11 +71,11 @@ class _Run:
         self._graph, self._executor, self._progress = graph, executor, progress
         self._summary = Summary()
         self._columns = wanted_columns(graph, options)
-        self._failures = load_failures(failures_file(out))
-        self._scores = load_scores(scores_file(out))
+        self._remembered = Remembered(out)
         self._aligner: AlignerRecord | None = None
 
     def carry_out(self) -> Summary:
+        """Carry out the run: what there is, then its columns, the aligner in between, the end."""
         for path in self._out.rglob(f"{TEMPORARY}*"):  # left by a run that was killed
             path.unlink(missing_ok=True)
         sources, self._unreadable = self._find_sources()
@@ -124,89 +111,97 @@ class _Run:
         return tuple(c for c in self._columns if not self._graph.missing_assets(c))
 
     def _scene(self) -> Scene:
-        kept = (self._failures, self._scores)
-        return make_scene(self._graph, self._out, self._options, self._corpus, *kept)
+        return Scene.of(self._graph, self._out, self._options, self._corpus, self._remembered)
 
     def _make(self, columns: Sequence[str]) -> None:
         """Bring these columns of all shards up to date."""
         scene, jobs = self._scene(), dict[int, ShardJob]()
-        self._progress.phase(
-            "making " + ", ".join(columns), sum(len(shard.sources) for shard in self._shards)
-        )
-
-        def commit(job: ShardJob) -> None:
-            for marker in job.commit():
-                self._summary.made[marker.column] += 1
-            del jobs[job.number]
+        total = sum(len(shard.sources) for shard in self._shards)
+        self._progress.phase("making " + ", ".join(columns), total)
 
         def work() -> Iterator[Batch]:
+            """Batches of one shard after the other; a shard without any is committed at once."""
             for shard in self._shards:
                 job = jobs[shard.number] = ShardJob(scene, shard, columns)
-                cut = job.batches()
-                busy = sum(len(batch.works) for batch in cut)
+                batches = job.batches()
+                busy = sum(len(batch.tasks) for batch in batches)
                 self._progress.advance(utterances=len(shard.sources) - busy, idle=True)
                 if job.complete:
-                    commit(job)
-                yield from cut
+                    self._commit(jobs.pop(shard.number))
+                yield from batches
 
         for result in self._executor.run(self._graph, scene.limits, work()):
             job = jobs[result.shard]
             check_systematic(result, job.planned)
-            excluded = job.add(result)
-            self._summary.stage_seconds.update(result.seconds)
-            self._summary.stage_audio_seconds.update(result.audio_seconds)
-            self._progress.advance(
-                utterances=len(result.done),
-                seconds=max(result.audio_seconds.values(), default=0.0),
-                rejected=sum(one.kind == Kind.REJECTED for one in excluded),
-                stages=result.seconds,
-            )
+            self._count(result, job.add(result))
             if job.complete:
-                commit(job)
+                self._commit(jobs.pop(result.shard))
+
+    def _commit(self, job: ShardJob) -> None:
+        for marker in job.commit():
+            self._summary.made[marker.column] += 1
+
+    def _count(self, result: BatchResult, excluded: Sequence[Rejection]) -> None:
+        """Count a batch in the summary, and show it."""
+        self._summary.stage_seconds.update(result.seconds)
+        self._summary.stage_audio_seconds.update(result.audio_seconds)
+        self._progress.advance(
+            utterances=len(result.outcomes),
+            seconds=max(result.audio_seconds.values(), default=0.0),
+            rejected=sum(rejection.kind == Kind.REJECTED for rejection in excluded),
+            stages=result.seconds,
+        )
 
     def _settle_aligner(self) -> None:
-        """Find the aligner, or make what it is trained on and train it."""
-        from ns2.pipeline.align.aligner_file import train_and_save
+        """Find the aligner, or train it on its sample, which is chosen where none is recorded."""
+        asset = AlignerAsset(self._out, self._graph, self._options)
+        record = None if self._options.retrain_aligner else asset.recorded()
+        # It was trained before: that aligner stays, whatever has become of the corpus.
+        if record is not None and asset.is_trained(record):
+            self._use_aligner(asset, record)
+            return
+        # It was recorded, and its training was cut short or its weights were lost.
+        if record is not None:
+            self._make(INPUTS)
+            if self._train_aligner(asset, record):
+                self._use_aligner(asset, record)
+                return
+            asset.forget(record)  # the corpus changed before it was trained
+        else:
+            self._make(self._ready_columns())
+        # A sample is chosen among all utterances that the dataset holds now.
+        members = self._members_and_seconds()
+        if not members:
+            return
+        record = asset.choose(members)
+        if asset.is_trained(record):
+            self._progress.note("the aligner's sample is the same: there is nothing to retrain")
+        elif not self._train_aligner(asset, record):
+            raise RuntimeError("the aligner's sample can't be read back")
+        self._use_aligner(asset, record)
 
-        asset = aligner_asset(self._graph, self._out, self._options)
-        record, anew = asset.recorded(), self._options.retrain_aligner
-        if record is None or anew or not asset.weights(record).is_file():
-            self._make(self._ready_columns() if record is None or anew else INPUTS)
-            scene = self._scene()
-            examples = None
-            if record is not None and not anew:
-                examples = find_sample(record, scene.targets, self._graph, self._shards)
-                if examples is None:  # the corpus changed before it was trained
-                    asset.description(record).unlink()
-            if examples is None:
-                rate = self._graph.grid.sample_rate
-                members = [
-                    (source, job.screened[source.key].scalars["samples"] / rate)
-                    for shard in self._shards
-                    for job in [ShardJob(scene, shard, self._ready_columns())]
-                    for source in job.members()
-                ]
-                if not members:
-                    return
-                record = asset.choose(members, ALIGNER_HOURS)
-                examples = find_sample(record, scene.targets, self._graph, self._shards)
-                if examples is None:
-                    raise RuntimeError("the aligner's sample can't be read back")
-            assert record is not None
-            if asset.weights(record).is_file():
-                self._progress.note("the aligner's sample is the same: there is nothing to retrain")
-            else:
-                self._progress.phase("training the aligner")
-                train_and_save(
-                    examples,
-                    asset.weights(record),
-                    init=self._options.aligner_init,
-                    seed=self._options.seed,
-                    table=self._graph.stages["phonemes"].table,  # type: ignore[attr-defined]
-                    progress=self._progress.training,
-                )
+    def _train_aligner(self, asset: AlignerAsset, record: AlignerRecord) -> bool:
+        """Train an aligner on its recorded sample; False if some of the sample is gone."""
+        examples = find_sample(record, self._scene().targets, self._graph, self._shards)
+        if examples is None:
+            return False
+        self._progress.phase("training the aligner")
+        asset.train(record, examples, self._progress.training)
+        return True
+
+    def _use_aligner(self, asset: AlignerAsset, record: AlignerRecord) -> None:
         self._aligner = record
-        self._graph = with_aligner(self._graph, asset, record)
+        self._graph = asset.apply(self._graph, record)
+
+    def _members_and_seconds(self) -> list[tuple[Source, float]]:
+        """Utterances that the dataset holds now, and how long each is."""
+        scene, rate = self._scene(), self._graph.grid.sample_rate
+        states = (ShardState.load(scene, shard, self._ready_columns()) for shard in self._shards)
+        return [
+            (source, state.screened[source.key].scalars["samples"] / rate)
+            for state in states
+            for source in state.members()
+        ]
 
     def _finish(self) -> Summary:
         """Ledger, index, checksums and card, from the markers."""
@@ -224,20 +219,19 @@ class _Run:
         )
         before = read_card(self._out)
         finisher.carry_out([*self._corpus.rejected, *self._unreadable])
-        self._tell_losses(before or {})
-        save_failures(failures_file(self._out), self._failures)
-        save_scores(scores_file(self._out), self._scores)
+        self._tell_losses(before or Card())
+        self._remembered.save(self._out)
         return self._summary
 
-    def _tell_losses(self, before: Mapping[str, Any]) -> None:
+    def _tell_losses(self, before: Card) -> None:
         """Say what the dataset held before this run and holds no more."""
-        lost = [c for c in before.get("columns", {}) if c not in self._ready_columns()]
+        lost = [c for c in before.columns if c not in self._ready_columns()]
         if lost:
             self._progress.note(
                 f"the dataset no longer holds {', '.join(lost)}, which were not asked for; their "
                 "tars stay until `ns2 gc`, and a run that asks for them finds them"
             )
-        fewer = before.get("counts", {}).get("written", 0) - self._summary.written
+        fewer = before.counts.written - self._summary.written
         if fewer > 0:
             self._progress.note(
                 f"the dataset holds {fewer} utterances less than before; older tars hold them "

@@ -245,12 +245,3 @@ def level_db(wave: np.ndarray) -> float:
     """RMS level of a wave in dBFS (full scale is 1); -inf for a wave of zeros."""
     with np.errstate(divide="ignore"):
         return float(10 * np.log10(np.mean(np.square(wave, dtype=np.float64))))
-
-
-def wav_bytes(wave: np.ndarray, rate: int) -> bytes:
-    """A wave (S,) float, clipped to [-1, 1], as the bytes of a 16-bit mono WAV file."""
-    import soundfile
-
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(wave, -1, 1), rate, "PCM_16", format="WAV")
-    return buffer.getvalue()

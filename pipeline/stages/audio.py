@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from ns2.pipeline.core.schema import LONGEST_SECONDS
 from ns2.pipeline.sound.decode import (
@@ -17,7 +17,7 @@ from ns2.pipeline.sound.decode import (
     resample,
     trim_silence,
 )
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,15 @@ class AudioStage(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio_file",)
     libraries: ClassVar[tuple[str, ...]] = ("soundfile", "soxr")
+    order: ClassVar[int] = 0
 
     sample_rate: int = 24_000
     trim: bool = False
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self:
+        """Every run decodes audio, to the grid's rate."""
+        return cls(sample_rate=settings.grid.sample_rate, trim=settings.options.trim)
 
     @property
     def config(self) -> Mapping[str, Any]:

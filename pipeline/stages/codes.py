@@ -9,17 +9,18 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ns2.model.codec.interface import CodecError, CodecSpec
 from ns2.model.codec.loading import load_codec
 from ns2.model.codec.registry import CODECS, codec_file, codec_spec
+from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import ColumnSpec
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +39,7 @@ class CodesStage(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio",)
     accelerated: ClassVar[bool] = True
+    order: ClassVar[int] = 6
 
     def __init__(
         self, codec_name: str = "encodec_24khz", weights: Path | None = None, quantizers: int = 16
@@ -66,6 +68,25 @@ class CodesStage(Stage):
         self._name = codec_name if codec_name in CODECS else str(Path(codec_name).absolute())
         self._digest: str | None = None
 
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """Codes by the run's codec, where they are asked for: its weights may not be there.
+
+        Raises:
+            UserError: there is no such codec.
+        """
+        options = settings.options
+        stage = cls(options.codec, options.codec_weights, options.quantizers)
+        return stage if not options.columns or cls.name in options.columns else None
+
+    def prepare(self) -> None:
+        """Find the codec's weights.
+
+        Raises:
+            UserError: they are not there, or damaged.
+        """
+        _ = self.config
+
     @property
     def spec(self) -> CodecSpec:
         """The codec's rates and sizes; nothing is loaded."""
@@ -76,7 +97,7 @@ class CodesStage(Stage):
         """The codec's name, Q, and the digest of its weights, which are loaded once for it.
 
         Raises:
-            UserError: the weights can't be had.
+            UserError: the weights are not there, or damaged.
         """
         if self._digest is None:
             self._digest = self._codec.digest
@@ -95,7 +116,7 @@ class CodesStage(Stage):
         """Load the codec.
 
         Raises:
-            UserError: the weights can't be had, or are not those that the plan was made for.
+            UserError: the weights are not there, or are not those that the plan was made for.
         """
         if self._digest not in (None, self._codec.digest):
             raise UserError(
@@ -150,12 +171,19 @@ class CodesStage(Stage):
             squares += np.square(latents).sum(axis=0)
         return {"frames": frames, "sum": total.tolist(), "sum_squares": squares.tolist()}
 
-    def codebooks_asset(self) -> bytes:
-        """The codebooks as a safetensors file: `codebooks` (Q, E, D) float32.
+    def write_asset(self, folder: Path, fingerprint: str) -> Path:
+        """Write the codebooks, unless they are there: `codebooks` (Q, E, D) float32 in safetensors.
 
         Its metadata has one field, `codec`: JSON with the codec's rates, sizes and the digest of
         its weights. With that and the codes a reader has the latents, without the codec.
         """
+        path = folder / f"codebooks-{fingerprint}.safetensors"
+        if not path.is_file():
+            with atomic_write(path) as file:
+                file.write(self._codebooks_file())
+        return path
+
+    def _codebooks_file(self) -> bytes:
         from safetensors.numpy import save
 
         spec = self._spec

@@ -8,20 +8,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ns2.pipeline.align.aligner_file import LIBRARIES, as_tensors, load_aligner
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.schema import ColumnSpec, Reason
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.core.schema import ColumnSpec, Reason, check_durations
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 if TYPE_CHECKING:
     from ns2.model.aligner.hmm import Aligner
 
 
-class DurationsStage(Stage):
+class DurationsColumn(Stage):
+    """What all stages that provide durations have in common: the column and its contract."""
+
+    _table: PhonemeTable
+
+    @property
+    def column(self) -> ColumnSpec:
+        """Durations uint16 (N,)."""
+        return ColumnSpec(name="durations", dtype="uint16", dims=("N",))
+
+    def check(self, item: Item, value: Any, *, frames: int, tokens: int | None) -> None:
+        """Check that durations sum to T and that every phone has at least one frame."""
+        super().check(item, value, frames=frames, tokens=tokens)
+        symbols = self._table.symbols(item.inputs["phonemes"])
+        check_durations(item.key, value, symbols, frames=frames, optional=self._table.optional)
+
+
+class DurationsStage(DurationsColumn):
     """Mel and phonemes to durations uint16 (N,), and the scalar `align_score`.
 
     Requires `mel`: (M, T) float16 as stored, and `phonemes`: (N,) ids.
@@ -32,26 +50,29 @@ class DurationsStage(Stage):
     requires: ClassVar[tuple[str, ...]] = ("mel", "phonemes")
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     assets: ClassVar[tuple[str, ...]] = ("aligner",)
+    order: ClassVar[int] = 7
 
-    def __init__(self, aligner_path: Path | None = None) -> None:
+    def __init__(self, table: PhonemeTable, aligner_path: Path | None = None) -> None:
         """Name a trained aligner; it is loaded later.
 
         Args:
+            table: the phoneme table that the ids belong to.
             aligner_path: a file that `train_and_save` made; None as long as it is not settled,
                 which is enough to plan with.
         """
+        self._table = table
         # workers may have another working directory
         self._path = None if aligner_path is None else Path(aligner_path).absolute()
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """Durations by an aligner that is not settled yet, unless TextGrids tell them."""
+        return cls(settings.table) if settings.options.aligner == "builtin" else None
 
     @property
     def config(self) -> Mapping[str, Any]:
         """Nothing of its own: the aligner is an asset with its own fingerprint."""
         return {}
-
-    @property
-    def column(self) -> ColumnSpec:
-        """Durations uint16 (N,)."""
-        return ColumnSpec(name="durations", dtype="uint16", dims=("N",))
 
     def setup(self) -> None:
         """Load the aligner.
@@ -89,5 +110,5 @@ class DurationsStage(Stage):
         return load_aligner(self._path)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What travels to a worker: the file's name alone."""
-        return {"_path": self._path}
+        """What travels to a worker: the table and the file's name."""
+        return {"_table": self._table, "_path": self._path}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0, f0_scalars, f0_sums
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 
 class F0Stage(Stage):
@@ -24,9 +24,28 @@ class F0Stage(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio",)
     libraries: ClassVar[tuple[str, ...]] = ("pyworld", "praat-parselmouth")
+    order: ClassVar[int] = 5
 
     def __init__(self, config: PitchConfig | None = None) -> None:
         self._config = config or PitchConfig()
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self:
+        """F0 on the run's grid.
+
+        Raises:
+            ValueError: the pitch range is none.
+        """
+        options, grid = settings.options, settings.grid
+        return cls(
+            PitchConfig(
+                method=options.f0,
+                f0_min=options.f0_min,
+                f0_max=options.f0_max,
+                sample_rate=grid.sample_rate,
+                hop_length=grid.hop_length,
+            )
+        )
 
     @property
     def config(self) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,10 +12,11 @@ from ns2.pipeline.align.textgrid.frames import align_textgrid
 from ns2.pipeline.align.textgrid.marks import marks_behind
 from ns2.pipeline.align.textgrid.tiers import TierNames
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, Reason
+from ns2.pipeline.core.schema import FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.stages.durations import DurationsColumn
 from ns2.pipeline.stages.phonemes import PhonemesStage
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 _UNKNOWN_WORD = "spn"  # MFA's phone of a word that its dictionary lacks
 
@@ -31,9 +32,18 @@ class TextGridTokensStage(Stage):
     version: ClassVar[int] = 1  # raise it with the rules of `textgrid_*.py`
     requires: ClassVar[tuple[str, ...]] = ("audio", "text", "textgrid")
     libraries: ClassVar[tuple[str, ...]] = ("praatio",)
+    order: ClassVar[int] = 1
 
     def __init__(self, names: TierNames, grid: FrameGrid) -> None:
         self._names, self._grid = names, grid
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """Where durations are read from TextGrids."""
+        options = settings.options
+        if options.aligner != "textgrid":
+            return None
+        return cls(TierNames(phones=options.phone_tier, words=options.word_tier), settings.grid)
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -73,6 +83,12 @@ class TextGridPhonemesStage(PhonemesStage):
         super().__init__(table)
         self._grid = grid
 
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """Where durations are read from TextGrids."""
+        textgrid = settings.options.aligner == "textgrid"
+        return cls(settings.table, settings.grid) if textgrid else None
+
     def compute(self, item: Item) -> Product:
         """Look up the tokens of `item.inputs["tokens"]`.
 
@@ -98,25 +114,29 @@ class TextGridPhonemesStage(PhonemesStage):
         return super().compute(item)
 
 
-class TextGridDurationsStage(Stage):
+class TextGridDurationsStage(DurationsColumn):
     """Durations uint16 (N,) as the TextGrid has them; there is no `align_score`.
 
-    Requires `tokens`, an `Aligned`; and `phonemes`, since durations are held against them.
+    Requires `tokens`, an `Aligned`; and `phonemes`, to which the durations are compared.
     """
 
     name: ClassVar[str] = "durations"
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("tokens", "phonemes")
+    order: ClassVar[int] = 7
+
+    def __init__(self, table: PhonemeTable) -> None:
+        self._table = table
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """Where durations are read from TextGrids."""
+        return cls(settings.table) if settings.options.aligner == "textgrid" else None
 
     @property
     def config(self) -> Mapping[str, Any]:
         """Where they come from; the tokens' configuration says the rest."""
         return {"aligner": "textgrid"}
-
-    @property
-    def column(self) -> ColumnSpec:
-        """Durations uint16 (N,)."""
-        return ColumnSpec(name="durations", dtype="uint16", dims=("N",))
 
     def compute(self, item: Item) -> Product:
         """The durations of `item.inputs["tokens"]`: their sum is T, phones have at least 1."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ns2.model.codec.interface import one_thread
 from ns2.model.log_mel import MelConfig
 from ns2.pipeline.core.schema import ColumnSpec
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 if TYPE_CHECKING:
     from ns2.model.log_mel import LogMel
@@ -31,9 +31,16 @@ class MelStage(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio",)
     libraries: ClassVar[tuple[str, ...]] = ("torch", "torchaudio")
+    order: ClassVar[int] = 4
 
     def __init__(self, config: MelConfig | None = None) -> None:
         self._config = config or MelConfig()
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self:
+        """Mels on the run's grid, up to half of its rate."""
+        rate, hop = settings.grid.sample_rate, settings.grid.hop_length
+        return cls(MelConfig(sample_rate=rate, hop_length=hop, fmax=rate / 2))
 
     @property
     def config(self) -> Mapping[str, Any]:

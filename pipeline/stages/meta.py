@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from ns2.pipeline.core.schema import ColumnSpec
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 
 class MetaStage(Stage):
@@ -15,6 +15,12 @@ class MetaStage(Stage):
     name: ClassVar[str] = "meta"
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio", "text", "record", "tokens")
+    order: ClassVar[int] = 3
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self:
+        """Every run can make it."""
+        return cls()
 
     @property
     def config(self) -> Mapping[str, Any]:

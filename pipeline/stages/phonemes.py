@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
+from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import COLUMNS, ColumnSpec
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 
 class PhonemesStage(Stage):
@@ -16,9 +19,15 @@ class PhonemesStage(Stage):
     name: ClassVar[str] = "phonemes"
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("tokens",)
+    order: ClassVar[int] = 2
 
     def __init__(self, table: PhonemeTable) -> None:
         self.table = table
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """Ids in the table of the run, unless TextGrids tell the phones."""
+        return cls(settings.table) if settings.options.aligner == "builtin" else None
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -38,3 +47,9 @@ class PhonemesStage(Stage):
             UtteranceError: UNKNOWN_PHONEME, naming the symbol.
         """
         return Product(value=self.table.ids(item.inputs["tokens"].tokens))
+
+    def write_asset(self, folder: Path, fingerprint: str) -> Path:
+        """Write the phoneme table, which gives the ids their meaning."""
+        path = folder / f"phonemes-{fingerprint}.json"
+        write_if_changed(path, canonical_json(self.table.to_json()).encode())
+        return path

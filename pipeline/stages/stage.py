@@ -1,6 +1,7 @@
 """What a stage is: a declaration, a set-up once a worker, then utterances in, arrays out.
 
-A new stage is one new file with one subclass of `Stage`, and a line in `options.build_graph`.
+A new stage is one new file in this folder with one subclass of `Stage`: `stages.catalogue` finds
+it, and all that is special about it is said by its hooks. A new column needs no more than that.
 """
 
 from __future__ import annotations
@@ -9,12 +10,50 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, check_array
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+
+
+class StageOptions(Protocol):
+    """The options of a run that stages read; see `preprocess.options.Options`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def trim(self) -> bool: ...
+    @property
+    def codec(self) -> str: ...
+    @property
+    def codec_weights(self) -> Path | None: ...
+    @property
+    def quantizers(self) -> int: ...
+    @property
+    def f0(self) -> Literal["dio", "harvest", "praat"]: ...
+    @property
+    def f0_min(self) -> float: ...
+    @property
+    def f0_max(self) -> float: ...
+    @property
+    def aligner(self) -> Literal["builtin", "textgrid"]: ...
+    @property
+    def phone_tier(self) -> str: ...
+    @property
+    def word_tier(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """What all stages of a run are made from."""
+
+    options: StageOptions
+    grid: FrameGrid
+    table: PhonemeTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +77,8 @@ class Product:
 
     Attributes:
         value: the column's array, a mapping for `json` columns, anything if transient.
-        scalars: numbers for the index, such as `align_score`.
+        scalars: numbers for the index, such as `align_score`. The scalar `samples` is the length
+            S of the utterance, which decides how many frames its arrays have.
     """
 
     value: Any
@@ -55,6 +95,8 @@ class Stage(ABC):
         libraries: distributions whose versions decide its values.
         assets: names of the trained things it needs.
         accelerated: it works on a GPU where a worker has one, on batches.
+        order: of stages whose requirements are met, those with a lower number come first; cheap
+            stages come before expensive ones.
     """
 
     name: ClassVar[str]
@@ -63,9 +105,26 @@ class Stage(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     assets: ClassVar[tuple[str, ...]] = ()
     accelerated: ClassVar[bool] = False
+    order: ClassVar[int] = 100
 
     device: str = "cpu"
     """Torch's name of where it works; a worker sets it before `setup`."""
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """The stage of a run with these settings, or None if the run has no such stage.
+
+        Raises:
+            UserError, ValueError: an option has a value that it can't work with.
+        """
+        return None
+
+    def prepare(self) -> None:  # noqa: B027 - most stages have nothing to find
+        """Find what the stage needs before any work begins, such as weights; called once a run.
+
+        Raises:
+            UserError: it is not there; the message says what to do.
+        """
 
     @property
     @abstractmethod
@@ -97,6 +156,33 @@ class Stage(ABC):
             except Exception as error:
                 results.append(error)
         return results
+
+    def check(self, item: Item, value: Any, *, frames: int, tokens: int | None) -> None:
+        """Check a value against the frame contract before it is written.
+
+        Args:
+            value: what `compute` made of the item, for the stage's column.
+            frames: T of the utterance.
+            tokens: N of the utterance, or None where it is not known.
+
+        Raises:
+            ValueError: naming the key, what was expected and what came.
+        """
+        spec = self.column
+        if spec is not None and spec.dtype != "json":
+            check_array(spec, item.key, value, frames=frames, tokens=tokens)
+
+    def write_asset(self, folder: Path, fingerprint: str) -> Path | None:
+        """Write the file that a dataset's `assets/` keeps for this stage, if it needs one.
+
+        Args:
+            folder: the assets folder; it exists.
+            fingerprint: of the stage, which is part of the file's name.
+
+        Returns:
+            the file, or None where the stage has none.
+        """
+        return None
 
     def summarise(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
         """Float64 sums over the arrays of a shard, for statistics in the card."""

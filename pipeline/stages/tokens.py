@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 
 class TokensStage(Stage):
@@ -16,6 +16,12 @@ class TokensStage(Stage):
     version: ClassVar[int] = 1  # raise it with every change of the normaliser or the clauses
     requires: ClassVar[tuple[str, ...]] = ("text",)
     libraries: ClassVar[tuple[str, ...]] = ("espeakng-loader", "phonemizer", "num2words")
+    order: ClassVar[int] = 1
+
+    @classmethod
+    def of(cls, settings: StageSettings) -> Self | None:
+        """The text is pronounced unless TextGrids tell the phones."""
+        return cls() if settings.options.aligner == "builtin" else None
 
     @property
     def config(self) -> Mapping[str, Any]:

@@ -6,12 +6,10 @@ import contextlib
 import io
 import json
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -29,7 +27,8 @@ from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import preview
-from tests.support.command_line import commands as all_commands
+from tests.docs.pages import blocks, resolve
+from tests.docs.pages import commands as page_commands
 from tests.support.corpora_factories import make_clips, write_audio, write_ljspeech
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.support.factories import ROOT, tone
@@ -50,17 +49,10 @@ def sections() -> dict[str, str]:
 SECTIONS = sections()
 
 
-def blocks(text: str, kind: str) -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
-
-
 def commands(text: str) -> list[list[str]]:
-    """The words of each command of `ns2`, with the guide's variable put in."""
-    lines = "\n".join(blocks(text, "sh")).replace("\\\n", " ").splitlines()
-    words = [shlex.split(line.replace("$W", WEIGHTS), comments=True) for line in lines]
-    known = {"ns2", "mkdir", "ln", "ray", f"W={WEIGHTS}"}
-    assert {line[0] for line in words if line} <= known
-    return [line[1:] for line in words if line and line[0] == "ns2"]
+    """The words of each command of `ns2` in a section, with the guide's variable put in."""
+    lines = page_commands(text.replace("$W", WEIGHTS))
+    return [words[1:] for words in lines if words[0] == "ns2"]
 
 
 class Audio:
@@ -196,29 +188,12 @@ ALL = [pytest.param(words, id=" ".join(words)[:70]) for words in commands(TEXT)]
 
 @pytest.mark.parametrize("words", ALL)
 def test_commands_exist_with_their_options(words: list[str], guide: Path) -> None:
-    command: click.Command = main
-    while isinstance(command, click.Group):
-        name, *words = words
-        found = command.get_command(click.Context(command), name)
-        assert found is not None, name
-        command = found
-    context = command.make_context(command.name, list(words))  # checks values and paths
+    command, rest = resolve(words)
+    context = command.make_context(command.name, rest)  # checks values and paths
     if context.params.get("preset"):
         assert context.params["preset"] in PRESETS
     if context.params.get("where"):
         parse_where(context.params["where"], index_schema(list(COLUMNS)))
-
-
-def test_options_in_the_text_exist() -> None:
-    known = {
-        option
-        for _, command in all_commands()
-        for parameter in command.params
-        for option in parameter.opts
-    }
-    prose = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
-    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", prose))
-    assert named and named <= known
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -10,10 +10,10 @@ import pytest
 from ns2.model.tts.parameters import count_parts
 from ns2.model.tts.presets import PRESETS, preset
 from ns2.train.step.build import usual_sizes
-from tests.support.factories import ROOT
+from tests.docs.pages import blocks, read
 from tests.support.preprocessing import run_inline
 
-TEXT = (ROOT / "docs" / "model.md").read_text("utf-8")
+TEXT = read("docs/model.md")
 
 
 def test_the_example_runs(
@@ -21,7 +21,7 @@ def test_the_example_runs(
 ) -> None:
     run_inline(spoken, tmp_path / "shards", weights)
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    (code,) = blocks(TEXT, "python")
     names: dict[str, object] = {}
     exec(code.replace('preset("small")', 'preset("tiny")'), names)
     losses = names["losses"]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 from pathlib import Path
 
 import pytest
 
 from ns2.pipeline.dataset.reader import Dataset
+from tests.docs.pages import blocks, read
 from tests.support.dataset_factories import Recipe, make_dataset
-
-PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +18,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[s
     """The dataset, and the lines that each piece of code of the page prints."""
     folder = tmp_path_factory.mktemp("reading")
     root = make_dataset(folder / "shards", Recipe())
-    pieces = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    pieces = blocks(read("docs/reading.md"), "python")
     assert len(pieces) == 3
     found = []
     with contextlib.chdir(folder):

@@ -73,9 +73,14 @@ def run(python: Path, code: str, cwd: Path) -> str:
 def test_the_wheel_holds_the_package_and_nothing_else(installed: Path) -> None:
     (wheel,) = installed.parent.parent.parent.glob("ns2-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    data = ("model/codec/mini.safetensors", "pipeline/aligner_network.safetensors")
-    files = {"ns2/cli.py", "ns2/pipeline/phoneme_table.json", *(f"ns2/{name}" for name in data)}
-    assert files <= set(names)
+    wanted = {"ns2/cli.py"} | {
+        f"ns2/{path.relative_to(ROOT).as_posix()}"
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert wanted <= set(names)
+    assert any(name.endswith(".safetensors") for name in wanted)
     tops = {name.split("/")[1] for name in names if name.startswith("ns2/")}
     assert tops == {"cli.py", *PACKAGES}
 

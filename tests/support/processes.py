@@ -1,10 +1,12 @@
-"""Process trees, by /proc: to kill a run with everything it started."""
+"""Processes of their own: what code loads, and process trees to kill with all they started."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 
@@ -41,3 +43,11 @@ def command_line(process: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     return ""
+
+
+def loaded(code: str, *modules: str) -> set[str]:
+    """Which of these modules a fresh Python has loaded after running some code."""
+    code += f"\nimport sys; print(*[m for m in {modules!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())

@@ -69,10 +69,10 @@ def test_a_run_that_has_begun_keeps_its_number_of_steps(tmp_path: Path) -> None:
 def test_commands_are_shown_and_their_failure_stops_the_demo(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    told: list[str] = []
+    shown: list[str] = []
     with pytest.raises(UserError, match="exit code 2"):
-        command("verify", tmp_path / "no such folder", tell=told.append)
-    assert told == [f"\n$ ns2 verify '{tmp_path / 'no such folder'}'"]
+        command("verify", tmp_path / "no such folder", show=shown.append)
+    assert shown == [f"\n$ ns2 verify '{tmp_path / 'no such folder'}'"]
     assert "does not exist" in capfd.readouterr().err
     words = [" ".join(map(str, one)) for one in speaking(Demo(root=tmp_path))]
     assert HELLO in words[1] and "val-" in words[1]
@@ -98,13 +98,13 @@ def test_ctrl_c_ends_a_command_in_its_own_way(tmp_path: Path) -> None:
     code = f"""
 import os, signal, subprocess, sys, threading
 from pathlib import Path
-from ns2.train import demo
+from ns2.train import tour
 script = "trap 'sleep 0.3; echo ended > {tmp_path}/said; exit 0' INT; sleep 9 & wait"
-demo.subprocess.run = lambda words, **how: subprocess.Popen(["bash", "-c", script]).wait()
+tour.subprocess.run = lambda words, **how: subprocess.Popen(["bash", "-c", script]).wait()
 threading.Timer(1.0, lambda: os.killpg(0, signal.SIGINT)).start()
 try:
-    demo.command("verify", tell=print)
-except demo.UserError as error:
+    tour.command("verify", show=print)
+except tour.UserError as error:
     print(error)
 """
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""How the files that ship with ns2 are made."""
+"""How the files that ship with the package are made: networks, and the phoneme table."""

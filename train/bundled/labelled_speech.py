@@ -1,8 +1,10 @@
 """Speech whose phones are known to the sample, in many voices and languages, clean and spoilt.
 
-espeak-ng reads sentences made by chance of short word lists; `spoil` then mixes in what real
-recordings have: room, noise, colour, other voices' formants, a limited band. It is what the
-bundled weights of the aligner are trained on (`train/bundled/make_aligner_network.py`).
+espeak-ng reads random sentences of short word lists; `spoil` then adds what real recordings have:
+reverberation, noise, a coloured spectrum, a limited band. The bundled networks of the aligner and
+of the phone classifier are trained on such speech.
+
+Letters for shapes: S samples, P phones.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from ns2.pipeline.corpora.spoken.espeak import SENTENCES, WORD, speak
 
 SAMPLE_RATE, HOP = 24_000, 320
 PAUSE = ""
+"""The phone of a pause."""
 
 VARIANTS = (
     "m2", "m4", "m5", "m6", "m8", "f3", "f4", "Alex", "Alicia", "Andrea", "Andy", "Annie",
@@ -29,11 +32,12 @@ VARIANTS = (
     "mike2", "norbert", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby",
     "steph2", "travis", "victor", "whisperf", "zac",
 )  # fmt: skip
-"""Variants that speak here. Never the plain voice, m1, m3, m7, f1, f2, f5, croak, grandma, iven,
-klatt, klatt2, klatt4, klatt6, steph or whisper: what is measured is measured on those."""
+"""The variants of espeak-ng's voices that speak here. The plain voice, m1, m3, m7, f1, f2, f5,
+croak, grandma, iven, klatt, klatt2, klatt4, klatt6, steph and whisper never do: networks are
+measured on those."""
 
 _ECHOING = ("m2", "f3", "f4", "announcer", "Alicia", "Marco", "pablo")
-"""Variants with an echo, which fills the closures of stops: rare, and hard to tell from noise."""
+"""Variants with an echo, which fills the closures of stops, so that these are hard to find."""
 
 _COMMON = """
 the of and to in a is that it was for on are as with his they at be this from have or by
@@ -89,13 +93,13 @@ _FOREIGN = {
     "ko": "물 사람 집 고양이 나무 하늘 꽃 학교 밥 친구 바람 겨울",
     "ar": "ماء بيت رجل كتاب شمس قمر باب مدرسة خبز طريق",
 }  # fmt: skip
-"""A few words of each language, for its own letters; pseudo-words of Latin letters join them."""
+"""Some words of each language, for its own letters; pseudo-words of Latin letters join them."""
 
 _LATIN_FREE = {"ru", "uk", "el", "hi", "ja", "ko", "ar"}
 
 
 def sentence(rng: random.Random, language: str) -> str:
-    """A sentence without sense, of the words of a language and words made up."""
+    """A random sentence of words of a language and pseudo-words."""
     own = _FOREIGN[language].split()
     english = language.startswith("en")
     words = []
@@ -117,11 +121,12 @@ def sentence(rng: random.Random, language: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
-    """Speech and its truth.
+    """An utterance whose phones and their times are known.
 
     Attributes:
-        wave: (S,) float32 at 24 kHz.
-        starts: (P,) float64 seconds at which each phone or pause begins, not falling.
+        language: the espeak-ng voice.
+        wave: (S,) float32 at `SAMPLE_RATE`.
+        starts: (P,) float64, the seconds at which each phone or pause begins, in ascending order.
         phones: P strings of IPA without stress, `PAUSE` for a pause.
     """
 
@@ -134,11 +139,14 @@ class Labelled:
 def closed(
     samples: np.ndarray, phones: list[tuple[int, str]], sample_rate: int
 ) -> list[tuple[int, str]]:
-    """Phones with stops that begin at their closure, not at their burst; words are left out.
+    """Move the starts of stops from their burst to their closure, and leave out word marks.
 
     espeak-ng writes the closure of a stop as digital silence, and counts it to the phone before.
+
+    Args:
+        samples: (S,) int16, and `phones` as `speak` returns them: (first sample, IPA).
     """
-    shortest = round(0.006 * sample_rate)
+    shortest = round(0.006 * sample_rate)  # a shorter silence is no closure
     sounding = np.flatnonzero(samples)
     found: list[tuple[int, str]] = []
     for start, ipa in phones:
@@ -154,22 +162,25 @@ def closed(
 
 
 def labelled_speech(count: int, seed: int) -> Iterator[Labelled]:
-    """Utterances of random text, language, variant, pace, pitch and length of the throat."""
+    """Utterances of random text, language, variant, speaking rate, pitch and vocal tract length."""
     rng = random.Random(seed)
-    languages = [one for one in _FOREIGN if one != "en-us"]
+    languages = [language for language in _FOREIGN if language != "en-us"]
     made = 0
     while made < count:
+        # The order of the draws is part of what a seed means.
         language = "en-us" if rng.random() < 0.35 else rng.choice(languages)
         variants = _ECHOING if rng.random() < 0.3 else VARIANTS
         voice = f"{language}+{rng.choice(variants)}"
         text = sentence(rng, language)
         pace, pitch = rng.randint(120, 220), rng.randint(25, 75)
         stretch = rng.uniform(0.85, 1.18) if rng.random() < 0.5 else 1.0
+
         samples, rate, phones = speak(text, voice, pace, pitch)
         truth = closed(samples, phones, rate)
         if not truth or any("(" in ipa for _, ipa in truth):
-            continue  # a word that is read in another language
-        # Played faster or slower: other formants and another pace.
+            continue  # a word is read in another language
+
+        # Played faster or slower, the voice has other formants and another rate.
         wave = soxr.resample(samples.astype(np.float32) / 32768, rate * stretch, SAMPLE_RATE)
         made += 1
         yield Labelled(
@@ -181,10 +192,12 @@ def labelled_speech(count: int, seed: int) -> Iterator[Labelled]:
 
 
 def spoil(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The wave (S,) as a recording might be: the same length, and nothing moves in time."""
+    """Make a wave (S,) sound like a recording; its length and all times stay the same."""
     size = 1 << (len(wave) + SAMPLE_RATE // 2 - 1).bit_length()
     spectrum = np.fft.rfft(wave, size)
     hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+
+    # Room, microphone and a limited band, as filters.
     if rng.random() < 0.4:
         spectrum = spectrum * np.fft.rfft(_room(rng), size)
     if rng.random() < 0.7:
@@ -192,6 +205,8 @@ def spoil(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.25:
         spectrum = spectrum / (1 + (hertz / rng.uniform(3500, 9000)) ** 12)
     spoilt = np.fft.irfft(spectrum, size)[: len(wave)]
+
+    # Level, saturation and noise, in the order of a recording.
     spoilt *= 10 ** (rng.uniform(-2.0, -0.3)) / max(np.abs(spoilt).max(), 1e-9)
     if rng.random() < 0.3:
         drive = rng.uniform(1, 4) / np.abs(spoilt).max()
@@ -204,7 +219,7 @@ def spoil(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _room(rng: np.random.Generator) -> np.ndarray:
-    """A direct sound and noise that dies away behind it."""
+    """An impulse response (S,): the direct sound, and noise that decays after it."""
     seconds = np.arange(int(0.4 * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.normal(size=len(seconds)) * np.exp(-6.9 * seconds / rng.uniform(0.1, 0.6))
     tail[: int(rng.uniform(0.001, 0.01) * SAMPLE_RATE)] = 0
@@ -214,14 +229,14 @@ def _room(rng: np.random.Generator) -> np.ndarray:
 
 
 def _colour(hertz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A smooth random response within about 10 dB."""
+    """A smooth random frequency response within about 10 dB."""
     places = np.linspace(0, np.log1p(SAMPLE_RATE / 2 / 500), 8)
     decibels = np.interp(np.log1p(hertz / 500), places, np.cumsum(rng.normal(size=8) * 4))
     return 10 ** ((decibels - decibels.mean()) / 20)
 
 
 def _noise(size: int, hertz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise of one level, between white and brown, sometimes with hum."""
+    """Noise of unit power, between white and brown, sometimes with hum."""
     spectrum = np.fft.rfft(rng.normal(size=size)) / np.maximum(hertz, 60) ** rng.uniform(0, 1.2)
     noise = np.fft.irfft(spectrum, size)
     noise /= float(np.sqrt(np.mean(noise**2)))

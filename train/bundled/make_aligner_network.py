@@ -1,11 +1,14 @@
-"""Train the network that comes with the package, `pipeline/aligner_network.safetensors`.
+"""Train the network that the aligner starts from, `pipeline/align/aligner_network.safetensors`.
 
     python -m ns2.train.bundled.make_aligner_network [OUT]
 
-espeak-ng speaks some four hours in many voices and languages (`labelled_speech.py`); each utterance
-is heard clean and spoilt twice. The network learns which phone is spoken in each frame and where
-phones begin, where a border within a frame counts to both sides in part. About eight minutes and 4
-GB on one core; the same machine makes the same bytes."""
+espeak-ng speaks about four hours in many voices and languages (`labelled_speech.py`); each
+utterance is used clean and spoilt twice. The network learns which phone is spoken in each frame and
+in which frame phones begin; a border within a frame is shared by its neighbours. It takes about
+eight minutes and 4 GB on one core; the same machine makes the same bytes.
+
+Letters for shapes: M mel bins, T frames.
+"""
 
 from __future__ import annotations
 
@@ -37,48 +40,83 @@ OUT = Path(__file__).resolve().parents[2] / "pipeline" / "align" / "aligner_netw
 UTTERANCES, SPOILT, SEED = 4000, 2, 2
 WIDTH, FEATURES = 128, 32
 STEPS, BATCH, CROP, RATE = 6000, 24, 100, 3e-3
-POINTS = 8  # places within a frame that are labelled
-BORDER_SHARE = 0.3  # of the borders' loss
-RAREST = 40  # phones that occur less often are not learned
+POINTS = 8
+"""The number of equally spaced points within a frame that are labelled."""
+BORDER_SHARE = 0.3
+"""The weight of the borders' loss; that of the phones' is 1."""
+RAREST = 40
+"""The least number of times that a phone has to occur to be learned."""
 UNKNOWN = -100
+"""The label of phones that are not learned, and of padding."""
+_LOG_EVERY = 500
 
 
 @dataclass(frozen=True)
 class Example:
-    """(M, T + 2 * REACH) mel, (T, POINTS) phones, (T,) probability that a phone begins."""
+    """An utterance to train on.
+
+    Attributes:
+        mel: (M, T + 2 * REACH) float16 log-mel.
+        phones: (T, POINTS) int64 classes, `UNKNOWN` where they are not learned.
+        borders: (T,) the probability that a phone begins in each frame.
+    """
 
     mel: Tensor
     phones: Tensor
     borders: Tensor
 
 
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_aligner_network")
+    parser.add_argument(
+        "out",
+        type=Path,
+        nargs="?",
+        default=OUT,
+        metavar="OUT",
+        help="The file to write; without it the file of the package is replaced.",
+    )
+    parser.add_argument(
+        "--utterances",
+        type=int,
+        default=UTTERANCES,
+        help="The number of utterances that espeak-ng speaks.",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, help="The number of training steps in all."
+    )
+    parser.add_argument(
+        "--seed", type=int, default=SEED, help="The seed of the speech and of the training."
+    )
+    return parser
+
+
 def main() -> None:
     """Train the network and write it."""
-    parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_aligner_network")
-    parser.add_argument("out", type=Path, nargs="?", default=OUT, metavar="OUT")
-    parser.add_argument("--utterances", type=int, default=UTTERANCES)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--seed", type=int, default=SEED)
-    args = parser.parse_args()
+    args = _arguments().parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
 
+    # Mels are made at once, since the waves would take far more memory.
     began = time.monotonic()
     speech, mels = [], []
     transform, rng = LogMel(MelConfig()), np.random.default_rng(args.seed)
-    for one in labelled_speech(args.utterances, args.seed):
-        waves = [one.wave, *(spoil(one.wave, rng) for _ in range(SPOILT))]
+    for utterance in labelled_speech(args.utterances, args.seed):
+        waves = [utterance.wave, *(spoil(utterance.wave, rng) for _ in range(SPOILT))]
         mels.append([transform(torch.from_numpy(wave)).half() for wave in waves])
-        speech.append(one)
-    counts = Counter(phone for one in speech for phone in one.phones)
+        speech.append(utterance)
+
+    # Which phones there are is known only when all is spoken; labels follow from that.
+    counts = Counter(phone for utterance in speech for phone in utterance.phones)
     phones = [PAUSE, *sorted(p for p, count in counts.items() if p and count >= RAREST)]
-    hours = sum(len(one.wave) for one in speech) / SAMPLE_RATE / 3600
+    hours = sum(len(utterance.wave) for utterance in speech) / SAMPLE_RATE / 3600
     print(f"{hours:.1f} hours, {len(phones)} phones, {time.monotonic() - began:.0f} s")
     examples = [
-        Example(padded(mel), *labels(one, mel.shape[1], phones))
-        for one, versions in zip(speech, mels, strict=True)
+        Example(padded(mel), *labels(utterance, mel.shape[1], phones))
+        for utterance, versions in zip(speech, mels, strict=True)
         for mel in versions
     ]
+
     network = train(examples, len(phones), args.steps, rng)
     header = {"ns2-aligner-network": json.dumps({"phones": phones}, ensure_ascii=False)}
     save_file({k: v.half().contiguous() for k, v in network.state_dict().items()}, args.out, header)
@@ -86,17 +124,28 @@ def main() -> None:
 
 
 def padded(mel: Tensor) -> Tensor:
-    """As `FrameNet.hear` does it; half precision, to save memory."""
+    """A mel (M, T) with the context of `FrameNet.analyse` at both ends, in float16."""
     ends = functional.pad(normalised(mel.float())[None], (REACH, REACH), mode="replicate")
     return ends[0].half()
 
 
 def labels(speech: Labelled, frames: int, phones: list[str]) -> tuple[Tensor, Tensor]:
-    """(T, POINTS) phones and (T,) borders; a border between two edges is shared by both."""
+    """The labels of an utterance.
+
+    Args:
+        frames: T.
+        phones: the phones that are learned, `PAUSE` first.
+
+    Returns:
+        (T, POINTS) int64 classes of phones, and (T,) the probability that a phone begins in each
+        frame; of a border between the middles of two frames both have a share.
+    """
     number = {phone: i for i, phone in enumerate(phones)}
     numbers = np.array([number.get(phone, UNKNOWN) for phone in speech.phones] + [0])
     places = (np.arange(frames * POINTS) + 0.5) * HOP / POINTS / SAMPLE_RATE
-    owner = np.searchsorted(speech.starts, places, side="right") - 1  # -1 is the pause before all
+    owner = (
+        np.searchsorted(speech.starts, places, side="right") - 1
+    )  # -1 is the pause before the first phone
     borders = np.zeros(frames + 1)
     edges = speech.starts * SAMPLE_RATE / HOP
     for before, phone, edge in zip(speech.phones, speech.phones[1:], edges[1:], strict=False):
@@ -109,14 +158,19 @@ def labels(speech: Labelled, frames: int, phones: list[str]) -> tuple[Tensor, Te
 
 
 def train(examples: list[Example], phones: int, steps: int, rng: np.random.Generator) -> FrameNet:
-    """Cross-entropy of phones and of borders, on random crops."""
+    """Train a network by the cross-entropy of phones and of borders, on random crops.
+
+    Args:
+        phones: the number of classes.
+    """
     network = FrameNet(examples[0].mel.shape[0], WIDTH, FEATURES, phones)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, RATE, total_steps=steps, pct_start=0.1
     )
-    told = 0.0
+    total = 0.0
     for step in range(steps):
+        # Frames that are padding, and phones that are not learned, do not count.
         mels, found, borders = batch(examples, rng)
         _, phone_logits, border_logits = network(mels)
         log_probs = functional.log_softmax(phone_logits, 1).transpose(1, 2)
@@ -126,33 +180,39 @@ def train(examples: list[Example], phones: int, steps: int, rng: np.random.Gener
         loss = loss + BORDER_SHARE * functional.binary_cross_entropy_with_logits(
             border_logits[real], borders[real]
         )
+
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        told += loss.item()
-        if step % 500 == 499:
-            print(f"step {step + 1}: loss {told / 500:.3f}", flush=True)
-            told = 0.0
+        total += loss.item()
+        if (step + 1) % _LOG_EVERY == 0:
+            print(f"step {step + 1}: loss {total / _LOG_EVERY:.3f}", flush=True)
+            total = 0.0
     return network
 
 
 def batch(examples: list[Example], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Random crops; what is shorter is padded with labels that do not count."""
+    """Random crops of random examples.
+
+    Returns:
+        mels (BATCH, M, CROP + 2 * REACH), classes of phones (BATCH, CROP, POINTS) and borders
+        (BATCH, CROP); short examples are padded, with `UNKNOWN` phones and borders of -1.
+    """
     rows = []
     for i in rng.integers(0, len(examples), BATCH):
-        one = examples[i]
-        frames = len(one.borders)
+        example = examples[i]
+        frames = len(example.borders)
         length = min(frames, CROP)
         start = int(rng.integers(0, frames - length + 1))
         part, missing = slice(start, start + length), CROP - length
-        mel = one.mel[:, start : start + length + 2 * REACH]
+        mel = example.mel[:, start : start + length + 2 * REACH]
         rows.append(
             (
                 functional.pad(mel, (0, missing)),
-                functional.pad(one.phones[part], (0, 0, 0, missing), value=UNKNOWN),
-                functional.pad(one.borders[part], (0, missing), value=-1.0),
+                functional.pad(example.phones[part], (0, 0, 0, missing), value=UNKNOWN),
+                functional.pad(example.borders[part], (0, missing), value=-1.0),
             )
         )
     mels, found, borders = (torch.stack(column) for column in zip(*rows, strict=True))

@@ -1,13 +1,17 @@
-"""Train the network that hears phones, `pipeline/phone_classifier.safetensors`.
+"""Train the network that recognises phones, `train/evaluation/phone_classifier.safetensors`.
 
     python -m ns2.train.bundled.make_phone_classifier [OUT]
 
-espeak-ng speaks English sentences without sense in the voices of `labelled_speech.py`, which are
-not those that ns2 is measured with. Each is heard as it is or spoilt, and once more as a copy by
-the codec `mini` with any number of quantisers and some noise on its latents, since copies and
-generated speech are what the network is to judge. The loss begins as cross-entropy of frames with
-known phones and becomes that of connectionist temporal classification. 24 minutes and 2 GB on a
-half of one core; the same machine makes the same bytes."""
+espeak-ng speaks random English sentences in the voices of `labelled_speech.py`, which are not those
+that ns2 is measured with. Each is used as it is or spoilt, and once more as a copy by the codec
+`mini` with a random number of quantisers and noise on its latents, since the network has to judge
+copies and generated speech. The loss begins as the cross-entropy of frames whose phones are known
+and becomes that of connectionist temporal classification (CTC). It takes 24 minutes and 2 GB on
+half a core; the same machine makes the same bytes.
+
+Letters for shapes: B batch, M mel bins, T frames, H frames of the network's output, P phones, S
+samples.
+"""
 
 from __future__ import annotations
 
@@ -41,16 +45,24 @@ OUT = Path(__file__).resolve().parents[1] / "evaluation" / "phone_classifier.saf
 UTTERANCES, SEED, WIDTH = 4000, 3, 176
 PASSES, FRAMES, RATE = 4, 5000, 2.5e-3
 ACCENTS = {"en-us": 6, "en": 2, "en-gb-x-rp": 1, "en-gb-scotland": 1}
-"""Voices of espeak-ng and how often they speak."""
+"""The English voices of espeak-ng, and how often they speak in relation to each other."""
 LANGUAGES = {"en": "en-gb"}
-"""What `pronounce` calls a voice, where that is another name."""
+"""The language of a voice for `pronounce`, where that is another name."""
 RAREST = 40
-"""Phones that occur less often are not learned."""
+"""The least number of times that a phone has to occur to be learned."""
+_LOG_EVERY = 200
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """Speech (S,) at 24 kHz, its P phones, and where each sound or pause (IPA "") begins."""
+    """An utterance whose phones are known.
+
+    Attributes:
+        wave: (S,) float32 at `SAMPLE_RATE`.
+        phones: the P phones of the text.
+        sounds: the IPA of each sound, "" for a pause.
+        starts: the seconds at which each of the sounds begins.
+    """
 
     wave: np.ndarray
     phones: tuple[str, ...]
@@ -60,33 +72,66 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Example:
-    """(M, T + 2 REACH) float16 mel, (P,) classes, (H,) class of each heard frame."""
+    """An utterance to train on.
+
+    Attributes:
+        mel: (M, T + 2 * REACH) float16 log-mel.
+        phones: (P,) classes of the phones.
+        frames: (H,) class of each frame of the network's output.
+    """
 
     mel: Tensor
     phones: Tensor
     frames: Tensor
 
 
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_phone_classifier")
+    parser.add_argument(
+        "out",
+        type=Path,
+        nargs="?",
+        default=OUT,
+        metavar="OUT",
+        help="The file to write; without it the file of the package is replaced.",
+    )
+    parser.add_argument(
+        "--utterances",
+        type=int,
+        default=UTTERANCES,
+        help="The number of utterances that espeak-ng speaks.",
+    )
+    parser.add_argument(
+        "--passes",
+        type=int,
+        default=PASSES,
+        help="The number of passes over all utterances (epochs).",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=SEED, help="The seed of the speech and of the training."
+    )
+    return parser
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train the network and write it."""
-    parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_phone_classifier")
-    parser.add_argument("out", type=Path, nargs="?", default=OUT, metavar="OUT")
-    parser.add_argument("--utterances", type=int, default=UTTERANCES)
-    parser.add_argument("--passes", type=int, default=PASSES, help="how often each is heard")
-    parser.add_argument("--seed", type=int, default=SEED)
-    args = parser.parse_args(arguments)
+    args = _arguments().parse_args(arguments)
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
+
+    # Utterances with a phone that is too rare to be learned are left out.
     began = time.monotonic()
     speech = list(spoken(args.utterances, args.seed))
-    counts = Counter(phone for one in speech for phone in one.phones)
+    counts = Counter(phone for utterance in speech for phone in utterance.phones)
     phones = sorted(phone for phone, count in counts.items() if count >= RAREST)
-    speech = [one for one in speech if set(one.phones) <= set(phones)]
-    hours = sum(len(one.wave) for one in speech) / SAMPLE_RATE / 3600
+    speech = [utterance for utterance in speech if set(utterance.phones) <= set(phones)]
+    hours = sum(len(utterance.wave) for utterance in speech) / SAMPLE_RATE / 3600
     print(f"{hours:.1f} hours, {len(phones)} phones, {time.monotonic() - began:.0f} s", flush=True)
+
     rng = np.random.default_rng(args.seed)
     examples = list(heard(speech, phones, rng))
     print(f"{len(examples)} examples, {time.monotonic() - began:.0f} s", flush=True)
+
     network = PhoneNet(examples[0].mel.shape[0], WIDTH, len(phones))
     train(network, examples, args.passes, rng)
     tensors = {name: value.half().contiguous() for name, value in network.state_dict().items()}
@@ -95,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def spoken(count: int, seed: int) -> Iterator[Spoken]:
-    """Sentences by chance, in voices, paces, pitches and lengths of the throat by chance."""
+    """Utterances of random text, voice, speaking rate, pitch and vocal tract length."""
     rng = random.Random(seed)
     made = 0
     while made < count:
@@ -107,7 +152,7 @@ def spoken(count: int, seed: int) -> Iterator[Spoken]:
         phones = bare_phones(pronounce(text, LANGUAGES.get(accent, accent)).tokens)
         sounds = [(start, bare(ipa)) for start, ipa in closed(samples, found, rate)]
         if phones != [ipa for _, ipa in sounds if ipa]:
-            continue  # espeak-ng reads a word otherwise when it speaks
+            continue  # when it speaks, espeak-ng may pronounce a word differently
         made += 1
         wave = soxr.resample(samples.astype(np.float32) / 32768, rate * stretch, SAMPLE_RATE)
         yield Spoken(
@@ -119,20 +164,20 @@ def spoken(count: int, seed: int) -> Iterator[Spoken]:
 
 
 def heard(speech: list[Spoken], phones: list[str], rng: np.random.Generator) -> Iterator[Example]:
-    """Each utterance as it is or spoilt, and as a codec's copy of that."""
+    """The examples of each utterance: as it is or spoilt, and a codec's copy of that."""
     transform, codec = LogMel(), load_codec("mini")
     number = {phone: i for i, phone in enumerate(phones, BLANK + 1)}
-    for one in speech:
-        classes = torch.tensor([number[phone] for phone in one.phones])
-        wave = spoil(one.wave, rng) if rng.random() < 0.6 else one.wave
+    for utterance in speech:
+        classes = torch.tensor([number[phone] for phone in utterance.phones])
+        wave = spoil(utterance.wave, rng) if rng.random() < 0.6 else utterance.wave
         for version in (wave, copied(wave, codec, rng)):
             mel = transform(torch.from_numpy(version))
-            frames = labels(one, mel.shape[1], number)
+            frames = labels(utterance, mel.shape[1], number)
             yield Example(padded(mel).half(), classes, frames)
 
 
 def copied(wave: np.ndarray, codec: Codec, rng: np.random.Generator) -> np.ndarray:
-    """A codec's copy (S,), by all or some quantisers, sometimes with noise on the latents."""
+    """A codec's copy (S,) by all or the first quantisers, sometimes with noise on the latents."""
     most = codec.spec.quantizers
     kept = most if rng.random() < 0.4 else int(rng.integers(3, most + 1))
     with torch.inference_mode():
@@ -144,7 +189,7 @@ def copied(wave: np.ndarray, codec: Codec, rng: np.random.Generator) -> np.ndarr
 
 
 def labels(speech: Spoken, frames: int, number: dict[str, int]) -> Tensor:
-    """(H,) class of the sound in the middle of each frame that is heard; a pause is blank."""
+    """The class (H,) of the sound in the middle of each output frame; a pause is blank."""
     classes = np.array([number.get(ipa, BLANK) for ipa in speech.sounds] + [BLANK])
     middles = (np.arange(0, frames, STRIDE) + 0.5) * HOP / SAMPLE_RATE
     return torch.from_numpy(classes[np.searchsorted(speech.starts, middles, side="right") - 1])
@@ -153,33 +198,36 @@ def labels(speech: Spoken, frames: int, number: dict[str, int]) -> Tensor:
 def train(
     network: PhoneNet, examples: list[Example], passes: int, rng: np.random.Generator
 ) -> None:
-    """Pass by pass over utterances in groups of like length."""
+    """Train a network in passes over batches of examples of like length."""
     groups = list(grouped(examples))
     steps = passes * len(groups)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, RATE, total_steps=steps, pct_start=0.1
     )
-    told, began = 0.0, time.monotonic()
+    total, began = 0.0, time.monotonic()
     for step in range(steps):
         if step % len(groups) == 0:
             order = rng.permutation(len(groups))
-        share = max(0.0, 1 - 2.5 * step / steps)  # of the frames' loss
+
+        # Known frames show the network quickly what phones are; CTC then finds better borders.
+        share = max(0.0, 1 - 2.5 * step / steps)
         loss = losses(network, [examples[i] for i in groups[order[step % len(groups)]]], share, rng)
+
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        told += loss.item()
-        if step % 200 == 199:
-            spent = time.monotonic() - began
-            print(f"step {step + 1}/{steps}: loss {told / 200:.3f}, {spent:.0f} s", flush=True)
-            told = 0.0
+        total += loss.item()
+        if (step + 1) % _LOG_EVERY == 0:
+            mean, spent = total / _LOG_EVERY, time.monotonic() - began
+            print(f"step {step + 1}/{steps}: loss {mean:.3f}, {spent:.0f} s", flush=True)
+            total = 0.0
 
 
 def grouped(examples: list[Example]) -> Iterator[list[int]]:
-    """Numbers of examples of like length, `FRAMES` frames together."""
+    """Batches of examples of like length, by number, of about `FRAMES` frames with padding."""
     group: list[int] = []
     for i in sorted(range(len(examples)), key=lambda i: examples[i].mel.shape[1]):
         if (len(group) + 1) * examples[i].mel.shape[1] > FRAMES and group:
@@ -192,25 +240,36 @@ def grouped(examples: list[Example]) -> Iterator[list[int]]:
 def losses(
     network: PhoneNet, batch: list[Example], share: float, rng: np.random.Generator
 ) -> Tensor:
-    """Per phone: a share of frames' cross-entropy, and the rest of the sum over all paths."""
-    longest = max(one.mel.shape[1] for one in batch)
-    mels = torch.stack([functional.pad(o.mel, (0, longest - o.mel.shape[1])) for o in batch])
+    """The loss of a batch: cross-entropy of frames and CTC, weighted.
+
+    Args:
+        share: the weight of the cross-entropy (a mean over frames); CTC (a mean over phones) has
+            the rest.
+    """
+    longest = max(example.mel.shape[1] for example in batch)
+    mels = torch.stack(
+        [functional.pad(example.mel, (0, longest - example.mel.shape[1])) for example in batch]
+    )
     log_probs = network(masked(mels.float(), rng))
-    lengths = torch.tensor([len(one.frames) for one in batch])
-    counts = torch.tensor([len(one.phones) for one in batch])
+
+    # CTC: the phones in their order, wherever they are.
+    lengths = torch.tensor([len(example.frames) for example in batch])
+    counts = torch.tensor([len(example.phones) for example in batch])
     loss = functional.ctc_loss(
         log_probs.transpose(0, 1),
-        torch.cat([one.phones for one in batch]),
+        torch.cat([example.phones for example in batch]),
         lengths,
         counts,
         blank=BLANK,
         reduction="sum",
         zero_infinity=True,
     ) / int(counts.sum())
+
+    # Cross-entropy: the phones where espeak-ng has put them.
     if share:
         frames = functional.pad(
             torch.nn.utils.rnn.pad_sequence(
-                [one.frames for one in batch], batch_first=True, padding_value=-1
+                [example.frames for example in batch], batch_first=True, padding_value=-1
             ),
             (0, log_probs.shape[1] - int(lengths.max())),
             value=-1,
@@ -221,7 +280,7 @@ def losses(
 
 
 def masked(mels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mels (B, M, T) of which a band is silenced in some (Park et al. 2019, SpecAugment)."""
+    """Silence a random band in about half of the mels (B, M, T) (Park et al. 2019, SpecAugment)."""
     for mel in mels:
         if rng.random() < 0.5:
             size = int(rng.integers(2, 13))

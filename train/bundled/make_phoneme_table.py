@@ -1,15 +1,15 @@
-"""Make pipeline/phoneme_table.json: every phone that espeak-ng can emit.
+"""Make `pipeline/dataset/phoneme_table.json`: every phone that espeak-ng can emit.
 
     python -m ns2.train.bundled.make_phoneme_table [--write]
 
 espeak-ng renders each phoneme of each voice's phoneme table (read from its `phontab` file), alone,
-stressed, and with every phoneme that it writes onto the one before it: length, palatalisation,
+stressed, and with every phoneme whose symbol it appends to the one before: length, palatalisation,
 nasalisation, tones. As a cross-check every voice then reads random words of its scripts and
-numbers; what comes out must be phones of the table, or take apart into them. Phones that a table
-already holds keep their places; new ones are appended in sorted order.
+numbers; the symbols must be phones of the table, or sequences of them. Phones that a table already
+holds keep their places; new phones are appended in sorted order.
 
-Without --write it says what would change, and exits with 1 if anything would. It takes about two
-minutes. Every voice runs in a process of its own: random words can crash espeak-ng.
+Without --write it prints what would change, and exits with 1 if anything would. It takes about two
+minutes. Every voice runs in a process of its own, since random words can crash espeak-ng.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from ns2.pipeline.text.engine import bare, engine_of, languages, wrapper_class
 from ns2.pipeline.text.tables import MARKS, SCRIPTS
 
 TABLE = Path(__file__).resolve().parents[2] / "pipeline" / "dataset" / "phoneme_table.json"
-WORDS = 4000  # random words a voice
+WORDS = 4000
+"""The number of random words of each kind that a voice reads."""
 _INPUT_IS_PHONEMES = 0x101  # espeakPHONEMES | espeakCHARS_UTF8
 _OUTPUT_IS_IPA = 0x02 | ord("_") << 8
 _IS_TONE_OR_STRESS = 1
@@ -42,25 +43,35 @@ _IS_TONE_OR_STRESS = 1
 
 def main() -> int:
     """Compare the table with espeak-ng, or write it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true")
+    parser = argparse.ArgumentParser(
+        prog="python -m ns2.train.bundled.make_phoneme_table", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="The table of the package is replaced by the new one."
+    )
     parser.add_argument("--voice", help=argparse.SUPPRESS)
     options = parser.parse_args()
+
+    # In the process of a voice: print what it renders and reads.
     if options.voice:
         phones, repeated = rendered(options.voice)
         print(json.dumps([sorted(phones), sorted(repeated), sorted(read(options.voice))]))
         return 0
 
+    # In the process of the command: collect what all voices emit.
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(in_own_process, languages()))
     heard = {bare(symbol) for _, _, symbols in results for symbol in symbols} - {""}
     found = {bare(symbol) for phones, _, _ in results for symbol in phones} - {""}
     found |= {symbol for symbol in map(bare, named()) if symbol and not symbol.isspace()}
-    # A phone with a name of its own is lengthened by saying it twice: a slip, kept where heard.
+
+    # A phone with an IPA name of its own is lengthened by writing it twice: an artefact, which is
+    # kept only where a voice reads it.
     twice = {bare(symbol) for _, repeated, _ in results for symbol in repeated}
     found = (found - twice) | (twice & heard)
     found |= {symbol for symbol in heard if not takes_apart(symbol, found)}
 
+    # Ids of datasets depend on the order: known phones keep their places.
     known = json.loads(TABLE.read_text("utf-8"))["phones"] if TABLE.exists() else []
     new = sorted(found - set(known))
     print(f"{len(languages())} voices, {len(heard):,} symbols heard, {len(found):,} phones;")
@@ -72,8 +83,8 @@ def main() -> int:
 
 
 def in_own_process(voice: str) -> list[list[str]]:
-    """Phones of a voice, those that are one phone twice, symbols heard from it."""
-    command = [sys.executable, "-m", "tests.make_phoneme_table", "--voice", voice]
+    """The phones of a voice, its doubled phones, and the symbols that it reads; see `rendered`."""
+    command = [sys.executable, "-m", "ns2.train.bundled.make_phoneme_table", "--voice", voice]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(f"{voice}: {result.returncode} {result.stderr[-500:]}")
@@ -94,10 +105,14 @@ def takes_apart(symbol: str, phones: set[str]) -> bool:
 
 
 def rendered(voice: str) -> tuple[set[str], set[str]]:
-    """IPA of all phonemes of a voice, alone and with what joins them; and those said twice."""
+    """The IPA of all phonemes of a voice, alone and with each phoneme that is appended to them.
+
+    Returns:
+        phones, and those among the symbols in which something is doubled.
+    """
     backend = engine_of(voice).backend._espeak
     library = backend._espeak._library
-    # A call of espeak_Synth is the only way to make it take phonemes instead of letters.
+    # Only a call of espeak_Synth makes the library accept phonemes instead of letters.
     library.espeak_Synth.argtypes = None
     blank = ctypes.create_string_buffer(b" ")
     size, zero, flags = ctypes.c_size_t(2), ctypes.c_uint(0), ctypes.c_uint(_INPUT_IS_PHONEMES)
@@ -111,10 +126,12 @@ def rendered(voice: str) -> tuple[set[str], set[str]]:
             said += re.split("[_ ]+", line.decode().strip("_ \n")) if line else []
         return said
 
+    # Phonemes that are appended to another one: tones, length, palatalisation, nasalisation.
     phonemes = phonemes_of(voice)
     alone = [m for m, kind in phonemes.items() if kind != _IS_TONE_OR_STRESS]
     joiners = [m for m, kind in phonemes.items() if kind == _IS_TONE_OR_STRESS and m[0].isdigit()]
     joiners += [m for m in (":", ";", "~", "+") if m in phonemes]
+
     phones: set[str] = set()
     repeated: set[str] = set()
     for mnemonic in alone:
@@ -124,7 +141,7 @@ def rendered(voice: str) -> tuple[set[str], set[str]]:
             joined = say(f"{mnemonic}|{joiner}")
             if len(joined) == 1 and len(said) == 1:
                 (symbol,) = map(bare, joined)
-                if symbol.startswith(bare(said[0])):  # what is written on, for all that we miss
+                if symbol.startswith(bare(said[0])):  # the appended symbol alone
                     phones.add(symbol.removeprefix(bare(said[0])))
                 again = symbol == 2 * bare(said[0]) or symbol[-2:] in ("ːː", "ʲʲ", "\u0303\u0303")
                 (repeated if again else phones).add(symbol)
@@ -132,7 +149,7 @@ def rendered(voice: str) -> tuple[set[str], set[str]]:
 
 
 def named() -> set[str]:
-    """IPA names in the programs of all phonemes, whatever they depend on.
+    """The IPA names in the programs of all phonemes, whatever conditions they depend on.
 
     A program is a row of 16-bit instructions; 0x0dNN gives a name of NN bytes, two a word.
     """
@@ -152,7 +169,7 @@ def named() -> set[str]:
 
 
 def instruction_words(code: tuple[int, ...], at: int) -> int:
-    """Length of an instruction, in words."""
+    """The length of an instruction in 16-bit words."""
     group, detail = code[at] >> 12, code[at] >> 8 & 0xF
     if group == 0:
         return 1 + ((code[at] & 0xFF) + 1) // 2 if detail == 0xD else 1
@@ -169,7 +186,7 @@ def instruction_words(code: tuple[int, ...], at: int) -> int:
 
 
 def phonemes_of(voice: str) -> dict[str, int]:
-    """Mnemonic and type of all phonemes that a voice's table defines or inherits."""
+    """The mnemonics and types of all phonemes that a voice's table defines or inherits."""
     tables = read_phontab()
     names = [name for name, _, _ in tables]
     index = names.index(table_of(voice, names))
@@ -193,7 +210,7 @@ def phonemes_of(voice: str) -> dict[str, int]:
 
 
 def table_of(voice: str, names: list[str]) -> str:
-    """The phoneme table of a voice: named in its file, else that of its language."""
+    """The name of a voice's phoneme table: named in its file, else that of its language."""
     identifier = next(
         v.identifier for v in wrapper_class()().available_voices() if v.language == voice
     )
@@ -215,7 +232,7 @@ class Phoneme(NamedTuple):
 
 
 def read_phontab() -> list[tuple[str, int, list[Phoneme]]]:
-    """(name, 1 + index of the table it builds on, phonemes) of all phoneme tables."""
+    """All phoneme tables: (name, 1 + index of the table that it inherits from, phonemes)."""
     content = (data_path() / "phontab").read_bytes()
     tables, at = [], 4
     for _ in range(content[0]):
@@ -234,19 +251,19 @@ def read_phontab() -> list[tuple[str, int, list[Phoneme]]]:
 
 
 def data_path() -> Path:
-    """Where espeak-ng's data are."""
+    """The folder of espeak-ng's data."""
     import espeakng_loader
 
     return Path(espeakng_loader.get_data_path())
 
 
-# what it emits
+# what espeak-ng emits when it reads
 
 
 def read(voice: str, count: int = WORDS) -> set[str]:
-    """Symbols of random words in the voice's scripts, `count` of each kind, and of numbers."""
+    """The symbols of random words in a voice's scripts, `count` of each kind, and of numbers."""
     engine = engine_of(voice)
-    # rendered() has set this library to take phonemes; only [[...]] makes a difference.
+    # `rendered` has made this library accept phonemes, which matters only within [[...]].
     rng = random.Random(0)
     words = [str(n) for n in (*range(120), 1999, 12345, 1_000_000)]
     for pool in letters(voice):
@@ -261,7 +278,7 @@ def read(voice: str, count: int = WORDS) -> set[str]:
 
 
 def letters(voice: str) -> list[list[str]]:
-    """Sets of letters to make words of."""
+    """Lists of letters to make words of, one or more for each script of a voice."""
     used = SCRIPTS.get(voice) or SCRIPTS.get(base_language(voice)) or ("LATIN",)
     pools = []
     for script in used:

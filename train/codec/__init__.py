@@ -1,1 +1,1 @@
-"""Codecs of one's own: training, what they lose, opening them."""
+"""Codecs: training one, opening one, and measuring what it loses."""

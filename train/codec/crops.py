@@ -1,4 +1,4 @@
-"""Recordings for the training of a codec: read once, then cut and varied at random.
+"""Recordings for the training of a codec: read once, then cut and augmented at random.
 
 Letters for shapes: B batch, S samples.
 """
@@ -23,22 +23,22 @@ from ns2.pipeline.sound.decode import read_audio, resample
 
 SPLIT_SALT = "codec-validation"
 _SPEEDS = ((15, 16), (16, 15), (9, 10), (10, 9), (5, 6), (6, 5))
-"""Old and new rate: the voice becomes lower and slower, or higher and faster."""
+"""Old and new sample rate: the voice becomes lower and slower, or higher and faster."""
 _SPEED_SHARE, _EQ_SHARE, _NOISE_SHARE = 0.5, 0.4, 0.15
 _NARROW_SHARE = 0.12
 _NARROW_HZ = (3_400.0, 4_000.0, 5_500.0, 8_000.0, 8_000.0, 8_000.0)
-"""Where recordings of lower sample rates end."""
+"""Frequencies at which recordings of lower sample rates end."""
 _EQ_DB = 4.0
 
 
 @dataclass(frozen=True)
 class Voices:
-    """Recordings of some corpora.
+    """The recordings of some corpora.
 
     Attributes:
-        train: of each corpus, its recordings (S,) float32 at 24 kHz: not rounded, since bands
+        train: the recordings (S,) of each corpus, float32 at 24 kHz. They are not rounded: bands
             that a recording lacks must be as empty as they are when a codec is used.
-        validation: recordings of all corpora that are never trained on, likewise.
+        validation: recordings of all corpora that are never trained on, in the same form.
     """
 
     train: tuple[tuple[np.ndarray, ...], ...]
@@ -46,7 +46,7 @@ class Voices:
 
     @property
     def seconds(self) -> float:
-        """Of all recordings to train on, at 24 kHz."""
+        """The length of all recordings to train on."""
         return sum(len(wave) for corpus in self.train for wave in corpus) / SAMPLE_RATE
 
 
@@ -58,12 +58,17 @@ def read_voices(
     val_share: float,
     progress: Progress,
 ) -> Voices:
-    """Decode all recordings of some corpora; those that can't be used are named and left out.
+    """Decode all recordings of some corpora; recordings that can't be used are noted and left out.
 
     The validation recordings are drawn by hashes of their ids, at least one of each corpus.
 
+    Args:
+        layout: of the corpora; None recognises it.
+        sample_rate: to resample to, in Hz.
+        val_share: the share of each corpus's recordings that is for validation.
+
     Raises:
-        UserError: a corpus has not got two recordings that can be used.
+        UserError: a corpus has fewer than two recordings that can be used.
     """
     train, validation = [], []
     for path in corpora:
@@ -89,7 +94,7 @@ def read_voices(
 
 
 class Crops:
-    """Batches of pieces of recordings, varied; batch n is always the same one.
+    """Batches of augmented pieces of recordings; batch n is the same whenever it is asked for.
 
     Every corpus gives the same share of pieces, whatever its length; within a corpus every second
     is as likely as any other.
@@ -100,22 +105,23 @@ class Crops:
         self._ends = [np.cumsum([len(w) for w in corpus]) for corpus in voices.train]
 
     def rng(self, number: int) -> np.random.Generator:
-        """The random numbers of batch n."""
+        """The generator of random numbers for batch n."""
         return np.random.default_rng([self._seed, number])
 
     @property
     def seconds(self) -> np.ndarray:
-        """Of each corpus, float64."""
+        """The length of each corpus to train on, (corpora,) float64."""
         return np.array([ends[-1] for ends in self._ends]) / SAMPLE_RATE
 
     def batch(
         self, rng: np.random.Generator, natural: float = 0.0, corpus: int | None = None
     ) -> Tensor:
-        """(B, S) float32.
+        """A batch of pieces, (B, S) float32.
 
         Args:
-            natural: share of pieces that are not varied.
-            corpus: its number, or None for any.
+            rng: draws corpora, pieces, and augmentations.
+            natural: the share of pieces that are not augmented.
+            corpus: the number of the corpus that all pieces are of; None for any.
         """
         return torch.stack(
             [self._piece(rng, rng.random() >= natural, corpus) for _ in range(self._batch)]
@@ -138,12 +144,12 @@ class Crops:
         cut = torch.nn.functional.pad(cut, (0, self._samples - len(cut)))
         if vary:
             cut = _varied(cut, rng)
-        # even where nothing else is varied: much speech has been recorded at lower rates
+        # natural pieces too: much speech has been recorded at lower sample rates
         return _narrowed(cut, rng) if rng.random() < _NARROW_SHARE else cut
 
 
 def _narrowed(wave: Tensor, rng: np.random.Generator) -> Tensor:
-    """Without what lies above some frequency."""
+    """A wave without what lies above a frequency that is drawn."""
     spectrum = torch.fft.rfft(wave)
     edge = float(rng.choice(_NARROW_HZ)) / (SAMPLE_RATE / 2)
     spectrum[round(edge * (len(spectrum) - 1)) :] = 0
@@ -151,7 +157,7 @@ def _narrowed(wave: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _varied(wave: Tensor, rng: np.random.Generator) -> Tensor:
-    """Another tone, level and polarity, and sometimes some noise."""
+    """A wave with another tone, level and polarity, and sometimes noise."""
     if rng.random() < _EQ_SHARE:
         wave = _equalised(wave, rng)
     if rng.random() < _NOISE_SHARE:
@@ -163,7 +169,7 @@ def _varied(wave: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _equalised(wave: Tensor, rng: np.random.Generator) -> Tensor:
-    """Through a filter whose gain is a smooth random curve over the logarithm of frequency."""
+    """A wave behind a filter whose gain is a smooth random curve over log frequency."""
     spectrum = torch.fft.rfft(wave)
     place = torch.linspace(0, 1, len(spectrum)).mul(1000).log1p().div(np.log(1001))
     curve = torch.zeros(len(spectrum))

@@ -1,11 +1,10 @@
-"""`ns2 codec eval` and `ns2 codec copy`: what a codec makes of recordings, in figures and to hear.
+"""`ns2 codec eval` and `ns2 codec copy`: what a codec loses of recordings, in figures and to hear.
 
 Letters for shapes: S samples, T frames, Q quantizers, E entries.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import OptionError, UserError, UtteranceError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.sound.measures import PitchErrors, log_mel, mel_distance
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
+from ns2.pipeline.sound.wav import save_wav
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
@@ -29,17 +28,21 @@ if TYPE_CHECKING:
 
 PESQ_RATE = 16_000
 CODES_AN_ENTRY = 50
-"""Fewer codes than so many times the entries, and their entropy says too little."""
+"""With fewer codes for each entry the entropy of their use is estimated too low."""
 EXTRA = "pip install 'ns2[eval]'"
 
 
 @dataclass
 class Figures:
-    """Sums over recordings, one value a recording in the lists.
+    """Sums over recordings; the lists have one value for each recording.
 
     Attributes:
         counts: (Q, E) how often each entry was chosen.
-        pitch: of each recording, what is wrong with its F0.
+        seconds: of audio.
+        encode_seconds, decode_seconds: the time that the codec took.
+        recordings, left_out: how many were measured, and how many can't be used.
+        values: the measures by name.
+        pitch: the errors of each copy's F0.
     """
 
     counts: np.ndarray
@@ -52,40 +55,37 @@ class Figures:
     pitch: list[PitchErrors] = field(default_factory=list)
 
     def add(self, name: str, value: float | None) -> None:
-        """A value of a recording; None where it can't be measured."""
+        """Add a measure of one recording; None where it can't be measured."""
         if value is not None:
             self.values.setdefault(name, []).append(value)
 
 
 def copy_recording(codec: Codec, source: Path, target: Path) -> dict[str, float]:
-    """Write what a codec makes of a recording, as a 16-bit wav with its samples in number.
+    """Write a codec's copy of a recording as a 16-bit WAV of the same length.
 
     Returns:
-        seconds, and bits a second.
+        `seconds` of audio, and `bit_rate` in bits a second.
 
     Raises:
+        OptionError: the target's name does not end with .wav.
         UserError: the recording can't be used.
     """
-    import soundfile
     import torch
 
     if target.suffix.lower() != ".wav":
-        raise OptionError(f"{target}: OUT is written as wav; give it a name that ends with .wav")
+        raise OptionError(f"{target}: OUT is a WAV file; give it a name that ends with .wav")
     try:
         wave = _decoded(source, codec)
     except UtteranceError as error:
         raise UserError(f"{source}: {error}") from error
     with torch.inference_mode():
         made = codec.decode(codec.encode(torch.from_numpy(wave)))[: len(wave)].numpy()
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(made, -1, 1), codec.spec.sample_rate, "PCM_16", format="WAV")
-    with atomic_write(target) as file:
-        file.write(buffer.getbuffer())
+    save_wav(target, made, codec.spec.sample_rate)
     return {"seconds": len(wave) / codec.spec.sample_rate, "bit_rate": bit_rate(codec)}
 
 
 def bit_rate(codec: Codec) -> float:
-    """Bits a second of all its quantisers."""
+    """The bits a second of a codec with all the quantisers that it uses."""
     spec = codec.spec
     return spec.quantizers * math.log2(spec.entries) * spec.sample_rate / spec.hop_length
 
@@ -98,12 +98,16 @@ def evaluate(
     layout: str | None = None,
     limit: int | None = None,
 ) -> dict[str, Any]:
-    """Encode and decode the recordings of a corpus, and measure what has changed.
+    """Encode and decode the recordings of a corpus, and measure how the copies differ.
 
-    On one thread, so that speeds are those of one core. See `render` for the figures.
+    It runs on one thread, so that speeds are those of one core.
 
     Args:
-        limit: only the first recordings by key.
+        layout: of the corpus; None recognises it.
+        limit: the number of recordings, the first by key; None for all.
+
+    Returns:
+        the figures by name, see `render`.
 
     Raises:
         UserError: no recording can be used.
@@ -222,7 +226,7 @@ def _summary(figures: Figures, codec: Codec) -> dict[str, Any]:
 
 
 def render(found: dict[str, Any]) -> str:
-    """The figures of `evaluate` for people."""
+    """The figures of `evaluate` as text for people."""
     return "\n".join(_lines(found))
 
 
@@ -242,8 +246,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     )
     for title, name, form in shown:
         value = found[name]
-        told = form.format(value) if value is not None else f"not measured ({EXTRA})"
-        yield f"  {title:<16} {told}"
+        text = form.format(value) if value is not None else f"not measured ({EXTRA})"
+        yield f"  {title:<16} {text}"
     yield f"  entropy          {_span(found['entropy_shares'])} of the most there can be"
     if found["codes_an_entry"] < CODES_AN_ENTRY:
         yield f"    (too low an estimate: only {found['codes_an_entry']:.0f} codes an entry)"

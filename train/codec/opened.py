@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 
 def open_codec(name: str, weights: Path | None = None, quantizers: int | None = None) -> Codec:
-    """A codec by name or file, with all its quantisers unless told otherwise.
+    """Open a codec by its name or file.
+
+    Args:
+        name: encodec_24khz, mini, or a file that `ns2 codec train` made.
+        weights: a file with EnCodec's weights, where ns2 does not find them by itself.
+        quantizers: how many of its quantisers to use, from the first on; None for all.
 
     Raises:
-        UserError: it can't be had.
-        OptionError: it has fewer quantisers.
+        UserError: its weights can't be found or read.
+        OptionError: there is no codec of that name, or it has fewer quantisers.
     """
     from ns2.model.codec.registry import codec_spec
 

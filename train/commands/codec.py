@@ -1,23 +1,34 @@
-"""`ns2 codec`: its commands; every heavy import is inside its command."""
+"""`ns2 codec` and its commands: every heavy import is inside its command."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from ns2.pipeline.commands.common import FILE, clear_errors
+from ns2.model.codec.mini.mini_config import MiniConfig
+from ns2.pipeline.commands.common import FILE, clear_errors, config_options
+from ns2.pipeline.preprocess.options import Options
+from ns2.train.codec.training_config import CodecTraining
+from ns2.train.run.train_options import TrainOptions
 
 
 @click.group()
 def codec() -> None:
-    """Train a codec, measure one, or hear what it does.
+    """Train a codec, measure a codec, or hear its copy of a recording.
 
     CODEC is encodec_24khz, mini, or a file that `ns2 codec train` made.
     """
 
 
-CODEC_WEIGHTS = click.option("--codec-weights", type=FILE, help="Of encodec_24khz.")
+CODEC_WEIGHTS = config_options(Options, "codec_weights")
+QUANTIZERS = click.option(
+    "--quantizers",
+    type=click.IntRange(1),
+    help="The number of the codec's quantizers that are used, from the first on.  [default: all]",
+)
 
 
 @codec.command("train")
@@ -25,32 +36,47 @@ CODEC_WEIGHTS = click.option("--codec-weights", type=FILE, help="Of encodec_24kh
     "corpora", metavar="CORPUS...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @click.option(
-    "-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The codec."
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file of the codec, which is written at the end of the training.",
 )
-@click.option("--steps", type=click.IntRange(1), help="In all.  [default: 12000]")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Instead of --steps.")
-@click.option("--quantizers", type=click.IntRange(1, 64), help="[default: 16]")
+@config_options(
+    CodecTraining,
+    "steps",
+    "minutes",
+    "batch",
+    "layout",
+    "seed",
+    steps={"type": click.IntRange(1)},
+    minutes={"type": click.FloatRange(0, min_open=True)},
+    batch={"type": click.IntRange(1)},
+)
 @click.option(
-    "--init", metavar="CODEC", help="Begin with the weights of mini, or of a file of this command."
+    "--quantizers",
+    type=click.IntRange(1, 64),
+    help="The number of the codec's residual quantizers.  [default: that of --init, or "
+    f"{MiniConfig.quantizers}]",
 )
-@click.option("--batch", type=click.IntRange(1), default=12, show_default=True, help="Pieces.")
-@click.option("--layout", help="Of the corpora; recognised where it is not given.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--resume", is_flag=True, help="Go on where a training of OUT was stopped.")
+@click.option(
+    "--init",
+    metavar="CODEC",
+    help="The codec whose weights the training begins with: mini, or a file of this command.",
+)
+@config_options(TrainOptions, "device", device={"type": str})
+@click.option(
+    "--resume", is_flag=True, help="A training of OUT that was stopped goes on from its checkpoint."
+)
 @clear_errors
 def codec_train(
     corpora: tuple[Path, ...],
     out: Path,
-    steps: int | None,
-    minutes: float | None,
     quantizers: int | None,
     init: str | None,
-    batch: int,
-    layout: str | None,
     device: str,
-    seed: int,
     resume: bool,
+    **settings: Any,
 ) -> None:
     """Train a codec on the recordings of CORPUS, any that `ns2 preprocess` reads.
 
@@ -58,19 +84,13 @@ def codec_train(
     checkpoint, the log and samples to listen to.
     """
     from ns2.pipeline.core.progress import display
-    from ns2.train.codec.training import CodecTraining, initial_network, network_sizes, train_codec
+    from ns2.train.codec.training import initial_network, network_sizes, train_codec
 
-    if steps and minutes:
+    given = click.get_current_context().get_parameter_source("steps")
+    if settings["minutes"] and given is not ParameterSource.DEFAULT:
         raise click.UsageError("name --steps or --minutes, not both")
     begin = initial_network(init, quantizers) if init else None
-    config = CodecTraining.sized(
-        network_sizes(begin, quantizers),
-        steps=steps,
-        minutes=minutes,
-        batch=batch,
-        layout=layout,
-        seed=seed,
-    )
+    config = CodecTraining(network=network_sizes(begin, quantizers), **settings)
     with display() as progress:
         figure = train_codec(
             corpora, out, config, progress, device=device, init=begin, resume=resume
@@ -81,11 +101,18 @@ def codec_train(
 @codec.command("eval")
 @click.argument("name", metavar="CODEC")
 @click.argument("corpus", type=click.Path(path_type=Path, exists=True))
-@click.option("--quantizers", type=click.IntRange(1), help="Only the first.  [default: all]")
+@QUANTIZERS
 @CODEC_WEIGHTS
-@click.option("--layout", help="Of the corpus; recognised where it is not given.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N by key.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@config_options(CodecTraining, "layout")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The number of recordings, the first by key.  [default: all]",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="The figures are printed as JSON, not as text."
+)
 @clear_errors
 def codec_eval(
     name: str,
@@ -96,7 +123,10 @@ def codec_eval(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Measure what CODEC loses on the recordings of CORPUS, how its entries are used, its speed."""
+    """Measure how the copies that CODEC makes of the recordings of CORPUS differ from them.
+
+    How its codebooks' entries are used, and its speed on one core, are measured too.
+    """
     import json
 
     from ns2.pipeline.core.progress import display
@@ -112,14 +142,20 @@ def codec_eval(
 @codec.command("copy")
 @click.argument("source", metavar="IN", type=FILE)
 @click.argument("target", metavar="OUT.wav", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--codec", "name", default="mini", show_default=True)
-@click.option("--quantizers", type=click.IntRange(1), help="Only the first.  [default: all]")
+@click.option(
+    "--codec",
+    "name",
+    default="mini",
+    show_default=True,
+    help="The codec: encodec_24khz, mini, or a file of `ns2 codec train`.",
+)
+@QUANTIZERS
 @CODEC_WEIGHTS
 @clear_errors
 def codec_copy(
     source: Path, target: Path, name: str, quantizers: int | None, codec_weights: Path | None
 ) -> None:
-    """Write what a codec makes of the recording IN to OUT.wav."""
+    """Encode and decode the recording IN, and write the codec's copy of it to OUT.wav."""
     from ns2.train.codec.measure import copy_recording
     from ns2.train.codec.opened import open_codec
 

@@ -1,4 +1,4 @@
-"""`ns2 model`: what a model is made of; every heavy import is inside its command."""
+"""`ns2 model`: every heavy import is inside its command."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from ns2.pipeline.commands.common import DATASET, clear_errors
 @click.command()
 @click.argument("dataset", type=DATASET, required=False)
 @click.option(
-    "--preset", "name", default="paper", show_default=True, help="Or base, small, demo, tiny, seed."
+    "--preset",
+    "name",
+    default="paper",
+    show_default=True,
+    help="The preset of the model: paper, base, small, demo, tiny or seed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="The counts are printed as JSON, not as a table."
+)
 @clear_errors
 def model(dataset: Path | None, name: str, as_json: bool) -> None:
     """Count the parameters of a model, part by part, beside those of the paper.
 
-    With DATASET its codec and phonemes decide the sizes, else EnCodec and the table of ns2.
+    The codec and the phoneme table of DATASET decide some sizes; without it they are those of
+    EnCodec and of ns2's own table.
     """
     import json
     from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Which utterances, in which order, and fetching them ahead of the step that needs them."""
+"""The data of a run: which utterances, in which order, and fetching them ahead of use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Reader", "open_data"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for, and no more."""
+    """Load a name of the package when it is first used."""
     if name == "Reader":
         from ns2.train.data.prefetch import Reader
 

@@ -1,9 +1,10 @@
 """The plan of an epoch: every utterance once, in steps of utterances that are alike in length.
 
-Shards are put in an order, neighbours in that order form windows, and within a window utterances
-are grouped by length and cut into steps of at most `global_frames`. The steps depend on the index,
-the seed and the epoch alone; ranks share each step among them, so that a run can go on with another
-number of GPUs. Random numbers are hashes of what they are for: no generator's state is involved.
+Shards are put in a random order, neighbours in that order form windows, and within a window
+utterances are grouped by length and cut into steps of at most `global_frames`. The steps depend on
+the index, the seed and the epoch alone; ranks share each step among them, so that a run can go on
+with another number of GPUs. Random numbers are hashes of their purpose: no generator's state is
+involved.
 
 Letters for shapes: n utterances, S steps, R ranks.
 """
@@ -19,13 +20,13 @@ import numpy as np
 
 WINDOW_SHARDS = 8
 WINDOW_STEPS = 64
-"""A window has at least so many shards and fills at least so many steps, where there are enough."""
+"""The least number of shards in a window, and of steps that it fills, where there are enough."""
 BUCKETS_AN_OCTAVE = 32
-"""Utterances whose lengths differ by less than 1/32 of an octave, 2 %, are mixed."""
+"""Utterances whose lengths differ by less than 1/32 of an octave, 2 %, are in one bucket."""
 EVEN = 0.05
-"""Runs of neighbours are even if no rank's frames are further from the mean."""
+"""Runs of neighbours are even if no rank's frames differ from the mean by a larger share."""
 _FEWEST, _MOST = 7, 64
-"""Steps of 7 utterances a rank or more divide evenly among 2, 4, ... 64 ranks."""
+"""Steps with 7 utterances or more for each rank divide evenly among 2, 4, ... 64 ranks."""
 
 _GOLDEN, _FIRST, _SECOND = (
     np.uint64(0x9E3779B97F4A7C15),
@@ -35,13 +36,14 @@ _GOLDEN, _FIRST, _SECOND = (
 
 
 def mixed(*parts: int | np.ndarray) -> np.ndarray:
-    """A hash of 64 bits of some whole numbers, or of each of an array of them.
+    """A hash of 64 bits of whole numbers, or of each element of arrays of them.
 
     Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators": SplitMix64's
-    finaliser, applied once a part. The same on every machine and with every version of numpy.
+    finaliser, applied once for each part. It is the same on every machine and with every version of
+    numpy.
 
     Returns:
-        uint64, () or as long as the arrays.
+        uint64, () or the shape of the arrays.
     """
     state: np.ndarray = np.zeros((), np.uint64)
     with np.errstate(over="ignore"):
@@ -60,8 +62,8 @@ class EpochPlan:
     """The steps of an epoch.
 
     Attributes:
-        order: (n,) int64, the utterances, step after step; positions in what was planned.
-        frames: (n,) of those utterances, in this order.
+        order: (n,) int64, numbers of the utterances, step after step.
+        frames: (n,), the frames of those utterances, in this order.
         starts: (S + 1,) int64; step s has order[starts[s] : starts[s + 1]], the longest first.
     """
 
@@ -73,11 +75,11 @@ class EpochPlan:
         return len(self.starts) - 1
 
     def step(self, number: int) -> np.ndarray:
-        """Positions of the utterances of a step, of all ranks together."""
+        """Numbers of the utterances that all ranks together have in a step."""
         return self.order[self._slice(number)]
 
     def share(self, number: int, rank: int, ranks: int) -> np.ndarray:
-        """Positions of the utterances that a rank takes of a step; there may be none.
+        """Numbers of the utterances that a rank has in a step; there may be none.
 
         Raises:
             ValueError: there is no such rank.
@@ -88,9 +90,9 @@ class EpochPlan:
         return self.order[part][shares(self.frames[part], ranks) == rank]
 
     def padding(self, ranks: int = 1, multiple: int = 1) -> float:
-        """Share of frames that are none of an utterance.
+        """The share of padding among the frames of all batches of an epoch.
 
-        Each rank pads its utterances to its longest, and that to a multiple.
+        Each rank pads its utterances to the longest of them, and that to a multiple.
         """
         padded = 0
         for number in range(len(self)):
@@ -104,7 +106,7 @@ class EpochPlan:
 
     @cached_property
     def total_frames(self) -> int:
-        """Of all utterances."""
+        """The frames of all utterances."""
         return int(self.frames.sum(dtype=np.int64))
 
     def _slice(self, number: int) -> slice:
@@ -116,15 +118,15 @@ class EpochPlan:
 def shares(frames: np.ndarray, ranks: int) -> np.ndarray:
     """Share utterances among ranks so that all get about as many frames.
 
-    Where runs of neighbours in length come out even, ranks take those: least padding. Otherwise the
-    longest are dealt first, each to the rank that has least (Graham 1969), and ranks differ by at
-    most one utterance.
+    Where runs of neighbours in length come out even, ranks take those: they need the least padding.
+    Otherwise the longest are dealt first, each to the rank that has the fewest frames (Graham
+    1969), and ranks differ by at most one utterance.
 
     Args:
-        frames: (n,).
+        frames: (n,), of the utterances.
 
     Returns:
-        (n,) int64, the rank of each.
+        (n,) int64, the rank of each utterance.
     """
     rank_of = np.zeros(len(frames), np.int64)
     if ranks == 1 or not len(frames):
@@ -158,13 +160,14 @@ def plan_epoch(
     """Plan an epoch.
 
     Args:
-        shards: (n,) small whole numbers from 0 on: the shard of each utterance.
+        shards: (n,) the shard of each utterance, small whole numbers from 0 on.
         frames: (n,), at least 1 each.
-        global_frames: of a step, at most, over all ranks.
-        window_shards: at least so many shards are mixed.
+        seed, epoch: decide all that is random.
+        global_frames: the most frames of a step, over all ranks.
+        window_shards: the least number of shards whose utterances are mixed.
 
     Raises:
-        ValueError: nothing to plan, or an utterance is longer than a step.
+        ValueError: there is no utterance, or one that is longer than a step or has no frames.
     """
     if not len(frames):
         raise ValueError("there are no utterances to plan an epoch of")
@@ -204,14 +207,14 @@ def _windows(
             number, count, total = number + 1, 0, 0.0
         window_of[shard] = number
         count, total = count + 1, total + weight[shard]
-    if number and (count < least or total < enough):  # too small alone: the last two are one
+    if number and (count < least or total < enough):  # too small: it joins the one before
         window_of[window_of == number] = number - 1
     return window_of[shards]
 
 
 def _sort_key(window: np.ndarray, frames: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """By window, then length, the longest first, then chance: 64 bits that sort so, (n,)."""
-    shift = float(mixed(seed, epoch, 2)) / 2**64  # borders of buckets are others in each epoch
+    """Keys of 64 bits, (n,), that sort by window, then length, longest first, then randomly."""
+    shift = float(mixed(seed, epoch, 2)) / 2**64  # each epoch has other borders of buckets
     lengths = np.arange(int(frames.max()) + 1, dtype=np.float64)
     octaves = np.log2(np.maximum(lengths, 1))
     bucket_of = np.floor(BUCKETS_AN_OCTAVE * octaves + shift).astype(np.uint64)
@@ -223,7 +226,7 @@ def _sort_key(window: np.ndarray, frames: np.ndarray, seed: int, epoch: int) -> 
 
 
 def _cut(frames: np.ndarray, bounds: list[int], most: int) -> np.ndarray:
-    """Where steps begin, and the end: (S + 1,). No step crosses a bound."""
+    """The places where steps begin, and the end: (S + 1,). No step crosses a bound."""
     ends = np.cumsum(frames, dtype=np.int64)
     starts: list[int] = []
     for begin, stop in pairwise(bounds):
@@ -236,7 +239,7 @@ def _cut(frames: np.ndarray, bounds: list[int], most: int) -> np.ndarray:
 
 
 def _divisible(count: int) -> int:
-    """The largest number up to this one that a power of two, 1/7 of it at most, divides."""
+    """The largest number up to `count` that a power of two divides, up to 1/7 of it or 64."""
     power = max(1, count // _FEWEST)
     return count - count % min(_MOST, 1 << (power.bit_length() - 1))
 
@@ -244,7 +247,7 @@ def _divisible(count: int) -> int:
 def _shuffle_steps(
     order: np.ndarray, starts: np.ndarray, bounds: list[int], seed: int, epoch: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The steps of each window in an order of chance."""
+    """The steps of each window in a random order."""
     count = np.diff(starts)
     window = np.searchsorted(np.array(bounds), starts[:-1], "right")
     chance = mixed(seed, epoch, 4, np.arange(len(count)))

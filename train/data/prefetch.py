@@ -4,10 +4,14 @@
         for step in reader:
             train(step.batch)
 
-Arrays are checked in mapped files by threads, which also collate, the only copy: checking and
-copying let go of Python's lock, and nothing has to be sent between processes. Steps come in order,
-and where a reader starts decides all that follows, so a run goes on from a place (epoch, step).
-torch is not imported here.
+Threads check arrays in mapped files and collate them, which makes the only copy: checking and
+copying release Python's lock, and nothing has to be sent between processes. Steps come in order,
+and the place where a reader starts, (epoch, step), decides all that follows: a run goes on from
+there. torch is not imported here.
+
+A step goes through these phases: its place is planned (`_places_from`), the place is ordered ahead
+of use (`__next__`), a thread fetches and collates its utterances (`_fetch_step`), and `__next__`
+hands it out.
 
 Letters for shapes: T frames, Q quantizers.
 """
@@ -19,18 +23,23 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ns2.train.data.epochs import EpochPlan, mixed
+from ns2.train.data.in_turn import InTurn
 from ns2.train.data.selection import DamageError, Data
 
 OnDamage = Literal["raise", "skip"]
-Place = tuple[EpochPlan, int, int]
-"""A step to fetch: the plan of its epoch, the epoch, its number there."""
+
+
+class Place(NamedTuple):
+    """A step to fetch: the plan of its epoch, the epoch, and the step's number in it."""
+
+    plan: EpochPlan
+    epoch: int
+    step: int
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: that would take three times as long to make
@@ -38,8 +47,9 @@ class Fetched:
     """One utterance of a step.
 
     Attributes:
-        number: its number in the `Data`.
-        arrays: by column; read-only, they are the mapped files themselves.
+        key: the utterance's key in its dataset.
+        number: the utterance's number in the `Data`.
+        arrays: by column; they are read-only views of the mapped files.
         seed: 63 bits of (seed, epoch, utterance), for all that is random about it in this step.
         other: codes of another utterance of the speaker, (Q, T'), where they were asked for.
     """
@@ -56,11 +66,11 @@ class Step:
     """A rank's share of one step.
 
     Attributes:
-        epoch, step: the place; step counts within the epoch.
-        next: the place after it, where a run that has done this one goes on.
-        batch: what `collate` made; None where this rank has no utterance in this step.
-        utterances, frames: that this rank has in it.
-        global_utterances, global_frames: of all ranks together, as planned.
+        epoch, step: the step's place; `step` counts within the epoch.
+        next: the place after it, where a run goes on that has done this step.
+        batch: the result of `collate`; None where this rank has no utterance in this step.
+        utterances, frames: how many this rank has of them.
+        global_utterances, global_frames: how many all ranks together have, as planned.
         skipped: messages on utterances that were left out as damaged.
     """
 
@@ -77,12 +87,13 @@ class Step:
 
 @dataclass(kw_only=True)
 class Meter:
-    """Where a reader's time went.
+    """The time that a reader took.
 
     Attributes:
-        waited: seconds that the caller stood in `next`.
-        steps, skipped: so far.
-        fetching: seconds of all threads together for reading and collating.
+        waited: seconds that the caller waited in `next`.
+        steps: the number of steps so far.
+        skipped: the number of utterances that were left out so far.
+        fetching: seconds that all threads together took for reading and collating.
     """
 
     waited: float = 0.0
@@ -96,7 +107,7 @@ class Reader:
     """Endless steps of a rank, epoch after epoch, fetched by threads that run ahead.
 
     Attributes:
-        meter: where time went.
+        meter: the time that it took.
     """
 
     def __init__(
@@ -121,12 +132,15 @@ class Reader:
 
         Args:
             collate: makes a batch of utterances, in a thread of this reader.
+            seed: of the order of utterances, and of their random numbers.
+            global_frames: the most frames of a step, of all ranks together.
             start: epoch and step to begin with; a step behind the epoch's last one is the first
                 of the next epoch.
-            epochs: to end before this epoch; None for never.
-            ahead: steps that are fetched before they are asked for.
-            check: hold every array against its CRC-32.
-            on_damage: "raise" when the step comes up, or "skip" the utterance and count it.
+            epochs: the reader ends before this epoch; None for never.
+            rank, ranks: the share of each step that is read, and the number of shares.
+            ahead: the number of steps that are fetched before they are asked for.
+            check: compare the CRC-32 of every array with the index.
+            on_damage: "raise" at the step of a damaged utterance, or "skip" it and count it.
             other_below: utterances of fewer frames come with codes of another of their speaker.
             pin: call the batch's `pin_memory()`, so that copies to a GPU are asynchronous.
 
@@ -152,15 +166,10 @@ class Reader:
         self._other_below, self._pin, self._ahead = other_below, pin, ahead
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="ns2-planner")
         self._plans: dict[int, Future[EpochPlan]] = {}
-        self._places = self._all_places(start)
-        self._ended, self._closed = False, False
-        # plain queues, and threads in turn: a pool's futures take longer than fetching a step
-        self._orders = [SimpleQueue[Place | None]() for _ in range(threads)]
-        self._fetched = [SimpleQueue[Step | BaseException]() for _ in range(threads)]
-        self._ordered, self._taken = 0, 0
-        self._threads: list[Thread] = []
+        self._places = self._places_from(*start)
+        self._fetchers = InTurn(self._fetch_step, threads, "ns2-reader")
         if epochs is None or start[0] < epochs:
-            self._plan(start[0]).result()  # what can't be planned is told before the first step
+            self._plan(start[0]).result()  # an epoch without a plan is an error before any step
 
     def steps(self, epoch: int) -> int:
         """The number of steps of an epoch."""
@@ -177,54 +186,22 @@ class Reader:
             UserError: a dataset has changed since the run began.
         """
         began = time.perf_counter()
-        if not self._threads:
-            self._start()
-        count = len(self._threads)
-        while not self._ended and self._ordered - self._taken < self._ahead:
-            place = next(self._places, None)
-            if place is None:
-                self._ended = True
-            else:
-                self._orders[self._ordered % count].put(place)
-                self._ordered += 1
-        if self._taken == self._ordered:
+        # so many steps are always on their way, until the last epoch ends
+        while self._fetchers.waiting < self._ahead and (place := next(self._places, None)):
+            self._fetchers.order(place)
+        if not self._fetchers.waiting:
             raise StopIteration
-        step = self._fetched[self._taken % count].get()
-        self._taken += 1
-        if isinstance(step, BaseException):
-            raise step
+        step = self._fetchers.take()
         self.meter.waited += time.perf_counter() - began
         self.meter.steps += 1
         self.meter.skipped += len(step.skipped)
         return step
 
     def close(self) -> None:
-        """Stop the threads; steps that were fetched ahead are dropped."""
-        self._ended, self._closed, self._taken = True, True, self._ordered
-        for orders in self._orders:
-            orders.put(None)
-        for thread in self._threads:
-            thread.join()
+        """Stop the threads; steps that were fetched ahead are dropped, and no other comes."""
+        self._places = iter(())
+        self._fetchers.close()
         self._planner.shutdown(wait=True, cancel_futures=True)
-
-    def _start(self) -> None:
-        for number in range(len(self._orders)):
-            thread = Thread(
-                target=self._work, args=(number,), name=f"ns2-reader-{number}", daemon=True
-            )
-            thread.start()
-            self._threads.append(thread)
-
-    def _work(self, number: int) -> None:
-        """Fetch what is ordered of a thread, until there is a None."""
-        orders, fetched = self._orders[number], self._fetched[number]
-        while (place := orders.get()) is not None:
-            if self._closed:
-                continue
-            try:
-                fetched.put(self._fetch_step(*place))
-            except BaseException as error:
-                fetched.put(error)
 
     def __enter__(self) -> Reader:
         return self
@@ -232,14 +209,16 @@ class Reader:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _all_places(self, start: tuple[int, int]) -> Iterator[Place]:
-        epoch, step = start
+    # -- which steps there are -------------------------------------------------------------------
+
+    def _places_from(self, epoch: int, step: int) -> Iterator[Place]:
+        """All places from one on; the next epoch is planned while the current one is read."""
         while self._epochs is None or epoch < self._epochs:
             plan = self._plan(epoch).result()
             if step < len(plan) and (self._epochs is None or epoch + 1 < self._epochs):
-                self._plan(epoch + 1)  # in the background, long before it is needed
+                self._plan(epoch + 1)
             for number in range(step, len(plan)):
-                yield plan, epoch, number
+                yield Place(plan, epoch, number)
             self._plans.pop(epoch, None)
             epoch, step = epoch + 1, 0
 
@@ -250,22 +229,14 @@ class Reader:
             )
         return self._plans[epoch]
 
-    def _fetch_step(self, plan: EpochPlan, epoch: int, number: int) -> Step:
+    # -- fetching a step, in a thread ------------------------------------------------------------
+
+    def _fetch_step(self, place: Place) -> Step:
+        """This rank's share of a step, collated."""
         began = time.perf_counter()
+        plan, epoch, number = place
         self._data.check_unchanged()
-        share = plan.share(number, self._rank, self._ranks)
-        skipped: list[str] = []
-        try:
-            fetched = self._fetch(share, epoch)
-        except DamageError:
-            if self._on_damage == "raise":
-                raise
-            fetched = []
-            for i in range(len(share)):
-                try:
-                    fetched += self._fetch(share[i : i + 1], epoch)
-                except DamageError as error:
-                    skipped.append(str(error))
+        fetched, skipped = self._fetch_sound(plan.share(number, self._rank, self._ranks), epoch)
         batch = self._collate(fetched) if fetched else None
         if self._pin and batch is not None:
             batch = batch.pin_memory()
@@ -284,8 +255,29 @@ class Reader:
             skipped=tuple(skipped),
         )
 
+    def _fetch_sound(self, numbers: np.ndarray, epoch: int) -> tuple[list[Fetched], list[str]]:
+        """The utterances of a share that are not damaged, and messages on those that are.
+
+        Raises:
+            DamageError: an utterance is damaged, and damage is not skipped.
+        """
+        try:
+            return self._fetch(numbers, epoch), []
+        except DamageError:
+            if self._on_damage == "raise":
+                raise
+        # one by one, to find which of them are damaged
+        fetched: list[Fetched] = []
+        skipped: list[str] = []
+        for i in range(len(numbers)):
+            try:
+                fetched += self._fetch(numbers[i : i + 1], epoch)
+            except DamageError as error:
+                skipped.append(str(error))
+        return fetched, skipped
+
     def _fetch(self, numbers: np.ndarray, epoch: int) -> list[Fetched]:
-        """The utterances of a share, or of a part of it."""
+        """The utterances of a share, or of a part of it, with all their arrays."""
         data, check = self._data, self._check
         arrays = [data.read_many(name, numbers, check=check) for name in data.columns]
         seeds = (mixed(self._seed, epoch, numbers) >> np.uint64(1)).tolist()

@@ -1,4 +1,4 @@
-"""What a run learns from: datasets of one grid joined, utterances chosen, an epoch planned.
+"""The data of a run: datasets joined, utterances chosen of them, an epoch planned.
 
     data = open_data(["shards"], where="seconds < 12")
     plan = data.plan(seed=0, epoch=0, global_frames=16_000)
@@ -24,16 +24,18 @@ import pyarrow.compute as pc
 
 from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.core.hashing import sha256_file, short_hash
+from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.card import open_card
 from ns2.pipeline.dataset.layout import CARD
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.dataset.where import parse_where
+from ns2.train.data.alike import differences, makeup_of
 from ns2.train.data.epochs import EpochPlan, mixed, plan_epoch
+from ns2.train.data.identity import Identity, content_digest
 
 COLUMNS = ("codes", "phonemes", "durations", "f0")
-"""What NaturalSpeech 2 learns from."""
+"""The columns that NaturalSpeech 2 learns from."""
 
 
 class DamageError(UserError):
@@ -45,17 +47,18 @@ class EmptyError(UserError):
 
 
 class Data:
-    """Some utterances of some datasets, numbered from 0 on.
+    """Chosen utterances of one or more datasets, numbered from 0 on.
 
     Attributes:
         datasets: in the order that was given.
-        columns: that are fetched.
-        split, where: what utterances were chosen by.
-        dataset_of: (n,) int16, which dataset.
+        columns: the columns that are fetched.
+        split, where: the split and the condition that utterances were chosen by.
+        dataset_of: (n,) int16, the number of each utterance's dataset.
         position: (n,) int32, its place in that dataset's index.
-        shards: (n,) int32, numbered through all datasets.
+        shards: (n,) int32, its shard, numbered through all datasets.
         frames: (n,) int32, T.
-        digest: of all that decides which utterance has which number, and what it holds.
+        identity: all that decides which utterance has which number, and what it holds.
+        digest: of the identity, 64 hex digits.
     """
 
     def __init__(
@@ -74,8 +77,13 @@ class Data:
         )
         counts = [len(part[0]) for part in parts]
         self.dataset_of = np.repeat(np.arange(len(parts), dtype=np.int16), counts)
-        cards = [dataset.card["digest"] for dataset in self.datasets]
-        self.digest = short_hash([cards, split, self.where, list(self.columns)], 64)
+        self.identity = Identity(
+            cards=[dataset.card for dataset in self.datasets],
+            split=split,
+            where=self.where,
+            columns=self.columns,
+        )
+        self.digest = self.identity.digest
         self._stamps = [stamp(dataset.root / CARD) for dataset in self.datasets]
         if not len(self):
             chosen = f"--where {where!r} in split {split!r}" if where else f"split {split!r}"
@@ -85,14 +93,18 @@ class Data:
         return len(self.position)
 
     def of_split(self, split: str) -> Data | None:
-        """The utterances of another split that the same condition leaves; None for none."""
+        """The utterances of another split that meet the same condition; None if there are none."""
         try:
             return Data(self.datasets, self.columns, split=split, where=self.where)
         except EmptyError:
             return None
 
     def only(self, numbers: np.ndarray) -> Data:
-        """Some of the utterances, numbered anew in their old order."""
+        """A part of the utterances, numbered anew in their old order.
+
+        Args:
+            numbers: of the utterances, in any order.
+        """
         numbers = np.sort(numbers)
         chosen = copy.copy(self)
         for name in ("speakers", "_by_speaker"):
@@ -123,7 +135,7 @@ class Data:
         return self.read_many(column, np.array([number]), check=check)[0]
 
     def read_many(self, column: str, numbers: np.ndarray, *, check: bool = False) -> list[Any]:
-        """One array of each of some utterances, read-only: mapped bytes of the tars.
+        """One array of each utterance, read-only: views of the mapped tars.
 
         Args:
             numbers: of the utterances.
@@ -135,11 +147,11 @@ class Data:
         return self._each(numbers, lambda i, at: self._read(i, column, at, check))
 
     def keys(self, numbers: np.ndarray) -> list[str]:
-        """The keys of some utterances in their datasets."""
+        """The keys of utterances in their datasets, by the utterances' numbers."""
         return self._each(numbers, lambda i, at: self.datasets[i].keys_at(at))
 
     def _each(self, numbers: np.ndarray, get: Callable[[int, np.ndarray], list[Any]]) -> list[Any]:
-        """What a function of a dataset and positions in it gives, in the order of `numbers`."""
+        """Values that a function finds by dataset and positions, in the order of `numbers`."""
         positions = self.position[numbers]
         if len(self.datasets) == 1:
             return get(0, positions)
@@ -158,16 +170,16 @@ class Data:
         except (ValueError, OSError) as error:
             raise DamageError(
                 f"{dataset.root}: an utterance can't be read: {error}; "
-                "`ns2 verify` tells what is damaged"
+                "`ns2 verify` lists all that is damaged"
             ) from error
 
     def other(self, number: int, seed: int) -> int | None:
-        """Another utterance of the same speaker, for a prompt; None where there is no other.
+        """Another utterance of the same speaker, for a prompt; None where there is none.
 
         Speakers of different datasets are different, whatever their names.
 
         Args:
-            seed: decides which; any whole number.
+            seed: decides which utterance it is; any whole number.
         """
         order, place, start, count = self._by_speaker
         others = int(count[number]) - 1
@@ -194,16 +206,19 @@ class Data:
             ) from None
 
     def check_unchanged(self) -> None:
-        """See that no dataset was changed since it was opened; looks at the card's time and size.
+        """See that no dataset was changed since it was opened; a card's version of ns2 may be.
+
+        Only where size or time of a card's file have changed is it read again.
 
         Raises:
-            UserError: one was.
+            UserError: a dataset was changed.
         """
         for dataset, before in zip(self.datasets, self._stamps, strict=True):
             try:
                 if stamp(dataset.root / CARD) == before:
                     continue
-                same = open_card(dataset.root)["digest"] == dataset.card["digest"]
+                now = content_digest(open_card(dataset.root))
+                same = now == content_digest(dataset.card)
             except (OSError, UserError):
                 same = False
             if not same:
@@ -213,7 +228,7 @@ class Data:
                 )
 
     def prepare(self, *, check: bool) -> None:
-        """Load now what reading needs; otherwise the first read does."""
+        """Load what reading needs now; otherwise the first read loads it."""
         for dataset in self.datasets:
             dataset.prepare(self.columns, check=check)
 
@@ -222,7 +237,7 @@ class Data:
 
     @cached_property
     def speakers(self) -> tuple[list[tuple[int, str]], np.ndarray]:
-        """All speakers as (dataset, name), and (n,) int32: whose each utterance is."""
+        """All speakers as (dataset, name), and the speaker of each utterance, (n,) int32."""
         found: list[tuple[int, str]] = []
         of: list[np.ndarray] = []
         for i, dataset in enumerate(self.datasets):
@@ -233,9 +248,16 @@ class Data:
 
     @cached_property
     def _by_speaker(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Utterances sorted by speaker; of each its place there, its speaker's first, how many."""
+        """Utterances by speaker, for `other`.
+
+        Returns:
+            (n,) int32 each: utterances sorted by speaker; and of each utterance its place in that
+            order, the place of its speaker's first, and how many its speaker has.
+        """
         _, speaker = self.speakers
-        few = speaker.max(initial=0) < 2**16  # then numpy sorts by digits, in a fifth of the time
+        few = (
+            speaker.max(initial=0) < 2**16
+        )  # numpy sorts 16 bits by digits, in a fifth of the time
         order = np.argsort(speaker.astype(np.uint16) if few else speaker, kind="stable")
         order = order.astype(np.int32)
         place = np.empty_like(order)
@@ -256,18 +278,19 @@ def open_data(
     """Open datasets to learn from.
 
     Args:
+        columns: the columns to fetch.
         split: "train", "val" or "test"; "" for all.
         where: a condition on the index, as of `--where`; "" for none.
-        expected: the `digest` that a run recorded when it began.
+        expected: the `digest` that a run recorded when it began; None does not compare it.
 
     Raises:
-        UserError: no dataset, a column is missing, they do not go together, nothing is left, the
-            condition is wrong, or the digest is another.
+        UserError: there is no dataset, a column is missing, datasets do not go together, no
+            utterance is left, the condition is wrong, or the digest is another.
     """
     if not roots:
         raise UserError("no dataset is given")
     data = Data([Dataset(root, columns) for root in roots], columns, split=split, where=where)
-    if expected is not None and data.digest != expected:
+    if expected is not None and not data.identity.was(expected):
         raise UserError(
             f"{_names(data.datasets)}: this is not what the run began with: another dataset, "
             "changed since, or other choices (datasets and their order, --where, split, columns). "
@@ -277,17 +300,17 @@ def open_data(
 
 
 def _choose(dataset: Dataset, split: str, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions, shards and frames of the utterances that are taken, (n,) int32 each."""
+    """Positions, shards and frames of the utterances that are chosen, (n,) int32 each."""
     condition = parse_where(where, dataset.index_schema) if where.strip() else None
     asked = condition.columns if condition is not None else ()
     columns = dict.fromkeys(("shard", "frames", *(("split",) if split else ()), *asked))
-    # as a dictionary it is read in half the time, but not every condition takes one
+    # dictionary-encoded it is read in half the time, but not every condition can compare it
     codes = ["split"] if split and "split" not in asked else []
     table = dataset.fields(list(columns), codes=codes)
     if table.num_rows != len(dataset):
         raise UserError(
             f"{dataset.root}: the card counts {len(dataset)} utterances, the index has "
-            f"{table.num_rows} rows; `ns2 verify` tells more"
+            f"{table.num_rows} rows; `ns2 verify` says more"
         )
     table = table.append_column("", pa.array(np.arange(table.num_rows, dtype=np.int32)))
     wanted = [pc.field("split") == split] if split else []
@@ -299,39 +322,21 @@ def _choose(dataset: Dataset, split: str, where: str) -> tuple[np.ndarray, np.nd
 
 
 def _check_alike(datasets: Sequence[Dataset], columns: Sequence[str]) -> None:
-    """See that datasets can be learnt from together.
+    """See that one model can learn from datasets together.
 
     Raises:
-        UserError: saying what differs, and in which.
+        UserError: naming the first difference, and both datasets.
     """
-    first = datasets[0]
-    for other in datasets[1:]:
-        if other.grid != first.grid:
-            raise _differ(first, other, "frame grids", _grid(first), _grid(other))
-        for column in columns:
-            if other.spec(column) != first.spec(column):
-                a, b = (f"{d.spec(column).dtype} {d.spec(column).dims}" for d in (first, other))
-                raise _differ(first, other, f"arrays of {column}", a, b)
-        if "codes" in columns:
-            a, b = (sha256_file(d.asset("codebooks"))[:12] for d in (first, other))
-            if a != b:
-                raise _differ(first, other, "codebooks", a, b)
-        if "phonemes" in columns:
-            a, b = (d.phoneme_table.digest for d in (first, other))
-            if a != b:
-                sizes = (f"{len(d.phoneme_table)} ids" for d in (first, other))
-                raise _differ(first, other, "phoneme tables", *sizes)
-
-
-def _differ(first: Dataset, other: Dataset, what: str, a: str, b: str) -> UserError:
-    return UserError(
-        f"{first.root} and {other.root} have different {what} ({a}; {b}): they can't be learnt "
-        "from together. Preprocess them with the same codec and options."
-    )
-
-
-def _grid(dataset: Dataset) -> str:
-    return f"{dataset.grid.sample_rate} Hz, hop {dataset.grid.hop_length}"
+    first, *others = datasets
+    makeup = makeup_of(first, columns) if others else None
+    for other in others:
+        assert makeup is not None
+        for difference in differences(makeup, makeup_of(other, columns)):
+            raise UserError(
+                f"{first.root} and {other.root} have different {difference.what} "
+                f"({difference.first}; {difference.other}): a model can't learn from both. "
+                "Preprocess them with the same codec and options."
+            )
 
 
 def _names(datasets: Sequence[Dataset]) -> str:

@@ -1,23 +1,22 @@
-"""`ns2 evaluate`: how well a run speaks utterances that it did not learn from.
+"""The evaluation of a run: how well it speaks utterances that it was not trained on.
 
-Each is heard in up to five versions: the recording, the codec's copy of it, the model with true
-durations and pitch (what the diffusion does), the model with text and prompt alone (all of it),
-and, as a control that every judge has to refuse, the recording or copy reversed.
+Each utterance is measured in up to five versions: the recording, the codec's copy of it, speech
+with true durations and pitch (what the diffusion can do), speech from text and prompt alone (what
+the whole model can do) and, as a control that every judge has to reject, the recording or copy
+reversed.
 
-Letters for shapes: S samples, T frames, N phonemes.
+Letters for shapes: S samples, T frames, N phonemes, Q quantizers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from ns2.model.tts.generation import Choices
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.measures import (
@@ -28,11 +27,14 @@ from ns2.pipeline.sound.measures import (
     spectrum_distance,
 )
 from ns2.pipeline.sound.pitch import extract_f0
+from ns2.train.data.alike import Aspect, Makeup, differences, makeup_of
+from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.evaluation.held_out import HeldOut, held_out, recording, seeds
 from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
 from ns2.train.evaluation.words import SpeakerModel, edit_distance, open_recogniser, spoken_words
 from ns2.train.speak.facts import facts_of
-from ns2.train.speak.synthesizer import Line, Synthesizer
+from ns2.train.speak.lines import Line, Speech
+from ns2.train.speak.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
     from ns2.train.evaluation.words import Recogniser
@@ -47,50 +49,29 @@ VERSIONS = {
     FULL: "text and prompt alone",
     REVERSED: "reversed (control)",
 }
-"""Names in the results, and titles for people."""
+"""The versions of an utterance: their names in results and files, and their titles for people."""
+ON_GRID = frozenset({COPY, TRUE})
+"""The versions whose frames are those of the dataset, so that log-mel and F0 can be compared frame
+by frame."""
 TOGETHER = 64
-"""Utterances whose waves are held at once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """What to measure.
-
-    Attributes:
-        split: of the dataset.
-        limit: utterances at most.
-        seed: decides which, their prompts, and the noise that each is made from.
-        corpus: the folder that the dataset was made from; without it no recordings.
-        recogniser: see `open_recogniser`; "" for none.
-        speaker_model: see `SpeakerModel`; "" for none.
-    """
-
-    split: str = "val"
-    limit: int = 20
-    seed: int = 0
-    corpus: Path | None = None
-    recogniser: str = ""
-    speaker_model: str = ""
-
-    def __post_init__(self) -> None:
-        if self.limit < 1:
-            raise ValueError(f"limit has to be at least 1, got {self.limit}")
+"""The number of utterances whose waves are in memory at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One version of an utterance in figures.
+    """The measures of one version of an utterance.
 
     Attributes:
+        seconds: the length of the audio.
         heard: the phones that the classifier hears.
-        errors: how many of them are wrong, see `phone_errors`.
-        log_mel: distance to the recording's log-mel in nepers, where frames are the same.
-        pitch: errors against the recording's F0, where frames are the same.
-        f0: median of the voiced frames in Hz; None where there are none.
-        voiced: share of frames that are voiced.
-        colour: distance in dB of the long-term spectrum to the prompt's.
-        words: wrong ones, where a recogniser was asked.
-        similarity: of the voice to the prompt's, where a speaker model was asked.
+        errors: the number of wrong phones, see `phone_errors`.
+        f0: the median F0 of voiced frames in Hz; None where no frame is voiced.
+        voiced: the share of frames that are voiced.
+        colour: the distance of the long-term spectrum to the prompt's, in dB.
+        log_mel: the distance to the recording's log-mel, in nepers; None unless `ON_GRID`.
+        pitch: the errors against the recording's F0; None unless `ON_GRID`.
+        words: the number of wrong words; None without a recogniser.
+        similarity: of the voice to the prompt's, -1 to 1; None without a speaker model.
     """
 
     seconds: float
@@ -107,14 +88,16 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """An utterance, its versions in figures, and what was predicted for it.
+    """The measures of an utterance's versions, and what was predicted for it.
 
     Attributes:
-        phones: of the text; errors are counted against them.
-        words: of the text.
-        prompt_f0: median of the prompt in Hz.
-        durations: predicted, frames, (N,).
-        pitch: errors of the F0 that is predicted for the true durations.
+        utterance: the utterance and its prompt.
+        phones: the phones of the text, against which errors are counted.
+        words: the words of the text; empty without a recogniser.
+        prompt_f0: the median F0 of the prompt in Hz; None where no frame is voiced.
+        versions: the measures by version, in the order of `VERSIONS`.
+        durations: (N,) predicted frames of each phoneme.
+        pitch: the errors of the F0 that is predicted for the true durations.
     """
 
     utterance: HeldOut
@@ -126,25 +109,42 @@ class Result:
     pitch: PitchErrors
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Spoken:
+    """What the model makes of an utterance.
+
+    Attributes:
+        pitched: speech with true durations and predicted pitch, of which only the pitch counts.
+        true: speech with true durations and pitch.
+        full: speech from text and prompt alone.
+    """
+
+    pitched: Speech
+    true: Speech
+    full: Speech
+
+
 @dataclass(kw_only=True)
 class Evaluator:
-    """Speaks and measures, with whatever judges there are."""
+    """Speaks utterances of a dataset by a run, and measures all their versions."""
 
     synthesizer: Synthesizer
     dataset: Dataset
     config: EvaluateConfig
-    choices: Choices
     _recogniser: Recogniser | None = field(init=False, default=None)
     _speakers: SpeakerModel | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """Open what is needed.
+        """Open the judges.
 
         Raises:
-            UserError: the dataset is not of the run's codec and phonemes, or a model can't be had.
+            UserError: the dataset has another codec or phoneme table than the run, or a judge
+                can't be loaded.
+            OptionError: a choice of the sampler is out of range.
         """
         _check_alike(self.synthesizer, self.dataset)
         config = self.config
+        self.choices = config.choices()
         self._classifier = load_phone_classifier()
         if config.recogniser:
             self._recogniser = open_recogniser(config.recogniser)
@@ -156,60 +156,63 @@ class Evaluator:
 
     @property
     def known_phones(self) -> frozenset[str]:
-        """What the classifier can hear."""
+        """The phones that the classifier can hear."""
         return frozenset(self._classifier.known)
 
     def utterances(self) -> list[HeldOut]:
-        """What will be spoken."""
+        """The utterances to speak.
+
+        Raises:
+            UserError: the dataset has no such split, a column is missing, or it is damaged.
+        """
         longest = self.synthesizer.model.config.prompt.longest
         config = self.config
         return held_out(self.dataset, config.split, config.limit, config.seed, longest)
 
     def run(self, held: Sequence[HeldOut]) -> Iterator[tuple[Result, dict[str, np.ndarray]]]:
-        """Each utterance's result, and the waves (S,) of its versions."""
+        """Speak and measure utterances.
+
+        Yields:
+            for each utterance its result, and the waves (S,) of its versions by name.
+
+        Raises:
+            UserError: a recording of the corpus can't be used.
+        """
         for start in range(0, len(held), TOGETHER):
-            yield from self._some(held[start : start + TOGETHER])
+            part = held[start : start + TOGETHER]
+            for utterance, spoken in zip(part, self._speak(part), strict=True):
+                waves = self._waves(utterance, spoken)
+                yield self._result(utterance, spoken, waves), waves
 
-    def _some(self, held: Sequence[HeldOut]) -> Iterator[tuple[Result, dict[str, np.ndarray]]]:
+    def _speak(self, held: Sequence[HeldOut]) -> Iterator[_Spoken]:
+        """Let the model speak utterances, all in the same batches."""
         numbers = seeds(held, self.config.seed)
-        given = [
+        lines = [
             Line(
-                phonemes=one.phonemes, seed=seed, prompt=one.prompt,
-                durations=one.durations, f0=one.f0,
+                phonemes=utterance.phonemes, seed=seed, prompt=utterance.prompt,
+                durations=utterance.durations, f0=utterance.f0,
             )
-            for one, seed in zip(held, numbers, strict=True)
+            for utterance, seed in zip(held, numbers, strict=True)
         ]  # fmt: skip
-        # Durations and pitch are predicted before anything is sampled: one step is enough.
-        quick = replace(self.choices, sampler=replace(self.choices.sampler, steps=1), guidance=1.0)
         speak = self.synthesizer.speak
-        pitched = speak([replace(line, f0=None) for line in given], quick)
-        true = speak(given, self.choices)
-        full = speak([replace(line, durations=None, f0=None) for line in given], self.choices)
-        for one, guess, exact, free in zip(held, pitched, true, full, strict=True):
-            waves = self._recorded(one)
-            waves |= {TRUE: exact.wave, FULL: free.wave}
-            waves[REVERSED] = waves.get(RECORDING, waves[COPY])[::-1].copy()
-            prompt = self.decoded(one.prompt)
-            phones, words = bare_phones(one.tokens), self._words(one)
-            result = Result(
-                utterance=one,
-                phones=tuple(phones),
-                words=tuple(words),
-                prompt_f0=median_f0(prompt, self.pitch_config),
-                versions={
-                    name: self._measure(name, waves[name], one, prompt, words)
-                    for name in VERSIONS
-                    if name in waves
-                },
-                durations=free.durations,
-                pitch=PitchErrors.of(guess.f0, one.f0),
-            )
-            yield result, waves
 
-    def _recorded(self, one: HeldOut) -> dict[str, np.ndarray]:
-        waves = {COPY: self.decoded(one.codes)[: one.samples]}
+        # The pitch is predicted before anything is sampled, so one step of the sampler is enough.
+        sampler = replace(self.choices.sampler, steps=1)
+        quick = replace(self.choices, sampler=sampler, guidance=1.0)
+        pitched = speak([replace(line, f0=None) for line in lines], quick)
+
+        true = speak(lines, self.choices)
+        full = speak([replace(line, durations=None, f0=None) for line in lines], self.choices)
+        for three in zip(pitched, true, full, strict=True):
+            yield _Spoken(pitched=three[0], true=three[1], full=three[2])
+
+    def _waves(self, utterance: HeldOut, spoken: _Spoken) -> dict[str, np.ndarray]:
+        """The waves (S,) of an utterance's versions; without a corpus there is no recording."""
+        waves = {COPY: self.decoded(utterance.codes)[: utterance.samples]}
         if self.config.corpus is not None:
-            waves[RECORDING] = recording(self.dataset, self.config.corpus, one)
+            waves[RECORDING] = recording(self.dataset, self.config.corpus, utterance)
+        waves |= {TRUE: spoken.true.wave, FULL: spoken.full.wave}
+        waves[REVERSED] = waves.get(RECORDING, waves[COPY])[::-1].copy()
         return waves
 
     def decoded(self, codes: np.ndarray) -> np.ndarray:
@@ -219,56 +222,75 @@ class Evaluator:
             wave = codec.decode(torch.from_numpy(codes).to(codec.codebooks.device))
         return np.asarray(wave.float().cpu().numpy())
 
-    def _words(self, one: HeldOut) -> list[str]:
-        return spoken_words(one.text, one.language) if self._recogniser else []
+    def _result(self, utterance: HeldOut, spoken: _Spoken, waves: dict[str, np.ndarray]) -> Result:
+        prompt = self.decoded(utterance.prompt)
+        words = spoken_words(utterance.text, utterance.language) if self._recogniser else []
+        return Result(
+            utterance=utterance,
+            phones=tuple(bare_phones(utterance.tokens)),
+            words=tuple(words),
+            prompt_f0=median_f0(prompt, self.pitch_config),
+            versions={
+                name: self._measure(name, waves[name], utterance, prompt, words)
+                for name in VERSIONS
+                if name in waves
+            },
+            durations=spoken.full.durations,
+            pitch=PitchErrors.of(spoken.pitched.f0, utterance.f0),
+        )
 
     def _measure(
-        self, name: str, wave: np.ndarray, one: HeldOut, prompt: np.ndarray, words: list[str]
+        self, name: str, wave: np.ndarray, utterance: HeldOut, prompt: np.ndarray, words: list[str]
     ) -> Measured:
+        """Measure one version."""
         heard = self._classifier.phones(wave, self._rate)
         f0 = extract_f0(wave, self.pitch_config)
         voiced = f0[f0 > 0]
-        on_grid = name in (COPY, TRUE)
-        mel = None
-        if on_grid and one.mel is not None:
-            mel = mel_distance(log_mel(wave, self.mel_config), one.mel)
-        found: int | None = None
-        if self._recogniser:
-            found = edit_distance(self._recogniser.words(wave, self._rate), words)
-        alike: float | None = None
-        if self._speakers:
-            alike = self._speakers.similarity(wave, prompt, self._rate)
-        return Measured(
+        measured = Measured(
             seconds=len(wave) / self._rate,
             heard=tuple(heard),
-            errors=phone_errors(heard, one.tokens),
+            errors=phone_errors(heard, utterance.tokens),
             f0=float(np.median(voiced)) if len(voiced) else None,
             voiced=len(voiced) / max(len(f0), 1),
             colour=spectrum_distance(wave, prompt, self.mel_config),
-            log_mel=mel,
-            pitch=PitchErrors.of(f0, one.f0) if on_grid else None,
-            words=found,
-            similarity=alike,
         )
+
+        # Frame by frame, where frames are those of the dataset.
+        if name in ON_GRID:
+            measured = replace(measured, pitch=PitchErrors.of(f0, utterance.f0))
+            if utterance.mel is not None:
+                distance = mel_distance(log_mel(wave, self.mel_config), utterance.mel)
+                measured = replace(measured, log_mel=distance)
+
+        # By judges that have to be asked for.
+        if self._recogniser:
+            wrong = edit_distance(self._recogniser.words(wave, self._rate), words)
+            measured = replace(measured, words=wrong)
+        if self._speakers:
+            similarity = self._speakers.similarity(wave, prompt, self._rate)
+            measured = replace(measured, similarity=similarity)
+        return measured
+
+
+_ADVICE = {
+    Aspect.GRID: "has another frame grid than the run: preprocess it with the same --codec",
+    Aspect.PHONEMES: "has another phoneme table than the run: preprocess it with the "
+    "--extra-phonemes that the run's dataset had",
+    Aspect.CODEBOOKS: "has codes of another codec than the run's: preprocess it with the same "
+    "--codec and --quantizers",
+}
 
 
 def _check_alike(synthesizer: Synthesizer, dataset: Dataset) -> None:
-    """See that a run speaks the codes and phonemes of a dataset.
+    """Check that a dataset has the codec and the phoneme table of a run.
 
     Raises:
-        UserError: it does not.
+        UserError: it has others; the message says how to get a dataset that fits.
     """
-    from safetensors.numpy import load_file
-
-    if synthesizer.table.digest != dataset.phoneme_table.digest:
-        raise UserError(
-            f"{dataset.root} has another phoneme table than the run: preprocess it with the "
-            "--extra-phonemes that the run's dataset had"
-        )
-    books = load_file(dataset.asset("codebooks"))["codebooks"]
-    own = synthesizer.model.codebooks.float().cpu().numpy()
-    if books.shape != own.shape or not np.allclose(books, own, atol=1e-5):
-        raise UserError(
-            f"{dataset.root} has codes of another codec than the run's: preprocess it with the "
-            "same --codec and --quantizers"
-        )
+    run = Makeup(
+        grid=synthesizer.grid,
+        codebooks=synthesizer.model.codebooks.float().cpu().numpy(),
+        table=synthesizer.table,
+    )
+    for difference in differences(run, makeup_of(dataset, ("codes", "phonemes"))):
+        raise UserError(f"{dataset.root} {_ADVICE[difference.aspect]}")

@@ -1,7 +1,4 @@
-"""The figures of `ns2 evaluate` over all utterances: as values for JSON, and as a table.
-
-Letters for shapes: n utterances, N phonemes.
-"""
+"""The figures of `ns2 evaluate` over all utterances, as values for JSON and as a table."""
 
 from __future__ import annotations
 
@@ -18,18 +15,21 @@ from ns2.pipeline.text.clauses import base_language
 from ns2.train.evaluation.evaluator import RECORDING, VERSIONS, Measured, Result
 from ns2.train.evaluation.phones import LANGUAGE
 
+_EMPTY = "-"
 UNKNOWN_SHARE = 0.02
-"""Of the phones of the texts that the classifier does not know, from where on it is told."""
+"""The share of phones that the classifier does not know above which a note says so."""
 
 
 def summary(results: Sequence[Result], grid: FrameGrid, known: frozenset[str]) -> dict[str, Any]:
-    """Figures of all utterances together, as values for JSON.
+    """The figures of all utterances together, as values for JSON.
 
     Args:
-        known: phones that the classifier can hear.
+        results: of the utterances, one at least.
+        grid: the dataset's frame grid.
+        known: the phones that the classifier can hear.
     """
     names = [name for name in VERSIONS if name in results[0].versions]
-    spoken = [result.utterance for result in results]
+    utterances = [result.utterance for result in results]
     silent = PhonemeTable.default().optional
     return {
         "utterances": len(results),
@@ -38,8 +38,11 @@ def summary(results: Sequence[Result], grid: FrameGrid, known: frozenset[str]) -
         "durations": asdict(
             DurationErrors.of(
                 [result.durations for result in results],
-                [one.durations for one in spoken],
-                [np.array([token not in silent for token in one.tokens]) for one in spoken],
+                [utterance.durations for utterance in utterances],
+                [
+                    np.array([token not in silent for token in utterance.tokens])
+                    for utterance in utterances
+                ],
                 grid.frame_rate,
             )
         ),
@@ -49,32 +52,40 @@ def summary(results: Sequence[Result], grid: FrameGrid, known: frozenset[str]) -
 
 
 def _version(name: str, results: Sequence[Result]) -> dict[str, Any]:
-    found = [result.versions[name] for result in results]
-    errors = [one.errors for one in found]
-    sizes, seconds = [len(result.phones) for result in results], [one.seconds for one in found]
+    """The figures of a version; what was not measured is left out."""
+    measured = [result.versions[name] for result in results]
+    errors = [version.errors for version in measured]
+    sizes = [len(result.phones) for result in results]
+    seconds = [version.seconds for version in measured]
     values: dict[str, Any] = {
         "title": VERSIONS[name],
         "seconds": sum(seconds),
         "phone_error_rate": error_rate(errors, sizes),
         "phone_error_interval": list(error_interval(errors, sizes)),
-        "voiced_share": float(np.average([one.voiced for one in found], weights=seconds)),
-        "spectrum_to_prompt_db": float(np.mean([one.colour for one in found])),
+        "voiced_share": float(np.average([v.voiced for v in measured], weights=seconds)),
+        "spectrum_to_prompt_db": float(np.mean([version.colour for version in measured])),
         "f0_to_prompt_semitones": _to_prompt(name, results),
     }
-    if found[0].words is not None:
-        wrong, words = [one.words or 0 for one in found], [len(result.words) for result in results]
+
+    # A measure is there for all utterances or for none.
+    first = measured[0]
+    if first.words is not None:
+        wrong = [version.words or 0 for version in measured]
+        words = [len(result.words) for result in results]
         values["word_error_rate"] = error_rate(wrong, words)
         values["word_error_interval"] = list(error_interval(wrong, words))
-    if found[0].log_mel is not None:
-        values["log_mel_l1"] = float(np.mean([one.log_mel for one in found]))
-    if found[0].pitch is not None:
-        values["pitch"] = _pitch([one.pitch for one in found if one.pitch is not None])
-    if found[0].similarity is not None:
-        values["speaker_similarity"] = float(np.mean([one.similarity for one in found]))
+    if first.log_mel is not None:
+        values["log_mel_l1"] = float(np.mean([version.log_mel for version in measured]))
+    if first.pitch is not None:
+        pitches = [version.pitch for version in measured if version.pitch is not None]
+        values["pitch"] = _pitch(pitches)
+    if first.similarity is not None:
+        values["speaker_similarity"] = float(np.mean([v.similarity for v in measured]))
     return values
 
 
 def _pitch(errors: Sequence[PitchErrors]) -> dict[str, float | None]:
+    """The errors of F0 over all frames together."""
     together = PitchErrors.together(errors)
     return {
         "rmse_semitones": together.semitones,
@@ -84,26 +95,30 @@ def _pitch(errors: Sequence[PitchErrors]) -> dict[str, float | None]:
 
 
 def _to_prompt(name: str, results: Sequence[Result]) -> float | None:
-    """How far median F0s lie from the prompts', mean of absolute semitones."""
+    """The mean distance of median F0s to the prompts', in semitones; None if nothing is voiced."""
     pairs = [
-        (found, result.prompt_f0)
+        (f0, result.prompt_f0)
         for result in results
-        if (found := result.versions[name].f0) and result.prompt_f0
+        if (f0 := result.versions[name].f0) and result.prompt_f0
     ]
     if not pairs:
         return None
-    return float(np.mean([abs(12 * np.log2(found / prompt)) for found, prompt in pairs]))
+    return float(np.mean([abs(12 * np.log2(f0 / prompt)) for f0, prompt in pairs]))
 
 
 def _notes(results: Sequence[Result], known: frozenset[str]) -> Iterator[str]:
+    """What a reader has to know to judge the figures."""
+    # Without recordings the codec's copy is the best that can be compared with.
     if RECORDING not in results[0].versions:
         yield "recordings are not measured: a dataset holds no audio; --corpus FOLDER names it"
+
+    # The classifier is wrong about phones that it does not know, however well they are spoken.
     phones = [phone for result in results for phone in result.phones]
     unknown = sorted({phone for phone in phones if phone not in known})
     share = sum(phone not in known for phone in phones) / max(len(phones), 1)
     if share > UNKNOWN_SHARE:
         yield (
-            f"{share:.0%} of the phones are none that the classifier knows "
+            f"the classifier does not know {share:.0%} of the phones "
             f"({' '.join(unknown[:12])}): phone error rates are too high by as much"
         )
     others = sorted(
@@ -118,6 +133,8 @@ def _notes(results: Sequence[Result], known: frozenset[str]) -> Iterator[str]:
             f"the phone classifier learned English, not {', '.join(others)}: "
             "compare phone error rates with the copy's, not with 0"
         )
+
+    # Speech is easily like a prompt that is part of the same recording.
     own = [result.utterance.key for result in results if result.utterance.own_prompt]
     if own:
         yield (
@@ -127,7 +144,7 @@ def _notes(results: Sequence[Result], known: frozenset[str]) -> Iterator[str]:
 
 
 def rows(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """A value for JSON of each utterance."""
+    """The figures of each utterance, as values for JSON."""
     return [
         {
             "key": result.utterance.key,
@@ -136,31 +153,34 @@ def rows(results: Sequence[Result]) -> list[dict[str, Any]]:
             "prompt": result.utterance.prompt_key,
             "phones": " ".join(result.phones),
             "prompt_f0_median": result.prompt_f0,
-            "versions": {name: _row(one, result) for name, one in result.versions.items()},
+            "versions": {
+                name: _row(measured, result) for name, measured in result.versions.items()
+            },
         }
         for result in results
     ]
 
 
-def _row(one: Measured, result: Result) -> dict[str, Any]:
+def _row(measured: Measured, result: Result) -> dict[str, Any]:
+    """The figures of a version of an utterance; what was not measured is left out."""
     values: dict[str, Any] = {
-        "seconds": one.seconds,
-        "heard": " ".join(one.heard),
-        "phone_errors": one.errors,
-        "phone_error_rate": one.errors / max(len(result.phones), 1),
-        "f0_median": one.f0,
-        "voiced_share": one.voiced,
-        "spectrum_to_prompt_db": one.colour,
-        "log_mel_l1": one.log_mel,
-        "pitch": None if one.pitch is None else _pitch([one.pitch]),
-        "word_errors": one.words,
-        "speaker_similarity": one.similarity,
+        "seconds": measured.seconds,
+        "heard": " ".join(measured.heard),
+        "phone_errors": measured.errors,
+        "phone_error_rate": measured.errors / max(len(result.phones), 1),
+        "f0_median": measured.f0,
+        "voiced_share": measured.voiced,
+        "spectrum_to_prompt_db": measured.colour,
+        "log_mel_l1": measured.log_mel,
+        "pitch": None if measured.pitch is None else _pitch([measured.pitch]),
+        "word_errors": measured.words,
+        "speaker_similarity": measured.similarity,
     }
     return {name: value for name, value in values.items() if value is not None}
 
 
 def render(found: dict[str, Any]) -> str:
-    """The figures of `summary` for people."""
+    """The figures of `summary` as a text for people."""
     return "\n".join(_lines(found))
 
 
@@ -182,36 +202,41 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def predicted_lines(found: dict[str, Any]) -> Iterator[str]:
-    """What the predictors of durations and pitch get wrong, for people."""
+    """The errors of the predictors of durations and pitch, as lines for people."""
     durations, pitch = found["durations"], found["predicted_pitch"]
     correlation = durations["correlation"]
     yield (
         f"durations: {durations['milliseconds']:.0f} ms off a phone, correlation "
-        f"{'-' if correlation is None else f'{correlation:.2f}'}, "
+        f"{_cell(correlation, '{:.2f}')}, "
         f"{durations['length']:.0%} of the true length"
     )
     yield (
-        f"pitch for true durations: {_told(pitch['rmse_semitones'], '{:.2f} semitones')} (RMSE), "
+        f"pitch for true durations: {_cell(pitch['rmse_semitones'], '{:.2f} semitones')} (RMSE), "
         f"voicing wrong in {pitch['voicing_error']:.1%} of frames"
     )
 
 
+_COLUMNS = (
+    ("phones wrong", "phone_error_rate", "{:.1%}"),
+    ("words wrong", "word_error_rate", "{:.1%}"),
+    ("log-mel L1", "log_mel_l1", "{:.3f}"),
+    ("F0 RMSE, st", "pitch.rmse_semitones", "{:.2f}"),
+    ("voicing wrong", "pitch.voicing_error", "{:.1%}"),
+    ("voiced", "voiced_share", "{:.0%}"),
+    ("F0 to prompt, st", "f0_to_prompt_semitones", "{:.1f}"),
+    ("spectrum to prompt, dB", "spectrum_to_prompt_db", "{:.1f}"),
+    ("speaker similarity", "speaker_similarity", "{:.3f}"),
+)
+"""Columns of the table: title, dotted name of the figure, format. A rate is followed by its
+confidence interval."""
+
+
 def table_columns(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Titles of the table's columns, and their cells by version; what nothing has is left out."""
+    """The titles of the table's columns, and their cells by version; empty columns are left out."""
     versions = found["versions"]
-    for title, path, form in (
-        ("phones wrong", "phone_error_rate", "{:.1%}"),
-        ("words wrong", "word_error_rate", "{:.1%}"),
-        ("log-mel L1", "log_mel_l1", "{:.3f}"),
-        ("F0 RMSE, st", "pitch.rmse_semitones", "{:.2f}"),
-        ("voicing wrong", "pitch.voicing_error", "{:.1%}"),
-        ("voiced", "voiced_share", "{:.0%}"),
-        ("F0 to prompt, st", "f0_to_prompt_semitones", "{:.1f}"),
-        ("spectrum to prompt, dB", "spectrum_to_prompt_db", "{:.1f}"),
-        ("speaker similarity", "speaker_similarity", "{:.3f}"),
-    ):
-        cells = {name: _told(_at(values, path), form) for name, values in versions.items()}
-        if any(cell != "-" for cell in cells.values()):
+    for title, path, form in _COLUMNS:
+        cells = {name: _cell(_at(values, path), form) for name, values in versions.items()}
+        if any(cell != _EMPTY for cell in cells.values()):
             yield title, cells
         interval = path.replace("_rate", "_interval")
         if interval != path and all(interval in values for values in versions.values()):
@@ -219,14 +244,15 @@ def table_columns(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]
 
 
 def _at(values: dict[str, Any], path: str) -> float | None:
+    """A figure by its dotted name; None where it was not measured."""
     value: Any = values
     for name in path.split("."):
         value = None if value is None else value.get(name)
     return value
 
 
-def _told(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
+def _cell(value: float | None, form: str) -> str:
+    return _EMPTY if value is None else form.format(value)
 
 
 def _span(interval: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""What `ns2 evaluate` speaks: utterances of a split, each with a prompt of the same speaker.
+"""The utterances that `ns2 evaluate` speaks: drawn from a split, each with a prompt.
 
 Letters for shapes: N phonemes, T frames, P prompt frames, Q quantizers, M mel bins, S samples.
 """
@@ -15,26 +15,27 @@ from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.decode import read_audio, resample, trim_silence
+from ns2.train.speak.speaker_prompt import prompt_in_dataset
 
 COLUMNS = ("codes", "phonemes", "durations", "f0", "meta")
-OWN_SHARE = 0.5
-"""Of an utterance that has to be its own prompt, what the prompt may take at most."""
+"""The columns that an evaluation needs; mel is used where it is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """An utterance as it is stored, and whose voice is to speak it.
+    """An utterance as the dataset stores it, and the prompt whose voice is to speak it.
 
     Attributes:
-        tokens: N strings.
-        phonemes: their ids, (N,).
-        durations: frames, (N,).
-        f0: Hz, 0 where unvoiced, (T,).
-        codes: (Q, T).
-        mel: log-mel (M, T) of the recording; None where the dataset has none.
-        samples: S.
-        prompt: codes (Q, P).
-        prompt_key: of the utterance that gives it.
+        key, text, language, speaker, source: as in the utterance's meta.
+        tokens: the N phonemes as strings.
+        phonemes: (N,) their ids.
+        durations: (N,) frames of each phoneme.
+        f0: (T,) Hz, 0 where unvoiced.
+        codes: (Q, T) codes of the recording.
+        mel: (M, T) log-mel of the recording; None where the dataset has no mels.
+        samples: S, the length of the recording.
+        prompt: (Q, P) codes of the prompt.
+        prompt_key: the key of the utterance that gives the prompt.
     """
 
     key: str
@@ -54,29 +55,31 @@ class HeldOut:
 
     @property
     def own_prompt(self) -> bool:
-        """Whether it is its own prompt, since its speaker has no other utterance."""
+        """Whether the utterance is its own prompt, since its speaker has no other one."""
         return self.prompt_key == self.key
 
 
 def held_out(
     dataset: Dataset, split: str, limit: int, seed: int, longest_prompt: int
 ) -> list[HeldOut]:
-    """Some utterances of a split, in the order of their keys; the same seed takes the same ones.
-
-    A prompt is another utterance of the speaker, of the same split where it has one; of a long
-    one its beginning. A speaker's only utterance gives its own beginning.
+    """Draw utterances of a split, each with a prompt as `speaker_prompt` chooses it.
 
     Args:
-        limit: how many at most.
-        longest_prompt: frames.
+        limit: the most utterances.
+        seed: decides which utterances and prompts are drawn.
+        longest_prompt: the most frames of a prompt.
+
+    Returns:
+        the utterances, in the order of their keys.
 
     Raises:
-        UserError: a column is missing, or the split is empty.
+        UserError: a column is missing, the split is empty, or an utterance is damaged.
     """
     missing = [name for name in COLUMNS if name not in dataset.card["columns"]]
     if missing:
         raise UserError(
-            f"{dataset.root} has no column {', '.join(missing)}; run `ns2 preprocess` with all"
+            f"{dataset.root} has no column {', '.join(missing)}; run `ns2 preprocess` with all "
+            "columns"
         )
     splits, split_of = dataset.names("split")
     if split not in splits:
@@ -85,38 +88,25 @@ def held_out(
             f"{dataset.root} has no utterance in split {split!r}; it has {known}. "
             "`ns2 preprocess --val-share` sets how many are held out."
         )
-    _, speaker_of = dataset.names("speaker")
-    there = np.flatnonzero(split_of == splits.index(split))
-    drawn = sorted(there.tolist(), key=lambda i: unit_interval(dataset.key(i), f"take {seed}"))
-    found = []
-    for position in sorted(drawn[:limit], key=dataset.key):
-        same = np.flatnonzero(speaker_of == speaker_of[position])
-        others = same[same != position]
-        near = others[split_of[others] == split_of[position]]
-        giver = _draw(near if len(near) else others, position, dataset, seed)
-        try:
-            found.append(_read(dataset, position, giver, longest_prompt))
-        except (ValueError, OSError) as error:
-            raise UserError(
-                f"{dataset.root}: {error}; `ns2 verify` tells what is damaged"
-            ) from error
-    return found
+    there = np.flatnonzero(split_of == splits.index(split)).tolist()
+    drawn = sorted(there, key=lambda i: unit_interval(dataset.key(i), f"take {seed}"))[:limit]
+    try:
+        return [
+            _read(dataset, position, seed, longest_prompt)
+            for position in sorted(drawn, key=dataset.key)
+        ]
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{dataset.root}: {error}; `ns2 verify` finds all that is damaged"
+        ) from error
 
 
-def _draw(others: np.ndarray, position: int, dataset: Dataset, seed: int) -> int:
-    if not len(others):
-        return position
-    share = unit_interval(dataset.key(position), f"prompt {seed}")
-    return int(others[int(share * len(others))])
-
-
-def _read(dataset: Dataset, position: int, giver: int, longest: int) -> HeldOut:
+def _read(dataset: Dataset, position: int, seed: int, longest_prompt: int) -> HeldOut:
+    """An utterance by its position in the index."""
     arrays = {name: dataset.read(name, position, check=True) for name in COLUMNS}
     meta = arrays["meta"]
-    prompt = dataset.read("codes", giver, check=True)
-    if giver == position:
-        longest = min(longest, max(1, int(OWN_SHARE * prompt.shape[1])))
     has_mel = "mel" in dataset.card["columns"]
+    prompt, prompt_key = prompt_in_dataset(dataset, position, longest=longest_prompt, seed=seed)
     return HeldOut(
         key=dataset.key(position),
         text=meta["text"],
@@ -130,36 +120,39 @@ def _read(dataset: Dataset, position: int, giver: int, longest: int) -> HeldOut:
         codes=arrays["codes"].astype(np.int64),
         mel=dataset.read("mel", position, check=True) if has_mel else None,
         samples=int(meta["samples"]),
-        prompt=prompt[:, :longest].astype(np.int64),
-        prompt_key=dataset.key(giver),
+        prompt=prompt.astype(np.int64),
+        prompt_key=prompt_key,
     )
 
 
-def recording(dataset: Dataset, corpus: Path, one: HeldOut) -> np.ndarray:
-    """The recording (S,) that an utterance was made from, at the dataset's rate.
+def recording(dataset: Dataset, corpus: Path, utterance: HeldOut) -> np.ndarray:
+    """The recording (S,) that an utterance was made from, at the dataset's sampling rate.
+
+    Args:
+        corpus: the folder or the manifest that the dataset was made from.
 
     Raises:
-        UserError: it is not there, or not what the dataset was made from.
+        UserError: the recording is missing, or is not the one that the dataset was made from.
     """
     rate = dataset.grid.sample_rate
-    path = (corpus if corpus.is_dir() else corpus.parent) / one.source  # a manifest is a file
+    path = (corpus if corpus.is_dir() else corpus.parent) / utterance.source
     try:
         wave = resample(*read_audio(path), rate)
     except UtteranceError as error:
         raise UserError(
-            f"{path}, the recording of {one.key}: {error.message}. --corpus takes what the "
+            f"{path}, the recording of {utterance.key}: {error.message}. --corpus takes what the "
             "dataset was made from."
         ) from error
-    if len(wave) != one.samples:
-        wave = trim_silence(wave, rate)  # --trim
-    if len(wave) != one.samples:
+    if len(wave) != utterance.samples:  # the dataset may have been made with --trim
+        wave = trim_silence(wave, rate)
+    if len(wave) != utterance.samples:
         raise UserError(
-            f"{path} is not the recording that {one.key} was made from: {one.samples:,} samples "
-            f"were expected, {len(wave):,} are there"
+            f"{path} is not the recording that {utterance.key} was made from: "
+            f"{utterance.samples:,} samples were expected, {len(wave):,} are there"
         )
     return wave
 
 
 def seeds(held: Sequence[HeldOut], seed: int) -> list[int]:
-    """One of each utterance, which does not depend on what else is spoken."""
-    return [int(unit_interval(one.key, f"speak {seed}") * (1 << 53)) for one in held]
+    """The seed of each utterance's noise, which does not depend on the other utterances."""
+    return [int(unit_interval(utterance.key, f"speak {seed}") * (1 << 53)) for utterance in held]

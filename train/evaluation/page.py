@@ -1,7 +1,7 @@
 """The page of `ns2 evaluate`: figures, players and plots in one folder that needs no network.
 
 OUT/
-  index.html         the page
+  index.html         the page, made of the template page.html
   evaluation.json    all figures
   wavs/              <key>-<version>.wav, and <key>-prompt.wav
   plots/             <key>.png
@@ -9,38 +9,31 @@ OUT/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ns2.pipeline.core.atomic import write_if_changed
-from ns2.pipeline.sound.decode import wav_bytes
+from ns2.pipeline.sound.wav import wav_bytes
 from ns2.train.evaluation.evaluator import VERSIONS, Result
 from ns2.train.evaluation.figures import predicted_lines, table_columns
 
 INDEX, FIGURES, WAVES, PLOTS = "index.html", "evaluation.json", "wavs", "plots"
 PROMPT = "prompt"
-
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em;
-  color: #202020; background: #fff; }
-table { border-collapse: collapse; margin: 0.8em 0; }
-th, td { padding: 0.25em 0.8em; text-align: right; border-bottom: 1px solid #e0e0e0; }
-th:first-child, td:first-child { text-align: left; }
-#settings td, th.phones, td.phones { text-align: left; }
-td.phones { font-size: 14px; max-width: 34em; color: #505050; }
-audio { height: 2em; width: 17em; vertical-align: middle; }
-img { max-width: 100%; }
-section { border-top: 2px solid #d0d0d0; margin-top: 2em; }
-h2 { font-size: 1.05em; } small { color: #707070; font-weight: normal; }
-"""
+"""The name of a prompt's file, where those of versions have the version's name."""
+_TEMPLATE = "page.html"
 
 
 def write_waves(out: Path, key: str, waves: Mapping[str, np.ndarray], rate: int) -> None:
-    """Write the versions of an utterance, and its prompt, by name."""
+    """Write the waves of an utterance: its versions and its prompt.
+
+    Args:
+        waves: (S,) each, by the names of versions and `PROMPT`.
+        rate: their sampling rate in Hz.
+    """
     (out / WAVES).mkdir(parents=True, exist_ok=True)
     for name, wave in waves.items():
         write_if_changed(out / _wave(key, name), wav_bytes(wave, rate))
@@ -59,13 +52,27 @@ def write_page(
     found: dict[str, Any],
     results: Sequence[Result],
 ) -> Path:
-    """Write the page over what lies beside it.
+    """Write the page that shows the figures and the files of a folder.
 
     Args:
-        settings: what to say about the run, by name.
-        found: figures as `figures.summary` gives them.
+        settings: how the run was evaluated, by name.
+        found: the figures of all utterances, as `figures.summary` gives them.
+        results: the utterances, in the order of the page.
+
+    Returns:
+        the path of the page.
     """
-    text = "\n".join(_page(title, settings, found, results))
+    columns = list(table_columns(found))
+    text = _render(
+        title=title,
+        settings=settings,
+        count=found["utterances"],
+        phones=found["phones"],
+        columns=[column for column, _ in columns],
+        table={VERSIONS[name]: [cells[name] for _, cells in columns] for name in found["versions"]},
+        lines=[*predicted_lines(found), *(f"Note: {note}" for note in found["notes"])],
+        utterances=[_utterance(result) for result in results],
+    )
     write_if_changed(out / INDEX, text.encode())
     return out / INDEX
 
@@ -78,53 +85,35 @@ def _plot(key: str) -> str:
     return f"{PLOTS}/{key}.png"
 
 
-def _page(
-    title: str, settings: Mapping[str, str], found: dict[str, Any], results: Sequence[Result]
-) -> Iterator[str]:
-    yield "<!doctype html>"
-    yield '<html lang="en"><head><meta charset="utf-8">'
-    yield f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-    yield f"<h1>{escape(title)}</h1>"
-    yield '<table id="settings">'
-    for name, value in settings.items():
-        yield f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>"
-    yield "</table>"
-    yield from _overall(found)
-    for result in results:
-        yield from _utterance(result)
-    yield "</body></html>"
+def _utterance(result: Result) -> dict[str, Any]:
+    """The values of an utterance's section, as the template names them."""
+    utterance, phones = result.utterance, max(len(result.phones), 1)
+    return {
+        "key": utterance.key,
+        "text": utterance.text,
+        "speaker": utterance.speaker,
+        "prompt": "its own beginning" if utterance.own_prompt else utterance.prompt_key,
+        "prompt_wave": _wave(utterance.key, PROMPT),
+        "versions": [
+            {
+                "title": VERSIONS[name],
+                "wave": _wave(utterance.key, name),
+                "wrong": f"{version.errors / phones:.0%}",
+                "heard": " ".join(version.heard),
+            }
+            for name, version in result.versions.items()
+        ],
+        "phones": " ".join(result.phones),
+        "plot": _plot(utterance.key),
+    }
 
 
-def _overall(found: dict[str, Any]) -> Iterator[str]:
-    columns = list(table_columns(found))
-    yield f"<p>{found['utterances']} utterances, {found['phones']:,} phones</p>"
-    yield "<table><tr><th></th>"
-    yield "".join(f"<th>{escape(title)}</th>" for title, _ in columns) + "</tr>"
-    for name in found["versions"]:
-        cells = "".join(f"<td>{escape(cells[name])}</td>" for _, cells in columns)
-        yield f"<tr><td>{escape(VERSIONS[name])}</td>{cells}</tr>"
-    yield "</table>"
-    for line in (*predicted_lines(found), *(f"Note: {note}" for note in found["notes"])):
-        yield f"<p>{escape(line)}</p>"
+def _render(**values: Any) -> str:
+    """The template with its values in their places; what they hold is escaped."""
+    from jinja2 import Environment, StrictUndefined
 
-
-def _utterance(result: Result) -> Iterator[str]:
-    one, size = result.utterance, max(len(result.phones), 1)
-    yield f'<section id="{escape(one.key)}"><h2>{escape(one.text)} <small>{escape(one.key)}, '
-    yield f"{escape(one.speaker)}</small></h2>"
-    yield "<table><tr><th></th><th></th><th>phones wrong</th>"
-    yield '<th class="phones">phones</th></tr>'
-    prompt = "its own beginning" if one.own_prompt else one.prompt_key
-    yield f"<tr><td>prompt</td><td>{_player(_wave(one.key, PROMPT))}</td><td></td>"
-    yield f'<td class="phones">{escape(prompt)}</td></tr>'
-    for name, version in result.versions.items():
-        yield f"<tr><td>{escape(VERSIONS[name])}</td><td>{_player(_wave(one.key, name))}</td>"
-        yield f'<td>{version.errors / size:.0%}</td><td class="phones">'
-        yield f"{escape(' '.join(version.heard))}</td></tr>"
-    yield '<tr><td>as the text has it</td><td></td><td></td><td class="phones">'
-    yield f"{escape(' '.join(result.phones))}</td></tr></table>"
-    yield f'<img loading="lazy" src="{escape(_plot(one.key))}" alt="log-mels and pitch"></section>'
-
-
-def _player(source: str) -> str:
-    return f'<audio controls preload="metadata" src="{escape(source)}"></audio>'
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = resources.files("ns2.train.evaluation").joinpath(_TEMPLATE).read_text("utf-8")
+    return environment.from_string(source).render(values)

@@ -1,7 +1,7 @@
-"""Which phones are heard in speech, by the small network that comes with the package.
+"""Recognition of phones by the small network that comes with the package.
 
-The share of phones that it hears otherwise than the text has them, the phone error rate, tells
-how intelligible copies and generated speech are. It knows English as espeak-ng speaks it.
+The share of a text's phones that it hears wrongly, the phone error rate, says how intelligible
+codec copies and generated speech are. It was trained on English as espeak-ng speaks it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 24_000
 HEADER = "ns2-phone-classifier"
 LANGUAGE = "en"
-"""What it was trained on, all accents that espeak-ng has of it."""
+"""The language that the network was trained on, in four accents of espeak-ng."""
 _RESOURCE = "phone_classifier.safetensors"
 _BATCH_SECONDS = 60
 
 
 class PhoneClassifier:
-    """The network and the phones that it knows, in IPA without stress."""
+    """The network, and the phones that it knows, in IPA without stress."""
 
     def __init__(self, network: PhoneNet, known: Sequence[str]) -> None:
         from ns2.model.log_mel import LogMel
@@ -44,7 +44,7 @@ class PhoneClassifier:
         return self.phones_of([wave], rate)[0]
 
     def phones_of(self, waves: Sequence[np.ndarray], rate: int) -> list[list[str]]:
-        """As `phones`, of several waves: the same as of each alone, in less time."""
+        """The phones of several waves (S,), as `phones` gives them for each, in less time."""
         import torch
 
         from ns2.model.phone_net import spoken_classes
@@ -62,7 +62,7 @@ class PhoneClassifier:
 
 
 def _groups(frames: dict[int, int]) -> list[list[int]]:
-    """Numbers of mels of like length, not more than `_BATCH_SECONDS` together."""
+    """Batches of mels of like length, by number, of `_BATCH_SECONDS` with their padding at most."""
     groups: list[list[int]] = []
     most = _BATCH_SECONDS * 75
     for i in sorted(frames, key=lambda i: frames[i]):
@@ -75,13 +75,13 @@ def _groups(frames: dict[int, int]) -> list[list[int]]:
 
 @cache
 def load_phone_classifier() -> PhoneClassifier:
-    """The one that comes with the package, made by `ns2.train.bundled.make_phone_classifier`."""
+    """The classifier of the package, which `ns2.train.bundled.make_phone_classifier` trains."""
     from safetensors.torch import load
 
     from ns2.model.phone_net import network_from_tensors
 
     content = resources.files("ns2.train.evaluation").joinpath(_RESOURCE).read_bytes()
-    # Only the view onto a file would give the header; it lies in front of the weights as JSON.
+    # safetensors gives the header of a file alone, not of bytes: it is JSON before the weights.
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     phones = json.loads(header["__metadata__"][HEADER])["phones"]
@@ -89,17 +89,17 @@ def load_phone_classifier() -> PhoneClassifier:
 
 
 def bare_phones(tokens: Sequence[str]) -> list[str]:
-    """The phones among tokens, without stress: no `<sil>`, no `|`, no marks."""
+    """The phones among tokens, without stress, silences, word borders and punctuation marks."""
     optional = PhonemeTable.default().optional
     stresses = "".join(STRESSES)
     return [token.lstrip(stresses) for token in tokens if token not in optional]
 
 
 def phone_errors(found: Sequence[str], wanted: Sequence[str]) -> int:
-    """Phones to insert, delete or replace, so that what was heard becomes what was said.
+    """The number of wrong phones: to insert, delete or replace until both sequences are equal.
 
     Args:
-        found: phones as `PhoneClassifier.phones` gives them.
-        wanted: phones, or tokens as `pronounce` gives them.
+        found: the phones that were heard, as `PhoneClassifier.phones` gives them.
+        wanted: the phones of the text, or its tokens as `pronounce` gives them.
     """
     return edit_distance(found, bare_phones(wanted))

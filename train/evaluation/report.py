@@ -1,4 +1,4 @@
-"""One evaluation from start to end: speak, measure, write figures, waves, plots and the page."""
+"""An evaluation from start to end: speak, measure, write figures, waves, plots and the page."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ from ns2.train.speak.plot_versions import Version, as_png, draw_versions
 
 
 def report(evaluator: Evaluator, run: Path, out: Path, progress: Progress) -> dict[str, Any]:
-    """Evaluate a run and write all of it into a folder.
+    """Evaluate a run, and write figures, page, waves and plots into a folder.
 
     Returns:
-        what `evaluation.json` holds: `settings`, `all` (see `figures.summary`) and
+        the content of `evaluation.json`: `settings`, `all` (see `figures.summary`) and
         `utterances` (see `figures.rows`).
 
     Raises:
-        UserError: dataset or corpus can't be used.
+        UserError: the dataset or the corpus can't be used.
     """
     dataset = evaluator.dataset
     held = evaluator.utterances()
+
+    # Waves and plots are written as they come, since all of them would not fit into memory.
     progress.phase("speaking and measuring", len(held))
     out.mkdir(parents=True, exist_ok=True)
     rate, results = dataset.grid.sample_rate, []
@@ -44,6 +46,8 @@ def report(evaluator: Evaluator, run: Path, out: Path, progress: Progress) -> di
         write_plot(out, key, _plot(evaluator, waves))
         progress.advance(utterances=1, seconds=result.utterance.samples / rate)
         results.append(result)
+
+    # The page is written last: it shows all that lies beside it.
     settings = _settings(evaluator, run)
     found: dict[str, Any] = {
         "settings": settings,
@@ -52,11 +56,12 @@ def report(evaluator: Evaluator, run: Path, out: Path, progress: Progress) -> di
     }
     text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_if_changed(out / FIGURES, text.encode())
-    write_page(out, f"ns2 evaluate {run.name}", _told(settings), found["all"], results)
+    write_page(out, f"ns2 evaluate {run.name}", _shown(settings), found["all"], results)
     return found
 
 
 def _settings(evaluator: Evaluator, run: Path) -> dict[str, Any]:
+    """The settings of an evaluation, as values for JSON."""
     config, choices = evaluator.config, evaluator.choices
     return {
         "run": run.name,
@@ -73,9 +78,9 @@ def _settings(evaluator: Evaluator, run: Path) -> dict[str, Any]:
     }
 
 
-def _told(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The settings for people."""
-    told = {
+def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The settings for people, by the names of the page's first table."""
+    shown = {
         "run": settings["run"],
         "dataset": f"{settings['dataset']} ({settings['dataset_digest'][:12]})",
         "utterances": f"split {settings['split']}, {settings['limit']} at most, "
@@ -85,18 +90,19 @@ def _told(settings: Mapping[str, Any]) -> dict[str, str]:
     }
     for name in ("recogniser", "speaker_model"):
         if settings[name]:
-            told[name.replace("_", " ")] = settings[name]
-    return told
+            shown[name.replace("_", " ")] = settings[name]
+    return shown
 
 
 def _plot(evaluator: Evaluator, waves: Mapping[str, np.ndarray]) -> bytes:
+    """A PNG of the log-mel and F0 of all versions but the control."""
     pitch, mel = evaluator.pitch_config, evaluator.mel_config
     versions = [
         _version(VERSIONS[name], waves[name], pitch, mel)
         for name in VERSIONS
         if name in waves and name != REVERSED
     ]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings():  # a title in another script may lack a glyph
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         return as_png(draw_versions(versions, evaluator.dataset.grid, mel))
 

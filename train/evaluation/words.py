@@ -1,8 +1,9 @@
-"""Words that are heard in speech, by recognisers that were made elsewhere, and how many are wrong.
+"""Words that are recognised in speech, and similarity of voices, by models made elsewhere.
 
-pocketsphinx works offline and comes with its model of American English; other models are named as
-transformers names them, where that is installed and the model can be had. None is needed by
-anything else in ns2.
+pocketsphinx works offline and comes with its model of American English; other models are those of
+transformers, where it is installed. Nothing else in ns2 needs either.
+
+Letters for shapes: S samples, E width of an x-vector.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from ns2.pipeline.text.clauses import base_language, clauses
 
 POCKETSPHINX = "pocketsphinx"
 RATE = 16_000
-"""Hz, of what recognisers and speaker models listen to."""
+"""The sampling rate of recognisers and speaker models, in Hz."""
 _NO_WORD = re.compile(r"[^\w' ]+|_")
 _TRANSFORMERS = "pip install transformers"
 
 
 class Recogniser(Protocol):
-    """Hears words."""
+    """A speech recogniser."""
 
     def words(self, wave: np.ndarray, rate: int) -> list[str]:
-        """The words, as `plain_words` writes them, in a wave (S,) of any sample rate."""
+        """The words in a wave (S,) of a sampling rate in Hz, as `plain_words` writes them."""
 
 
 class _Pocketsphinx:
@@ -57,7 +58,7 @@ class _Transformers:
         try:
             self._heard = pipeline("automatic-speech-recognition", model=name)
         except (OSError, ValueError, KeyError, ImportError) as error:
-            raise _not_had(name, error) from error
+            raise _not_loaded(name, error) from error
 
     def words(self, wave: np.ndarray, rate: int) -> list[str]:
         """See `Recogniser`."""
@@ -69,20 +70,23 @@ class SpeakerModel:
     """A transformers model of speakers (x-vectors): how alike two voices are."""
 
     def __init__(self, name: str) -> None:
-        """Load one, such as "microsoft/wavlm-base-plus-sv", or a folder.
+        """Load a model.
+
+        Args:
+            name: such as "microsoft/wavlm-base-plus-sv", or a folder.
 
         Raises:
-            UserError: transformers is not installed, or the model can't be had.
+            UserError: transformers is not installed, or the model can't be loaded.
         """
         transformers = _transformers()
         try:
             self._features = transformers.AutoFeatureExtractor.from_pretrained(name)
             self._model = transformers.AutoModelForAudioXVector.from_pretrained(name).eval()
         except (OSError, ValueError, KeyError, ImportError) as error:
-            raise _not_had(name, error) from error
+            raise _not_loaded(name, error) from error
 
     def embedding(self, wave: np.ndarray, rate: int) -> np.ndarray:
-        """(E,) of length 1, of a wave (S,)."""
+        """The x-vector (E,) of a wave (S,), scaled to length 1."""
         import torch
 
         heard = self._features(resample(wave, rate, RATE), sampling_rate=RATE, return_tensors="pt")
@@ -91,29 +95,29 @@ class SpeakerModel:
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))
 
     def similarity(self, wave: np.ndarray, other: np.ndarray, rate: int) -> float:
-        """Cosine of the angle between two voices, -1 to 1."""
+        """The cosine of the angle between the x-vectors of two waves (S,), -1 to 1."""
         return float(self.embedding(wave, rate) @ self.embedding(other, rate))
 
 
 def open_recogniser(name: str = POCKETSPHINX) -> Recogniser:
-    """A recogniser.
+    """Load a speech recogniser.
 
     Args:
         name: "pocketsphinx", or a speech recogniser of transformers by name or folder.
 
     Raises:
-        UserError: it is not installed, or the model can't be had.
+        UserError: the library is not installed, or the model can't be loaded.
     """
     return _Pocketsphinx() if name == POCKETSPHINX else _Transformers(name)
 
 
 def plain_words(text: str) -> list[str]:
-    """Words in small letters, without marks."""
+    """The words of a text in small letters, without punctuation marks."""
     return _NO_WORD.sub(" ", text.lower().replace("’", "'")).split()
 
 
 def spoken_words(text: str, language: str) -> list[str]:
-    """The words of a text as they are said: English numbers and abbreviations are written out."""
+    """The words of a text as they are spoken: English numbers and abbreviations are written out."""
     if base_language(language) != "en":
         return plain_words(text)
     from ns2.pipeline.text.english import speak_english
@@ -125,19 +129,28 @@ def spoken_words(text: str, language: str) -> list[str]:
 
 
 def edit_distance(found: Sequence[str], wanted: Sequence[str]) -> int:
-    """Symbols to insert, delete or replace to make one sequence the other (Levenshtein 1966)."""
+    """The number of insertions, deletions and replacements between two sequences of symbols.
+
+    It is computed a row at a time (Levenshtein 1966): an element of a row is the distance between
+    the first symbols of `found` and the symbols of `wanted` so far.
+    """
     codes = {symbol: i for i, symbol in enumerate(dict.fromkeys((*found, *wanted)))}
     heard = np.array([codes[symbol] for symbol in found], np.int64)
     slope = np.arange(len(found) + 1)
     row = slope
     for symbol in wanted:
-        below = row + 1  # one that is missing
+        below = row + 1  # a symbol of `wanted` is missing
         np.minimum(below[1:], row[:-1] + (heard != codes[symbol]), out=below[1:])
-        row = np.minimum.accumulate(below - slope) + slope  # those too many
+        row = np.minimum.accumulate(below - slope) + slope  # symbols of `found` are surplus
     return int(row[-1])
 
 
 def _transformers() -> Any:
+    """The module transformers.
+
+    Raises:
+        UserError: it is not installed.
+    """
     try:
         import transformers
     except ImportError:
@@ -147,9 +160,10 @@ def _transformers() -> Any:
     return transformers
 
 
-def _not_had(name: str, error: Exception) -> UserError:
+def _not_loaded(name: str, error: Exception) -> UserError:
+    """The error for a model that can't be loaded, with the first line of what its library says."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return UserError(
-        f"the model {name!r} can't be had: {first}. Give its folder, or a name that transformers "
-        "can download here."
+        f"the model {name!r} can't be loaded: {first}. Give its folder, or a name that "
+        "transformers can download here."
     )

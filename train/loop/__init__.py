@@ -1,1 +1,1 @@
-"""Steps of training one after another, and what looks on."""
+"""The loop of steps, and what observes it: logs, validation, samples, TensorBoard."""

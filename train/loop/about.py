@@ -1,4 +1,4 @@
-"""What a run says about itself in run.json: what it learns from, with what, on what."""
+"""The content of run.json: the data that a run learns from, versions, and the device."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _LIBRARIES = ("ns2", "torch", "numpy", "pyarrow", "safetensors")
 
 
 def about(data: Data, ranks: Ranks) -> dict[str, Any]:
-    """Of a run, as JSON values.
+    """The content of run.json, as JSON values.
 
-    `data` is the digest of all that decides what is learnt from; a run goes on only where it is the
-    same. The rest is for people: that of the last start.
+    `data` is the digest of all that decides what the run learns from: the run goes on only where it
+    is the same. `made_by`, the version of ns2 that finished a dataset, takes no part in it. The
+    rest is for people, and is that of the last start.
     """
     device = ranks.device
     gpu = device.type == "cuda"

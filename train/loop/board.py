@@ -1,7 +1,7 @@
-"""What a run shows in TensorBoard: scalars, audio and images below `run/tensorboard`.
+"""The scalars, audio and images that a run shows on TensorBoard, below `run/tensorboard`.
 
-A run that goes on writes another file there, which begins by taking back every step that will come
-again, so that no point is shown twice.
+A run that goes on writes another file there, which begins by removing every step that is done once
+more, so that no point is shown twice.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 
 _POINTS = 5000
-"""Of a curve of steps, about; metrics.jsonl has them all."""
+"""About the number of points in a curve of steps; metrics.jsonl has all steps."""
 
 
 class Board:
-    """The board of one run; it shows nothing where it has no folder."""
+    """The TensorBoard of one run; without a folder it shows nothing."""
 
     def __init__(self, run: Path | None, step: int, steps: int) -> None:
         """Begin, or go on.
 
         Args:
             run: the run's folder; None for a process that shows nothing.
-            step: that is done.
-            steps: of the whole run.
+            step: the number of steps that are done.
+            steps: the number of steps of the whole run.
         """
         self._every = max(1, steps // _POINTS)
         self._writer: SummaryWriter | None = None
@@ -49,7 +49,7 @@ class Board:
             self._writer.close()
 
     def curve(self, group: str, step: int, values: Mapping[str, float]) -> None:
-        """Scalars of a step of training; of very long runs not every step is shown."""
+        """Scalars of a step of training; very long runs do not show every step."""
         if step % self._every == 0:
             self.scalars(group, step, values)
 
@@ -71,6 +71,6 @@ class Board:
             self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def flush(self) -> None:
-        """See that all of it is in the file: before a checkpoint, which the run goes on from."""
+        """Write all of it to the file: before a checkpoint, from which the run goes on."""
         if self._writer is not None:
             self._writer.flush()

@@ -1,9 +1,10 @@
 """Several processes on this machine for one run: `ns2 train --devices N`, without torchrun.
 
-Each process gets torchrun's variables and does what the command does. Stop signals of the parent
-reach each of them once: they stand in groups of their own, so that Ctrl-C on a terminal, which goes
-to a whole group, does not reach them a second time and cut off their step. If one fails, the
-others are stopped; if the parent is killed, they finish their step, save, and end.
+Each process gets torchrun's environment variables and does the command's work. A stop signal of the
+parent reaches each process once: processes are in groups of their own, so that Ctrl-C on a
+terminal, which goes to a whole group, does not reach them a second time and cut off their step. If
+a process fails, the others are stopped; if the parent is killed, they finish their step, save, and
+end.
 """
 
 from __future__ import annotations
@@ -16,20 +17,22 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from enum import Enum, auto
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ns2.pipeline.core.errors import OptionError
+from ns2.train.run.signals import STOPPING
 
 _GRACE = 10.0
-"""Seconds from the first failure until processes that are left are killed."""
+"""Seconds from the first failure until the processes that are left are killed."""
 _DIES_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 
 
 def check_devices(device: str, count: int) -> None:
-    """See that so many processes can be started here.
+    """See that so many processes can be started on this machine.
 
     Raises:
         OptionError: there are fewer GPUs, or torchrun has started processes already.
@@ -48,13 +51,14 @@ def check_devices(device: str, count: int) -> None:
 
 
 def run_on(count: int, work: Callable[..., Any], *arguments: Any) -> int:
-    """Do a piece of work in several processes that share it.
+    """Call a function in several processes that share its work.
 
     Args:
-        work: a function of a module; it takes the arguments.
+        work: a function of a module.
+        arguments: of the function; they are pickled.
 
     Returns:
-        an exit code: 0 if all ended well, otherwise that of the first that did not.
+        an exit code: 0 if all processes ended well, otherwise that of the first that failed.
     """
     context = multiprocessing.get_context("spawn")
     port = _free_port()
@@ -71,25 +75,40 @@ def run_on(count: int, work: Callable[..., Any], *arguments: Any) -> int:
         return _outcome(processes)
 
 
+class _Phase(Enum):
+    """How far processes that share a run are."""
+
+    RUNNING = auto()
+    """None of them has failed."""
+    STOPPING = auto()
+    """A process has failed, and the others were asked to stop: they may finish their step."""
+    KILLED = auto()
+    """Those that had not stopped in time were killed."""
+
+
 def _outcome(processes: Sequence[BaseProcess]) -> int:
-    """Wait for all; once one has failed the others are stopped."""
-    failed, deadline = 0, None
+    """Wait for all processes; returns the exit code of the first that failed, or 0."""
+    phase, failed, deadline = _Phase.RUNNING, 0, 0.0
     left = list(processes)
     while left:
-        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        wait([process.sentinel for process in left], remaining)
+        limit = max(0.0, deadline - time.monotonic()) if phase is _Phase.STOPPING else None
+        wait([process.sentinel for process in left], limit)
         ended = [process for process in left if process.exitcode is not None]
         left = [process for process in left if process.exitcode is None]
-        for process in ended:
-            if process.exitcode and not failed:
-                code = process.exitcode
-                failed = 128 - code if code < 0 else code
-                deadline = time.monotonic() + _GRACE
-                _send(left, signal.SIGTERM)
-        if deadline is not None and time.monotonic() >= deadline:
+        codes = [process.exitcode for process in ended if process.exitcode]
+        if phase is _Phase.RUNNING and codes:
+            phase, failed = _Phase.STOPPING, _exit_code(codes[0])
+            deadline = time.monotonic() + _GRACE
+            _send(left, signal.SIGTERM)
+        if phase is _Phase.STOPPING and time.monotonic() >= deadline:
+            phase = _Phase.KILLED
             _send(left, signal.SIGKILL)
-            deadline = None
     return failed
+
+
+def _exit_code(code: int) -> int:
+    """A process's exit code as a shell has it: 128 and the signal's number where one ended it."""
+    return 128 - code if code < 0 else code
 
 
 def _work(
@@ -101,10 +120,11 @@ def _work(
     work: Callable[..., Any],
     arguments: Sequence[Any],
 ) -> None:
-    """One process: torchrun's variables, then the work."""
+    """One process: set torchrun's environment variables, then do the work."""
+    # a group of its own, and a stop signal if the parent dies: see the module's documentation
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, int(signal.SIGTERM))
-    if os.getppid() != parent:  # it died before it could be watched
+    if os.getppid() != parent:  # the parent died before the line above
         return
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.update(
@@ -120,8 +140,8 @@ def _work(
 
 @contextmanager
 def _passed_on(processes: Sequence[BaseProcess]) -> Any:
-    """Stop signals of this process go on to all of them."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    """While the block runs, stop signals of this process are passed on to all processes."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
     for number in before:
         signal.signal(number, lambda *_: _send(processes, signal.SIGTERM))
     try:
@@ -132,12 +152,14 @@ def _passed_on(processes: Sequence[BaseProcess]) -> Any:
 
 
 def _send(processes: Sequence[BaseProcess], number: signal.Signals) -> None:
+    """Send a signal to all processes that run."""
     for process in processes:
         if process.pid is not None and process.exitcode is None:
             os.kill(process.pid, number)
 
 
 def _free_port() -> int:
+    """A port that no process listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

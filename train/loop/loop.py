@@ -1,210 +1,241 @@
-"""The training of NaturalSpeech 2, step after step, and what a run writes on the way.
+"""The training of NaturalSpeech 2, step after step, and the files that a run writes on the way.
 
 A run goes on from a checkpoint as if nothing had happened, also with another number of processes:
-see `Trainer` for why. Validation, samples and statistics only look, and touch no random number that
-a step depends on.
+see `Trainer` for why. Validation, samples and statistics only observe: they touch no random number
+that a step depends on.
+
+A step goes through these phases, in all processes alike:
+
+    fetch -> learn -> log -> validate -> save, where it is due -> stop, where it was asked for
+          -> samples, where they are due
 """
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ns2.model.codec.interface import Codec
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress, duration
-from ns2.train.data.prefetch import OnDamage, Reader
+from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
 from ns2.train.loop.about import about
+from ns2.train.loop.session import Session
 from ns2.train.loop.watch import Watch
 from ns2.train.run.checkpoint import save_checkpoint
 from ns2.train.run.folder import RunFolder
 from ns2.train.run.names import WEIGHTS
 from ns2.train.run.settings import TrainConfig
+from ns2.train.run.signals import StopRequest, stop_request
+from ns2.train.run.train_options import TrainOptions
 from ns2.train.speak.facts import facts_of, keep_speech, open_codec_of
 from ns2.train.step.ranks import Ranks, peak_memory
 from ns2.train.step.trainer import Trainer
 
 
+class Outcome(Enum):
+    """How a start of a run ended."""
+
+    DONE = auto()
+    """All steps are done."""
+    STOPPED = auto()
+    """A signal stopped it, after a whole step and a save."""
+
+
 def train(
-    config: TrainConfig,
-    data: Data,
-    out: Path,
-    progress: Progress,
-    *,
-    device: str = "cpu",
-    compiled: bool = False,
-    fresh: bool = False,
-    check: bool = True,
-    on_damage: OnDamage = "raise",
-    codec: str | None = None,
-    codec_weights: Path | None = None,
+    config: TrainConfig, data: Data, out: Path, progress: Progress, options: TrainOptions
 ) -> bool:
-    """Train, or go on with a run; see `run`.
+    """Begin a run in a folder, or go on with the run that is there.
 
     Args:
-        codec, codec_weights: of samples, where ns2 does not find them by itself.
+        options: of these the device, `compile`, `fresh`, `on_damage` and the codec's.
+
+    Returns:
+        whether all steps are done; False where a signal stopped the run.
 
     Raises:
-        UserError: the folder is of another run, or data is damaged or was changed.
+        UserError: the folder is another run's, or the data is damaged or was changed.
     """
-    with Ranks(device) as ranks:
+    with Ranks(options.device) as ranks:
         folder = RunFolder(out)
-        trainer = Trainer(config, data, ranks, compiled=compiled)
-        problem: UserError | None = None
-        state: dict[str, Any] = {}
-        if ranks.rank == 0:
-            try:
-                state = folder.open(config, about(data, ranks), fresh=fresh)
-                keep_speech(out, data.datasets)
-            except UserError as error:
-                problem = error
-        # the others look once the first has settled what is there
-        if ranks.any(problem is not None):
-            raise problem or SystemExit(1)  # the first has said why
-        if ranks.rank:
-            state = folder.newest()
+        trainer = Trainer(config, data, ranks, compiled=options.compile)
+        state = _open_together(folder, trainer, fresh=options.fresh)
         if state:
             trainer.load(state)
             progress.note(f"{out}: goes on after step {trainer.step}")
-        return run(
-            trainer,
-            folder,
-            progress,
-            open_codec=lambda: open_codec_of(facts_of(data.datasets), codec, codec_weights),
-            check=check,
-            on_damage=on_damage,
+        session = Session(
+            trainer=trainer,
+            folder=folder,
+            progress=progress,
+            open_codec=lambda: open_codec_of(
+                facts_of(data.datasets), options.codec, options.codec_weights
+            ),
+            on_damage=options.on_damage,
         )
+        return run(session) is Outcome.DONE
 
 
-def run(
-    trainer: Trainer,
-    folder: RunFolder,
-    progress: Progress,
-    *,
-    open_codec: Callable[[], Codec],
-    check: bool,
-    on_damage: OnDamage,
-) -> bool:
-    """Do all steps that are left.
+def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> dict[str, Any]:
+    """Open the run's folder in the first process, then read its state in the others.
 
     Returns:
-        whether all are done; False where a signal stopped it, after a whole step and a save.
+        the state of the newest checkpoint; empty where the run begins.
     """
-    config, ranks = trainer.config, trainer.ranks
-    watch = Watch(
-        trainer, folder, progress, open_codec=open_codec, check=check, on_damage=on_damage
-    )
-    reader = Reader(
+    data, ranks = trainer.data, trainer.ranks
+    problem: UserError | None = None
+    state: dict[str, Any] = {}
+    if ranks.rank == 0:
+        try:
+            state = folder.open(trainer.config, about(data, ranks), data.identity, fresh=fresh)
+            keep_speech(folder.root, data.datasets)
+        except UserError as error:
+            problem = error
+    # the others wait here: the first may have deleted an older run's checkpoints
+    if ranks.any(problem is not None):
+        raise problem or SystemExit(1)  # the first process shows the message
+    return folder.newest() if ranks.rank else state
+
+
+def run(session: Session) -> Outcome:
+    """Do all steps that are left."""
+    trainer, config = session.trainer, session.trainer.config
+    watch = Watch(session)
+    reader = session.reader(
         trainer.data,
         trainer.share,
         seed=config.seed,
         global_frames=config.global_frames,
         start=trainer.place,
-        rank=ranks.rank,
-        ranks=ranks.count,
-        check=check,
-        on_damage=on_damage,
-        other_below=config.model.prompt.whole_below,
-        pin=ranks.device.type == "cuda",
+        pin=trainer.ranks.device.type == "cuda",
     )
-    progress.phase("training", config.steps, unit="steps")
-    started, first = time.monotonic(), trainer.step
+    session.progress.phase("training", config.steps, unit="steps")
     trainer.model.train()
-    with reader, watch, _stop_asked() as stopped:
+    with reader, watch, stop_request() as request:
+        loop = _Loop(session, watch, reader, request)
         while trainer.step < config.steps:
-            began, waited = time.perf_counter(), reader.meter.waited
-            problem: UserError | None = None
-            try:
-                step = next(reader)
-            except UserError as error:
-                problem = error
-            if ranks.any(problem is not None):  # of any process: the others would wait for it
-                if trainer.step > first:
-                    watch.flush()
-                    save(trainer, folder)  # it is the data that is wrong: what was learnt stays
-                raise problem or SystemExit(1)
-            for message in step.skipped:  # of other processes too, whose display is quiet
-                progress.note(f"left out: {message}")
-                if ranks.rank:
-                    click.echo(f"left out: {message}", err=True)
-            statistics = watch.wanted()
-            found = trainer.learn(step.batch, statistics)
-            lr = config.learning_rate_at(trainer.step)
-            trainer.step, trainer.place = trainer.step + 1, step.next
-            stop, skipped = ranks.total(len(stopped), len(step.skipped))
-            seconds = time.perf_counter() - began
-            row = {
-                "step": trainer.step,
-                **found,
-                "lr": lr,
-                "frames": step.global_frames,
-                "epoch": step.epoch,
-                "skipped": int(skipped),
-                "data_wait": (reader.meter.waited - waited) / seconds,
-                "seconds": seconds,
-            }
-            watch.step(row, statistics)
-            pace = (time.monotonic() - started) / (trainer.step - first)
-            progress.training(
-                trainer.step, config.steps, found["loss"], _more(row, found, pace, trainer)
-            )
-            best = watch.validate()
-            if stop or best or trainer.due(config.checkpoint_every):
-                watch.flush()
-                save(trainer, folder, best=best)
-            if stop:
+            if loop.step() is Outcome.STOPPED:
                 break
-            watch.sample()
-    return trainer.step >= config.steps
+    return Outcome.DONE if trainer.step >= config.steps else Outcome.STOPPED
 
 
-def save(trainer: Trainer, folder: RunFolder, *, best: bool = False) -> None:
-    """Write a checkpoint, and the averaged weights for use elsewhere."""
-    if trainer.ranks.rank:
-        return
-    from safetensors.torch import save as packed
+@dataclass(frozen=True)
+class _Learned:
+    """A step that is done: its line of the metrics, its losses, and its statistics, if any."""
 
-    save_checkpoint(folder.root, trainer.step, trainer.state(), trainer.config.keep, best=best)
-    weights = {name: t.contiguous() for name, t in trainer.averaged.state_dict().items()}
-    with atomic_write(folder.root / WEIGHTS) as file:
-        file.write(packed(weights))
+    row: dict[str, Any]
+    losses: dict[str, float]
+    statistics: dict[str, float] | None
+    stop: bool
 
 
-def _more(row: dict[str, Any], found: dict[str, float], pace: float, trainer: Trainer) -> str:
-    """What the progress line says beside step and loss."""
-    left, device = pace * (trainer.config.steps - trainer.step), trainer.ranks.device
-    named = ", ".join(
-        f"{name} {value:.3g}" for name, value in found.items() if name not in ("loss", "grad_norm")
-    )
-    return (
-        f" ({named}), lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
-        f"{row['data_wait']:.1%} waiting, {peak_memory(device) / 2**30:.1f} GiB, "
-        f"{duration(left)} left"
-    )
+class _Loop:
+    """The steps of one start of a run."""
 
+    def __init__(
+        self, session: Session, watch: Watch, reader: Reader, request: StopRequest
+    ) -> None:
+        self._session, self._trainer = session, session.trainer
+        self._watch, self._reader, self._request = watch, reader, request
+        self._first, self._started = self._trainer.step, time.monotonic()
 
-@contextmanager
-def _stop_asked() -> Iterator[list[int]]:
-    """A list that is no longer empty once SIGTERM or SIGINT came; a second one acts at once."""
-    asked: list[int] = []
-    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
+    def step(self) -> Outcome | None:
+        """Do one step, and what is due after it; returns STOPPED where the run is to end."""
+        trainer, watch = self._trainer, self._watch
+        began, waited = time.perf_counter(), self._reader.meter.waited
+        fetched = self._fetch()
+        learned = self._learn(fetched, began, waited)
+        watch.step(learned.row, learned.statistics)
+        self._show(learned)
+        best = watch.validate()
+        if learned.stop or best or trainer.due(trainer.config.checkpoint_every):
+            self._save(best=best)
+        if learned.stop:
+            return Outcome.STOPPED  # samples of this step are made when the run goes on
+        watch.sample()
+        return None
 
-    def note(number: int, _: Any) -> None:
-        asked.append(number)
-        signal.signal(number, before[signal.Signals(number)])
+    def _fetch(self) -> Step:
+        """The next step's data.
 
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        Raises:
+            UserError: it is damaged, or the dataset was changed; what was learned is saved first.
+        """
+        problem: UserError | None = None
+        try:
+            step = next(self._reader)
+        except UserError as error:
+            problem = error
+        # of any process: the others would wait for it in the sum of gradients
+        if self._trainer.ranks.any(problem is not None):
+            if self._trainer.step > self._first:
+                self._save()
+            raise problem or SystemExit(1)  # a process with a problem shows the message
+        for message in step.skipped:
+            self._session.progress.note(f"left out: {message}")
+            if not self._session.writes:  # its display is quiet
+                click.echo(f"left out: {message}", err=True)
+        return step
+
+    def _learn(self, step: Step, began: float, waited: float) -> _Learned:
+        """Move the weights, and count the step as done.
+
+        Args:
+            began: the time when fetching of this step began.
+            waited: seconds that the reader had been waited for until then.
+        """
+        trainer = self._trainer
+        statistics = self._watch.statistics_of_next()
+        losses = trainer.learn(step.batch, statistics)
+        learning_rate = trainer.config.learning_rate_at(trainer.step)
+        trainer.step, trainer.place = trainer.step + 1, step.next
+        # one process is signalled, and all of them stop after the same step
+        stops, skipped = trainer.ranks.total(self._request.made, len(step.skipped))
+        seconds = time.perf_counter() - began
+        row = {
+            "step": trainer.step,
+            **losses,
+            "lr": learning_rate,
+            "frames": step.global_frames,
+            "epoch": step.epoch,
+            "skipped": int(skipped),
+            "data_wait": (self._reader.meter.waited - waited) / seconds,
+            "seconds": seconds,
+        }
+        return _Learned(row, losses, statistics, stops > 0)
+
+    def _show(self, learned: _Learned) -> None:
+        """The progress line of a step."""
+        trainer, row, losses = self._trainer, learned.row, learned.losses
+        steps = trainer.config.steps
+        pace = (time.monotonic() - self._started) / (trainer.step - self._first)
+        named = ", ".join(
+            f"{name} {value:.3g}"
+            for name, value in losses.items()
+            if name not in ("loss", "grad_norm")
+        )
+        more = (
+            f" ({named}), lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
+            f"{row['data_wait']:.1%} waiting, {peak_memory(trainer.ranks.device) / 2**30:.1f} GiB, "
+            f"{duration(pace * (steps - trainer.step))} left"
+        )
+        self._session.progress.training(trainer.step, steps, losses["loss"], more)
+
+    def _save(self, *, best: bool = False) -> None:
+        """Write a checkpoint, and the averaged weights for use elsewhere."""
+        # points that TensorBoard shows before the checkpoint are not shown again after it
+        self._watch.flush()
+        if not self._session.writes:
+            return
+        from safetensors.torch import save as packed
+
+        trainer, root = self._trainer, self._session.folder.root
+        save_checkpoint(root, trainer.step, trainer.state(), trainer.config.keep, best=best)
+        weights = {name: t.contiguous() for name, t in trainer.averaged.state_dict().items()}
+        with atomic_write(root / WEIGHTS) as file:
+            file.write(packed(weights))

@@ -1,8 +1,8 @@
-"""The losses of utterances that are not trained on, by the averaged weights.
+"""The losses of the averaged weights on utterances that are not trained on.
 
-The same utterances are taken each time, with the same prompts, times and noise, so that two figures
-differ by the weights alone. They are read once and kept. No random number of the training is
-touched.
+Every validation takes the same utterances, with the same prompts, times and noise, so that two
+losses differ by the weights alone. Utterances are read once and kept. No random number of the
+training is touched.
 """
 
 from __future__ import annotations
@@ -13,43 +13,42 @@ from torch import Tensor
 
 from ns2.model.tts.batch import Batch
 from ns2.train.data.epochs import mixed
-from ns2.train.data.prefetch import OnDamage, Reader
 from ns2.train.data.selection import Data
-from ns2.train.step.trainer import Trainer, by_name
+from ns2.train.loop.session import Session
+from ns2.train.step.trainer import by_name
 
 _SEED = 0x5EED
-"""Not the run's own: runs of other seeds are validated by the same numbers."""
+"""Not the run's own seed: runs of all seeds are validated with the same random numbers."""
 _LOOKS = 32
-"""Utterances are taken again, with other numbers, until there are so many."""
+"""Few utterances are taken several times, with other random numbers, until there are so many."""
 
 
 class Validation:
-    """Losses of a validation set."""
+    """A validation set, and the losses on it.
 
-    def __init__(self, trainer: Trainer, data: Data, *, check: bool, on_damage: OnDamage) -> None:
+    Attributes:
+        skipped: messages on utterances that were left out as damaged.
+    """
+
+    def __init__(self, session: Session, data: Data) -> None:
         """Choose utterances, as many as `validate_frames` allows, and read them.
 
         Raises:
-            DamageError: one of them is damaged, and damage is not skipped.
+            DamageError: an utterance is damaged, and damage is not skipped.
         """
-        config, ranks = trainer.config, trainer.ranks
+        trainer, config = session.trainer, session.trainer.config
         self._trainer = trainer
         data = chosen(data, config.validate_frames)
         frames = int(data.frames.sum())
         rounds = min(-(-_LOOKS // len(data)), config.validate_frames // frames)
         self.skipped: list[str] = []
         self._batches: list[Batch] = []
-        reader = Reader(
+        reader = session.reader(
             data,
             trainer.batches,
             seed=_SEED,
             global_frames=max(config.global_frames, int(data.frames.max())),
             epochs=max(1, rounds),
-            rank=ranks.rank,
-            ranks=ranks.count,
-            check=check,
-            on_damage=on_damage,
-            other_below=config.model.prompt.whole_below,
         )
         with reader:
             for step in reader:
@@ -59,22 +58,22 @@ class Validation:
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
-        """Their total and each, of all processes together."""
+        """The named losses of all processes together, and their total `loss`."""
         trainer = self._trainer
         model, device = trainer.averaged, trainer.ranks.device
-        named: dict[str, Tensor] = {}
+        summed: dict[str, Tensor] = {}
         for batch in self._batches:
             there = batch.to(device)
             with trainer.autocast():
                 losses = model(there, model.draw(batch, self_condition=False).to(device),
                                self._counts)  # fmt: skip
             for name, loss in losses.items():
-                named[name] = named.get(name, 0) + loss
-        return by_name(trainer.summed(named))
+                summed[name] = summed.get(name, 0) + loss
+        return by_name(trainer.summed(summed))
 
 
 def chosen(data: Data, frames: int) -> Data:
-    """Utterances of so many frames together, drawn evenly; at least one."""
+    """Utterances that have at most so many frames together, drawn evenly; at least one."""
     order = np.argsort(mixed(_SEED, np.arange(len(data))), kind="stable")
     fits = np.cumsum(data.frames[order], dtype=np.int64) <= frames
     return data.only(order[: max(1, int(fits.sum()))])

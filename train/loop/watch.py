@@ -1,142 +1,146 @@
-"""What looks at a run while it goes on: its logs, validation, samples, and TensorBoard.
+"""The observers of a run: logs, TensorBoard, validation and samples.
 
-All of it only looks: nothing here changes a step, or a random number that a step depends on.
+They only observe: nothing here changes a step, or a random number that a step depends on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-from ns2.model.codec.interface import Codec
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.core.progress import Progress
-from ns2.train.data.prefetch import OnDamage
 from ns2.train.data.selection import Data
 from ns2.train.loop.board import Board
 from ns2.train.loop.samples import Samples
+from ns2.train.loop.session import Session
 from ns2.train.loop.validation import Validation
-from ns2.train.run.folder import RunFolder
 from ns2.train.run.names import METRICS, STATISTICS, VALIDATION
-from ns2.train.step.trainer import Trainer
+
+_HIDDEN = ("step", "frames", "epoch", "skipped", "seconds")
+"""Fields of the metrics that TensorBoard has no curve of."""
 
 
 class Watch:
-    """The eyes on one run; processes other than the first only help to validate."""
+    """The observers of one run; in processes other than the first they only help to validate."""
 
-    def __init__(
-        self,
-        trainer: Trainer,
-        folder: RunFolder,
-        progress: Progress,
-        *,
-        open_codec: Callable[[], Codec],
-        check: bool,
-        on_damage: OnDamage,
-    ) -> None:
-        """Choose what is validated and spoken; what can't be is told once.
-
-        Args:
-            open_codec: loads what samples are decoded by; may raise UserError.
+    def __init__(self, session: Session) -> None:
+        """Choose utterances to validate and to speak; notes say why there are none.
 
         Raises:
             DamageError: an utterance of the validation is damaged, and damage is not skipped.
         """
-        self._trainer, self._folder, self._progress = trainer, folder, progress
-        self._first = trainer.ranks.rank == 0
+        trainer = session.trainer
+        self._session, self._trainer = session, trainer
         held_out = self._held_out()
-        self._validation: Validation | None = None
-        if held_out is not None and trainer.config.validate_every:
-            self._validation = Validation(trainer, held_out, check=check, on_damage=on_damage)
-            for message in self._validation.skipped:
-                progress.note(f"left out of the validation: {message}")
+        self._validation = self._open_validation(held_out)
         self._board = Board(
-            folder.root if self._first else None, trainer.step, trainer.config.steps
+            session.folder.root if session.writes else None, trainer.step, trainer.config.steps
         )
-        self._samples = self._speaker(held_out, open_codec)
+        self._samples = self._open_samples(held_out)
+
+    # -- what there is to observe, by the settings -----------------------------------------------
+
+    @property
+    def _validates(self) -> bool:
+        return self._trainer.config.validate_every > 0
+
+    @property
+    def _speaks(self) -> bool:
+        config = self._trainer.config
+        return config.samples > 0 and config.sample_every > 0
+
+    def _held_out(self) -> Data | None:
+        """The val split; None where nobody asks for it, or where there is none."""
+        data, note = self._trainer.data, self._session.progress.note
+        if not (self._validates or self._speaks):
+            return None
+        if data.split != "train":
+            note(f"no validation: split {data.split!r} is trained on, not 'train'")
+            return None
+        found = data.of_split("val")
+        if found is None:
+            note("no validation: there is no utterance in split 'val'")
+        return found
+
+    def _open_validation(self, held_out: Data | None) -> Validation | None:
+        if held_out is None or not self._validates:
+            return None
+        validation = Validation(self._session, held_out)
+        for message in validation.skipped:
+            self._session.progress.note(f"left out of the validation: {message}")
+        return validation
+
+    def _open_samples(self, held_out: Data | None) -> Samples | None:
+        """Samples of held-out utterances; of those that are trained on where there are none."""
+        session, trainer = self._session, self._trainer
+        if not (session.writes and self._speaks and trainer.config.model.conditional):
+            return None
+        try:
+            codec = session.open_codec()
+        except UserError as error:
+            session.progress.note(f"no samples: {error}")
+            return None
+        return Samples(trainer, held_out, codec, session.folder.root, self._board)
+
+    # -- before, after and around steps ----------------------------------------------------------
 
     def __enter__(self) -> Watch:
-        if self._samples and self._trainer.step and not self._samples.there(self._trainer.step):
-            self.sample()  # where the run was stopped before it could
+        """Make the samples of the last step where the run was stopped before it could."""
+        step = self._trainer.step
+        if self._samples and step and not self._samples.there(step):
+            self.sample()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._board.__exit__(*exception)
 
-    def wanted(self) -> dict[str, float] | None:
-        """Where statistics of the next step go, if it is one that is looked into."""
+    def statistics_of_next(self) -> dict[str, float] | None:
+        """An empty dictionary for statistics of the next step; None where they are not due."""
         every = self._trainer.config.statistics_every
-        return {} if self._first and every and (self._trainer.step + 1) % every == 0 else None
+        due = every > 0 and (self._trainer.step + 1) % every == 0
+        return {} if self._session.writes and due else None
 
     def step(self, row: dict[str, Any], statistics: dict[str, float] | None) -> None:
-        """Write down a step, and its statistics where they were wanted."""
-        if self._first:
-            self._folder.log(METRICS, row)
-            left_out = ("step", "frames", "epoch", "skipped", "seconds")
-            shown = {name: value for name, value in row.items() if name not in left_out}
-            shown["frames_per_second"] = row["frames"] / row["seconds"]
-            self._board.curve("train", self._trainer.step, shown)
-            if statistics is not None:
-                self._folder.log(STATISTICS, {"step": self._trainer.step, **statistics})
-                self._board.scalars("statistics", self._trainer.step, statistics)
+        """Log a step, and its statistics where they were due."""
+        if not self._session.writes:
+            return
+        step = self._trainer.step
+        self._session.folder.log(METRICS).append(row)
+        shown = {name: value for name, value in row.items() if name not in _HIDDEN}
+        shown["frames_per_second"] = row["frames"] / row["seconds"]
+        self._board.curve("train", step, shown)
+        if statistics is not None:
+            self._session.folder.log(STATISTICS).append({"step": step, **statistics})
+            self._board.scalars("statistics", step, statistics)
 
     def validate(self) -> bool:
-        """Validate if it is time to; returns whether the model is the best so far."""
+        """Validate if that is due; returns whether the loss is the lowest so far."""
         trainer = self._trainer
-        if self._validation is None or not self._due(trainer.config.validate_every):
+        if self._validation is None or not trainer.due(trainer.config.validate_every):
             return False
         losses = self._validation.losses()
         best = losses["loss"] < (trainer.best[1] if trainer.best else math.inf)  # never where NaN
         if best:
             trainer.best = (trainer.step, losses["loss"])
-        if self._first:
-            self._folder.log(VALIDATION, {"step": trainer.step, **losses, "best": best})
+        if self._session.writes:
+            row = {"step": trainer.step, **losses, "best": best}
+            self._session.folder.log(VALIDATION).append(row)
             self._board.scalars("validation", trainer.step, losses)
-            self._progress.note(
+            self._session.progress.note(
                 f"step {trainer.step}: validation loss {losses['loss']:.3f}"
                 f"{', the best so far' if best else ''}"
             )
         return best
 
     def sample(self) -> None:
-        """Speak if it is time to."""
-        if self._samples is None or not self._due(self._trainer.config.sample_every):
+        """Make samples if they are due; a failure is noted, and training goes on."""
+        if self._samples is None or not self._trainer.due(self._trainer.config.sample_every):
             return
         try:
             self._samples.make()
-        except (RuntimeError, ValueError) as error:  # no reason to stop training
-            self._progress.note(f"step {self._trainer.step}: no samples: {error}")
+        except (RuntimeError, ValueError) as error:
+            self._session.progress.note(f"step {self._trainer.step}: no samples: {error}")
 
     def flush(self) -> None:
-        """See that files hold all that was shown: a run may go on from here."""
+        """Write out all that was shown on TensorBoard: a run may go on from here."""
         self._board.flush()
-
-    def _due(self, every: int) -> bool:
-        return self._trainer.due(every)
-
-    def _held_out(self) -> Data | None:
-        """What is not trained on, as far as it is asked for."""
-        config, data = self._trainer.config, self._trainer.data
-        if not config.validate_every and not (config.samples and config.sample_every):
-            return None
-        if data.split != "train":
-            self._progress.note(f"no validation: split {data.split!r} is learnt from, not 'train'")
-            return None
-        found = data.of_split("val")
-        if found is None:
-            self._progress.note("no validation: there is no utterance in split 'val'")
-        return found
-
-    def _speaker(self, held_out: Data | None, open_codec: Callable[[], Codec]) -> Samples | None:
-        trainer, config = self._trainer, self._trainer.config
-        if not (self._first and config.model.conditional and config.samples):
-            return None
-        if not config.sample_every:
-            return None
-        try:
-            codec = open_codec()
-        except UserError as error:
-            self._progress.note(f"no samples: {error}")
-            return None
-        return Samples(trainer, held_out, codec, self._folder.root, self._board)

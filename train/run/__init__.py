@@ -1,1 +1,1 @@
-"""What a run is: its settings, its folder, its checkpoints."""
+"""A run: its settings, its folder, its checkpoints and logs, and the request to stop it."""

@@ -1,14 +1,15 @@
-"""Checkpoints of a run: whole or not at all, the newest ones kept.
+"""Checkpoints of a run: each is whole or absent, and the newest ones are kept.
 
     run/checkpoints/00001000.pt
-    run/checkpoints/best.pt      the one whose validation was best, under a name of its own
+    run/checkpoints/best.pt      the one with the lowest validation loss, whatever its age
 
-Only tensors, numbers and text: read with `weights_only=True`.
+They hold only tensors, numbers and text, and are read with `weights_only=True`.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,18 @@ from ns2.train.run.names import BEST, CHECKPOINTS
 
 
 def save_checkpoint(
-    run: Path, step: int, state: dict[str, Any], keep: int, *, best: bool = False
+    run: Path, step: int, state: Mapping[str, Any], keep: int, *, best: bool = False
 ) -> Path:
     """Write the checkpoint of a step, then remove all but the newest `keep`.
 
     Args:
-        best: it is the best so far too. That name comes first: the state knows that it is the best,
-            and would not be validated again.
+        best: its validation loss is the lowest so far, and it becomes best.pt too. That file is
+            written first: a run that goes on from this state does not validate it once more.
     """
     folder = run / CHECKPOINTS
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{step:08d}.pt"
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    for name in (folder / BEST, path) if best else (path,):
-        with atomic_write(name) as file:
-            file.write(buffer.getbuffer())
+    write_state(state, *((folder / BEST, path) if best else (path,)))
     for old in checkpoints(run)[:-keep]:
         old.unlink()
     for left in folder.glob(f"{TEMPORARY}*"):
@@ -44,20 +41,39 @@ def save_checkpoint(
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
+    """The checkpoints of a run, oldest first; best.pt is not among them."""
     return sorted((run / CHECKPOINTS).glob("[0-9]*.pt"))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """The state that was saved.
+    """The state of a run's checkpoint, its tensors on the CPU.
 
     Raises:
         UserError: the file is damaged.
     """
+    return read_state(path, "delete it, and the run goes on from the checkpoint before it")
+
+
+def write_state(state: Mapping[str, Any], *paths: Path) -> None:
+    """Write the same state to one or more files, one after the other, each atomically."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    for path in paths:
+        with atomic_write(path) as file:
+            file.write(buffer.getbuffer())
+
+
+def read_state(path: Path, advice: str) -> dict[str, Any]:
+    """The state that `write_state` wrote, its tensors on the CPU.
+
+    Args:
+        advice: what to do where the file is damaged; the end of the message.
+
+    Raises:
+        UserError: it is damaged.
+    """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(
-            f"{path} can't be read ({error}); delete it, and the run goes on from the one before"
-        ) from error
+        raise UserError(f"{path} can't be read ({error}); {advice}") from error
     return state

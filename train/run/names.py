@@ -1,4 +1,4 @@
-"""What lies where in a run's folder."""
+"""Names of the files and folders in a run's folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ METRICS, VALIDATION, STATISTICS = "metrics.jsonl", "validation.jsonl", "statisti
 CHECKPOINTS, BEST = "checkpoints", "best.pt"
 SAMPLES = "samples"
 SPEECH = "speech"
-"""What a run needs to speak: phoneme table, codec, longest utterance."""
+"""The folder of what speaking needs: phoneme table, codec, languages, longest utterance."""
 BOARD = "tensorboard"
 EVALUATION = "evaluation"
-"""Where `ns2 evaluate` writes unless it is given another folder."""
+"""The folder that `ns2 evaluate` writes unless another one is named."""

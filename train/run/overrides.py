@@ -1,6 +1,6 @@
-"""A training's settings: a preset, then a file, then --set, each laid over what was before.
+"""The settings that a command line asks for: a preset, changed by a file, changed by --set.
 
-A file is YAML or JSON, which YAML reads too. Names may be nested, dotted, or both:
+A file is YAML, of which JSON is a part. Names may be nested, dotted, or both:
 
     learning_rate: 1e-3
     model:
@@ -24,16 +24,17 @@ from ns2.train.run.settings import TrainConfig
 def choose(
     name: str, file: Path | None, settings: Sequence[str], steps: int | None = None
 ) -> TrainConfig:
-    """The settings that were asked for.
+    """The settings that a command line asks for.
 
     Args:
-        name: of a preset.
-        settings: texts like "a.b=c".
-        steps: in all; None for what the rest says.
+        name: the preset.
+        file: changes the preset's settings; None for no file.
+        settings: texts like "a.b=c", which change those of the file.
+        steps: the number of steps in all; None leaves it as the rest has it.
 
     Raises:
-        OptionError: a name that there is not, with the nearest that there is; a value that does not
-            fit; a file that can't be read.
+        OptionError: a setting does not exist (the message names the nearest that does), a value
+            does not fit, or the file can't be read.
     """
     try:
         config = training(name)
@@ -53,22 +54,22 @@ def choose(
 
 
 def read_settings(file: Path) -> dict[str, Any]:
-    """Dotted names and values of a file.
+    """Dotted names of the settings in a file, and their values.
 
     Raises:
-        ValueError: it is neither YAML nor JSON, or no table of names and values.
+        ValueError: the file is neither YAML nor JSON, or holds no names with values.
     """
     import yaml
 
     class Reader(yaml.SafeLoader):
-        """Safe YAML that knows 1e-3 for a number, as JSON does; YAML 1.1 wants 1.0e-3."""
+        """Safe YAML that reads 1e-3 as a number, as JSON does; YAML 1.1 wants 1.0e-3."""
 
     number = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
     Reader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
     try:
         values = yaml.load(file.read_text("utf-8"), Reader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"this is neither YAML nor JSON: {error}") from error
+        raise ValueError(f"the file is neither YAML nor JSON: {error}") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -77,6 +78,7 @@ def read_settings(file: Path) -> dict[str, Any]:
 
 
 def _setting(text: str) -> tuple[str, Any]:
+    """Name and value of a text like "a.b=c"; a value that is no JSON is a word."""
     name, equals, value = text.partition("=")
     if not equals:
         raise OptionError(f"--set takes NAME=VALUE, got {text!r}")
@@ -87,7 +89,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _leaves(values: dict[Any, Any], path: str = "") -> dict[str, Any]:
-    """Dotted names of nested values."""
+    """Dotted names of nested settings, and their values."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""Trainings that have a name: a preset's model, and how it is trained.
+"""The settings with which each preset is trained.
 
-`ns2 train --preset NAME` starts from these; --config and --set change what they like. The paper's
-training is for many GPUs. `small` and `tiny` are for one CPU: short steps, a short warm-up, and
-something to see soon.
+`ns2 train --preset NAME` starts from them; --config and --set change single settings. The paper's
+training is for many GPUs. `small`, `demo` and `tiny` are for one CPU: their steps and warm-up are
+short, and validations and samples come soon.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ TRAINING: dict[str, dict[str, Any]] = {
         "ema": 0.99,
     },
 }
-"""What a preset's training has other than the defaults of `TrainConfig`."""
+"""The settings of each preset that differ from the defaults of `TrainConfig`."""
 
 
 def training(name: str) -> TrainConfig:
-    """The training of a preset.
+    """The model and the settings of a preset.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is no preset of that name.
     """
     return TrainConfig(model=preset(name), **TRAINING.get(name, {}))

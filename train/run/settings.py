@@ -1,4 +1,8 @@
-"""What can be chosen about a training."""
+"""The settings of a training.
+
+The text below a field explains it, here and wherever the setting is shown; each default stands here
+and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -14,93 +18,120 @@ Decay = Literal["inverse_sqrt", "cosine"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A training; the defaults are the paper's.
-
-    Attributes:
-        model: see `NS2Config`.
-        steps: in all.
-        global_frames: of a step, on all devices together.
-        learning_rate: the highest.
-        warmup: steps until it is reached.
-        decay: "inverse_sqrt" after the warm-up, or "cosine" to nothing at the end.
-        beta1, beta2, weight_decay: of AdamW.
-        clip: largest norm of the gradient; 0 for none.
-        ema: decay of the averaged weights.
-        accumulate: parts in which a device does its share of a step, to save memory.
-        precision: "bf16" computes in bfloat16 where that is safe, "fp32" everything in float32;
-            "auto" is the first on a GPU and the second on a CPU.
-        seed: of weights, order, and all random numbers.
-        checkpoint_every: steps.
-        keep: checkpoints that stay.
-        frame_multiple, token_multiple: what shapes are padded to.
-        validate_every: steps; 0 for never.
-        validate_frames: of the val split, at most.
-        sample_every: steps between two rounds of samples, also made in the end; 0 for never.
-        samples: utterances of a round; 0 for none.
-        sampler: how samples are made.
-        statistics_every: steps between two looks at gradients, weights and activations; 0 for none.
-    """
+    """The settings of a training; the defaults are the paper's."""
 
     model: NS2Config = field(default_factory=NS2Config)
+    """The model that is trained, with settings of its own."""
+
     steps: int = 300_000
+    """The number of steps in all."""
+
     global_frames: int = 96_000
+    """The batch size: the number of frames in a step, at most, on all devices together."""
+
     learning_rate: float = 5e-4
+    """The highest learning rate, which is reached at the end of the warm-up."""
+
     warmup: int = 32_000
+    """The number of steps in which the learning rate rises from 0."""
+
     decay: Decay = "inverse_sqrt"
+    """How the learning rate falls after the warm-up: inverse_sqrt with the inverse square root of
+    the step, or cosine to 0 at the last step."""
+
     beta1: float = 0.9
+    """AdamW's decay of the running mean of gradients."""
+
     beta2: float = 0.99
+    """AdamW's decay of the running mean of squared gradients."""
+
     weight_decay: float = 0.01
+    """AdamW's weight decay."""
+
     clip: float = 1.0
+    """The norm to which the gradient is clipped; 0 does not clip."""
+
     ema: float = 0.9999
+    """The decay of the averaged weights (EMA), which are validated, spoken with, and kept."""
+
     accumulate: int = 1
+    """Gradient accumulation: the number of batches into which each device splits its share of a
+    step, to save memory."""
+
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """The precision of a step: bf16 computes in bfloat16 where that is safe, fp32 everything in
+    float32, and auto takes bf16 on a GPU and fp32 on a CPU."""
+
     seed: int = 0
+    """The seed of the weights, of the order of utterances, and of all random numbers."""
+
     checkpoint_every: int = 1000
+    """The number of steps between two checkpoints."""
+
     keep: int = 3
+    """The number of checkpoints that are kept, best.pt apart."""
+
     frame_multiple: int = 64
+    """Batches are padded to a multiple of this number of frames."""
+
     token_multiple: int = 16
+    """Batches are padded to a multiple of this number of phonemes."""
+
     validate_every: int = 1000
+    """The number of steps between two validations; 0 never validates."""
+
     validate_frames: int = 48_000
+    """The number of frames of the val split that are validated, at most."""
+
     sample_every: int = 10_000
+    """The number of steps between two rounds of samples, which the last step also has; 0 makes
+    none."""
+
     samples: int = 2
+    """The number of utterances in each round of samples; 0 makes none."""
+
     sampler: SamplerConfig = field(default_factory=lambda: SamplerConfig(kind="dpm++", steps=20))
+    """The sampler of the samples, with settings of its own."""
+
     statistics_every: int = 0
+    """The number of steps between two lines of statistics on gradients, weights and activations; 0
+    writes none."""
 
     def __post_init__(self) -> None:
-        whole = (
-            self.steps,
-            self.global_frames,
-            self.warmup,
-            self.accumulate,
-            self.checkpoint_every,
-            self.keep,
-            self.frame_multiple,
-            self.token_multiple,
+        at_least_1 = (
+            "steps",
+            "global_frames",
+            "warmup",
+            "accumulate",
+            "checkpoint_every",
+            "keep",
+            "frame_multiple",
+            "token_multiple",
+            "validate_frames",
         )
-        if min(whole) < 1:
-            raise ValueError(
-                "steps, global_frames, warmup, accumulate, checkpoint_every, keep and multiples "
-                "have to be at least 1"
-            )
-        watched = (self.validate_every, self.sample_every, self.samples, self.statistics_every)
-        if min(watched) < 0 or self.validate_frames < 1:
-            raise ValueError(
-                "validate_every, sample_every, samples and statistics_every can't be negative "
-                "(0 is for none), validate_frames has to be at least 1"
-            )
-        if self.learning_rate <= 0 or self.clip < 0 or self.weight_decay < 0:
-            raise ValueError("learning_rate has to be above 0, clip and weight_decay at least 0")
+        at_least_0 = (
+            "clip",
+            "weight_decay",
+            "validate_every",
+            "sample_every",
+            "samples",
+            "statistics_every",
+        )
+        for least, names in ((1, at_least_1), (0, at_least_0)):
+            for name in names:
+                if getattr(self, name) < least:
+                    raise ValueError(
+                        f"{name} has to be at least {least}, got {getattr(self, name)}"
+                    )
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate has to be above 0, got {self.learning_rate}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema has to lie in [0, 1), got {self.ema}")
 
     def learning_rate_at(self, step: int) -> float:
-        """Of a step, counted from 0."""
+        """The learning rate of a step, counted from 0."""
         rise = min(1.0, (step + 1) / self.warmup)
         if self.decay == "inverse_sqrt":
             return self.learning_rate * min(rise, math.sqrt(self.warmup / (step + 1)))
         done = max(0, step - self.warmup) / max(1, self.steps - self.warmup)
         return self.learning_rate * rise * (1 + math.cos(math.pi * min(1.0, done))) / 2
-
-    def ema_at(self, step: int) -> float:
-        """Decay of the averaged weights at a step: less at first, to forget the start sooner."""
-        return min(self.ema, (1 + step) / (10 + step))

@@ -1,10 +1,10 @@
-"""What a run keeps so that it can speak without its dataset.
+"""What a run keeps of its dataset, so that it can speak without it.
 
     run/speech/phonemes.json    the phoneme table
-    run/speech/speech.json      the codec, the grid, languages, the longest utterance
+    run/speech/speech.json      the codec, the frame grid, languages, the longest utterance
 
-The model's own weights hold codebooks and the statistics of latents. The codec is kept by name and
-by the digest of its weights: its file may lie anywhere.
+The codebooks and the statistics of latents are among the model's weights. The codec is kept by its
+name and the digest of its weights, since its file may lie anywhere.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _TABLE, _SPEECH = "phonemes.json", "speech.json"
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechFacts:
-    """What speaking needs to know beside the weights.
+    """The facts about a run's dataset that speaking needs beside the weights.
 
     Attributes:
-        codec: its name.
-        codec_digest: of the weights that encode, see `Codec.digest`.
-        quantizers: Q.
-        sample_rate: Hz.
-        hop_length: samples a frame.
-        language: most utterances of the dataset are in it.
-        languages: all of them.
+        codec: the codec's name.
+        codec_digest: the digest of the codec's weights, see `Codec.digest`.
+        quantizers: Q, the number of quantisers.
+        sample_rate: in Hz.
+        hop_length: the number of samples in a frame.
+        language: the language of most utterances.
+        languages: all languages.
         aligner: "textgrid" where phones came from TextGrids and not from espeak-ng.
-        longest: tokens of the utterance with the most of them.
+        longest: the number of tokens in the longest utterance.
         mel: the configuration of the mel column; empty where there was none.
-        f0: of the pitch column.
+        f0: the configuration of the F0 column; empty where there was none.
     """
 
     codec: str
@@ -61,12 +61,12 @@ class SpeechFacts:
     f0: dict[str, Any]
 
     def mel_config(self) -> MelConfig:
-        """How the dataset's log-mels were made; the usual way where it has none."""
-        usual = {**self._rates, "fmax": min(MelConfig.fmax, self.sample_rate / 2)}
-        return MelConfig(**{**usual, **self.mel})
+        """How the dataset's log-mels were made; the defaults where it has none."""
+        defaults = {**self._rates, "fmax": min(MelConfig.fmax, self.sample_rate / 2)}
+        return MelConfig(**{**defaults, **self.mel})
 
     def pitch_config(self) -> PitchConfig:
-        """How the dataset's F0 was found."""
+        """How the dataset's F0 was extracted."""
         return PitchConfig(**{**self._rates, **self.f0})
 
     @property
@@ -75,13 +75,13 @@ class SpeechFacts:
 
 
 def facts_of(datasets: Sequence[Dataset]) -> SpeechFacts:
-    """Those of datasets that are learned together."""
+    """The facts about datasets that one run is trained on; they are alike."""
     first = datasets[0]
     codes = first.card["columns"]["codes"]["config"]
     columns, counts = first.card["columns"], [d.card["counts"]["languages"] for d in datasets]
     totals: dict[str, int] = {}
-    for one in counts:
-        for language, count in one.items():
+    for counted in counts:
+        for language, count in counted.items():
             totals[language] = totals.get(language, 0) + count
     return SpeechFacts(
         codec=codes["codec"],
@@ -99,7 +99,7 @@ def facts_of(datasets: Sequence[Dataset]) -> SpeechFacts:
 
 
 def _most_tokens(dataset: Dataset) -> int:
-    """N of the utterance with the most tokens."""
+    """The number of tokens in the longest utterance."""
     import pyarrow.compute as pc
 
     shapes = dataset.fields(["phonemes_shape"])["phonemes_shape"]
@@ -107,7 +107,7 @@ def _most_tokens(dataset: Dataset) -> int:
 
 
 def keep_speech(run: Path, datasets: Sequence[Dataset]) -> None:
-    """Write into a run's folder what speaking needs."""
+    """Write the facts and the phoneme table into a run's folder."""
     folder = run / SPEECH
     folder.mkdir(parents=True, exist_ok=True)
     table = datasets[0].phoneme_table.to_json()
@@ -117,10 +117,10 @@ def keep_speech(run: Path, datasets: Sequence[Dataset]) -> None:
 
 
 def read_speech(run: Path) -> tuple[SpeechFacts, PhonemeTable]:
-    """What `keep_speech` wrote.
+    """The facts and the phoneme table that `keep_speech` wrote.
 
     Raises:
-        UserError: it is not there, or damaged.
+        UserError: a file is missing or damaged.
     """
     folder = run / SPEECH
     try:
@@ -139,22 +139,22 @@ def read_speech(run: Path) -> tuple[SpeechFacts, PhonemeTable]:
 def open_codec_of(
     facts: SpeechFacts, name: str | None = None, weights: Path | None = None
 ) -> Codec:
-    """The codec that a model's latents belong to.
+    """The codec whose codes a run was trained on.
 
     Args:
-        name: a codec or its file, where it is not one that ns2 finds by name.
-        weights: EnCodec's, where ns2 does not find them.
+        name: the name or file of the codec, where ns2 does not find it by itself.
+        weights: a file with EnCodec's weights, where ns2 does not find them by itself.
 
     Raises:
-        UserError: it can't be had, or is another one.
+        UserError: the codec can't be opened, or its weights are not those of the run.
     """
     from ns2.train.codec.opened import open_codec
 
     codec = open_codec(name or facts.codec, weights, facts.quantizers)
     if codec.digest != facts.codec_digest:
         raise UserError(
-            f"the model learned the codec {facts.codec} with weights {facts.codec_digest[:12]}, "
-            f"and {name or facts.codec} has {codec.digest[:12]}: name the file with --codec or "
-            "--codec-weights"
+            f"the model was trained on codes of {facts.codec} with weights "
+            f"{facts.codec_digest[:12]}, but those of {name or facts.codec} are "
+            f"{codec.digest[:12]}: name the codec's file with --codec or --codec-weights"
         )
     return codec

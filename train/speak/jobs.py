@@ -1,9 +1,9 @@
-"""Texts to wav files by a trained run: what `ns2 synthesize` does."""
+"""The work of `ns2 synthesize`: from texts, phonemes or a known utterance to WAV files."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,34 +15,105 @@ from ns2.model.tts.generation import Choices
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.sound.decode import wav_bytes
-from ns2.train.speak.synthesizer import Line, Speech, Synthesizer, joined
+from ns2.pipeline.sound.wav import save_wav
+from ns2.train.data.alike import Makeup, differences, makeup_of
+from ns2.train.speak.lines import Line, Speech, joined
+from ns2.train.speak.speaking import Source, SynthesizeOptions
+from ns2.train.speak.synthesizer import Synthesizer
 
 _AT_ONCE = 64
-"""Files that are spoken before the first of them is written."""
+"""The number of files that are spoken before the first of them is written."""
+_GIVEN = ("phonemes", "durations", "f0")
+"""The columns of an utterance that is spoken with its own durations and pitch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One file to write, of one or more utterances."""
+    """A file to write, and the utterances that are spoken into it one after the other."""
 
     out: Path
     lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
-    """What was spoken: seconds of audio, and seconds that it took."""
+class Timing:
+    """How long speaking took.
+
+    Attributes:
+        seconds: of audio.
+        took: seconds of work, without the writing of files.
+    """
 
     seconds: float
     took: float
 
 
-def read_lines(path: Path) -> list[str]:
+def jobs_of(
+    voice: Synthesizer, options: SynthesizeOptions, prompt: np.ndarray | None
+) -> tuple[list[Job], list[str]]:
+    """The files that the options ask for.
+
+    Args:
+        prompt: (Q, P) codes of the voice; None for a random voice.
+
+    Returns:
+        the jobs, and for each line of --text-file that can't be spoken a message.
+
+    Raises:
+        UserError: TEXT, the file or the utterance can't be used.
+    """
+    match options.source:
+        case Source.TEXT:
+            assert options.text is not None
+            return [_of_text(voice, options.text, options.out, options, prompt)], []
+        case Source.FILE:
+            return _of_file(voice, options, prompt)
+        case Source.UTTERANCE:
+            return [_of_utterance(voice, options, prompt)], []
+
+
+def _of_text(
+    voice: Synthesizer,
+    text: str,
+    out: Path,
+    options: SynthesizeOptions,
+    prompt: np.ndarray | None,
+) -> Job:
+    """A text as one file; a long text is spoken in pieces, each with the next seed."""
+    if options.phonemes:
+        pieces = [voice.ids_of_tokens(text.split())]
+    else:
+        pieces = voice.pieces(text, options.language)
+    return Job(
+        out=out,
+        lines=tuple(
+            Line(phonemes=ids, seed=options.seed + i, prompt=prompt) for i, ids in enumerate(pieces)
+        ),
+    )
+
+
+def _of_file(
+    voice: Synthesizer, options: SynthesizeOptions, prompt: np.ndarray | None
+) -> tuple[list[Job], list[str]]:
+    """A file OUT/0001.wav for the first line and so on; empty lines are passed over."""
+    assert options.text_file is not None
+    jobs, refused = [], []
+    for number, text in enumerate(_read_lines(options.text_file), 1):
+        if text.strip():
+            try:
+                jobs.append(
+                    _of_text(voice, text, options.out / f"{number:04d}.wav", options, prompt)
+                )
+            except UserError as error:
+                refused.append(f"line {number}: {error}")
+    return jobs, refused
+
+
+def _read_lines(path: Path) -> list[str]:
     """The lines of a text file.
 
     Raises:
-        UserError: it is not in UTF-8.
+        UserError: the file is not in UTF-8.
     """
     try:
         return path.read_text("utf-8-sig").split("\n")
@@ -50,94 +121,65 @@ def read_lines(path: Path) -> list[str]:
         raise UserError(f"{path} is not a text file in UTF-8") from error
 
 
-def jobs_of(
-    voice: Synthesizer,
-    texts: Iterable[str],
-    out: Path,
-    *,
-    numbered: bool,
-    tokens: bool,
-    language: str | None,
-    prompt: np.ndarray | None,
-    seed: int,
-) -> tuple[list[Job], list[str]]:
-    """What texts ask for; empty lines are passed over where files are numbered.
-
-    Args:
-        out: the file; where files are numbered the folder of OUT/0001.wav and so on, by line.
-        tokens: texts are phonemes with spaces between them.
-
-    Returns:
-        jobs, and why other texts can't be spoken.
-    """
-    jobs, refused = [], []
-    for number, text in enumerate(texts, 1):
-        if numbered and not text.strip():
-            continue
-        try:
-            parts = [voice.ids_of_tokens(text.split())] if tokens else voice.pieces(text, language)
-        except UserError as error:
-            refused.append(f"line {number}: {error}" if numbered else str(error))
-            continue
-        lines = tuple(
-            Line(phonemes=ids, seed=seed + i, prompt=prompt) for i, ids in enumerate(parts)
-        )
-        jobs.append(Job(out=out / f"{number:04d}.wav" if numbered else out, lines=lines))
-    return jobs, refused
-
-
-def of_dataset(
-    voice: Synthesizer, root: Path, key: str, out: Path, *, prompt: np.ndarray | None, seed: int
-) -> Job:
+def _of_utterance(voice: Synthesizer, options: SynthesizeOptions, prompt: np.ndarray | None) -> Job:
     """An utterance of a dataset with its true durations and pitch.
 
     Raises:
-        UserError: there is no such utterance, or the dataset has other phonemes or another grid.
+        UserError: there is no such utterance, it is damaged, or the dataset has another phoneme
+            table or frame grid than the run.
     """
-    from ns2.pipeline.tools.inspection import find
+    from ns2.pipeline.tools.inspection.one_utterance import find
 
-    dataset = Dataset(root)
-    for column in ("phonemes", "durations", "f0"):
+    assert options.dataset is not None and options.durations_from is not None
+    root, dataset = options.dataset, Dataset(options.dataset)
+    for column in _GIVEN:
         if column not in dataset.columns:
             raise UserError(f"{root} has no column {column}")
-    if dataset.grid != voice.grid or dataset.phoneme_table.digest != voice.table.digest:
-        raise UserError(f"{root} has another frame grid or other phonemes than the run")
-    key = find(dataset, key)
-    try:
-        phonemes, durations, f0 = (
-            dataset.read(column, key, check=True) for column in ("phonemes", "durations", "f0")
+    run = Makeup(grid=voice.grid, table=voice.table)
+    for difference in differences(run, makeup_of(dataset, _GIVEN)):
+        raise UserError(
+            f"{root} and the run have different {difference.what} ({difference.other}; "
+            f"{difference.first}): take a dataset that was preprocessed as the run's was"
         )
+    key = find(dataset, options.durations_from)
+    try:
+        given = {column: dataset.read(column, key, check=True) for column in _GIVEN}
     except (ValueError, OSError) as error:
-        raise UserError(f"{root}: {error}; `ns2 verify` tells what is damaged") from error
-    line = Line(phonemes=phonemes, durations=durations, f0=f0, prompt=prompt, seed=seed)
-    return Job(out=out, lines=(line,))
+        raise UserError(f"{root}: {error}; `ns2 verify` finds all that is damaged") from error
+    return Job(out=options.out, lines=(Line(**given, prompt=prompt, seed=options.seed),))
 
 
 def speak_jobs(
     voice: Synthesizer, jobs: Sequence[Job], choices: Choices, *, plot: bool = False
-) -> Done:
-    """Speak and write each file, whole or not at all."""
+) -> Timing:
+    """Speak, and write each file, which appears whole or not at all.
+
+    Args:
+        plot: draw log-mel and F0 into a PNG beside each file.
+    """
     for folder in {job.out.parent for job in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
     took = seconds = 0.0
     for first in range(0, len(jobs), _AT_ONCE):
         part = jobs[first : first + _AT_ONCE]
+
+        # The utterances of several files are batched together.
         began = time.perf_counter()
         spoken = iter(voice.speak([line for job in part for line in job.lines], choices))
         took += time.perf_counter() - began
+
         for job in part:
             speech = joined([next(spoken) for _ in job.lines])
             seconds += speech.seconds
-            with atomic_write(job.out) as file:
-                file.write(wav_bytes(speech.wave, speech.sample_rate))
+            save_wav(job.out, speech.wave, speech.sample_rate)
             if plot:
                 with atomic_write(job.out.with_suffix(".png")) as file:
-                    file.write(draw(voice, speech))
-    return Done(seconds=seconds, took=took)
+                    file.write(_draw(voice, speech))
+    return Timing(seconds=seconds, took=took)
 
 
-def draw(voice: Synthesizer, speech: Speech) -> bytes:
-    """A PNG of log-mel, the pitch that was asked for and the pitch that came out."""
+def _draw(voice: Synthesizer, speech: Speech) -> bytes:
+    """A PNG of the log-mel, the F0 that was asked for, and the F0 that came out."""
     from ns2.pipeline.sound.pitch import extract_f0
     from ns2.train.speak.plot_versions import Version, as_png, draw_versions
 

@@ -1,7 +1,7 @@
-"""Long texts in pieces that a model has learned to speak at once.
+"""Long texts in pieces that are no longer than what a model was trained on.
 
-A text is cut behind sentences; a sentence that is too long behind clauses, then between words; a
-word that is too long is spoken as it is.
+A text is cut after sentences; a sentence that is too long after clauses, then between words; a word
+that is too long is spoken whole.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ _CUTS = (
     re.compile(r"(?<=[,;:])\s+|(?<=[—–，；：、])\s*"),
     re.compile(r"\s+"),
 )
-"""Where a text may be cut: the earlier ones first."""
+"""Where a text may be cut, in the order in which cuts are tried."""
 _NO_END = re.compile(r"\b(\w|Mrs?|Ms|Dr|St|Prof|Sr|Jr|vs|etc|No|Gen|Col|Capt|Rev)\.$")
-"""What ends with a point and no sentence: initials, and usual abbreviations."""
+"""Initials and common abbreviations, whose full stop does not end a sentence."""
 _WELL_WITHIN = 2_000
-"""Letters that are surely more than one piece; below, they are spoken to see."""
+"""A length in letters above which a text is certainly too long for one piece, so that it is cut
+without being pronounced first."""
 
 
 def pieces(text: str, ids: Callable[[str], np.ndarray], longest: int) -> list[np.ndarray]:
-    """Phoneme ids of each piece of a text, in order.
+    """The phoneme ids of each piece of a text, in order.
 
-    Parts with nothing to speak are left out, as long as something is left.
+    Sentences without a letter or digit are left out, as long as there is another one.
 
     Args:
-        ids: of a short text; raises UserError where nothing in it can be spoken.
-        longest: phonemes of a piece.
+        ids: gives the phoneme ids of a short text; raises UserError where it can't be spoken.
+        longest: the most phonemes that a piece may have.
 
     Raises:
-        UserError: nothing can be spoken, or a part can't for another reason.
+        UserError: nothing is left to speak, or a sentence can't be spoken.
     """
     found: list[np.ndarray] = []
     first_error: UserError | None = None
@@ -54,7 +55,11 @@ def pieces(text: str, ids: Callable[[str], np.ndarray], longest: int) -> list[np
 def _spoken(
     text: str, ids: Callable[[str], np.ndarray], longest: int, level: int
 ) -> list[np.ndarray]:
-    """A text's ids, whole where they fit, else in parts of about half."""
+    """The ids of a text, whole where they fit, else in halves that are cut likewise.
+
+    Args:
+        level: the first of `_CUTS` that may be tried.
+    """
     if len(text) <= _WELL_WITHIN:
         whole = ids(text)
         if len(whole) <= longest:
@@ -72,19 +77,20 @@ def _spoken(
 
 
 def _parts(text: str, cut: int) -> list[str]:
+    """A text cut at all places of one of `_CUTS`."""
     parts: list[str] = []
     for part in _CUTS[cut].split(text):
         if not part or not part.strip():
             continue
         if cut == 0 and parts and (_NO_END.search(parts[-1]) or part.lstrip()[:1].islower()):
-            parts[-1] += f" {part.strip()}"  # the point was an abbreviation's
+            parts[-1] += f" {part.strip()}"  # the full stop was an abbreviation's
         else:
             parts.append(part.strip())
     return parts
 
 
 def _halves(parts: list[str]) -> list[str]:
-    """Parts joined to two of about the same length."""
+    """Parts joined to two of about the same length; a single part stays alone."""
     if len(parts) < 2:
         return parts
     total, before = sum(map(len, parts)), 0

@@ -1,4 +1,4 @@
-"""Several versions of one utterance under each other: log-mels, and their pitch in one panel."""
+"""A plot of several versions of an utterance: a log-mel each, and their F0 in one panel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ _DPI = 80
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One of them: its name, log-mel (M, T) and F0 in Hz (T,), 0 where unvoiced."""
+    """A version of an utterance.
+
+    Attributes:
+        name: its title in the plot.
+        mel: (M, T) log-mel.
+        f0: (T,) Hz, 0 where unvoiced.
+    """
 
     name: str
     mel: np.ndarray
@@ -34,18 +40,23 @@ class Version:
 def draw_versions(
     versions: Sequence[Version], grid: FrameGrid, config: MelConfig | None = None
 ) -> Figure:
-    """A panel for each log-mel, one for all pitches; all share their time in seconds.
+    """Draw a panel for each log-mel and one for all F0s, over the same time in seconds.
 
-    Axes are labelled with the names, and `f0` (`Axes.get_label`).
+    Axes are labelled (`Axes.get_label`) with the versions' names, and `f0`.
+
+    Args:
+        grid: the frame grid of mels and F0s.
+        config: how the mels were made; None for the defaults.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    # The width grows with the length, so that a second is as wide in every plot.
     seconds = max(version.mel.shape[1] for version in versions) / grid.frame_rate
     width = min(max(_INCHES_A_SECOND * seconds + 1, _LEAST_INCHES), _MOST_INCHES)
     height = 1.5 * len(versions) + 2.2
     figure = Figure(figsize=(width, height), dpi=_DPI)
-    # A layout that is worked out would take twice as long as all the rest.
+    # Margins are fixed, since a computed layout takes twice as long as all the rest.
     figure.subplots_adjust(
         left=0.75 / width,
         right=1 - 0.15 / width,
@@ -54,6 +65,8 @@ def draw_versions(
         hspace=0.3,
     )
     FigureCanvasAgg(figure)
+
+    # A panel for each mel, and the F0 of all versions in the last one.
     panels = figure.subplots(len(versions) + 1, 1, sharex=True, squeeze=False)[:, 0]
     settings: Mapping[str, object] = asdict(config or MelConfig())
     highest = 0.0
@@ -63,6 +76,8 @@ def draw_versions(
         draw_mel(panel, version.mel, grid, settings)
         draw_f0(panels[-1], version.f0, grid, color=colour, label=version.name)
         highest = max(highest, float(version.f0.max(initial=0.0)))
+
+    # The last panel shows the axes of all.
     panels[-1].set_label("f0")
     panels[-1].set_ylim(0, 1.1 * highest or 1.0)
     panels[-1].set_xlim(0, seconds)
@@ -73,7 +88,7 @@ def draw_versions(
 
 
 def as_png(figure: Figure) -> bytes:
-    """A figure as a PNG; the same figure gives the same bytes."""
+    """A figure as the bytes of a PNG, which are the same for the same figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

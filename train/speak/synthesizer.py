@@ -1,19 +1,19 @@
 """A trained run that speaks: text and a voice to audio.
 
-    from ns2.train.synthesis import Synthesizer
+    from ns2.train.speak.synthesizer import Synthesizer
     voice = Synthesizer.open("run")
     speech = voice.say("Hello there.", prompt="voice.wav")  # speech.wave, speech.sample_rate
 
-Utterances of like length are spoken together; what one sounds like depends on its own seed alone.
+Utterances of like length are spoken in one batch. How an utterance sounds depends on its own seed,
+and not on the others.
 
-Letters for shapes: N phonemes, T frames, P prompt frames, D latent width, Q quantizers, S samples.
+Letters for shapes: N phonemes, T frames, P prompt frames, Q quantizers, S samples.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from ns2.model.config_values import from_values
-from ns2.model.tts.generation import Choices, Generated, Request, generate
+from ns2.model.tts.generation import Choices, Generated, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
 from ns2.pipeline.core.errors import UserError, UtteranceError
@@ -32,64 +32,17 @@ from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.run.names import CONFIG, WEIGHTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_speech
+from ns2.train.speak.lines import Line, Speech, batches, joined, request_of
 from ns2.train.speak.pieces import pieces
+from ns2.train.speak.speaker_prompt import loudest_stretch
 from ns2.train.step.ranks import check_device
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
 
 
-_TOGETHER = 16
-"""Utterances that are spoken at once, at most."""
-_LIKE = 0.6
-"""The shortest of those has at least this share of the longest's phonemes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One utterance to speak.
-
-    Attributes:
-        phonemes: ids, (N,).
-        seed: of its noise.
-        prompt: codes of the voice, (Q, P); None for a voice by chance.
-        durations: in frames, (N,); None predicts them.
-        f0: Hz, 0 where unvoiced, (T,), T the sum of durations; None predicts it.
-    """
-
-    phonemes: np.ndarray
-    seed: int = 0
-    prompt: np.ndarray | None = None
-    durations: np.ndarray | None = None
-    f0: np.ndarray | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Speech:
-    """What was spoken.
-
-    Attributes:
-        wave: (S,) float32, S = T * hop length.
-        sample_rate: Hz.
-        phonemes: ids, (N,).
-        durations: frames, (N,).
-        f0: what was asked of the denoiser, Hz, (T,).
-    """
-
-    wave: np.ndarray
-    sample_rate: int
-    phonemes: np.ndarray
-    durations: np.ndarray
-    f0: np.ndarray
-
-    @property
-    def seconds(self) -> float:
-        """Of audio."""
-        return len(self.wave) / self.sample_rate
-
-
 class Synthesizer:
-    """A model, its codec and its phonemes."""
+    """A model with its codec and its phoneme table."""
 
     def __init__(
         self,
@@ -111,13 +64,16 @@ class Synthesizer:
         codec: str | None = None,
         codec_weights: Path | None = None,
     ) -> Synthesizer:
-        """A run's averaged weights, ready to speak.
+        """Open a run to speak with its averaged weights (EMA).
 
         Args:
-            codec, codec_weights: where ns2 does not find the run's codec by itself.
+            run: the run's folder.
+            device: the device to compute on, cpu or cuda.
+            codec: the name or file of the run's codec, where ns2 does not find it by itself.
+            codec_weights: a file with EnCodec's weights, where ns2 does not find them by itself.
 
         Raises:
-            UserError: it is no run, has no weights yet, or its codec can't be had.
+            UserError: the folder is no run, it has no weights yet, or its codec can't be opened.
         """
         run = Path(run)
         check_device(device)
@@ -129,21 +85,25 @@ class Synthesizer:
 
     @property
     def grid(self) -> FrameGrid:
-        """Of latents, durations and pitch."""
+        """The frame grid of latents, durations and pitch."""
         return FrameGrid(sample_rate=self.facts.sample_rate, hop_length=self.facts.hop_length)
 
     # -- what goes in ----------------------------------------------------------------------------
 
     def ids(self, text: str, language: str | None = None) -> np.ndarray:
-        """Phoneme ids (N,) of a text, as preprocessing gives them.
+        """The phoneme ids (N,) of a text, pronounced as in preprocessing.
+
+        Args:
+            text: a text that is short enough for one utterance.
+            language: an espeak-ng voice; None takes the one of most utterances of the dataset.
 
         Raises:
-            UserError: it can't be spoken; the message says why.
+            UserError: the text can't be spoken; the message says why.
         """
         if self.facts.aligner == "textgrid":
             raise UserError(
-                "this run learned the phones of TextGrids, which texts do not give: name its "
-                "phonemes with --phonemes"
+                "this run was trained on the phones of TextGrids, which can't be derived from a "
+                "text: give phonemes with --phonemes"
             )
         try:
             return self.table.ids(pronounce(text, language or self.facts.language).tokens)
@@ -151,10 +111,10 @@ class Synthesizer:
             raise UserError(str(error)) from error
 
     def ids_of_tokens(self, tokens: Sequence[str]) -> np.ndarray:
-        """Phoneme ids (N,) of symbols, silence put at both ends where it is missing.
+        """The phoneme ids (N,) of symbols; silence is added at both ends where it is missing.
 
         Raises:
-            UserError: the table does not hold one.
+            UserError: there are no symbols, or one is not in the phoneme table.
         """
         if not tokens:
             raise UserError("no phonemes are given: there is nothing to speak")
@@ -168,14 +128,18 @@ class Synthesizer:
         return np.concatenate([*before, ids, *behind])
 
     def pieces(self, text: str, language: str | None = None) -> list[np.ndarray]:
-        """A text of any length as ids of pieces that are no longer than what was learned."""
+        """The phoneme ids of a text of any length, in pieces that the model can speak at once.
+
+        Raises:
+            UserError: a part of the text can't be spoken; the message says why.
+        """
         return pieces(text, lambda part: self.ids(part, language), self.facts.longest)
 
     def read_prompt(self, path: str | Path) -> np.ndarray:
-        """The codes (Q, P) of a recording of any format, rate and length.
+        """The codes (Q, P) of a recording of any format, sampling rate and length.
 
         Raises:
-            UserError: it can't be used; the message says why.
+            UserError: the recording can't be used; the message says why.
         """
         try:
             wave, rate = read_audio(path)
@@ -184,18 +148,14 @@ class Synthesizer:
         return self.encode_prompt(wave, rate)
 
     def encode_prompt(self, wave: np.ndarray, rate: int) -> np.ndarray:
-        """The codes (Q, P) of a voice; of a long recording its loudest stretch.
+        """The codes (Q, P) of a voice; of a long recording those of its loudest stretch.
 
         Args:
             wave: (S,) float32.
-            rate: Hz.
+            rate: the sampling rate in Hz.
         """
         wave = resample(wave, rate, self.facts.sample_rate)
-        longest = self.model.config.prompt.longest * self.facts.hop_length
-        if len(wave) > longest:
-            energy = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
-            first = int(np.argmax(energy[longest:] - energy[:-longest]))
-            wave = wave[first : first + longest]
+        wave = loudest_stretch(wave, self.model.config.prompt.longest * self.facts.hop_length)
         codes = self.codec.encode(torch.from_numpy(wave).to(self.device))
         return codes.cpu().numpy()
 
@@ -210,10 +170,17 @@ class Synthesizer:
         seed: int = 0,
         language: str | None = None,
     ) -> Speech:
-        """Speak a text of any length: cut at sentences, spoken, joined.
+        """Speak a text of any length, which is cut at sentences and joined again.
+
+        Args:
+            text: the text to speak.
+            prompt: a recording of the voice; None for a random voice.
+            choices: how to sample; None for the defaults.
+            seed: of the noise; each further piece of the text has the next seed.
+            language: see `ids`.
 
         Raises:
-            UserError: text or prompt can't be used.
+            UserError: the text or the prompt can't be used.
         """
         codes = None if prompt is None else self.read_prompt(prompt)
         lines = [
@@ -223,44 +190,17 @@ class Synthesizer:
         return joined(self.speak(lines, choices))
 
     def speak(self, lines: Sequence[Line], choices: Choices | None = None) -> list[Speech]:
-        """Speak utterances, in order."""
+        """Speak utterances; the speech is in the order of `lines`."""
         found: dict[int, Speech] = {}
-        for group in _groups(lines):
-            request = self._request([lines[i] for i in group])
+        for batch in batches(lines):
+            request = request_of([lines[i] for i in batch], self.device)
             made = generate(self.model, request, choices)
-            for row, i in enumerate(group):
+            for row, i in enumerate(batch):
                 found[i] = self._speech(lines[i], made, row)
         return [found[i] for i in range(len(lines))]
 
-    def _request(self, lines: Sequence[Line]) -> Request:
-        def tensor(values: Sequence[np.ndarray | None], dtype: torch.dtype) -> torch.Tensor | None:
-            arrays = [np.zeros(0) if v is None else np.asarray(v) for v in values]
-            if all(v is None for v in values):
-                return None
-            size = max(1, max(a.shape[-1] for a in arrays))
-            shape = next(np.shape(v)[:-1] for v in values if v is not None)
-            out = torch.zeros(len(arrays), *shape, size, dtype=dtype)
-            for row, array in zip(out, arrays, strict=True):
-                if array.size:
-                    row[..., : array.shape[-1]] = torch.from_numpy(array.astype(np.float64)).to(
-                        dtype
-                    )
-            return out.to(self.device)
-
-        phonemes = tensor([line.phonemes for line in lines], torch.int64)
-        assert phonemes is not None
-        lengths = [0 if line.prompt is None else line.prompt.shape[1] for line in lines]
-        return Request(
-            phonemes=phonemes,
-            tokens=torch.tensor([len(line.phonemes) for line in lines], device=self.device),
-            seeds=torch.tensor([line.seed for line in lines]),
-            prompt_codes=tensor([line.prompt for line in lines], torch.int32),
-            prompt_frames=torch.tensor(lengths, device=self.device),
-            durations=tensor([line.durations for line in lines], torch.int64),
-            f0=tensor([line.f0 for line in lines], torch.float32),
-        )
-
     def _speech(self, line: Line, made: Generated, row: int) -> Speech:
+        """The speech of a line, which is a row of what was generated."""
         assert made.durations is not None and made.f0 is not None
         frames, tokens = int(made.frames[row]), len(line.phonemes)
         with torch.inference_mode():
@@ -274,29 +214,16 @@ class Synthesizer:
         )
 
 
-def joined(parts: Sequence[Speech]) -> Speech:
-    """Utterances one after the other."""
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    return replace(
-        first,
-        wave=np.concatenate([p.wave for p in parts]),
-        phonemes=np.concatenate([p.phonemes for p in parts]),
-        durations=np.concatenate([p.durations for p in parts]),
-        f0=np.concatenate([p.f0 for p in parts]),
-    )
-
-
 def load_model(run: Path) -> NS2:
-    """The model of a run, with averaged weights.
+    """The model of a run with its averaged weights (EMA).
 
     Raises:
-        UserError: it is no run, or has no weights yet.
+        UserError: the folder is no run, or its weights are missing or can't be used.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    # The settings say how the model is built.
     try:
         values = json.loads((run / CONFIG).read_text("utf-8"))
         config = from_values(TrainConfig, values)
@@ -304,6 +231,8 @@ def load_model(run: Path) -> NS2:
         raise UserError(f"{run} is no run of `ns2 train`: it has no {CONFIG}") from error
     except ValueError as error:
         raise UserError(f"{run / CONFIG} can't be read: {error}") from error
+
+    # Weights of a training that diverged would speak noise, or nothing, without an error.
     try:
         weights = load_file(run / WEIGHTS)
     except FileNotFoundError as error:
@@ -313,9 +242,14 @@ def load_model(run: Path) -> NS2:
     except SafetensorError as error:
         raise UserError(f"{run / WEIGHTS} is damaged: {error}") from error
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
-        raise UserError(f"{run / WEIGHTS} holds numbers that are none: training has gone astray")
+        raise UserError(
+            f"{run / WEIGHTS} contains NaN or infinite values: the training has diverged; train "
+            "again, for example with a lower learning_rate"
+        )
     if not config.model.conditional:
-        raise UserError(f"{run} is a model without text: it can't speak")
+        raise UserError(f"{run} is an unconditional model, which can't speak a text")
+
+    # The sizes that the dataset decided are those of the weights.
     quantizers, entries, latent_dim = weights["codebooks"].shape
     sizes = Sizes(
         latent_dim=latent_dim,
@@ -327,29 +261,3 @@ def load_model(run: Path) -> NS2:
     model = NS2(config.model, sizes)
     model.load_state_dict(weights)
     return model
-
-
-def _groups(lines: Sequence[Line]) -> Iterator[list[int]]:
-    """Numbers of lines that are spoken together: of like length, with the same things given."""
-    order = sorted(
-        range(len(lines)),
-        key=lambda i: (
-            lines[i].durations is None,
-            lines[i].f0 is None,
-            -len(lines[i].phonemes),
-            i,
-        ),
-    )
-    group: list[int] = []
-    for i in order:
-        if group:
-            first, line = lines[group[0]], lines[i]
-            alike = (first.durations is None) == (line.durations is None)
-            alike &= (first.f0 is None) == (line.f0 is None)
-            alike &= len(line.phonemes) >= _LIKE * len(first.phonemes)
-            if not alike or len(group) == _TOGETHER:
-                yield group
-                group = []
-        group.append(i)
-    if group:
-        yield group

@@ -1,4 +1,4 @@
-"""A model that fits a dataset: its codec's codebooks, its latents' statistics, its phonemes."""
+"""A new model for a dataset: it takes codebooks, statistics of latents, and phonemes from it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ns2.pipeline.core.errors import UserError
+from ns2.train.data.alike import codebooks_of
+from ns2.train.data.selection import COLUMNS
 
 if TYPE_CHECKING:
     from ns2.model.tts.ns2 import NS2
@@ -16,14 +18,14 @@ if TYPE_CHECKING:
 
 
 _SAMPLE = 512
-"""Utterances whose latents are looked at."""
+"""Utterances from which the correlation of latents is estimated."""
 
 
 def sizes_of(dataset: Dataset) -> Sizes:
-    """What a dataset decides of a model's sizes.
+    """The sizes of a model that a dataset decides.
 
     Raises:
-        UserError: it has no codes or no phonemes.
+        UserError: the dataset lacks a column that a model learns from.
     """
     from ns2.model.tts.ns2_config import Sizes
 
@@ -40,7 +42,7 @@ def sizes_of(dataset: Dataset) -> Sizes:
 
 
 def usual_sizes() -> Sizes:
-    """Those of EnCodec at 12 kbit/s and the phoneme table that comes with ns2."""
+    """The sizes with EnCodec at 12 kbit/s and the phoneme table that comes with ns2."""
     from ns2.model.tts.ns2_config import Sizes
     from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
@@ -49,17 +51,17 @@ def usual_sizes() -> Sizes:
 
 
 def build_model(dataset: Dataset, config: NS2Config, *, seed: int = 0) -> NS2:
-    """A model that has learned nothing, for a dataset.
+    """A model with random weights for a dataset.
 
     Raises:
-        UserError: the dataset has no codes or no phonemes, or its latents never vary.
+        UserError: the dataset lacks a column that a model learns from, or its latents never vary.
     """
     import torch
 
     from ns2.model.tts.ns2 import NS2
 
     sizes = sizes_of(dataset)
-    statistics = dataset.card["statistics"]["latents"]
+    statistics = dataset.card.statistics["latents"]
     phone, stress = dataset.phoneme_table.phone_and_stress(np.arange(sizes.phonemes))
     books = _codebooks(dataset)
     correlation = None
@@ -82,37 +84,34 @@ def build_model(dataset: Dataset, config: NS2Config, *, seed: int = 0) -> NS2:
 
 
 def border_ids(table: PhonemeTable) -> np.ndarray:
-    """Of every phoneme id, whether it is no phone: silence, word border or mark; (V,) bool."""
+    """Whether each phoneme id is silence, a word border or a punctuation mark; (V,) bool."""
     return np.array([token in table.optional for token in table.symbols(range(len(table)))])
 
 
 def _correlation(dataset: Dataset, books: np.ndarray, statistics: dict[str, Any]) -> np.ndarray:
-    """How channels of the latents go together in utterances spread over the dataset, (D, D)."""
+    """The correlation of the latents' channels, (D, D), in utterances spread over the dataset."""
     mean, std = (np.array(statistics[name])[:, None] for name in ("mean", "std"))
     total, frames = np.zeros((books.shape[2],) * 2), 0
     for position in np.linspace(0, len(dataset) - 1, min(_SAMPLE, len(dataset))).astype(int):
         try:
             codes = dataset.read("codes", int(position), check=True)
         except (ValueError, OSError):
-            continue  # whoever learns from it will be told
+            continue  # training tells of damage, where it reads this utterance
         latents = sum(book[row] for book, row in zip(books, codes, strict=True)).T
         latents = (latents.astype(np.float64) - mean) / np.maximum(std, 1e-9)
         total += latents @ latents.T
         frames += latents.shape[1]
     if not frames:
-        raise UserError(f"{dataset.root}: no codes can be read; `ns2 verify` tells more")
+        raise UserError(f"{dataset.root}: no codes can be read; `ns2 verify` says why")
     return total / frames
 
 
 def _codebooks(dataset: Dataset) -> np.ndarray:
-    """The codec's codebooks (Q, E, D)."""
-    from safetensors.numpy import load_file
-
-    for column in ("codes", "phonemes", "durations", "f0"):
-        if column not in dataset.card["columns"]:
+    """The codec's codebooks (Q, E, D) of a dataset that has all that a model learns from."""
+    for column in COLUMNS:
+        if column not in dataset.card.columns:
             raise UserError(
                 f"{dataset.root} has no column {column}, which a model learns from; run "
                 "`ns2 preprocess` with all columns"
             )
-    books: np.ndarray = load_file(dataset.asset("codebooks"))["codebooks"]
-    return books
+    return codebooks_of(dataset)

@@ -1,4 +1,4 @@
-"""The processes that share a step: sums over all of them, started by torchrun or alone."""
+"""The processes (ranks) that share a step, and sums over all of them."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from ns2.pipeline.core.errors import UserError
 
 
 def check_device(device: str) -> None:
-    """See that a device is there.
+    """See that torch has the device that was asked for.
 
     Raises:
-        UserError: it is not.
+        UserError: it has not.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("torch finds no GPU here; --device cpu needs none")
 
 
 class Ranks:
-    """This process among those of the run.
+    """This process among the processes of the run.
 
     Attributes:
-        rank: which one it is.
-        count: how many there are.
-        device: where it computes.
+        rank: its number, from 0 on.
+        count: the number of processes.
+        device: the device that it computes on.
     """
 
     def __init__(self, device: str) -> None:
-        """Join the others, where torchrun started some.
+        """Join the other processes, where torchrun or `--devices` started more than one.
 
         Args:
             device: "cpu" or "cuda"; each process takes the GPU of its local rank.
 
         Raises:
-            UserError: there is no such GPU.
+            UserError: torch finds no GPU of that number.
         """
         self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device(device)
@@ -67,7 +67,7 @@ class Ranks:
             part.copy_(summed.view_as(part))
 
     def total(self, *values: float) -> list[float]:
-        """Some numbers, each added up over all processes."""
+        """Numbers, each added up over all processes."""
         if self.count == 1:
             return list(values)
         summed = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -75,14 +75,14 @@ class Ranks:
         return [float(value) for value in summed.tolist()]
 
     def any(self, flag: bool) -> bool:
-        """Whether it holds in any process."""
+        """Whether a flag is set in any process."""
         return self.total(float(flag))[0] > 0
 
     def __enter__(self) -> Ranks:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Leave: together where all is well, at once where not, so that the others notice."""
+        """Leave together where all went well; at once after an error, so that others notice."""
         if self.count > 1:
             if kind is None:
                 dist.barrier()
@@ -90,7 +90,7 @@ class Ranks:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes that were in use at most: of the GPU, or of this process."""
+    """The most bytes that were in use at once: on the GPU, or by this process on a CPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB

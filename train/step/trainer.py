@@ -1,13 +1,13 @@
-"""A model while it learns: one step after another, and its state between them.
+"""One step of training NaturalSpeech 2, and the state between two steps.
 
-A step is a pure function of the weights, the optimiser's state and its number: which utterances it
-has, their prompts, times, noise and drops are all derived from (seed, step). Processes share each
-step and add up their gradients; losses are divided by counts of the whole step.
+A step is a pure function of the weights, the optimiser's state and the step's number: its
+utterances, their prompts, times, noise and dropped conditions are all derived from (seed, step).
+Processes share each step and add up their gradients; losses are divided by counts of the whole
+step.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,18 +21,24 @@ from ns2.train.data.epochs import mixed
 from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
 from ns2.train.run.settings import TrainConfig
+from ns2.train.step.averaging import average, averaged_copy
 from ns2.train.step.build import border_ids, build_model
 from ns2.train.step.inside import WeightWatch, activations
 from ns2.train.step.ranks import Ranks
 
 _GRAPHS = 256
+"""Graphs that torch.compile may make before it gives up."""
 _DROPOUT, _SELF_CONDITION = 101, 102
-"""What random numbers of a step are for."""
+"""Purposes of a step's random numbers, which are hashed with its seed."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What this process does of a step, in one or more parts."""
+    """The share that this process has of a step.
+
+    Attributes:
+        parts: batches and their random numbers; more than one with gradient accumulation.
+    """
 
     parts: tuple[tuple[Batch, Draws], ...]
 
@@ -42,12 +48,13 @@ class Share:
 
 
 class Trainer:
-    """A model while it learns.
+    """A model in training: its weights, their average, the optimiser, and the place in the data.
 
     Attributes:
-        model, averaged: its weights, and their running mean, which is the result.
-        step: how many are done.
-        place: (epoch, step) of the next.
+        model: the weights that steps move.
+        averaged: the running mean of those weights (EMA), which is the result.
+        step: the number of steps that are done.
+        place: (epoch, step within it) of the next step.
         best: step and loss of the best validation so far; None before the first.
     """
 
@@ -57,11 +64,11 @@ class Trainer:
         self.config, self.data, self.ranks = config, data, ranks
         dataset = data.datasets[0]
         self.model = build_model(dataset, config.model, seed=config.seed).to(ranks.device)
-        self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.averaged = averaged_copy(self.model)
         self.border = border_ids(dataset.phoneme_table)
         self._loss: nn.Module = self.model
         if compiled:
-            # one graph for each shape and either value of self-conditioning: shapes are few
+            # a graph is made for each shape, with and without self-conditioning: shapes are few
             torch._dynamo.config.recompile_limit = _GRAPHS
             self._loss = torch.compile(self.model, fullgraph=True, dynamic=False)  # type: ignore[assignment]
         self._optimizer = torch.optim.AdamW(
@@ -76,11 +83,15 @@ class Trainer:
         self.best: tuple[int, float] | None = None
 
     def due(self, every: int) -> bool:
-        """Whether what is done every so many steps, and in the end, is due now; 0 is for never."""
+        """Whether something that is done every so many steps, and at the end, is due now.
+
+        Args:
+            every: the number of steps; 0 for never.
+        """
         return every > 0 and (self.step % every == 0 or self.step == self.config.steps)
 
     def batches(self, fetched: Sequence[Fetched]) -> list[Batch]:
-        """Utterances as this process sees them, in the parts in which it does a step."""
+        """Batches of utterances: as many as gradients are accumulated over, or fewer."""
         config = self.config
         examples = [
             Example(
@@ -107,7 +118,7 @@ class Trainer:
         ]
 
     def share(self, fetched: Sequence[Fetched]) -> Share:
-        """What this process does of a step: a reader's `collate`."""
+        """The share of a step that these utterances are: a reader's `collate`."""
         sizes, diffusion = self.model.sizes, self.config.model.diffusion
         return Share(
             tuple(
@@ -119,7 +130,7 @@ class Trainer:
                         batch.codes.shape[2],
                         sizes,
                         diffusion,
-                        self_condition=False,  # decided for the step as a whole
+                        self_condition=False,  # drawn for the step as a whole
                     ),
                 )
                 for batch in self.batches(fetched)
@@ -129,11 +140,14 @@ class Trainer:
     def learn(
         self, share: Share | None, statistics: dict[str, float] | None = None
     ) -> dict[str, float]:
-        """One step: returns its losses, their total, and the gradient's norm.
+        """Do one step; `step` and `place` are left to the caller.
 
         Args:
             share: of this process; None where it has no utterance in this step.
-            statistics: is filled with those of `ns2.train.step.inside`; None does not look.
+            statistics: is filled with those of `ns2.train.step.inside`; None takes none.
+
+        Returns:
+            the named losses, their total `loss`, and `grad_norm` before clipping.
         """
         config, device = self.config, self.ranks.device
         for group in self._optimizer.param_groups:
@@ -143,56 +157,59 @@ class Trainer:
             for batch, draws in (share.parts if share else ())
         ]
         counts = self.counts([batch for batch, _ in parts])
+
+        # a pass of its own, so that no hook is in the model while it learns
         if statistics is not None and parts:
-            with torch.no_grad(), self.autocast(), activations(self.model) as looked:
+            with torch.no_grad(), self.autocast(), activations(self.model) as found:
                 self.model(*parts[0], counts)
-            statistics.update(by_name(looked))
+            statistics.update(by_name(found))
+
+        # dropout has torch's own generator: it depends on seed, step and rank from here on
         torch.manual_seed(int(mixed(config.seed, self.step, _DROPOUT, self.ranks.rank) >> 1))
         self._optimizer.zero_grad(set_to_none=False)
-        named: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for batch, draws in parts:
             with self.autocast():
-                losses = self._loss(batch, draws, counts)
-            self.model.total(losses).backward()
-            for name, loss in losses.items():
-                named[name] = named.get(name, 0) + loss.detach()
-        return self._update(named, statistics)
+                of_part = self._loss(batch, draws, counts)
+            self.model.total(of_part).backward()
+            for name, loss in of_part.items():
+                losses[name] = losses.get(name, 0) + loss.detach()
+        return self._update(losses, statistics)
 
     def _update(
-        self, named: dict[str, Tensor], statistics: dict[str, float] | None
+        self, losses: dict[str, Tensor], statistics: dict[str, float] | None
     ) -> dict[str, float]:
-        """Add up over all processes, then move the weights."""
+        """Add up losses and gradients over all processes, then move the weights."""
         config = self.config
+        # a process without an utterance takes part in the sum: its gradients are 0
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         self.ranks.sum([p.grad for p in parameters if p.grad is not None])
-        losses = self.summed(named)
+        summed = self.summed(losses)
+
         watch = None if statistics is None else WeightWatch(self.model)
         norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or float("inf"))
         self._optimizer.step()
         if statistics is not None and watch is not None:
             statistics.update(by_name(watch.after()))
-        decay = config.ema_at(self.step)
-        means: list[Tensor] = list(self.averaged.parameters())
-        weights: list[Tensor] = list(self.model.parameters())
-        torch._foreach_lerp_(means, weights, 1 - decay)
-        return by_name({**losses, "grad_norm": norm})
+        average(self.averaged, self.model, decay=config.ema, step=self.step)
+        return by_name({**summed, "grad_norm": norm})
 
-    def summed(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Losses of all processes added up, their total first; those of no utterance are 0."""
+    def summed(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses of all processes added up, their total first; a process without them adds 0."""
         names = ["diffusion", "score", "ce_rvq"]
         if self.config.model.conditional:
             names += ["duration", "pitch", "voicing"]
         zero = torch.zeros((), device=self.ranks.device)
-        losses = torch.stack([named.get(name, zero).float() for name in names])
-        self.ranks.sum([losses])
-        found = dict(zip(names, losses.unbind(), strict=True))
+        own = torch.stack([losses.get(name, zero).float() for name in names])
+        self.ranks.sum([own])
+        found = dict(zip(names, own.unbind(), strict=True))
         return {"loss": self.model.total(found), **found}
 
     def counts(self, batches: Sequence[Batch]) -> Counts:
-        """Of batches of all processes together."""
+        """Counts of the batches of all processes together, by which losses are divided."""
         total = torch.zeros(4, device=self.ranks.device)
         for batch in batches:
             voiced = ((batch.f0 > 0) & batch.frame_mask).sum()
@@ -203,11 +220,12 @@ class Trainer:
         return Counts(frames=frames, tokens=tokens, voiced=voiced, utterances=utterances)
 
     def _self_conditions(self) -> bool:
+        """Whether the step conditions itself: drawn for all its utterances at once."""
         drawn = int(mixed(self.config.seed, self.step, _SELF_CONDITION)) / 2**64
         return drawn < self.config.model.diffusion.self_condition
 
     def autocast(self) -> torch.autocast:
-        """How a step computes."""
+        """The context in which a step computes: bfloat16 or float32, as `precision` says."""
         device = self.ranks.device.type
         bf16 = self.config.precision == "bf16" or (
             self.config.precision == "auto" and device == "cuda"
@@ -215,7 +233,7 @@ class Trainer:
         return torch.autocast(device, torch.bfloat16, enabled=bf16)
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on."""
+        """A checkpoint's content: all that the next step depends on."""
         return {
             "step": self.step,
             "place": list(self.place),
@@ -227,7 +245,7 @@ class Trainer:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Go on from a checkpoint's content."""
         self.step = state["step"]
         self.place = (state["place"][0], state["place"][1])
         best = state.get("best")
@@ -238,5 +256,5 @@ class Trainer:
 
 
 def by_name(values: dict[str, Tensor]) -> dict[str, float]:
-    """Numbers of the device, fetched at once."""
+    """Scalars of the device as numbers, fetched at once."""
     return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))

@@ -1,1 +1,1 @@
-"""The codec `mini`, which ships with ns2: its network, its file, its training."""
+"""The codec `mini`, which comes with ns2: its network, its file format and its training."""

@@ -1,9 +1,10 @@
-"""How a `mini` codec's quantiser learns: codebooks follow running means of what chooses them.
+"""Training of the residual quantiser of a `mini` codec.
 
-As in SoundStream (Zeghidour et al. 2021, arXiv:2107.03312): k-means on real latents to begin
-with, then exponential means, and entries that hardly anything chooses move to where something is.
+As in SoundStream (Zeghidour et al. 2021, arXiv:2107.03312): codebooks start from k-means on real
+latents, then follow exponential moving averages of the vectors that choose them, and entries that
+are hardly ever chosen are moved to current latents.
 
-Letters for shapes: B batch, T frames, N = B * T, Q quantizers, E entries, D latent width.
+Letters for shapes: B batch, T frames, N vectors (B * T), Q quantisers, E entries, D latent width.
 """
 
 from __future__ import annotations
@@ -18,23 +19,25 @@ from torch.nn import functional
 from ns2.model.codec.mini.network import MiniNetwork, nearest
 
 _DECAY = 0.99
+"""The decay of the moving averages."""
 _DEAD = 0.25
-"""An entry that is chosen less often than this share of the mean is moved."""
+"""Entries that are chosen less often than this share of the mean are moved."""
 _DEAD_EVERY = 50
+"""The steps between two checks for such entries."""
 _KMEANS_ROUNDS = 8
 _BALANCE = np.linspace(4.0, 1.0, 10)
-"""How much, round by round, an entry that is chosen too often is shunned while the first codebook
-settles."""
+"""The weight, in each round, of the penalty of frequently chosen entries while codebooks settle."""
 _ROWS = 1024
-"""Vectors whose distances to all entries are found at once: few enough to stay in the cache."""
+"""Vectors whose distances to all entries are computed at once: few enough to stay in the cache."""
 
 
 @torch.no_grad()
 def start_from(network: MiniNetwork, other: MiniNetwork) -> None:
-    """Give a network the weights of another of the same sizes, but for `direct_bins`.
+    """Copy the weights of another network, whose sizes may differ in `direct_bins` only.
 
-    Where those differ, levels are taken over, and so are the phases of bins that have one in both;
-    what only `network` has keeps its random weights.
+    Where `direct_bins` differ, the outputs for levels are copied, and those for the real and
+    imaginary parts or phases of bins that have them in both networks; other outputs keep their
+    random weights.
     """
     state = other.state_dict()
     for part in ("weight", "bias"):
@@ -54,28 +57,34 @@ def start_from(network: MiniNetwork, other: MiniNetwork) -> None:
 
 
 class CodebookTrainer:
-    """Residual quantisation with gradients for the encoder, and codebooks that learn.
+    """Residual quantisation with gradients for the encoder, and codebooks that are trained.
 
-    Args of all methods are on the device of `codebooks`, (Q, E, D), which change in place.
+    All arguments of methods are on the device of the codebooks, which change in place.
     """
 
     def __init__(self, codebooks: Tensor) -> None:
+        """Train these codebooks (Q, E, D) in place."""
         self.codebooks = codebooks
         self.counts = torch.ones(codebooks.shape[:2], device=codebooks.device)
         self.sums = codebooks.clone()
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps beside the codebooks."""
+        """Return what a checkpoint has to keep beside the codebooks."""
         return {"counts": self.counts, "sums": self.sums}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state`."""
+        """Restore what `state` returned."""
         self.counts.copy_(state["counts"])
         self.sums.copy_(state["sums"])
 
     @torch.no_grad()
     def start(self, latents: Tensor, rng: np.random.Generator) -> None:
-        """Codebooks by k-means, each on what the last leaves over of latents (N, D), N >= E."""
+        """Initialise each codebook by k-means on the residual of the one before.
+
+        Args:
+            latents: (N, D).
+            rng: chooses the first entries.
+        """
         rest = latents.clone()
         for codebook, counts, sums in zip(self.codebooks, self.counts, self.sums, strict=True):
             entries = len(codebook)
@@ -88,19 +97,19 @@ class CodebookTrainer:
                 used = counts > 0
                 codebook[used] = sums[used] / counts[used, None]
             rest -= codebook[nearest(rest, codebook)]
-            # as if all frames had come in one step of usual size
+            # Scaled as if all frames had come in one step of usual size.
             share = entries / max(float(counts.sum()), 1.0)
             counts.mul_(share)
             sums.mul_(share)
 
     @torch.no_grad()
     def settle(self, groups: Sequence[Tensor]) -> None:
-        """Fit the codebooks anew, one after the other, to latents of a network that learns no more.
+        """Fit the codebooks anew, one after the other, to latents of a network that is final.
 
-        By k-means in which an entry costs the more, the more often a group has chosen it already
-        (frequency-sensitive competitive learning, Ahalt et al. 1990): every group is to use all
-        entries. Otherwise the first codebook tells kinds of voices apart, and speech of one kind
-        uses a part of it. Less so in each further stage.
+        This is k-means in which an entry costs more, the more often a group has already chosen it
+        (frequency-sensitive competitive learning, Ahalt et al. 1990), so that every group uses all
+        entries. Otherwise the first codebook would distinguish kinds of voices, and speech of one
+        kind would use only a part of it. The penalty is smaller in each further stage.
 
         Args:
             groups: latents (N, D) of each kind of speech.
@@ -124,15 +133,16 @@ class CodebookTrainer:
                 rest -= codebook[_nearest_in_parts(rest, codebook)]
 
     def __call__(self, latents: Tensor, used: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Quantise, learn, and pass gradients straight through.
+        """Quantise latents with a straight-through gradient, and update the codebooks.
 
         Args:
             latents: (B, T, D).
-            used: (B,) quantisers of each item, in falling order: those behind see none of it.
+            used: (B,) the number of quantisers for each item, in falling order (quantiser dropout).
 
         Returns:
-            the sums of the chosen entries (B, T, D), whose gradients are those of `latents`; and
-            the commitment loss: how far latents are from the sums after each of their stages.
+            the sums (B, T, D) of the chosen entries, whose gradients are those of `latents`; and
+            the commitment loss, the distance of latents from the mean of the sums after each
+            stage.
         """
         shape = latents.shape
         flat = latents.reshape(-1, shape[-1])
@@ -156,6 +166,7 @@ class CodebookTrainer:
         return (flat + (total - flat).detach()).reshape(shape), commitment
 
     def _count(self, stage: int, codes: Tensor, vectors: Tensor) -> None:
+        """Update the moving averages of one stage by vectors (N, D) and their codes (N,)."""
         counts, sums = self.counts[stage], self.sums[stage]
         new = torch.bincount(codes, minlength=len(counts)).to(counts)
         counts.lerp_(new, 1 - _DECAY)
@@ -163,10 +174,15 @@ class CodebookTrainer:
 
     @torch.no_grad()
     def revive(self, latents: Tensor, step: int, rng: np.random.Generator) -> int:
-        """Every 50 steps move entries that are hardly chosen to some of latents (B, T, D).
+        """Move entries that are hardly ever chosen to current latents, every 50 steps.
+
+        Args:
+            latents: (B, T, D).
+            step: the number of the step.
+            rng: chooses the latents.
 
         Returns:
-            how many were moved.
+            the number of moved entries.
         """
         if step % _DEAD_EVERY:
             return 0
@@ -187,7 +203,7 @@ class CodebookTrainer:
 
 
 def _nearest_in_parts(vectors: Tensor, codebook: Tensor, cost: Tensor | None = None) -> Tensor:
-    """As `nearest`, with a cost (E,) of each entry added to half its squared distance."""
+    """As `nearest`, with a cost (E,) per entry that is added to half the squared distance."""
     half = codebook.square().sum(1) / 2
     half = half if cost is None else half + cost
     return torch.cat(

@@ -1,4 +1,4 @@
-"""What training a codec makes small: how spectra of several sizes differ.
+"""The spectral loss that a codec is trained with: differences of spectra of several sizes.
 
 Letters for shapes: B batch, S samples, N frames of a spectrum, K bins.
 """
@@ -12,20 +12,20 @@ from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 
 SIZES = ((2048, 1024, 128), (1024, 256, 80), (512, 256, 48), (256, 128, 24))
-"""(window, hop, mel bins) of each spectrum: all are samples at 24 kHz."""
+"""(window, hop, mel bins) of each spectrum, in samples at 24 kHz."""
 
 COHERENT_HZ = 1_500.0
-"""Up to here spectra are also compared with their phases: voices keep their periods, whose partials
-are strongest there. Above it a frame has too few bits for phases, and they stay at chance."""
+"""Up to this frequency spectra are compared with their phases, so that voices keep their periods,
+whose strongest partials lie there. Above it a frame has too few bits for phases."""
 
 _FLOOR = 1e-5
 
 
 class _Spectrum(torch.autograd.Function):
-    """Windowed frames (B, N, size) to real and imaginary parts of their spectra, (2, B, N, K).
+    """Maps windowed frames (B, N, size) to real and imaginary parts of spectra, (2, B, N, K).
 
-    torch's own gradient of rfft takes a complex transform of twice the size; the inverse of the
-    real one is its transpose, up to a weight of the bins, and takes a third of the time.
+    torch's own gradient of rfft computes a complex transform of twice the size; the inverse real
+    transform is the transpose up to a weight of the bins, and takes a third of the time.
     """
 
     @staticmethod
@@ -42,18 +42,19 @@ class _Spectrum(torch.autograd.Function):
 
 
 def _planes(frames: Tensor) -> Tensor:
-    """Real and imaginary parts apart: half the time of what follows, compared to in pairs."""
+    """Return real and imaginary parts in planes, which halves the time of what follows."""
     spectrum = torch.fft.rfft(frames)
     return torch.stack([spectrum.real, spectrum.imag])
 
 
 class SpectralLoss:
-    """Distances of two signals' spectra: of log-mels, log magnitudes, and low complex spectra.
+    """Distances of two signals' log-mels, log magnitudes and low complex spectra.
 
-    One transform a size serves all of them.
+    One transform per size serves all three.
     """
 
     def __init__(self, sample_rate: int = 24_000, device: str = "cpu") -> None:
+        """Make windows and filters for audio of a sample rate in Hz, on a torch device."""
         self._low = [1 + round(size * COHERENT_HZ / sample_rate) for size, _, _ in SIZES]
         self._windows = [torch.hann_window(size).to(device) for size, _, _ in SIZES]
         self._filters = [
@@ -64,12 +65,15 @@ class SpectralLoss:
         ]
 
     def __call__(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        """Mean distances by name, over all sizes: "mel", "magnitude", and "complex", the last of
-        the bins up to `COHERENT_HZ`.
+        """Compute the mean distances over all sizes.
 
         Args:
-            made: (B, S) with gradients.
-            wanted: (B, S).
+            made: (B, S) the codec's audio, which gradients flow to.
+            wanted: (B, S) the original audio.
+
+        Returns:
+            () each by name: "mel", "magnitude", and "complex", the last of bins up to
+            `COHERENT_HZ`.
         """
         totals: dict[str, Tensor] = {}
         for (size, hop, _), window, filters, low in zip(
@@ -89,13 +93,20 @@ class SpectralLoss:
 def _distances(
     found: Tensor, power: Tensor, goal: Tensor, goal_power: Tensor, filters: Tensor, low: int
 ) -> dict[str, Tensor]:
-    """Of one size: spectra (2, B, N, K) and their power (B, N, K); phases of the `low` lowest."""
+    """Return the distances of one size.
+
+    Args:
+        found, goal: spectra (2, B, N, K).
+        power, goal_power: their power (B, N, K).
+        filters: the mel filters.
+        low: the number of lowest bins that are compared with their phases.
+    """
     tiny = _FLOOR**2
     magnitude, goal_magnitude = (power + tiny).sqrt(), (goal_power + tiny).sqrt()
     mel = (magnitude @ filters).clamp(min=_FLOOR).log()
     goal_mel = (goal_magnitude @ filters).clamp(min=_FLOOR).log()
     log, goal_log = (magnitude + 1e-3).log(), (goal_magnitude + 1e-3).log()
-    shrink = (magnitude[..., :low] + 1e-3).rsqrt()  # loud and quiet sounds become comparable
+    shrink = (magnitude[..., :low] + 1e-3).rsqrt()  # makes loud and quiet sounds comparable
     goal_shrink = (goal_magnitude[..., :low] + 1e-3).rsqrt()
     return {
         "mel": (mel - goal_mel).abs().mean(),

@@ -1,4 +1,4 @@
-"""What decides the shape of a `mini` codec; loads no torch, so that a plan knows its rates."""
+"""The configuration of a `mini` codec; loads no torch, so that its rates are known at no cost."""
 
 from __future__ import annotations
 
@@ -9,56 +9,66 @@ from pathlib import Path
 from ns2.model.codec.interface import CodecError, CodecSpec
 
 NAME = "mini"
-"""What cards and specs call all codecs of this shape."""
+"""The name of all codecs of this kind in dataset cards and specs."""
 SAMPLE_RATE = 24_000
 HOP_LENGTH = 320
 FORMAT = "ns2-mini-codec"
-"""Field of a file's metadata that holds its `MiniConfig` as JSON."""
+"""The field of a file's metadata that contains its `MiniConfig` as JSON."""
 
 _LONGEST_HEADER = 1 << 20
 _BEFORE = {"direct_bins": 0}
-"""Of sizes that the first files did not name."""
+"""Values of sizes that the first files did not contain."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MiniConfig:
-    """Sizes of the network, see `ns2.model.codec.mini.network`.
-
-    Attributes:
-        quantizers: Q, stages of the residual quantiser.
-        entries: E, of each codebook.
-        latent_dim: D, width of what is quantised.
-        encoder_width: channels of the encoder.
-        encoder_blocks: each sees two frames further to both sides. At most 4, so that no frame
-            sees more than the 8 frames of zeros behind the audio.
-        decoder_width: channels of the decoder.
-        decoder_blocks: each sees three frames further to both sides.
-        expansion: inner width of a block, as a multiple of its channels.
-        mels: bins of the input's log-mel.
-        fine_mels: bins of the log-mels of each quarter of a frame.
-        partials: lowest bins of the input's complex spectrum, 37.5 Hz each.
-        n_fft: samples of a frame that the decoder writes; whole hops.
-        direct_bins: lowest bins of that frame's spectrum, sample rate / n_fft Hz each, that the
-            decoder writes as real and imaginary part; the others as magnitude and phase.
-    """
+    """Sizes of the network, see `ns2.model.codec.mini.network`."""
 
     quantizers: int = 16
+    """Q, the number of stages of the residual quantiser."""
+
     entries: int = 1024
+    """E, the number of entries of each codebook."""
+
     latent_dim: int = 64
+    """D, the width of the latents that are quantised."""
+
     encoder_width: int = 192
+    """The number of channels of the encoder."""
+
     encoder_blocks: int = 4
+    """The number of the encoder's blocks; each adds two frames on both sides to the receptive
+    field. At most 4, so that no frame sees more than the 8 frames of zeros behind the audio."""
+
     decoder_width: int = 256
+    """The number of channels of the decoder."""
+
     decoder_blocks: int = 6
+    """The number of the decoder's blocks; each adds three frames on both sides to the receptive
+    field."""
+
     expansion: int = 2
+    """The inner width of a block, as a multiple of its channels."""
+
     mels: int = 80
+    """The number of bins of the input's log-mel."""
+
     fine_mels: int = 32
+    """The number of bins of the log-mels of each quarter of a frame."""
+
     partials: int = 80
+    """The number of lowest bins of the input's complex spectrum, 37.5 Hz apart."""
+
     n_fft: int = 960
+    """The length in samples of a frame that the decoder writes; an odd number of hops."""
+
     direct_bins: int = 60
+    """The number of lowest bins of that frame's spectrum, sample rate / n_fft Hz apart, that the
+    decoder writes as real and imaginary parts; the others are written as magnitude and phase."""
 
     def __post_init__(self) -> None:
         if min({**vars(self), "direct_bins": 1}.values()) < 1:
-            raise ValueError(f"all sizes of a codec must be at least 1: {self}")
+            raise ValueError(f"all sizes of a codec must be at least 1, got {self}")
         if not 0 <= self.direct_bins <= self.n_fft // 2:
             raise ValueError(f"direct_bins must be 0 to n_fft / 2, got {self.direct_bins}")
         if self.encoder_blocks > 4:
@@ -71,17 +81,15 @@ class MiniConfig:
 
 
 def mini_spec(config: MiniConfig, quantizers: int | None = None) -> CodecSpec:
-    """Rates and sizes of a codec that uses the first of its quantisers, by default all.
+    """Return the rates and sizes of a codec that uses its first Q quantisers, by default all.
 
     Raises:
-        CodecError: it has fewer.
+        CodecError: the codec has fewer quantisers.
     """
     if quantizers is None:
         quantizers = config.quantizers
     if not 1 <= quantizers <= config.quantizers:
-        raise CodecError(
-            f"the codec has 1 to {config.quantizers} quantizers, {quantizers} were asked"
-        )
+        raise CodecError(f"the codec can use 1 to {config.quantizers} quantizers, got {quantizers}")
     return CodecSpec(
         name=NAME,
         sample_rate=SAMPLE_RATE,
@@ -93,10 +101,10 @@ def mini_spec(config: MiniConfig, quantizers: int | None = None) -> CodecSpec:
 
 
 def read_config(path: Path) -> MiniConfig:
-    """The sizes of a codec from the header of its file; neither torch nor weights are loaded.
+    """Read the sizes of a codec from the header of its file; loads neither torch nor weights.
 
     Raises:
-        CodecError: the file can't be read, or is no codec that `ns2 codec train` made.
+        CodecError: the file cannot be read, or is not a codec that `ns2 codec train` made.
     """
     try:
         with path.open("rb") as file:

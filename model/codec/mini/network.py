@@ -1,11 +1,11 @@
-"""The network of the `mini` codec: spectra in, frames of samples out, all at 75 Hz.
+"""The network of the `mini` codec: spectra to latents to frames of samples, all at 75 Hz.
 
 The decoder is like Vocos (Siuzdak 2023, arXiv:2306.00814): ConvNeXt blocks at the frame rate, then
-magnitude and phase of a short spectrum a frame, which are added up as they overlap. The residual
+magnitude and phase of a short spectrum per frame, which are overlapped and added. The residual
 quantiser is that of SoundStream (Zeghidour et al. 2021, arXiv:2107.03312).
 
-Letters for shapes: B batch, S samples, T frames, C channels, Q quantizers, E entries, D latent
-width, F features.
+Letters for shapes: B batch, S samples, T frames, C channels, Q quantisers, E entries, D latent
+width, F features, N vectors.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ns2.model.codec.mini.mini_config import HOP_LENGTH, SAMPLE_RATE, MiniConfig
 from ns2.model.log_mel import LogMel, MelConfig
 
 _FINE = 4
-"""Short spectra a frame."""
+"""The number of short spectra per frame."""
 _PARTIAL_FFT = 2 * HOP_LENGTH
 _COMPRESSION = 0.4
-"""Exponent of the complex spectrum's magnitude: loud and quiet sounds become comparable."""
+"""The exponent of the complex spectrum's magnitude, which makes loud and quiet comparable."""
 _LOUDEST = 1e2
-"""Bound of a magnitude that the decoder writes."""
+"""The upper bound of a magnitude that the decoder writes."""
 
 
 class Features:
-    """What the encoder sees of the audio: (B, S) to (B, S / hop, F).
+    """Maps audio (B, S) to the encoder's input (B, S / hop, F).
 
-    A log-mel, one of each quarter of a frame, for where in a frame things happen, and the lowest
-    bins of the complex spectrum, for the phases of the strongest partials. Frame i is centred on
-    sample hop * i + hop / 2 in each.
+    Features are a log-mel, a log-mel of each quarter of a frame, for the time of events within it,
+    and the lowest bins of the complex spectrum, for the phases of the strongest partials. In each,
+    frame i is centred on sample hop * i + hop / 2.
     """
 
     def __init__(self, config: MiniConfig) -> None:
@@ -44,7 +44,7 @@ class Features:
         self.width = config.mels + _FINE * config.fine_mels + 2 * config.partials
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """Features of audio whose length is a multiple of the hop, about -2 to 2."""
+        """Compute features, about -2 to 2, of audio whose length is a multiple of the hop."""
         batch, frames = waves.shape[0], waves.shape[1] // HOP_LENGTH
         mel = self._mel(waves).transpose(1, 2)
         fine = self._fine(waves).transpose(1, 2).reshape(batch, frames, -1)
@@ -58,7 +58,7 @@ class Features:
 
 
 class Block(nn.Module):
-    """ConvNeXt: a convolution of each channel by itself, then two layers at each frame."""
+    """A ConvNeXt block: a depthwise convolution, then two linear layers at each frame."""
 
     def __init__(self, width: int, inner: int, kernel: int, scale: float) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Block(nn.Module):
         self.scale = nn.Parameter(torch.full((width,), scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C)."""
+        """Map x (B, T, C) to (B, T, C)."""
         y = self.norm(self.conv(x.transpose(1, 2)).transpose(1, 2))
         return x + self.scale * self.down(functional.gelu(self.up(y)))
 
@@ -81,7 +81,7 @@ def _blocks(width: int, count: int, expansion: int, kernel: int) -> nn.Sequentia
 
 
 class Encoder(nn.Module):
-    """Features (B, T, F) to latents (B, T, D)."""
+    """Maps features (B, T, F) to latents (B, T, D)."""
 
     def __init__(self, config: MiniConfig, features: int) -> None:
         super().__init__()
@@ -93,14 +93,14 @@ class Encoder(nn.Module):
         self.leave = nn.Linear(width, config.latent_dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Latents of features."""
+        """Compute latents (B, T, D) of features (B, T, F)."""
         x = self.blocks(self.enter_norm(self.enter(features)))
         out: Tensor = self.leave(self.leave_norm(x))
         return out
 
 
 class Decoder(nn.Module):
-    """Latents (B, T, D) to audio (B, T * hop)."""
+    """Maps latents (B, T, D) to audio (B, T * hop)."""
 
     window: Tensor
 
@@ -118,7 +118,7 @@ class Decoder(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Audio of latents, exactly T hops long."""
+        """Compute audio (B, T * hop) of latents (B, T, D)."""
         x = self.enter(latents.transpose(1, 2)).transpose(1, 2)
         x = self.leave_norm(self.blocks(self.enter_norm(x)))
         sizes = (self._bins, self._direct, self._direct, self._bins - self._direct)
@@ -130,9 +130,9 @@ class Decoder(nn.Module):
         return self._overlap(torch.fft.irfft(spectrum, self._n_fft))
 
     def _overlap(self, frames: Tensor) -> Tensor:
-        """Windowed frames (B, T, n_fft) added up, centred on their hops: (B, T * hop).
+        """Window frames (B, T, n_fft), overlap and add them, centred on their hops: (B, T * hop).
 
-        Divided by what the squared windows add up to, also at the ends, where fewer overlap.
+        The sum is divided by the sum of squared windows, also at the ends, where fewer overlap.
         """
         audio = _add_up(frames * self.window)
         weight = _add_up(self.window.square().expand(1, frames.shape[1], -1))
@@ -141,7 +141,7 @@ class Decoder(nn.Module):
 
 
 def _add_up(frames: Tensor) -> Tensor:
-    """(B, T, n_fft) to (B, (T - 1) * hop + n_fft): frames a hop apart, added up."""
+    """Overlap and add frames (B, T, n_fft), one hop apart: (B, (T - 1) * hop + n_fft)."""
     batch, count, size = frames.shape
     hops = size // HOP_LENGTH
     parts = frames.reshape(batch, count, hops, HOP_LENGTH)
@@ -150,7 +150,7 @@ def _add_up(frames: Tensor) -> Tensor:
 
 
 class MiniNetwork(nn.Module):
-    """Encoder, codebooks and decoder."""
+    """The encoder, the codebooks (Q, E, D) and the decoder."""
 
     codebooks: Tensor
 
@@ -164,13 +164,13 @@ class MiniNetwork(nn.Module):
         self.register_buffer("codebooks", torch.zeros(shape))
 
     def encode(self, waves: Tensor) -> Tensor:
-        """Latents (B, T, D), not yet quantised, of audio (B, T * hop)."""
+        """Compute latents (B, T, D), not yet quantised, of audio (B, T * hop)."""
         latents: Tensor = self.encoder(self.features(waves))
         return latents.float()
 
 
 def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
-    """Numbers (N,) of the entries (E, D) that lie nearest to vectors (N, D)."""
+    """Return the indices (N,) of the entries (E, D) that are nearest to vectors (N, D)."""
     scores = torch.addmm(codebook.square().sum(1) / 2, vectors, codebook.T, alpha=-1)
     if scores.device.type == "cpu":  # numpy's takes a third of the time of torch's
         return torch.from_numpy(scores.detach().numpy().argmin(1))
@@ -178,7 +178,7 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def quantise(latents: Tensor, codebooks: Tensor) -> Tensor:
-    """Codes (..., T, Q) of latents (..., T, D), each stage on what the last has left over."""
+    """Return codes (..., T, Q) of latents (..., T, D), each stage on the residual of the last."""
     rest = latents.reshape(-1, latents.shape[-1])
     codes = []
     for codebook in codebooks:

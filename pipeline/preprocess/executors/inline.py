@@ -17,4 +17,5 @@ class InlineExecutor:
         """Results in the order of the batches."""
         worker = Worker(graph, limits)
         for batch in batches:
-            yield worker.process(batch)
+            result, _ = worker.process(batch)
+            yield result

@@ -1,4 +1,11 @@
-"""The parts that batches are carried out in: cut, done again after a crash, put together."""
+"""The parts that batches are carried out in: cut, done again after a crash, put together.
+
+    batch --cut--> parts for CPUs --once all of its utterances are back--> one part for a GPU
+             ^          |                                                       |
+             +-crashed--+-- the same again, then halves, then blamed <----------+
+
+What is encoded together on a GPU is therefore fixed by the plan, not by who was faster.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +16,7 @@ from typing import Any, Protocol
 
 from ns2.pipeline.core.schema import Kind, Reason
 from ns2.pipeline.preprocess.work.failure import Failure
-from ns2.pipeline.preprocess.work.messages import CRASHED, Batch, BatchResult, Done, Work
+from ns2.pipeline.preprocess.work.messages import CRASHED, Batch, BatchResult, Outcome, Task
 
 CRASHES_ALONE = 3
 """Crashes with one utterance alone before it is blamed."""
@@ -23,9 +30,9 @@ class Part:
 
     Attributes:
         whole: the batch that it belongs to.
-        gpu: it is for a worker with a GPU.
+        gpu: whether it is for a worker with a GPU.
         given: references to what was handed on for it.
-        crashes: of this very part.
+        crashes: how often a worker crashed over this very part.
     """
 
     whole: Batch
@@ -36,7 +43,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Came:
+class Returned:
     """What has become of a part; without a result its worker crashed over it.
 
     Attributes:
@@ -54,19 +61,19 @@ class Workers(Protocol):
 
     @property
     def at_work(self) -> bool:
-        """Whether anything is on its way."""
+        """Whether any part is on its way."""
         ...
 
     def free(self, *, gpu: bool) -> bool:
-        """Whether somebody of that kind has nothing to do."""
+        """Whether a worker of that kind has nothing to do."""
         ...
 
     def give(self, part: Part) -> None:
-        """Hand a part to somebody who is free."""
+        """Hand a part to a worker that is free."""
         ...
 
-    def wait(self) -> Iterator[tuple[Part, Came]]:
-        """What has come back since."""
+    def wait(self) -> Iterator[tuple[Part, Returned]]:
+        """Parts that have come back since, at least one."""
         ...
 
 
@@ -75,16 +82,17 @@ class _Collected:
     """What has come of a batch so far.
 
     Attributes:
-        done: what became of its utterances; those of `back` or `final` count.
+        gpu_stages: stages that are left to workers with a GPU.
+        outcomes: what became of its utterances; those of `back` or `final` count.
         back: keys that workers on CPUs are through with.
-        sent: keys that workers with a GPU have, or wait for them.
+        sent: keys that workers with a GPU have, or that wait for them.
         final: keys with which all is done.
         handed: references to what is handed on for the rest.
     """
 
     batch: Batch
-    left: frozenset[str]
-    done: dict[str, Done] = field(default_factory=dict)
+    gpu_stages: frozenset[str]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
     back: set[str] = field(default_factory=set)
     sent: set[str] = field(default_factory=set)
     final: set[str] = field(default_factory=set)
@@ -96,130 +104,175 @@ class _Collected:
         """Take a part's result; that of a GPU adds to what is there."""
         self.seconds.update(result.seconds)
         self.audio_seconds.update(result.audio_seconds)
-        for work, one in zip(part.batch.works, result.done, strict=True):
+        for task, outcome in zip(part.batch.tasks, result.outcomes, strict=True):
             if part.gpu:
-                self.sent.discard(one.key)
-                self.final.add(one.key)
-                before = self.done[one.key]
-                before.failure = one.failure
-                before.members = {**before.members, **one.members} if not one.failure else {}
+                self._complete(outcome)
                 continue
-            self.done[one.key] = one
-            self.back.add(one.key)
-            if one.out or not self.left.intersection(work.columns):
-                self.final.add(one.key)
+            self.outcomes[outcome.key] = outcome
+            self.back.add(outcome.key)
+            if outcome.ended or not self.gpu_stages & task.columns.keys():
+                self.final.add(outcome.key)
         if not part.gpu and handed is not None:
             self.handed.append(handed)
 
+    def _complete(self, outcome: Outcome) -> None:
+        """Add what a GPU made of an utterance to what a CPU made of it."""
+        self.sent.discard(outcome.key)
+        self.final.add(outcome.key)
+        before = self.outcomes[outcome.key]
+        before.failure = outcome.failure
+        before.members = {} if outcome.failure else {**before.members, **outcome.members}
+
     def for_gpu(self) -> list[Part]:
         """What is left for a GPU, once all utterances are back: the same whatever the order."""
-        works = [
+        tasks = tuple(
             replace(
-                work,
-                columns=tuple(name for name in work.columns if name in self.left),
+                task,
+                columns={c: s for c, s in task.columns.items() if c in self.gpu_stages},
                 stored={},
-                samples=self._samples(work),
+                samples=self._samples(task),
             )
-            for work in self.batch.works
-            if work.key in self.back and work.key not in self.final | self.sent
-        ]
-        if not works or len(self.back) < len(self.batch.works):
+            for task in self.batch.tasks
+            if task.key in self.back and task.key not in self.final | self.sent
+        )
+        if not tasks or len(self.back) < len(self.batch.tasks):
             return []
-        self.sent.update(work.key for work in works)
+        self.sent.update(task.key for task in tasks)
         given, self.handed = tuple(self.handed), []
-        batch = replace(self.batch, works=tuple(works))
-        return [Part(self.batch, batch, gpu=True, given=given)]
+        return [Part(self.batch, replace(self.batch, tasks=tasks), gpu=True, given=given)]
 
-    def _samples(self, work: Work) -> int | None:
-        screened = self.done[work.key].screened
-        return work.samples if screened is None else int(screened["samples"])
+    def _samples(self, task: Task) -> int | None:
+        screened = self.outcomes[task.key].screened
+        return task.samples if screened is None else int(screened["samples"])
 
     def lose(self, part: Part) -> list[Part]:
         """Begin again with utterances whose audio is gone."""
-        for work in part.batch.works:
-            self.sent.discard(work.key)
-            self.back.discard(work.key)
-        by_key = {work.key: work for work in self.batch.works}
-        works = tuple(by_key[work.key] for work in part.batch.works)
-        return _cut(self.batch, works)
+        keys = {task.key for task in part.batch.tasks}
+        self.sent -= keys
+        self.back -= keys
+        return _cut(self.batch, [task for task in self.batch.tasks if task.key in keys])
 
     def result(self) -> BatchResult | None:
         """The batch's result, once it is whole."""
-        if len(self.final) < len(self.batch.works):
+        if len(self.final) < len(self.batch.tasks):
             return None
         return BatchResult(
             shard=self.batch.shard,
             number=self.batch.number,
-            done=tuple(self.done[work.key] for work in self.batch.works),
+            outcomes=tuple(self.outcomes[task.key] for task in self.batch.tasks),
             seconds=self.seconds,
             audio_seconds=self.audio_seconds,
         )
 
 
+class _Flow:
+    """Batches on their way through the workers."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        batches: Iterator[Batch],
+        gpu_stages: Sequence[str],
+        most_waiting: int,
+    ) -> None:
+        self._workers, self._batches = workers, batches
+        self._gpu_stages, self._most_waiting = frozenset(gpu_stages), most_waiting
+        self._for_cpus, self._for_gpus = deque[Part](), deque[Part]()
+        self._collected: dict[tuple[int, int], _Collected] = {}
+        self._exhausted = False
+
+    def results(self) -> Iterator[BatchResult]:
+        """Results of batches, as they become whole."""
+        while True:
+            self._feed_gpus()
+            self._feed_cpus()
+            if not self._workers.at_work:
+                return
+            for part, returned in self._workers.wait():
+                result = self._receive(part, returned)
+                if result is not None:
+                    yield result
+
+    def _feed_gpus(self) -> None:
+        while self._for_gpus and self._workers.free(gpu=True):
+            self._workers.give(self._for_gpus.popleft())
+
+    def _feed_cpus(self) -> None:
+        """Parts that wait come first, then a new batch, unless too much waits for the GPUs."""
+        while self._workers.free(gpu=False):
+            if self._for_cpus:
+                self._workers.give(self._for_cpus.popleft())
+            elif not self._begin_batch():
+                return
+
+    def _begin_batch(self) -> bool:
+        """Cut the next batch into parts, if there is one and it may be begun."""
+        behind = bool(self._gpu_stages) and len(self._for_gpus) >= self._most_waiting
+        if self._exhausted or behind:
+            return False
+        batch = next(self._batches, None)
+        if batch is None:
+            self._exhausted = True
+            return False
+        self._collected[batch.shard, batch.number] = _Collected(batch, self._gpu_stages)
+        self._for_cpus.extend(_cut(batch, batch.tasks))
+        return True
+
+    def _receive(self, part: Part, returned: Returned) -> BatchResult | None:
+        """Take what has become of a part; gives its batch's result once that is whole."""
+        name = (part.whole.shard, part.whole.number)
+        collected = self._collected[name]
+        if returned.lost and part.gpu:  # the audio must be decoded again
+            self._for_cpus.extend(collected.lose(part))
+            return None
+        if returned.result is None:
+            again = _after_crash(part)
+            if again:
+                (self._for_gpus if part.gpu else self._for_cpus).extend(again)
+                return None
+        collected.take(part, returned.result or _blamed(part.batch), returned.handed)
+        self._for_gpus.extend(collected.for_gpu())
+        whole = collected.result()
+        if whole is not None:
+            del self._collected[name]
+        return whole
+
+
 def carry_out(
-    workers: Workers, batches: Iterator[Batch], *, left: Sequence[str] = (), waiting: int = 0
+    workers: Workers,
+    batches: Iterator[Batch],
+    *,
+    gpu_stages: Sequence[str] = (),
+    most_waiting: int = 0,
 ) -> Iterator[BatchResult]:
     """Feed the workers, take results, and do again what crashed.
 
     Args:
-        left: stages that workers without a GPU leave to those that have one.
-        waiting: batches that may wait for a GPU before no new one is begun.
+        gpu_stages: stages that workers without a GPU leave to those that have one.
+        most_waiting: batches that may wait for a GPU before no new one is begun.
     """
-    queues = {False: deque[Part](), True: deque[Part]()}  # for workers without and with a GPU
-    collected: dict[tuple[int, int], _Collected] = {}
-    exhausted = False
-    while True:
-        while queues[True] and workers.free(gpu=True):
-            workers.give(queues[True].popleft())
-        while workers.free(gpu=False) and (queues[False] or not exhausted):
-            if queues[False]:
-                workers.give(queues[False].popleft())
-            elif left and len(queues[True]) >= waiting:
-                break
-            elif (batch := next(batches, None)) is None:
-                exhausted = True
-            else:
-                collected[batch.shard, batch.number] = _Collected(batch, frozenset(left))
-                queues[False].extend(_cut(batch, batch.works))
-        if not workers.at_work:
-            return
-        for part, came in workers.wait():
-            name = (part.whole.shard, part.whole.number)
-            found = collected[name]
-            if came.lost and part.gpu:
-                queues[False].extend(found.lose(part))
-                continue
-            retries = _after_crash(part) if came.result is None else []
-            queues[part.gpu].extend(retries)
-            if retries:
-                continue
-            found.take(part, came.result or _blamed(part.batch), came.handed)
-            queues[True].extend(found.for_gpu())
-            whole = found.result()
-            if whole is not None:
-                del collected[name]
-                yield whole
+    return _Flow(workers, batches, gpu_stages, most_waiting).results()
 
 
-def _cut(whole: Batch, works: Sequence[Work]) -> list[Part]:
+def _cut(whole: Batch, tasks: Sequence[Task]) -> list[Part]:
     """Utterances of a batch in parts."""
     return [
-        Part(whole, replace(whole, works=tuple(works[i : i + PART_UTTERANCES])))
-        for i in range(0, len(works), PART_UTTERANCES)
+        Part(whole, replace(whole, tasks=tuple(tasks[i : i + PART_UTTERANCES])))
+        for i in range(0, len(tasks), PART_UTTERANCES)
     ]
 
 
 def _after_crash(part: Part) -> list[Part]:
     """What to try after a crash: the same once more, then halves; nothing more for a culprit."""
-    works, crashes = part.batch.works, part.crashes + 1
-    if len(works) == 1:
+    tasks, crashes = part.batch.tasks, part.crashes + 1
+    if len(tasks) == 1:
         return [] if crashes >= CRASHES_ALONE else [replace(part, crashes=crashes)]
     if crashes < 2:
         return [replace(part, crashes=crashes)]
-    middle = len(works) // 2
+    middle = len(tasks) // 2
     return [
-        replace(part, batch=replace(part.batch, works=half), crashes=0)
-        for half in (works[:middle], works[middle:])
+        replace(part, batch=replace(part.batch, tasks=half), crashes=0)
+        for half in (tasks[:middle], tasks[middle:])
     ]
 
 
@@ -231,7 +284,7 @@ def _blamed(batch: Batch) -> BatchResult:
         reason=Reason.WORKER_CRASHED,
         message=f"crashed a worker {CRASHES_ALONE} times when it was alone",
     )
-    done = tuple(Done(key=work.key, failure=failure) for work in batch.works)
+    outcomes = tuple(Outcome(key=task.key, failure=failure) for task in batch.tasks)
     return BatchResult(
-        shard=batch.shard, number=batch.number, done=done, seconds={}, audio_seconds={}
+        shard=batch.shard, number=batch.number, outcomes=outcomes, seconds={}, audio_seconds={}
     )

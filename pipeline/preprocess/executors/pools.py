@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import ChainMap, deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ns2.pipeline.preprocess.executors.parts import Came, Part
+from ns2.pipeline.preprocess.executors.parts import Part, Returned
 from ns2.pipeline.preprocess.options import Limits
-from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, Handed
+from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, HandedOn
 from ns2.pipeline.preprocess.work.worker import Worker
 from ns2.pipeline.stages.graph import Graph
 
 
-class _Hand:
-    """What runs inside an actor."""
+class _Actor:
+    """What runs inside a Ray actor: one worker."""
 
     def __init__(self, graph: Graph, limits: Limits, device: str, leave: Sequence[str]) -> None:
         self._worker = Worker(graph, limits, device=device, leave=leave)
 
-    def process(self, batch: Batch, *given: Handed) -> tuple[BatchResult, Handed]:
+    def process(
+        self, batch: Batch, *given: Mapping[str, HandedOn]
+    ) -> tuple[BatchResult, dict[str, HandedOn]]:
         """Carry out a batch; what was handed on for it may come in several pieces."""
-        return self._worker.process_and_hand_on(
-            batch, {key: values for piece in given for key, values in piece.items()}
-        )
+        return self._worker.process(batch, dict(ChainMap(*(dict(piece) for piece in given))))
 
 
 class Pool:
@@ -39,11 +39,11 @@ class Pool:
         leave: Sequence[str] = (),
         gpu: bool = False,
     ) -> None:
-        """Say what they are like; Ray must run.
+        """Describe the actors; Ray must run.
 
         Args:
-            size: how many.
-            device: where their accelerated stages work.
+            size: the number of actors.
+            device: torch's name of the device on which their accelerated stages work.
             leave: stages that they leave to another pool.
             gpu: each takes one of Ray's GPUs, instead of a CPU.
         """
@@ -51,14 +51,14 @@ class Pool:
 
         # an actor of one CPU may use one thread; one that waits for its GPU needs none for itself
         resources = {"num_cpus": 0, "num_gpus": 1} if gpu else {"num_cpus": 1}
-        self._actor = ray.remote(_Hand).options(max_restarts=0, max_task_retries=0, **resources)
+        self._actor = ray.remote(_Actor).options(max_restarts=0, max_task_retries=0, **resources)
         self._arguments = (ray.put(graph), ray.put(limits), device, tuple(leave))
         self._idle: deque[Any] = deque()
         self._missing = size
 
     @property
     def free(self) -> bool:
-        """Whether somebody has nothing to do."""
+        """Whether an actor has nothing to do, or can be made."""
         return bool(self._idle or self._missing)
 
     def take(self) -> Any:
@@ -69,18 +69,18 @@ class Pool:
         return self._actor.remote(*self._arguments)
 
     def give_back(self, actor: Any) -> None:
-        """It has done its work."""
+        """Take back an actor that has done its work."""
         self._idle.append(actor)
 
     def lose(self, actor: Any) -> None:
-        """It crashed; another takes its place."""
+        """Give up an actor that crashed; another takes its place."""
         import ray
 
         ray.kill(actor)
         self._missing += 1
 
     def dismiss(self) -> None:
-        """Stop those that have nothing to do."""
+        """Stop the actors that have nothing to do."""
         import ray
 
         while self._idle:
@@ -96,24 +96,24 @@ class Crew:
 
     @property
     def at_work(self) -> bool:
-        """Whether anything is on its way."""
+        """Whether any part is on its way."""
         return bool(self._busy)
 
     def free(self, *, gpu: bool) -> bool:
-        """Whether somebody of that kind has nothing to do."""
+        """Whether an actor of that kind has nothing to do."""
         pool = self._gpus if gpu else self._cpus
         return pool is not None and pool.free
 
     def give(self, part: Part) -> None:
-        """Hand a part to somebody who is free."""
+        """Hand a part to an actor that is free."""
         pool = self._gpus if part.gpu else self._cpus
         assert pool is not None
         actor = pool.take()
         result, handed = actor.process.options(num_returns=2).remote(part.batch, *part.given)
         self._busy[result] = (pool, actor, handed, part)
 
-    def wait(self) -> Iterator[tuple[Part, Came]]:
-        """What has come back since.
+    def wait(self) -> Iterator[tuple[Part, Returned]]:
+        """Parts that have come back since, at least one.
 
         Raises:
             Exception: what a worker raised, such as `UserError`: it concerns the whole run.
@@ -129,13 +129,13 @@ class Crew:
                 if not isinstance(error.cause, ray.exceptions.ObjectLostError):
                     raise error.as_instanceof_cause() from error
                 pool.give_back(actor)
-                yield part, Came(lost=True)
+                yield part, Returned(lost=True)
             except ray.exceptions.RayError as error:
                 pool.lose(actor)
-                yield part, Came(lost=isinstance(error, ray.exceptions.ObjectLostError))
+                yield part, Returned(lost=isinstance(error, ray.exceptions.ObjectLostError))
             else:
                 pool.give_back(actor)
-                yield part, Came(result=result, handed=handed)
+                yield part, Returned(result=result, handed=handed)
 
     def dismiss(self) -> None:
         """Stop all actors."""

@@ -12,9 +12,10 @@ on to a worker that has one, with its audio, for the rest (`pools`).
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
+from pathlib import Path
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.preprocess.executors.parts import carry_out
@@ -44,13 +45,13 @@ class RayExecutor:
         gpus: int | None = None,
         device: str = "cuda",
     ) -> None:
-        """Say how many and where.
+        """Choose the workers; Ray is started when it is first needed.
 
         Args:
-            workers: actors; all cores of the machine or cluster where None.
+            workers: the number of actors on CPUs; None takes all cores of the machine or cluster.
             address: of a running cluster, as `ray start` prints it; None starts Ray here.
-            gpus: actors that each have a GPU to themselves; all that there are where None.
-            device: what those use. With "cpu" they need no GPU, and give the bytes of the CPU.
+            gpus: the number of actors that each have a GPU; None takes all GPUs.
+            device: of those actors. With "cpu" they need no GPU, and give the bytes of the CPU.
         """
         self._workers, self._address, self._device = workers, address, device
         self._gpus = gpus
@@ -70,13 +71,15 @@ class RayExecutor:
         """Results of batches as they come; never more on the way than workers and GPUs take."""
         self._start()
         gpus = self._gpus or 0
-        left = [name for name, stage in graph.stages.items() if stage.accelerated and gpus]
+        accelerated = [name for name, stage in graph.stages.items() if stage.accelerated and gpus]
         crew = Crew(
-            Pool(graph, limits, self._workers or 1, leave=left),
-            Pool(graph, limits, gpus, device=self._device, gpu=True) if left else None,
+            Pool(graph, limits, self._workers or 1, leave=accelerated),
+            Pool(graph, limits, gpus, device=self._device, gpu=True) if accelerated else None,
         )
         try:
-            yield from carry_out(crew, iter(batches), left=left, waiting=GPU_WAITING * gpus)
+            yield from carry_out(
+                crew, iter(batches), gpu_stages=accelerated, most_waiting=GPU_WAITING * gpus
+            )
         finally:
             crew.dismiss()
 
@@ -119,10 +122,10 @@ class RayExecutor:
         cores = int(ray.cluster_resources().get("CPU", 1))
         self._workers = self._workers or max(cores - 1, 1)
         self._count_gpus(int(ray.cluster_resources().get("GPU", 0)))
-        _check_versions()
+        _check_nodes()
 
     def _count_gpus(self, there: int) -> None:
-        """Settle how many are used.
+        """Settle the number of GPUs.
 
         Raises:
             UserError: fewer are there than asked for.
@@ -142,13 +145,41 @@ def _gpus_here() -> int:
     return torch.cuda.device_count()
 
 
-def _check_versions() -> None:
-    """Every node must run this version of ns2: nothing is shipped to it."""
+def code_digest() -> str:
+    """SHA-256 over all Python files of this installation of ns2.
+
+    Ray pickles by the names of modules, so a node with the same version and other files would run
+    other code, or none.
+    """
+    root = Path(__file__).parents[3]
+    found = hashlib.sha256()
+    for top in ("cli.py", "model", "pipeline", "train"):
+        files = [root / top] if top.endswith(".py") else sorted((root / top).rglob("*.py"))
+        for file in files:
+            found.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
+    return found.hexdigest()
+
+
+def _check_nodes() -> None:
+    """Check that every node runs the same ns2, file by file: nothing is shipped to it.
+
+    Raises:
+        UserError: a node has another ns2, or none.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = version("ns2")
-    ask = ray.remote(num_cpus=0)(lambda: version("ns2"))
+    def identify() -> tuple[str, str]:
+        from importlib.metadata import version
+
+        try:
+            from ns2.pipeline.preprocess.executors.ray_executor import code_digest
+        except ImportError:  # an older one
+            return version("ns2"), ""
+        return version("ns2"), code_digest()
+
+    here = identify()
+    ask = ray.remote(num_cpus=0)(identify)
     for node in ray.nodes():
         if not node["Alive"]:
             continue
@@ -160,5 +191,12 @@ def _check_versions() -> None:
             raise UserError(
                 f"ns2 does not run on node {name}: {error}; install it there"
             ) from error
-        if there != here:
-            raise UserError(f"node {name} has ns2 {there} and this machine {here}; make them equal")
+        if there[0] != here[0]:
+            raise UserError(
+                f"node {name} has ns2 {there[0]} and this machine {here[0]}; make them equal"
+            )
+        if there[1] != here[1]:
+            raise UserError(
+                f"node {name} and this machine have ns2 {here[0]} with different files; install "
+                "the same one on both"
+            )

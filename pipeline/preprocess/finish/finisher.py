@@ -10,17 +10,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.core.atomic import atomic_write, write_if_changed
-from ns2.pipeline.core.hashing import canonical_json, sha256_file
+from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import Kind, Rejection
 from ns2.pipeline.dataset import layout
-from ns2.pipeline.dataset.card import card_text, sealed
+from ns2.pipeline.dataset.card import Card, Counts
 from ns2.pipeline.dataset.index import index_schema
-from ns2.pipeline.dataset.layout import FORMAT, FORMAT_VERSION
+from ns2.pipeline.dataset.shards import Marker
 from ns2.pipeline.dataset.sums import check_vouched, checksum_text, target_checksums, vouched_sums
 from ns2.pipeline.preprocess.aligner_asset import AlignerRecord
 from ns2.pipeline.preprocess.finish.publish import (
-    Finish,
+    Publisher,
     index_rows,
     read_content,
     write_index,
@@ -31,10 +30,11 @@ from ns2.pipeline.preprocess.finish.statistics import add_sums, f0_statistics, l
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
-from ns2.pipeline.preprocess.recipe import describe, described_options
+from ns2.pipeline.preprocess.recipe import describe, describe_column, described_options
 from ns2.pipeline.preprocess.work.failure import as_rejection
-from ns2.pipeline.preprocess.work.job import ShardJob
 from ns2.pipeline.preprocess.work.scene import Scene
+from ns2.pipeline.preprocess.work.shard_state import ShardState
+from ns2.pipeline.stages.graph import SCREEN
 
 
 @dataclass(kw_only=True)
@@ -64,7 +64,7 @@ class Summary:
     @property
     def rejected_share(self) -> float:
         """Rejected (not filtered) utterances over those found."""
-        rejected = sum(one.kind == Kind.REJECTED for one in self.rejected)
+        rejected = sum(rejection.kind == Kind.REJECTED for rejection in self.rejected)
         return rejected / self.found if self.found else 0.0
 
     def reasons(self) -> dict[tuple[str, str], int]:
@@ -95,6 +95,53 @@ class Summary:
         return "\n".join(lines)
 
 
+@dataclass
+class _Tally:
+    """What is counted of a dataset while its index is written, shard by shard.
+
+    Attributes:
+        counts: of rows, by what they hold.
+        speakers: all of them.
+        tars, bytes: of the current tars, by column.
+        sums: float64 sums over all frames, by column.
+        checksums: (name, SHA-256) of tars and markers.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    speakers: set[str] = field(default_factory=set)
+    tars: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+    sums: dict[str, dict[str, Any]] = field(default_factory=dict)
+    checksums: list[tuple[str, str]] = field(default_factory=list)
+
+    def add_markers(self, out: Path, markers: Mapping[str, Marker]) -> None:
+        """Count the targets of a shard."""
+        self.checksums.extend(target_checksums(out, markers.values()))
+        for column, marker in markers.items():
+            add_sums(self.sums.setdefault(column, {}), marker.summary)
+            self.bytes[column] += marker.size
+            self.tars[column] += 1
+
+    def add_row(self, row: Mapping[str, Any]) -> None:
+        """Count an utterance."""
+        self.counts["frames"] += row["frames"]
+        self.counts["phones"] += row["phones"]
+        self.splits[row["split"]] += 1
+        self.languages[row["language"]] += 1
+        self.speakers.add(row["speaker"])
+
+    def statistics(self) -> dict[str, Any]:
+        """The card's statistics."""
+        found: dict[str, Any] = {}
+        if self.sums.get("codes"):
+            found["latents"] = latent_statistics(self.sums["codes"])
+        if self.sums.get("f0"):
+            found["f0"] = f0_statistics(self.sums["f0"])
+        return found
+
+
 @dataclass(kw_only=True)
 class Finisher:
     """Turns committed targets into a dataset; fills in the run's summary on the way.
@@ -114,82 +161,88 @@ class Finisher:
     columns: tuple[str, ...]
     aligner: AlignerRecord | None
     summary: Summary
-    _totals: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _counts: Counter[str] = field(default_factory=Counter)
-    _speakers: set[str] = field(default_factory=set)
-    _sums: list[tuple[str, str]] = field(default_factory=list)
 
     def carry_out(self, unusable: Sequence[Rejection]) -> None:
         """Put everything in place, the card last.
 
         Args:
             unusable: utterances that were rejected before any stage saw them.
+
+        Raises:
+            UserError: a marker, tar or asset that was there before is damaged.
         """
-        out, summary = self.out, self.summary
+        out, summary, tally = self.out, self.summary, _Tally()
         vouched = vouched_sums(out)
+        # The index is written beside the one that is there; all that the card tells is counted.
         summary.rejected = list(unusable)
-        finish = Finish(out)
-        index = write_index(out / layout.INDEX, self._rows(), index_schema(self.columns))
-        if summary.found != summary.written + len(summary.rejected):
-            raise RuntimeError(
-                f"the ledger does not balance: found {summary.found}, written {summary.written}, "
-                f"rejected or filtered {len(summary.rejected)}"
-            )
-        summary.column_bytes = {c: self._counts[f"bytes.{c}"] for c in self.columns}
+        index = write_index(out / layout.INDEX, self._rows(tally), index_schema(self.columns))
+        self._check_ledger()
+        summary.column_bytes = {c: tally.bytes[c] for c in self.columns}
         assets = self._write_assets()
-        for path in assets:
-            self._sums.append((path.relative_to(out).as_posix(), sha256_file(path)))
+        tally.checksums += self._checksums(assets)
+        # What was there before must still be what the last card vouched for.
         try:
-            check_vouched(out, self._sums, vouched)
+            check_vouched(out, tally.checksums, vouched)
         except BaseException:
             index.unlink()
             raise
-        finish.replace(layout.REJECTED, write_rejected(out / layout.REJECTED, summary.rejected))
-        finish.replace(layout.INDEX, index)
-        for path in (out / layout.INDEX, out / layout.REJECTED):
-            self._sums.append((path.relative_to(out).as_posix(), sha256_file(path)))
-        checksums = checksum_text(self._sums).encode()
-        finish.write(layout.SUMS, checksums)
-        card = {
-            **self._card(),
-            "assets": [path.relative_to(out).as_posix() for path in assets],
-            "sha256sums": hashlib.sha256(checksums).hexdigest(),
-        }
-        finish.write(layout.CARD, card_text(sealed(card)).encode())
+        # Ledger, index, checksums and card are put in place, in this order.
+        publisher = Publisher(out)
+        publisher.replace(layout.REJECTED, write_rejected(out / layout.REJECTED, summary.rejected))
+        publisher.replace(layout.INDEX, index)
+        tally.checksums += self._checksums([out / layout.INDEX, out / layout.REJECTED])
+        checksums = checksum_text(tally.checksums).encode()
+        publisher.write(layout.SUMS, checksums)
+        card = self._card(tally, assets, hashlib.sha256(checksums).hexdigest())
+        publisher.write(layout.CARD, card.text().encode())
 
-    def _rows(self) -> Iterator[Mapping[str, Any]]:
-        """Index rows shard by shard; what else the card tells is counted on the way."""
-        scene, counts, rate = self.scene, self._counts, self.scene.graph.grid.sample_rate
+    def _rows(self, tally: _Tally) -> Iterator[Mapping[str, Any]]:
+        """Index rows shard by shard, each counted; those left out go to the summary."""
+        scene, summary = self.scene, self.summary
+        rate = scene.graph.grid.sample_rate
         for shard in self.shards:
-            job = ShardJob(scene, shard, self.columns)
-            known, members = job.screened, job.members()
-            samples = sum(one.scalars.get("samples", 0) for one in known.values())
-            self.summary.hours_found += samples / 3600 / rate
-            included = {source.key for source in members}
-            for source in shard.sources:
-                if source.key not in included:
-                    why = job.exclusion(source)
-                    assert why is not None
-                    self.summary.rejected.append(as_rejection(source, why))
+            state = ShardState.load(scene, shard, self.columns)
+            samples = sum(row.scalars.get("samples", 0) for row in state.screened.values())
+            summary.hours_found += samples / 3600 / rate
+            members = state.members()
+            summary.rejected += self._left_out(state, members)
             if not members:
                 continue
-            content = read_content(scene.targets, shard.number, members, known, self.columns)
-            self._sums.extend(target_checksums(self.out, content.markers.values()))
-            for column, marker in content.markers.items():
-                add_sums(self._totals.setdefault(column, {}), marker.summary)
-                counts[f"bytes.{column}"] += marker.size
-                counts[f"tars.{column}"] += 1
+            content = read_content(
+                scene.targets, shard.number, members, state.screened, self.columns
+            )
+            tally.add_markers(self.out, content.markers)
             for row in index_rows(
                 content, self.out, scene.graph, language=scene.language, split=self._split
             ):
-                counts["frames"] += row["frames"]
-                counts["phones"] += row["phones"]
-                counts[f"split.{row['split']}"] += 1
-                counts[f"language.{row['language']}"] += 1
-                self._speakers.add(row["speaker"])
-                self.summary.hours += row["seconds"] / 3600
-                self.summary.written += 1
+                tally.add_row(row)
+                summary.hours += row["seconds"] / 3600
+                summary.written += 1
                 yield row
+
+    @staticmethod
+    def _left_out(state: ShardState, members: Sequence[Source]) -> list[Rejection]:
+        """The ledger's rows of utterances of a shard that are not in the dataset."""
+        included = {source.key for source in members}
+        left_out: list[Rejection] = []
+        for source in state.shard.sources:
+            if source.key not in included:
+                failure = state.exclusion(source)
+                assert failure is not None
+                left_out.append(as_rejection(source, failure))
+        return left_out
+
+    def _check_ledger(self) -> None:
+        found, written, left_out = (
+            self.summary.found,
+            self.summary.written,
+            len(self.summary.rejected),
+        )
+        if found != written + left_out:
+            raise RuntimeError(
+                f"the ledger does not balance: found {found}, written {written}, "
+                f"rejected or filtered {left_out}"
+            )
 
     def _split(self, source: Source) -> str:
         return assign_split(
@@ -197,72 +250,58 @@ class Finisher:
         )
 
     def _write_assets(self) -> list[Path]:
-        """Phoneme table and codebooks; gives all files of the assets folder that are current."""
+        """Write the stages' assets; gives all files of the assets folder that are current."""
         folder, graph = self.out / layout.ASSETS, self.scene.graph
         folder.mkdir(exist_ok=True)
-        paths = [folder / f"phonemes-{graph.fingerprint('phonemes')}.json"]
-        table = graph.stages["phonemes"].table  # type: ignore[attr-defined]
-        write_if_changed(paths[0], canonical_json(table.to_json()).encode())
-        if "codes" in self.columns:
-            path = folder / f"codebooks-{graph.fingerprint('codes')}.safetensors"
-            if not path.is_file():
-                with atomic_write(path) as file:
-                    file.write(graph.stages["codes"].codebooks_asset())  # type: ignore[attr-defined]
-            paths.append(path)
+        written = [
+            stage.write_asset(folder, graph.fingerprint(name))
+            for name, stage in graph.stages.items()
+            if name in self.columns or name in SCREEN
+        ]
+        paths = [path for path in written if path is not None]
         if self.aligner is not None:
             stem = f"aligner-{self.aligner.fingerprint}"
             paths += [folder / f"{stem}.json", folder / f"{stem}.safetensors"]
         return paths
 
-    def _card(self) -> dict[str, Any]:
-        """What the dataset is; without its files."""
-        summary, graph, counts = self.summary, self.scene.graph, self._counts
-        kinds = Counter(str(one.kind) for one in summary.rejected)
-        statistics: dict[str, Any] = {}
-        if self._totals.get("codes"):
-            statistics["latents"] = latent_statistics(self._totals["codes"])
-        if self._totals.get("f0"):
-            statistics["f0"] = f0_statistics(self._totals["f0"])
-        return {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "ns2": version("ns2"),
-            "grid": {
-                "sample_rate": graph.grid.sample_rate,
-                "hop_length": graph.grid.hop_length,
-                "frame_rate": graph.grid.frame_rate,
-            },
-            "corpus": {"layout": self.layout},
-            "options": described_options(self.options),
-            "counts": {
-                "found": summary.found,
-                "written": summary.written,
-                "rejected": kinds["rejected"],
-                "filtered": kinds["filtered"],
-                "reasons": {reason: n for (_, reason), n in summary.reasons().items()},
-                "hours": summary.hours,
-                "frames": counts["frames"],
-                "phones": counts["phones"],
-                "speakers": len(self._speakers),
-                "splits": _with_prefix(counts, "split."),
-                "languages": _with_prefix(counts, "language."),
-            },
-            "columns": {
-                column: {
-                    "folder": graph.folder(column),
-                    "dtype": graph.spec(column).dtype,
-                    "dims": list(graph.spec(column).dims),
-                    "tars": counts[f"tars.{column}"],
-                    "bytes": counts[f"bytes.{column}"],
-                    **describe(graph, column),
-                }
+    def _checksums(self, paths: Sequence[Path]) -> list[tuple[str, str]]:
+        return [(path.relative_to(self.out).as_posix(), sha256_file(path)) for path in paths]
+
+    def _card(self, tally: _Tally, assets: Sequence[Path], sha256sums: str) -> Card:
+        """What the dataset is."""
+        summary, graph = self.summary, self.scene.graph
+        kinds = Counter(rejection.kind for rejection in summary.rejected)
+        return Card(
+            ns2=version("ns2"),
+            grid=graph.grid,
+            corpus={"layout": self.layout},
+            options=described_options(graph, self.options),
+            counts=Counts(
+                found=summary.found,
+                written=summary.written,
+                rejected=kinds[Kind.REJECTED],
+                filtered=kinds[Kind.FILTERED],
+                reasons={reason: n for (_, reason), n in summary.reasons().items()},
+                hours=summary.hours,
+                frames=tally.counts["frames"],
+                phones=tally.counts["phones"],
+                speakers=len(tally.speakers),
+                splits=dict(sorted(tally.splits.items())),
+                languages=dict(sorted(tally.languages.items())),
+            ),
+            columns={
+                column: describe_column(
+                    graph, column, tars=tally.tars[column], size=tally.bytes[column]
+                )
                 for column in self.columns
             },
-            "stages": {name: describe(graph, name) for name in ("audio", "tokens")},
-            "screen": graph.screen_folder(),
-            "statistics": statistics,
-        }
-
-
-def _with_prefix(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
-    return {k.removeprefix(prefix): n for k, n in sorted(counts.items()) if k.startswith(prefix)}
+            stages={
+                name: describe(graph, name)
+                for name, stage in graph.stages.items()
+                if stage.column is None
+            },
+            screen=graph.screen_folder(),
+            statistics=tally.statistics(),
+            assets=tuple(path.relative_to(self.out).as_posix() for path in assets),
+            sha256sums=sha256sums,
+        ).sealed()

@@ -106,7 +106,7 @@ def index_rows(
 
 
 def write_index(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> Path:
-    """Stream rows into a temporary file beside `path`; give it back for `replace_if_changed`."""
+    """Stream rows into a temporary file beside `path`; give it back for `Publisher.replace`."""
     temporary = temporary_path(path)
     try:
         with pq.ParquetWriter(
@@ -130,15 +130,15 @@ def write_rejected(path: Path, rejected: Sequence[Rejection]) -> Path:
     """The ledger of what is not in the dataset, sorted, as a temporary file beside `path`."""
     rows = sorted(
         (
-            {name: str(getattr(one, name)) for name in REJECTED_SCHEMA.names}
-            for one in rejected
+            {name: str(getattr(rejection, name)) for name in REJECTED_SCHEMA.names}
+            for rejection in rejected
         ),
         key=lambda row: [row[name] for name in REJECTED_SCHEMA.names],
     )  # fmt: skip
     return write_index(path, rows, REJECTED_SCHEMA)
 
 
-class Finish:
+class Publisher:
     """Puts ledger, index, checksums and card in place, touching only what has changed."""
 
     def __init__(self, root: Path) -> None:

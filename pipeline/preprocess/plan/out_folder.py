@@ -27,7 +27,7 @@ def place(
         return plan_shards(sources, {}, options.shard_utterances), {}
     previous, size = load_plan(plan_file(out), out / layout.INDEX)
     if size is None:
-        size = (read_card(out) or {}).get("options", {}).get("shard_utterances")
+        size = card.options.get("shard_utterances") if (card := read_card(out)) else None
     if previous and size not in (None, options.shard_utterances):
         raise UserError(
             f"{out} has shards of {size} utterances, and a dataset keeps its shards: add "
@@ -63,12 +63,9 @@ def check_folder(out: Path, grid: FrameGrid) -> None:
             "Name a new folder, or the folder of a dataset to bring up to date."
         )
     card = read_card(out)
-    if card is not None:
-        there = card.get("grid", {})
-        if (there.get("sample_rate"), there.get("hop_length")) != (
-            grid.sample_rate,
-            grid.hop_length,
-        ):
-            raise UserError(
-                f"{out} holds a dataset on another frame grid ({there}); name another folder"
-            )
+    if card is not None and card.grid != grid:
+        raise UserError(
+            f"{out} holds a dataset on another frame grid: {card.grid.sample_rate} Hz with a "
+            f"hop length of {card.grid.hop_length}, not {grid.sample_rate} Hz with "
+            f"{grid.hop_length}; name another folder"
+        )

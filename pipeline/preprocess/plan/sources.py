@@ -37,12 +37,12 @@ def open_corpus(path: Path, options: Options) -> Corpus:
     if options.limit is None:
         return corpus
     found: list[Utterance | Rejection] = [*corpus.utterances, *corpus.rejected]
-    found.sort(key=lambda one: (one.key, one.id))
+    found.sort(key=lambda entry: (entry.key, entry.id))
     first = found[: options.limit]
     return replace(
         corpus,
-        utterances=tuple(one for one in first if isinstance(one, Utterance)),
-        rejected=tuple(one for one in first if isinstance(one, Rejection)),
+        utterances=tuple(entry for entry in first if isinstance(entry, Utterance)),
+        rejected=tuple(entry for entry in first if isinstance(entry, Rejection)),
     )
 
 
@@ -63,7 +63,7 @@ def find_sources(
     utterances, textgrids, missing = corpus.utterances, None, list[Rejection]()
     if options.textgrids is not None:
         textgrids, missing = find_textgrids(options.textgrids.absolute(), utterances)
-        utterances = tuple(one for one in utterances if one.key in textgrids)
+        utterances = tuple(u for u in utterances if u.key in textgrids)
         advance(len(missing))
     sources, unreadable = read_sources(
         utterances,

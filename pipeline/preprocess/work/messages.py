@@ -1,4 +1,8 @@
-"""What travels between a driver and its workers: batches of work and their results."""
+"""What travels between a driver and its workers: batches of tasks, and their outcomes.
+
+An utterance is a `Task` on its way to a worker, an `Item` where a stage sees it, an `Outcome` on
+its way back, and a `Member` of a tar once an array of it is made.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ns2.pipeline.dataset.shards import Stored
+from ns2.pipeline.dataset.shards import Member, Stored
 from ns2.pipeline.preprocess.work.failure import Failure
 
 BATCH_UTTERANCES = 32
-"""The unit of work: utterances of a shard, cut at fixed places."""
+"""Utterances in a batch, the unit of work. Batches are cut at fixed places of a shard."""
 
 CRASHED = "worker"
-"""Stands for the stage of a failure where a worker crashed: which one it was can't be known."""
+"""The stage that a failure names where a worker crashed: which stage it was is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """What is to be done for one utterance.
+class SourceFile:
+    """A file of the corpus that a stage reads.
+
+    Attributes:
+        name: what messages call it.
+        path: where it lies on this machine.
+        stamp: size in bytes and mtime in ns that it had when it was hashed; None if not known.
+    """
+
+    name: str
+    path: str
+    stamp: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is to be made of one utterance.
 
     Attributes:
         record: id, source, speaker, language, text, audio_hash.
-        columns: to be made.
-        stored: required columns that exist.
-        samples: of the decoded audio, if the utterance was screened before; else None.
-        stamp: size and mtime_ns that the audio file had when it was hashed.
-        textgrid: file of its TextGrid where one is read, and its stamp.
+        files: files that stages read, by the name of the source: "audio_file", "textgrid".
+        columns: columns to be made, each with the state of the sources that it reads.
+        stored: required columns that exist already.
+        samples: S of the audio if the utterance was screened before, else None.
     """
 
     key: str
     record: Mapping[str, Any]
-    audio_file: str
-    columns: tuple[str, ...]
+    files: Mapping[str, SourceFile]
+    columns: Mapping[str, str]
     stored: Mapping[str, Stored] = field(default_factory=dict)
     samples: int | None = None
-    stamp: tuple[int, int] | None = None
-    textgrid: str | None = None
-    textgrid_stamp: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,69 +61,72 @@ class Batch:
 
     shard: int
     number: int
-    works: tuple[Work, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """A column's member, ready to be written."""
-
-    data: bytes
-    shape: tuple[int, ...]
-    scalars: Mapping[str, float]
+    tasks: tuple[Task, ...]
 
 
 @dataclass(kw_only=True)
-class Done:
+class Outcome:
     """What became of one utterance.
 
     Attributes:
         screened: scalars of the screening stages; None where they did not run.
-        failure: a stage could not work on it.
+        failure: why a stage could not work on it, if one could not.
         excluded: `screen_failure` excludes it, so that nothing more was made.
+        members: what was made, by column.
     """
 
     key: str
     screened: dict[str, float] | None = None
     failure: Failure | None = None
     excluded: bool = False
-    members: dict[str, Encoded] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
 
     @property
-    def out(self) -> bool:
-        """Nothing more is to be made of it."""
+    def ended(self) -> bool:
+        """Whether nothing more is to be made of it."""
         return self.excluded or self.failure is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchResult:
-    """Results of a batch, in its order.
+    """Outcomes of a batch, in its order.
 
     Attributes:
         seconds: time spent, by stage.
-        audio_seconds: of speech that each stage worked on.
+        audio_seconds: duration of the speech that each stage worked on, by stage.
     """
 
     shard: int
     number: int
-    done: tuple[Done, ...]
+    outcomes: tuple[Outcome, ...]
     seconds: Mapping[str, float]
     audio_seconds: Mapping[str, float]
 
 
-Handed = dict[str, dict[str, Any]]
-"""Values by key and name that one worker hands to another, such as decoded audio."""
+@dataclass(frozen=True, kw_only=True)
+class HandedOn:
+    """What one worker made of an utterance and another goes on with, such as decoded audio.
+
+    Attributes:
+        values: what stages made, by stage.
+        scalars: scalars of transient stages, by stage.
+        samples: S of the audio.
+    """
+
+    values: Mapping[str, Any]
+    scalars: Mapping[str, Mapping[str, float]]
+    samples: int | None
 
 
-def batches(shard: int, works: Sequence[Work | None], size: int = BATCH_UTTERANCES) -> list[Batch]:
+def batches(shard: int, tasks: Sequence[Task | None], size: int = BATCH_UTTERANCES) -> list[Batch]:
     """Batches of a shard's utterances, cut at fixed places of the plan.
 
     Args:
-        works: one entry an utterance of the shard, None where there is nothing to do.
+        tasks: one entry an utterance of the shard, None where there is nothing to do.
     """
-    cut = [works[i : i + size] for i in range(0, len(works), size)]
+    chunks = [tasks[i : i + size] for i in range(0, len(tasks), size)]
     return [
-        Batch(shard=shard, number=number, works=some)
-        for number, chunk in enumerate(cut)
-        if (some := tuple(work for work in chunk if work is not None))
+        Batch(shard=shard, number=number, tasks=present)
+        for number, chunk in enumerate(chunks)
+        if (present := tuple(task for task in chunk if task is not None))
     ]

@@ -1,51 +1,89 @@
-"""What was found out about utterances behind the screening, remembered between runs."""
+"""What was found out about utterances behind the screening, remembered between runs.
+
+Failures of stages and alignment scores below `--min-align-score` are kept in `.state/`, so that the
+next run computes nothing again to find out the same. Each is known by a `Place`: another folder of
+the column (its fingerprint), key or source state is another try.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ns2.pipeline.core.atomic import write_if_changed
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import PASSING, Kind, Reason
+from ns2.pipeline.dataset.layout import failures_file, scores_file
 from ns2.pipeline.preprocess.work.failure import Failure
 from ns2.pipeline.preprocess.work.messages import BATCH_UTTERANCES, BatchResult
 
-Failures = dict[tuple[str, str, str], Failure]
-"""By folder of the column, key and source state: another of any of them is another try."""
+Place = tuple[str, str, str]
+"""Folder of a column, key of an utterance, state of the sources that the column reads."""
 
-_MANY = 4
+_FEWEST = 4
 """Fewer failures at once are no sign of anything."""
 
 
-def load_failures(path: Path) -> Failures:
-    """What was remembered; nothing where that is lost: it is found out again."""
+class Remembered:
+    """Failures and scores by place.
+
+    Attributes:
+        failures: why a stage could not work on an utterance.
+        scores: `align_score` of utterances that it excludes.
+    """
+
+    def __init__(self, out: Path | None = None) -> None:
+        """Read what a dataset's folder remembers; what is lost or damaged is found out again.
+
+        Args:
+            out: the dataset's folder; None remembers nothing from before.
+        """
+        self.failures: dict[Place, Failure] = {}
+        self.scores: dict[Place, float] = {}
+        if out is not None:
+            self.failures = _read_failures(failures_file(out))
+            self.scores = _read_scores(scores_file(out))
+
+    def save(self, out: Path) -> None:
+        """Write scores, and those failures that do not lie in the machine."""
+        failures = [
+            [*place, asdict(failure)]
+            for place, failure in sorted(self.failures.items(), key=lambda item: item[0])
+            if failure.reason not in PASSING
+        ]
+        scores = [[*place, score] for place, score in sorted(self.scores.items())]
+        for path, rows in ((failures_file(out), failures), (scores_file(out), scores)):
+            if rows or path.is_file():
+                write_if_changed(path, canonical_json(rows).encode())
+
+
+def _rows(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def _read_failures(path: Path) -> dict[Place, Failure]:
     try:
-        rows = json.loads(path.read_text("utf-8"))
         return {
             (folder, key, state): Failure(
-                stage=told["stage"],
-                kind=Kind(told["kind"]),
-                reason=Reason(told["reason"]),
-                message=told["message"],
+                stage=row["stage"],
+                kind=Kind(row["kind"]),
+                reason=Reason(row["reason"]),
+                message=row["message"],
             )
-            for folder, key, state, told in rows
+            for folder, key, state, row in _rows(path)
         }
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def save_failures(path: Path, failures: Failures) -> None:
-    """Remember those that lie in the utterance; what may lie in the machine is tried again."""
-    rows = [
-        [*place, asdict(failure)]
-        for place, failure in sorted(failures.items(), key=lambda item: item[0])
-        if failure.reason not in PASSING
-    ]
-    if rows or path.is_file():
-        write_if_changed(path, canonical_json(rows).encode())
+def _read_scores(path: Path) -> dict[Place, float]:
+    try:
+        return {(folder, key, state): float(score) for folder, key, state, score in _rows(path)}
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def check_systematic(result: BatchResult, planned: int) -> None:
@@ -58,53 +96,17 @@ def check_systematic(result: BatchResult, planned: int) -> None:
     Raises:
         UserError: every utterance of a whole batch failed in the same stage, unexpectedly.
     """
-    failures = [done.failure for done in result.done]
-    whole = len(failures) >= min(planned, BATCH_UTTERANCES)
-    if (
-        len(failures) >= _MANY
-        and whole
-        and all(
-            failure is not None
-            and failure.reason == Reason.STAGE_FAILED
-            and failures[0] is not None
-            and failure.stage == failures[0].stage
-            for failure in failures
-        )
+    failures = [outcome.failure for outcome in result.outcomes]
+    first = failures[0] if failures else None
+    if first is None or len(failures) < max(_FEWEST, min(planned, BATCH_UTTERANCES)):
+        return
+    if all(
+        failure is not None
+        and failure.reason == Reason.STAGE_FAILED
+        and failure.stage == first.stage
+        for failure in failures
     ):
-        first = failures[0]
-        assert first is not None
         raise UserError(
             f"stage {first.stage} fails on every utterance: {first.message}. What is written "
             "stays; put it right and run again."
         )
-
-
-Scores = dict[tuple[str, str, str], float]
-"""`align_score` by folder of the durations, key and source state."""
-
-
-def load_scores(path: Path) -> Scores:
-    """What was remembered; nothing where that is lost: it is found out again."""
-    try:
-        rows = json.loads(path.read_text("utf-8"))
-        return {(folder, key, state): float(score) for folder, key, state, score in rows}
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def save_scores(path: Path, scores: Scores) -> None:
-    """Remember these."""
-    if scores or path.is_file():
-        rows = [[*place, score] for place, score in sorted(scores.items())]
-        write_if_changed(path, canonical_json(rows).encode())
-
-
-def badly_aligned(score: float, least: float) -> Failure:
-    """Why an utterance with such a score is left out."""
-    return Failure(
-        stage="durations",
-        kind=Kind.FILTERED,
-        reason=Reason.BADLY_ALIGNED,
-        message=f"align_score {score:.3f}, and --min-align-score is {least:g}: "
-        "is this the text of this recording?",
-    )

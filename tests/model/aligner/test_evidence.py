@@ -14,7 +14,7 @@ import pytest
 import soxr
 import torch
 
-from ns2.model.aligner.evidence import DEPTH, REACH, FrameNet, Heard, network_from_tensors
+from ns2.model.aligner.evidence import DEPTH, REACH, FrameNet, NetworkOutput, network_from_tensors
 from ns2.model.aligner.expectation import Pretrained, train_aligner
 from ns2.model.aligner.hmm import (
     Aligner,
@@ -24,11 +24,11 @@ from ns2.model.aligner.hmm import (
     aligner_to_tensors,
 )
 from ns2.model.log_mel import LogMel, MelConfig
-from ns2.pipeline.align.bundled import bundled_network, network_digest, pretrained
+from ns2.pipeline.align.bundled_network import bundled_network, network_digest, pretrained
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.tools.align_eval import report
-from ns2.pipeline.tools.align_truth import Truth
+from ns2.pipeline.tools.align_eval.against_truth import report
+from ns2.pipeline.tools.align_eval.truth import Truth
 from ns2.train.bundled.labelled_speech import VARIANTS, closed
 from tests.model.aligner.test_hmm import spelled
 
@@ -64,18 +64,18 @@ def test_hears_what_its_weights_say_in_float64() -> None:
 
     features = linear(network.features, values)
     logits, border = linear(network.phones, features), linear(network.border, values)[0]
-    heard = network.hear(mel)
-    np.testing.assert_allclose(heard.features.numpy(), features.T, atol=1e-5)
+    output = network.analyse(mel)
+    np.testing.assert_allclose(output.features.numpy(), features.T, atol=1e-5)
     expected = logits - np.log(np.exp(logits).sum(0))
-    np.testing.assert_allclose(heard.phones.numpy(), expected.T, atol=1e-5)
-    np.testing.assert_allclose(heard.border.numpy(), -np.log1p(np.exp(-border)), atol=1e-5)
+    np.testing.assert_allclose(output.phones.numpy(), expected.T, atol=1e-5)
+    np.testing.assert_allclose(output.border.numpy(), -np.log1p(np.exp(-border)), atol=1e-5)
 
 
 def test_level_and_colour_of_a_recording_make_no_difference() -> None:
     network, mel = small_network(), some_mel(50)
     tilted = mel + torch.linspace(-1, 1, 80)[:, None] + 3
     torch.testing.assert_close(
-        network.hear(mel).features, network.hear(tilted).features, atol=1e-4, rtol=0
+        network.analyse(mel).features, network.analyse(tilted).features, atol=1e-4, rtol=0
     )
 
 
@@ -89,7 +89,7 @@ def test_sees_some_frames_on_either_side_and_no_more() -> None:
 
 def test_weights_that_do_not_fit_are_refused() -> None:
     tensors = dict(small_network().state_dict())
-    assert network_from_tensors(tensors).hear(some_mel(5)).features.shape == (5, 4)
+    assert network_from_tensors(tensors).analyse(some_mel(5)).features.shape == (5, 4)
     for wrong in ({}, {**tensors, "border.weight": torch.zeros(3)}):
         with pytest.raises(ValueError, match="not the weights"):
             network_from_tensors(wrong)
@@ -190,15 +190,15 @@ def test_it_is_trusted_on_speech_that_it_knows_and_on_nothing_else() -> None:
 def test_posteriors_are_the_networks_less_half_the_prior() -> None:
     evidence = aligner("bundled").evidence
     assert evidence is not None
-    heard = Heard(
+    output = NetworkOutput(
         features=torch.zeros(3, 1),
         phones=torch.log_softmax(some_mel(3).T.repeat(1, 2)[:, : len(evidence.prior)], 1),
         border=torch.zeros(3),
     )
     chosen = torch.nonzero(evidence.phone_of >= 0).flatten()[:4]
     phones = evidence.phone_of[chosen]
-    expected = heard.phones[:, phones] - 0.5 * evidence.prior[phones]
-    torch.testing.assert_close(evidence.phones(heard, chosen, torch.zeros(3, 4)), expected)
+    expected = output.phones[:, phones] - 0.5 * evidence.prior[phones]
+    torch.testing.assert_close(evidence.phones(output, chosen, torch.zeros(3, 4)), expected)
     assert float(evidence.prior.exp().sum()) == pytest.approx(1, abs=0.05)
 
 

@@ -135,7 +135,7 @@ def test_latents_of_a_batch_are_sums_of_entries() -> None:
         expected[b, :, t] += codebooks[k, codes[b, k, t]]
     got = codes_to_latents(torch.tensor(codes), torch.tensor(codebooks))
     assert np.allclose(got.numpy(), expected, atol=1e-12)
-    with pytest.raises(ValueError, match="6 quantizers, but 5 codebooks"):
+    with pytest.raises(ValueError, match="6 quantizers for 5 codebooks"):
         codes_to_latents(torch.zeros(6, 1, dtype=torch.int64), torch.tensor(codebooks))
 
 

@@ -6,8 +6,6 @@ import functools
 import itertools
 import json
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ from torch import Tensor
 
 from ns2.model.codec.interface import CodecError
 from ns2.model.codec.loading import load_codec
-from ns2.model.codec.mini.codec import MiniCodec, load_mini, pack_mini
+from ns2.model.codec.mini.mini_codec import MiniCodec, load_mini, pack_mini
 from ns2.model.codec.mini.mini_config import MiniConfig, read_config
 from ns2.model.codec.mini.network import Decoder, MiniNetwork
 from ns2.model.codec.registry import MINI_WEIGHTS, codec_spec
@@ -25,6 +23,7 @@ from ns2.model.log_mel import LogMel
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.sound.decode import resample
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
+from tests.support.processes import loaded
 from tests.support.seeded_encodec import spoken
 
 MOST = read_config(MINI_WEIGHTS).quantizers
@@ -240,13 +239,10 @@ def test_files_from_before_there_were_direct_bins(tmp_path: Path) -> None:
 
 def test_a_spec_loads_no_torch() -> None:
     code = (
-        "import sys\n"
         "from ns2.model.codec.registry import codec_spec, MINI_WEIGHTS\n"
-        "assert codec_spec('mini').latent_dim == codec_spec(str(MINI_WEIGHTS), 3).latent_dim\n"
-        "print('torch' in sys.modules)"
+        "assert codec_spec('mini').latent_dim == codec_spec(str(MINI_WEIGHTS), 3).latent_dim"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert not loaded(code, "torch")
 
 
 def test_what_a_user_can_get_wrong(tmp_path: Path) -> None:
@@ -269,7 +265,7 @@ def test_what_a_user_can_get_wrong(tmp_path: Path) -> None:
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(MINI_WEIGHTS.read_bytes()[:100_000])
     assert codec_spec(str(cut)).quantizers == 16  # the header is whole
-    with pytest.raises(CodecError, match="broken file"):
+    with pytest.raises(CodecError, match="may be broken"):
         load_codec(str(cut))
 
 

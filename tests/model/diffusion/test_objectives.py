@@ -13,10 +13,10 @@ from torch import Tensor
 from ns2.model.diffusion.objectives import (
     OBJECTIVES,
     Objective,
+    broadcastable,
     min_snr_weight,
     noised,
     score_weight,
-    spread,
     target,
     to_eps,
     to_v,
@@ -82,7 +82,7 @@ def test_conversions_invert_each_other(kind: Any, scale: float) -> None:
 def test_each_level_meets_its_own_utterance() -> None:
     """With as many utterances as frames and channels, a wrong broadcast has the right shape."""
     level, x = torch.tensor([1.0, 2.0, 3.0]), noise(3, 3, 3, seed=4)
-    assert torch.equal(spread(level, x) * x, torch.stack([(i + 1) * x[i] for i in range(3)]))
+    assert torch.equal(broadcastable(level, x) * x, torch.stack([(i + 1) * x[i] for i in range(3)]))
     sigma = torch.tensor([0.5, 0.2, 0.9])
     together = to_v("x0", x, 2 * x, level, sigma)
     for i in range(3):
@@ -159,7 +159,7 @@ def test_it_compiles_in_one_graph() -> None:
             answer = target(name, x, y, alpha, sigma)
             for convert in TO.values():
                 answer = answer + convert(name, x, y, alpha, sigma)
-            total = total + spread(weight, x) * answer
+            total = total + broadcastable(weight, x) * answer
         return total
 
     compiled = torch.compile(all_of_it, fullgraph=True, backend="aot_eager")

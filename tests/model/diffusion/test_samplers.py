@@ -362,7 +362,7 @@ def test_a_step_of_ddpm_is_a_draw_from_the_posterior(schedule: Schedule) -> None
 def test_noise_has_to_come_from_somewhere() -> None:
     start = torch.zeros(1, 2, 3)
     for options in ({"kind": "ddpm"}, {"kind": "ddim", "eta": 0.1}):
-        with pytest.raises(ValueError, match="give it a function"):
+        with pytest.raises(ValueError, match="give a function"):
             sample(lambda x, t, p: x, start, SCHEDULES[0], SamplerConfig(**options))  # type: ignore[arg-type]
 
 

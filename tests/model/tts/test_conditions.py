@@ -76,7 +76,7 @@ def test_the_denoiser_sees_normalised_latents_and_its_samples_are_denormalised()
 def test_statistics_that_do_not_fit_are_refused() -> None:
     model = make_model(narrow("tiny"))
     mean, std = torch.zeros(16), torch.ones(16)
-    with pytest.raises(ValueError, match="codebooks: the model is for"):
+    with pytest.raises(ValueError, match="codebooks must have the shape"):
         model.fit_to(codebooks=torch.zeros(4, 64, 8), latent_mean=mean, latent_std=std)
     with pytest.raises(ValueError, match="never varies"):
         model.fit_to(codebooks=make_codebooks(), latent_mean=mean, latent_std=0 * std)

@@ -145,7 +145,7 @@ def test_columns_that_do_not_belong_together() -> None:
     with pytest.raises(ValueError, match="not of one utterance"):
         collate([wrong], BORDER, CONFIG)
     wrong = Example(**{**vars(example), "durations": np.append(example.durations, 0)})
-    with pytest.raises(ValueError, match="21 durations of 20 phonemes"):
+    with pytest.raises(ValueError, match="21 durations for 20 phonemes"):
         collate([wrong], BORDER, CONFIG)
 
 

@@ -14,19 +14,20 @@ from pathlib import Path
 import pytest
 
 from ns2.pipeline.dataset.layout import state_file
-from ns2.pipeline.preprocess.executors.parts import Came, Part, carry_out
+from ns2.pipeline.preprocess.executors.parts import Part, Returned, carry_out
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import plan_shards
 from ns2.pipeline.preprocess.plan.sources import SourceStates, find_sources, open_corpus
 from ns2.pipeline.preprocess.recipe import build_graph
 from ns2.pipeline.preprocess.work.job import ShardJob
-from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, Handed
-from ns2.pipeline.preprocess.work.scene import make_scene
+from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, SourceFile
+from ns2.pipeline.preprocess.work.remembered import Remembered
+from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.worker import Worker
 from ns2.pipeline.stages.graph import Graph
 
 LEFT = ("codes",)
-Fate = Callable[[Part], Came | None]
+Fate = Callable[[Part], Returned | None]
 
 
 class Crew:
@@ -53,14 +54,14 @@ class Crew:
         self._busy.append(part)
         self.given.append(part)
 
-    def wait(self) -> Iterator[tuple[Part, Came]]:
+    def wait(self) -> Iterator[tuple[Part, Returned]]:
         self._busy.rotate(self._rng.randrange(len(self._busy)))
         part = self._busy.popleft()
         came = self._fate(part)
         if came is None:
-            given: Handed = {key: values for piece in part.given for key, values in piece.items()}
-            result, handed = self._workers[part.gpu].process_and_hand_on(part.batch, given)
-            came = Came(result=result, handed=handed)
+            given = {key: values for piece in part.given for key, values in piece.items()}
+            result, handed = self._workers[part.gpu].process(part.batch, given)
+            came = Returned(result=result, handed=handed)
         yield part, came
 
 
@@ -77,25 +78,27 @@ def batches(graph: Graph, spoken: Path, tmp_path_factory: pytest.TempPathFactory
     options = Options(columns=("codes", "mel", "phonemes"))
     corpus = open_corpus(spoken, options)
     sources, _ = find_sources(corpus, options, SourceStates(state_file(out), checksum=False))
-    scene = make_scene(graph, out, options, corpus, {}, {})
+    scene = Scene.of(graph, out, options, corpus, Remembered())
     shards = plan_shards(sources, {}, 5)
     cut = [job for shard in shards for job in ShardJob(scene, shard, options.columns).batches()]
-    missing = replace(cut[0].works[2], audio_file=str(spoken / "metadata.csv"), stamp=None)
-    return [replace(cut[0], works=(*cut[0].works[:2], missing, *cut[0].works[3:])), *cut[1:]]
+    no_audio = {"audio_file": SourceFile(name="no audio", path=str(spoken / "metadata.csv"))}
+    tasks = list(cut[0].tasks)
+    tasks[2] = replace(tasks[2], files=no_audio)
+    return [replace(cut[0], tasks=tuple(tasks)), *cut[1:]]
 
 
 @pytest.fixture(scope="module")
 def expected(graph: Graph, batches: list[Batch]) -> list[BatchResult]:
     worker = Worker(graph, Options().limits)
-    return [worker.process(batch) for batch in batches]
+    return [worker.process(batch)[0] for batch in batches]
 
 
 def same(found: list[BatchResult], expected: list[BatchResult]) -> bool:
     def key(result: BatchResult) -> tuple[int, int]:
         return result.shard, result.number
 
-    return [one.done for one in sorted(found, key=key)] == [
-        one.done for one in sorted(expected, key=key)
+    return [one.outcomes for one in sorted(found, key=key)] == [
+        one.outcomes for one in sorted(expected, key=key)
     ]
 
 
@@ -103,11 +106,11 @@ def test_a_gpu_takes_what_is_left_for_it(
     graph: Graph, batches: list[Batch], expected: list[BatchResult]
 ) -> None:
     crew = Crew(graph, lambda part: None)
-    found = list(carry_out(crew, iter(batches), left=LEFT, waiting=1))
+    found = list(carry_out(crew, iter(batches), gpu_stages=LEFT, most_waiting=1))
     assert same(found, expected)
     for_gpu = [part for part in crew.given if part.gpu]
-    assert {part.batch.shard: len(part.batch.works) for part in for_gpu} == {0: 4, 1: 5}
-    assert {work.columns for part in for_gpu for work in part.batch.works} == {("codes",)}
+    assert {part.batch.shard: len(part.batch.tasks) for part in for_gpu} == {0: 4, 1: 5}
+    assert {tuple(work.columns) for part in for_gpu for work in part.batch.tasks} == {("codes",)}
     seconds = found[0].seconds
     assert seconds["audio"] > 0 and seconds["codes"] > 0 and seconds["mel"] > 0
 
@@ -118,14 +121,14 @@ def test_crashes_and_losses_change_nothing(
 ) -> None:
     rng, bad = random.Random(seed), [0]
 
-    def fate(part: Part) -> Came | None:
-        alone = part.crashes > 0 and len(part.batch.works) == 1
+    def fate(part: Part) -> Returned | None:
+        alone = part.crashes > 0 and len(part.batch.tasks) == 1
         if rng.random() < 0.4 and not alone and bad[0] < 12:
             bad[0] += 1
-            return Came(lost=rng.random() < 0.5)
+            return Returned(lost=rng.random() < 0.5)
         return None
 
-    found = list(carry_out(Crew(graph, fate, seed), iter(batches), left=LEFT, waiting=1))
+    found = list(carry_out(Crew(graph, fate, seed), iter(batches), gpu_stages=LEFT, most_waiting=1))
     assert same(found, expected)
     assert bad[0] > 0
 
@@ -134,22 +137,22 @@ def test_crashes_and_losses_change_nothing(
 def test_who_crashes_every_worker_is_blamed_alone(
     graph: Graph, batches: list[Batch], expected: list[BatchResult], gpu: bool
 ) -> None:
-    culprit = batches[1].works[3].key
+    culprit = batches[1].tasks[3].key
 
-    def fate(part: Part) -> Came | None:
-        keys = [work.key for work in part.batch.works]
-        return Came() if part.gpu == gpu and culprit in keys else None
+    def fate(part: Part) -> Returned | None:
+        keys = [work.key for work in part.batch.tasks]
+        return Returned() if part.gpu == gpu and culprit in keys else None
 
     crew = Crew(graph, fate)
     found = {
         done.key: done
-        for result in carry_out(crew, iter(batches), left=LEFT, waiting=1)
-        for done in result.done
+        for result in carry_out(crew, iter(batches), gpu_stages=LEFT, most_waiting=1)
+        for done in result.outcomes
     }
     blamed = found.pop(culprit)
     assert blamed.failure is not None and blamed.failure.reason == "worker_crashed"
     assert not blamed.members
-    others = {d.key: d for result in expected for d in result.done if d.key != culprit}
+    others = {d.key: d for result in expected for d in result.outcomes if d.key != culprit}
     assert found == others
 
 
@@ -164,7 +167,7 @@ def test_no_more_batches_wait_for_a_gpu_than_allowed(graph: Graph, batches: list
 
     crew = Crew(graph, lambda part: None, seed=4)
     ended = 0
-    for _ in carry_out(crew, feed(), left=LEFT, waiting=1):
+    for _ in carry_out(crew, feed(), gpu_stages=LEFT, most_waiting=1):
         ended += 1
         # one at the GPU, one that waits for it, and those that two workers have begun
         assert len(begun) - ended <= 4

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ns2.pipeline.align.aligner_file import aligner_config, load_aligner, train_and_save
-from ns2.pipeline.align.bundled import bundled_network, network_digest
+from ns2.pipeline.align.bundled_network import bundled_network, network_digest
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, check_array, check_durations
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
@@ -18,6 +18,8 @@ from ns2.pipeline.stages.durations import DurationsStage
 from ns2.pipeline.stages.stage import Item
 
 PHONES = ["<sil>", "ˈa", "t", "|", "a", "n", ",", "s", "<sil>"]
+
+TABLE = PhonemeTable.default()
 
 
 def examples(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -30,7 +32,7 @@ def examples(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
         frames = np.repeat(np.array(sounds), rng.integers(3, 15, len(PHONES)), axis=0)
         mel = (frames + rng.normal(size=frames.shape) * 0.3).T.astype(np.float16)
         mel.flags.writeable = False
-        made.append((mel, PhonemeTable.default().ids(PHONES)))
+        made.append((mel, TABLE.ids(PHONES)))
     return made
 
 
@@ -41,19 +43,19 @@ def item(mel: np.ndarray, ids: np.ndarray) -> Item:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("aligner") / "assets" / "aligner-1.safetensors"
-    train_and_save(examples(20), path, table=PhonemeTable.default(), init="none")
+    train_and_save(examples(20), path, table=TABLE, init="none")
     return path
 
 
 def test_durations_keep_the_contract(weights: Path) -> None:
-    stage = DurationsStage(weights)
+    stage = DurationsStage(TABLE, weights)
     stage.setup()
     for mel, ids in examples(5):
         product = stage.compute(item(mel, ids))
         frames = mel.shape[1]
         assert stage.column is not None
         check_array(stage.column, "u1", product.value, frames=frames, tokens=len(ids))
-        optional = PhonemeTable.default().optional
+        optional = TABLE.optional
         check_durations("u1", product.value, PHONES, frames=frames, optional=optional)
         assert product.scalars["align_score"] <= 0
         assert (product.value >= 3).all()  # as they were made
@@ -65,7 +67,7 @@ def test_equal_input_makes_equal_bytes(weights: Path, tmp_path: Path) -> None:
     train_and_save(
         examples(20),
         again,
-        table=PhonemeTable.default(),
+        table=TABLE,
         init="none",
         progress=lambda step, steps, loss: seen.append(step),
     )
@@ -74,10 +76,10 @@ def test_equal_input_makes_equal_bytes(weights: Path, tmp_path: Path) -> None:
 
 
 def test_a_worker_gets_the_name_and_loads_the_file(weights: Path) -> None:
-    stage = DurationsStage(weights)
+    stage = DurationsStage(TABLE, weights)
     stage.setup()
     sent = pickle.dumps(stage)
-    assert len(sent) < 1000
+    assert len(sent) < 1000 + len(pickle.dumps(TABLE))
     mel, ids = examples(1)[0]
     one, two = (s.compute(item(mel, ids)) for s in (stage, pickle.loads(sent)))
     assert one.value.tolist() == two.value.tolist() and one.scalars == two.scalars
@@ -86,22 +88,22 @@ def test_a_worker_gets_the_name_and_loads_the_file(weights: Path) -> None:
 def test_more_phones_than_frames_cost_the_utterance(weights: Path) -> None:
     mel, ids = examples(1)[0]
     with pytest.raises(UtteranceError) as caught:
-        DurationsStage(weights).compute(item(mel[:, :3], ids))
+        DurationsStage(TABLE, weights).compute(item(mel[:, :3], ids))
     assert caught.value.reason is Reason.MORE_PHONES_THAN_FRAMES
 
 
 def test_files_that_are_no_aligner_are_named(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is missing"):
-        DurationsStage(tmp_path / "none.safetensors").setup()
+        DurationsStage(TABLE, tmp_path / "none.safetensors").setup()
     broken = tmp_path / "broken.safetensors"
     for data in (b"", weights.read_bytes()[:-10], b"\0" * 100):
         broken.write_bytes(data)
         with pytest.raises(UserError, match=r"not a complete aligner.*delete it"):
-            DurationsStage(broken).setup()
+            DurationsStage(TABLE, broken).setup()
 
 
 def test_planning_needs_no_weights() -> None:
-    stage = DurationsStage()
+    stage = DurationsStage(TABLE)
     assert stage.config == {} and stage.assets == ("aligner",)
     assert set(stage.library_versions()) == {"torch", "numpy"}
     assert aligner_config()["passes"] > 0 and aligner_config()["libraries"]["torch"]
@@ -110,7 +112,7 @@ def test_planning_needs_no_weights() -> None:
 
 
 def test_the_network_of_the_package_is_part_of_the_aligner(weights: Path, tmp_path: Path) -> None:
-    table, paths = PhonemeTable.default(), [tmp_path / "a", tmp_path / "b"]
+    table, paths = TABLE, [tmp_path / "a", tmp_path / "b"]
     for path in paths:
         train_and_save(examples(20), path, table=table)
     assert paths[0].read_bytes() == paths[1].read_bytes()
@@ -120,7 +122,7 @@ def test_the_network_of_the_package_is_part_of_the_aligner(weights: Path, tmp_pa
     bundled = bundled_network(table).network.state_dict()
     kept = aligner.evidence.network.state_dict()
     assert all(torch.equal(kept[name], value) for name, value in bundled.items())
-    assert DurationsStage(paths[0]).compute(item(*examples(1)[0])).value.sum() > 0
+    assert DurationsStage(TABLE, paths[0]).compute(item(*examples(1)[0])).value.sum() > 0
 
 
 def test_the_network_counts_in_the_fingerprint() -> None:

@@ -21,7 +21,8 @@ from ns2.model.codec.mini.mini_config import MiniConfig
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.train.codec.crops import Crops, read_voices
-from ns2.train.codec.training import CodecTraining, initial_network, network_sizes, train_codec
+from ns2.train.codec.training import initial_network, network_sizes, train_codec
+from ns2.train.codec.training_config import CodecTraining
 from tests.support.factories import ROOT
 
 SMALL = MiniConfig(
@@ -92,9 +93,9 @@ def test_a_training_may_begin_with_the_weights_of_another(
 RUN = """
 import sys
 from pathlib import Path
-from ns2.pipeline.progress import Progress
-from ns2.train.codec import train_codec
-from tests.train.test_codec_training import CONFIG
+from ns2.pipeline.core.progress import Progress
+from ns2.train.codec.training import train_codec
+from tests.train.codec.test_training import CONFIG
 from dataclasses import replace
 train_codec([Path(sys.argv[1])], Path(sys.argv[2]), replace(CONFIG, checkpoint_seconds=0.0),
             Progress(), resume=len(sys.argv) > 3)

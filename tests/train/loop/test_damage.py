@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -88,15 +89,51 @@ def test_a_dataset_that_changed_between_two_starts_is_told(root: Path, tmp_path:
     run = tmp_path / "run"
     assert attempt(run, 1, root).exit_code == 0
     card = (root / layout.CARD).read_text()
-    change_card(root, ns2="0.2.0")
+    change_card(root, sha256sums="0" * 64)
     done = attempt(run, 2, root)
     assert done.exit_code == 1 and "a run on other data" in done.output
     assert "--fresh" in done.output and len(lines(run, "metrics.jsonl")) == 1
     (root / layout.CARD).write_text(card)
     assert attempt(run, 2, root).exit_code == 0
-    change_card(root, ns2="0.2.0")
+    change_card(root, sha256sums="0" * 64)
     assert attempt(run, 1, root, "--fresh").exit_code == 0
     assert len(lines(run, "metrics.jsonl")) == 1
+
+
+def as_an_older_ns2_recorded_it(run: Path, root: Path, version: str) -> None:
+    """Turn the data's digest in run.json into that of ns2 0.1.0, which covered the whole card."""
+    about = json.loads((run / "run.json").read_text("utf-8"))
+    card = json.loads((root / layout.CARD).read_text("utf-8"))
+    assert card["ns2"] == version
+    body = {name: value for name, value in card.items() if name != "digest"}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert digest == card["digest"]
+    columns = ["codes", "phonemes", "durations", "f0"]
+    chosen = json.dumps([[digest], "train", "", columns], separators=(",", ":"))
+    about["data"] = hashlib.sha256(chosen.encode()).hexdigest()
+    (run / "run.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("updated", [False, True])
+@pytest.mark.parametrize("old", [False, True])
+def test_the_version_of_ns2_that_made_a_dataset_does_not_change_its_data(
+    old: bool, updated: bool, root: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert attempt(run, 1, root).exit_code == 0
+    if old:
+        as_an_older_ns2_recorded_it(run, root, "0.1.0")
+    if updated:
+        change_card(root, ns2="0.2.0")
+    done = attempt(run, 2, root)
+    assert done.exit_code == 0 and "goes on after step 1" in done.output, done.output
+    assert len(lines(run, "metrics.jsonl")) == 2
+    if old:
+        as_an_older_ns2_recorded_it(run, root, "0.2.0" if updated else "0.1.0")
+    change_card(root, sha256sums="0" * 64, ns2="0.3.0")
+    done = attempt(run, 3, root)
+    assert done.exit_code == 1 and "a run on other data" in done.output
 
 
 @pytest.mark.parametrize("on_damage", ["raise", "skip"])
@@ -109,7 +146,7 @@ def test_a_dataset_that_changes_while_it_is_learnt_from_is_told(
     def changing(self: Watch, row: dict[str, Any], statistics: Any) -> None:
         step(self, row, statistics)
         if row["step"] == 2:
-            change_card(root, ns2="0.2.0")
+            change_card(root, sha256sums="0" * 64)
 
     monkeypatch.setattr(Watch, "step", changing)
     run = tmp_path / "run"

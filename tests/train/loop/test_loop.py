@@ -159,8 +159,8 @@ def test_fresh_begins_anew_and_spares_what_is_no_run(dataset: Path, tmp_path: Pa
 def test_wrong_settings_are_told(dataset: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert "did you mean global_frames?" in refused(dataset, run, global_frame=3)
-    assert "model.width is a whole number" in refused(dataset, run, **{"model.width": "wide"})
-    assert "is one of inverse_sqrt, cosine" in refused(dataset, run, decay="linear")
+    assert "model.width must be a whole number" in refused(dataset, run, **{"model.width": "wide"})
+    assert "must be one of inverse_sqrt, cosine" in refused(dataset, run, decay="linear")
     assert not run.exists()
 
 

@@ -50,35 +50,35 @@ def test_samples_are_spoken_by_the_averaged_weights(speech: Path, run: Path) -> 
     model = build_model(dataset, config.model)
     model.load_state_dict(load_file(run / "model.safetensors"))
     held_out = open_data([speech], split="val")
-    texts = choose(held_out, open_data([speech]), count=2, longest=60)
-    assert {text.key for text in texts} <= set(held_out.keys(np.arange(len(held_out))))
+    samples = choose(held_out, open_data([speech]), count=2, longest=60)
+    assert {sample.key for sample in samples} <= set(held_out.keys(np.arange(len(held_out))))
     last = run / "samples" / "00000003"
-    assert len(list(last.iterdir())) == 3 * len(texts)
-    for text in texts:
-        row = dataset.row(text.key)
-        reference, rate = soundfile.read(run / "samples" / "reference" / f"{text.key}.wav")
+    assert len(list(last.iterdir())) == 3 * len(samples)
+    for sample in samples:
+        row = dataset.row(sample.key)
+        reference, rate = soundfile.read(run / "samples" / "reference" / f"{sample.key}.wav")
         assert rate == 24_000 and len(reference) == 320 * row["frames"]
         for name in ("given", "predicted"):
             given = name == "given"
             request = Request(
-                phonemes=torch.from_numpy(text.phonemes.astype(np.int64))[None],
-                tokens=torch.tensor([len(text.phonemes)]),
-                seeds=torch.tensor([text.seed]),
-                prompt_codes=torch.from_numpy(text.prompt.astype(np.int32))[None],
-                durations=torch.from_numpy(text.durations.astype(np.int64))[None]
+                phonemes=torch.from_numpy(sample.line.phonemes.astype(np.int64))[None],
+                tokens=torch.tensor([len(sample.line.phonemes)]),
+                seeds=torch.tensor([sample.line.seed]),
+                prompt_codes=torch.from_numpy(sample.line.prompt.astype(np.int32))[None],
+                durations=torch.from_numpy(sample.line.durations.astype(np.int64))[None]
                 if given
                 else None,
-                f0=torch.from_numpy(text.f0.copy())[None] if given else None,
+                f0=torch.from_numpy(sample.line.f0.copy())[None] if given else None,
             )
             sampler = SamplerConfig(kind="dpm++", steps=3)
             made = generate(model, request, Choices(sampler=sampler))
             wave = codec.decode_latents(made.latents[0]).clamp(-1, 1).numpy()
-            found, _ = soundfile.read(last / f"{text.key}-{name}.wav")
+            found, _ = soundfile.read(last / f"{sample.key}-{name}.wav")
             assert len(found) == len(wave)
             np.testing.assert_allclose(found, wave, atol=1e-3)
-        other, _ = soundfile.read(run / "samples" / "00000002" / f"{text.key}-given.wav")
+        other, _ = soundfile.read(run / "samples" / "00000002" / f"{sample.key}-given.wav")
         assert len(other) == len(reference)
-        assert (last / f"{text.key}.png").read_bytes().startswith(b"\x89PNG")
+        assert (last / f"{sample.key}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_documents_tell_of_every_file_of_a_run(speech: Path, run: Path) -> None:
@@ -137,13 +137,13 @@ def test_durations_that_run_away_are_bounded(speech: Path, run: Path) -> None:
     config = from_values(TrainConfig, json.loads((run / "config.json").read_text("utf-8")))
     with Ranks("cpu") as ranks:
         trainer = Trainer(config, open_data([speech]), ranks)
-    (text,) = choose(trainer.data, trainer.data, count=1, longest=60)
+    (sample,) = choose(trainer.data, trainer.data, count=1, longest=60)
     with torch.no_grad():
         trainer.averaged.duration_predictor.head.bias.fill_(5.0)  # 147 frames each
-    frames = len(text.f0)
-    made = speak(trainer, text, given=False)
+    frames = len(sample.line.f0)
+    made = speak(trainer, sample.line, given=False)
     assert made.shape[1] == pytest.approx(3 * frames, abs=1)
-    assert speak(trainer, text, given=True).shape[1] == frames
+    assert speak(trainer, sample.line, given=True).shape[1] == frames
 
 
 def test_damaged_utterances_are_not_spoken(tmp_path: Path) -> None:
@@ -164,12 +164,14 @@ def test_prompts_are_of_the_speaker(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", Recipe(shards=4, per_shard=4, change_row=speakers))
     dataset = Dataset(data)
     held_out, trained = open_data([data], split="val"), open_data([data])
-    texts = {text.key: text for text in choose(held_out, trained, count=99, longest=1000)}
-    assert set(texts) == {"utt0001", "utt0005", "utt0009", "utt0013"}
+    lines = {
+        sample.key: sample.line for sample in choose(held_out, trained, count=99, longest=1000)
+    }
+    assert set(lines) == {"utt0001", "utt0005", "utt0009", "utt0013"}
     own = dataset.read("codes", "utt0001")
-    np.testing.assert_array_equal(texts["utt0001"].prompt, own[:, : own.shape[1] // 2])
-    np.testing.assert_array_equal(texts["utt0005"].prompt, dataset.read("codes", "utt0000"))
-    np.testing.assert_array_equal(texts["utt0009"].prompt, dataset.read("codes", "utt0013"))
+    np.testing.assert_array_equal(lines["utt0001"].prompt, own[:, : own.shape[1] // 2])
+    np.testing.assert_array_equal(lines["utt0005"].prompt, dataset.read("codes", "utt0000"))
+    np.testing.assert_array_equal(lines["utt0009"].prompt, dataset.read("codes", "utt0013"))
     short = choose(held_out, trained, count=2, longest=7)
-    assert len(short) == 2 and all(text.prompt.shape[1] == 7 for text in short)
-    assert choose(held_out, trained, count=2, longest=7)[0].seed == short[0].seed
+    assert len(short) == 2 and all(sample.line.prompt.shape[1] == 7 for sample in short)
+    assert choose(held_out, trained, count=2, longest=7)[0].line.seed == short[0].line.seed

@@ -1,4 +1,7 @@
-"""`mini` behind the interface of codecs."""
+"""The codec `mini` behind the interface of codecs, and its file format.
+
+Letters for shapes: D latent width, T frames, Q quantisers.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,17 @@ from ns2.model.codec.mini.network import MiniNetwork, quantise
 
 
 class MiniCodec(Codec):
-    """A trained `MiniNetwork`."""
+    """A codec that is a trained `MiniNetwork`."""
 
     def __init__(self, network: MiniNetwork, quantizers: int | None = None) -> None:
-        """Take a network with its weights.
+        """Wrap a network with its weights.
 
         Args:
-            quantizers: Q, or None for all.
+            network: the trained network.
+            quantizers: Q; None for all quantisers of the network.
 
         Raises:
-            CodecError: it has fewer quantisers.
+            CodecError: the network has fewer quantisers.
         """
         spec = mini_spec(network.config, quantizers)
         codebooks = network.codebooks[: spec.quantizers]
@@ -33,7 +37,7 @@ class MiniCodec(Codec):
         self._network = network.eval().requires_grad_(False)
 
     def to(self, device: str) -> None:
-        """Move the network and its codebooks."""
+        """Move the network and its codebooks to a torch device."""
         self._network.to(device)
         self._codebooks = self._network.codebooks[: self._spec.quantizers]
 
@@ -42,25 +46,25 @@ class MiniCodec(Codec):
         return quantise(latents, self._codebooks).transpose(1, 2)
 
     def decode_latents(self, latents: Tensor) -> Tensor:
-        """Audio (320 T,) float32 of latents (D, T)."""
+        """Decode latents (D, T) to audio (320 T,) float32."""
         wave: Tensor = self._network.decoder(latents.T[None])
         return wave[0]
 
 
 def load_mini(path: Path, quantizers: int | None = None) -> MiniCodec:
-    """A codec from a file that `pack_mini` made.
+    """Open a codec from a file that `pack_mini` made.
 
     Raises:
-        CodecError: it is no such file, or has fewer quantisers.
+        CodecError: the file is broken or another one, or has fewer quantisers.
     """
     return MiniCodec(load_network(path), quantizers)
 
 
 def load_network(path: Path) -> MiniNetwork:
-    """The network alone, with all its quantisers and gradients.
+    """Load the network from a file that `pack_mini` made, with all its quantisers, for training.
 
     Raises:
-        CodecError: it is no such file.
+        CodecError: the file is broken or another one.
     """
     from safetensors.torch import load_file
 
@@ -69,15 +73,15 @@ def load_network(path: Path) -> MiniNetwork:
     try:
         state = {key: value.float() for key, value in load_file(path).items()}
         network.load_state_dict(state)
-    except Exception as error:  # what safetensors raises for a cut file has no common type
+    except Exception as error:  # safetensors has no common type of error for a truncated file
         raise CodecError(
-            f"{path}: its tensors are not those that its header tells of: a broken file?"
+            f"{path}: its tensors do not fit its header; the file may be broken"
         ) from error
     return network
 
 
 def pack_mini(network: MiniNetwork) -> bytes:
-    """A network as a safetensors file in half precision; its header tells the sizes."""
+    """Return the bytes of a safetensors file in half precision, with the sizes in its header."""
     from safetensors.torch import save
 
     state: Mapping[str, Tensor] = network.state_dict()

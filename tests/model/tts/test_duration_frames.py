@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ns2.model.diffusion.samplers import SamplerConfig
-from ns2.model.tts.durations import phoneme_of_frame, round_durations, spread
+from ns2.model.tts.duration_frames import expand_to_frames, phoneme_of_frame, round_durations
 from ns2.model.tts.generation import Choices, Request, generate
 from ns2.model.tts.ns2 import NS2
 from tests.support.model_factories import make_batch, make_model, narrow
@@ -71,7 +71,7 @@ def test_frames_belong_to_phonemes_as_repeat_says() -> None:
     longest = int(durations.sum(1).max())
     found = phoneme_of_frame(torch.from_numpy(durations), longest)
     states = torch.randn(6, 9, 3)
-    at_frames = spread(states, torch.from_numpy(durations), longest)
+    at_frames = expand_to_frames(states, torch.from_numpy(durations), longest)
     for i, row in enumerate(durations):
         wanted = np.repeat(np.arange(9), row)
         assert found[i, : len(wanted)].tolist() == wanted.tolist()

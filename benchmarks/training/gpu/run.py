@@ -1,0 +1,141 @@
+"""What a run does beside computing: reading, checkpoints, sums over processes."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+import torch.distributed as dist
+from torch.utils import _pytree
+
+from benchmarks.training.gpu.bench import Bench, median, resident
+from benchmarks.training.gpu.made_data import MadeData
+from benchmarks.training.gpu.models import new_trainer, random_model, share_of
+from ns2.model.tts.presets import preset
+from ns2.train.data.prefetch import Reader
+from ns2.train.run.checkpoint import load_checkpoint, save_checkpoint
+from ns2.train.step.ranks import Ranks
+from ns2.train.step.trainer import Share
+
+
+def loop(bench: Bench) -> dict[str, Any]:
+    """Time steps with the reader: what reading and copying cost, and what memory grows."""
+    name, frames, count = bench.pick(("base", 12_000, 40), ("tiny", 1600, 6))
+    data = MadeData(bench.pick(4096, 64))
+    trainer = new_trainer(bench, name, data, global_frames=frames)
+    reader = Reader(
+        data,  # type: ignore[arg-type]
+        trainer.share,
+        seed=0,
+        global_frames=frames,
+        pin=bench.gpu,
+        other_below=trainer.config.model.prompt.whole_below,
+    )
+    taken, waits, copying = [], [], []
+    shapes: Counter[tuple[int, ...]] = Counter()
+    start = resident()
+    with reader:
+        for _ in range(count):
+            began, waited = time.perf_counter(), reader.meter.waited
+            share = next(reader).batch
+            batch, draws = share.parts[0]
+            prompt, tokens = batch.prompt_codes.shape[2], batch.phonemes.shape[1]
+            shapes[(*batch.codes.shape[::2], tokens, prompt)] += 1
+            copying.append(bench.clock(partial(_copy, bench, share)))
+            trainer.learn(share)
+            trainer.step += 1
+            taken.append((time.perf_counter() - began) * 1e3)
+            waits.append((reader.meter.waited - waited) * 1e3)
+    average = next(iter(trainer.averaged.parameters()))
+    row = {
+        "median_ms": median(taken),
+        "first10_ms": taken[:10],
+        "waited_ms": sum(waits) / len(waits),
+        "copying_ms": median(copying),
+        "shapes": len(shapes),
+        "of": count,
+        "rss_mib_a_step": (resident() - start) / count,
+        "average_is_a_leaf": average.is_leaf,
+        "average_grad_fn": type(average.grad_fn).__name__,
+        "noise_pinned": draws.noise.is_pinned() if bench.gpu else None,
+        "batch_pinned": batch.codes.is_pinned() if bench.gpu else None,
+    }
+    bench.say(f"loop of {name}: {row}")
+    return {name: row}
+
+
+def _copy(bench: Bench, share: Share) -> None:
+    for batch, draws in share.parts:
+        batch.to(bench.device)
+        draws.to(bench.device)
+
+
+def checkpoint(bench: Bench) -> dict[str, Any]:
+    """Time how long a checkpoint holds up the run, and its parts."""
+    trainer = new_trainer(bench, bench.pick("base", "tiny"))
+    trainer.learn(share_of(bench, (3, 128, 32, 64)))
+    with tempfile.TemporaryDirectory(prefix="ns2-save-") as folder:
+        began = time.perf_counter()
+        state = trainer.state()
+        path = save_checkpoint(Path(folder), 1, state, 3)
+        whole = time.perf_counter() - began
+        size = path.stat().st_size / 1e9
+        began = time.perf_counter()
+        load_checkpoint(path)
+        loading = time.perf_counter() - began
+    began = time.perf_counter()
+    torch.save(state, io.BytesIO())
+    serialising = time.perf_counter() - began
+    tensors = [t for t in _pytree.tree_leaves(state) if isinstance(t, torch.Tensor)]
+    host = [torch.empty_like(t, device="cpu", pin_memory=bench.gpu) for t in tensors]
+
+    def copy() -> None:
+        for there, here in zip(host, tensors, strict=True):
+            there.copy_(here, non_blocking=True)
+
+    row = {
+        "gb": size,
+        "save_s": whole,
+        "of_it_torch_save_to_memory_s": serialising,
+        "copy_to_pinned_s": bench.clock(copy) / 1e3,
+        "load_s": loading,
+    }
+    bench.say(f"checkpoint: {row}")
+    return row
+
+
+def sums(bench: Bench) -> dict[str, Any]:
+    """Time the sum of gradients over processes, with NCCL and one process, and its copies."""
+    one_process = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "29577",
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+    }
+    with mock.patch.dict(os.environ, one_process):
+        dist.init_process_group(bench.pick("nccl", "gloo"), rank=0, world_size=1)
+    try:
+        ranks = Ranks(bench.device)
+        ranks.count = 2  # so that it does what several processes do
+        model = random_model(preset(bench.pick("paper", "tiny"))).to(bench.device)
+        gradients = [torch.randn_like(parameter) for parameter in model.parameters()]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        row = {
+            "gb": flat.nbytes / 1e9,
+            "sum_ms": bench.timed(lambda: ranks.sum(gradients)),
+            "all_reduce_alone_ms": bench.timed(lambda: dist.all_reduce(flat)),
+            "total_ms": bench.timed(lambda: ranks.total(1.0, 2.0)),
+            "pieces": len(gradients),
+        }
+    finally:
+        dist.destroy_process_group()
+    bench.say(f"sums: {row}")
+    return row

@@ -1,0 +1,39 @@
+"""A log of JSON lines, each about one step, that a run which goes on can continue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ns2.pipeline.core.atomic import write_if_changed
+
+
+class StepLog:
+    """A file of JSON lines; every line has the number of its step in the field `step`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Write one line at the end."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def cut(self, step: int) -> None:
+        """Remove the lines of steps after this one: they are done, and written, once more.
+
+        A line that was cut off in the middle, by a crash, is removed with all that follow it.
+        """
+        if not self.path.is_file():
+            return
+        kept = []
+        for line in self.path.read_text("utf-8").splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                break
+            if row["step"] <= step:
+                kept.append(f"{line}\n")
+        write_if_changed(self.path, "".join(kept).encode())

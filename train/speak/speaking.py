@@ -1,0 +1,167 @@
+"""The options of commands that let a model speak; loads no torch, so that a command can show them.
+
+The text below a field is the help text of its option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ns2.pipeline.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from ns2.model.tts.generation import Choices
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakingOptions:
+    """How latents are sampled, and which codec decodes them."""
+
+    sampler: Literal["euler", "ddim", "ddpm", "dpm++"] = "dpm++"
+    """The sampler of the diffusion: dpm++ needs the fewest steps, euler is the paper's."""
+
+    steps: int = 20
+    """The number of sampling steps, each of which calls the denoiser once; the paper takes 150 with
+    euler."""
+
+    guidance: float = 1.0
+    """The scale of classifier-free guidance: above 1 speech follows text and prompt more closely,
+    and 1 guides nothing."""
+
+    rescale: float = 0.0
+    """How far the standard deviation of the guided estimate is brought back to that of the
+    conditional one, from 0 (not at all) to 1 (wholly)."""
+
+    temperature: float = 1.2
+    """The temperature: sampling starts from noise that is divided by it, so that speech varies less
+    with higher values; 1 samples the learned distribution."""
+
+    codec: str | None = None
+    """The codec that decodes the speech, by its name or file, where ns2 does not find the run's
+    codec by itself.  [default: the run's]"""
+
+    def choices(self) -> Choices:
+        """The choices of the model's `generate`.
+
+        Raises:
+            OptionError: a value is out of range.
+        """
+        return self._choices(speed=1.0, semitones=0.0)
+
+    def _choices(self, *, speed: float, semitones: float) -> Choices:
+        from ns2.model.diffusion.samplers import SamplerConfig
+        from ns2.model.tts.generation import Choices
+
+        try:
+            return Choices(
+                sampler=SamplerConfig(
+                    kind=self.sampler, steps=self.steps, temperature=self.temperature
+                ),
+                guidance=self.guidance,
+                rescale=self.rescale,
+                speed=speed,
+                semitones=semitones,
+            )
+        except ValueError as error:
+            raise OptionError(str(error)) from error
+
+
+class Source(Enum):
+    """Where the phonemes of `ns2 synthesize` come from, by the option that names it."""
+
+    TEXT = "TEXT"
+    FILE = "--text-file"
+    UTTERANCE = "--durations-from"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeOptions(SpeakingOptions):
+    """What `ns2 synthesize` speaks, in which voice, and where the speech is written."""
+
+    text: str | None = None
+    """The text to speak, which is cut at sentences where it is long."""
+
+    out: Path = Path("out.wav")
+    """The WAV file to write or, with --text-file, the folder of the files."""
+
+    prompt: Path | None = None
+    """A recording of the voice, of any format and length; without it the voice is random."""
+
+    text_file: Path | None = None
+    """A text file in UTF-8, each line of which is spoken into a file of its own."""
+
+    phonemes: bool = False
+    """The text consists of phonemes with spaces between them, and is not pronounced."""
+
+    language: str | None = None
+    """The espeak-ng voice that pronounces the text, such as en-gb.  [default: that of most
+    utterances of the dataset]"""
+
+    seed: int = 0
+    """The seed of the noise; with another one the same text is spoken differently."""
+
+    speed: float = 1.0
+    """The factor of the speaking rate: with 2 speech is twice as fast."""
+
+    pitch: float = 0.0
+    """The number of semitones by which the pitch is raised, or lowered if it is negative."""
+
+    durations_from: str | None = None
+    """The key of an utterance of --dataset, whose phonemes, durations and pitch are spoken."""
+
+    dataset: Path | None = None
+    """The dataset that holds the utterance of --durations-from."""
+
+    plot: bool = False
+    """The log-mel and the F0 are drawn into a PNG beside each WAV file."""
+
+    def __post_init__(self) -> None:
+        for message in self._contradictions():
+            raise OptionError(message)
+
+    def _contradictions(self) -> Iterator[str]:
+        """Messages about options that do not go together."""
+        if len(self._sources()) != 1:
+            yield "give one of TEXT, --text-file and --durations-from"
+        is_wav = self.out.suffix.lower() == ".wav"
+        if self.source is Source.FILE and is_wav:
+            yield "--text-file makes a file of each line: name a folder for them with -o"
+        if self.source is not Source.FILE and not is_wav:
+            yield f"{self.out}: speech is written as WAV: give a name that ends with .wav"
+        if self.source is Source.UTTERANCE:
+            if self.dataset is None:
+                yield "--durations-from needs the --dataset that KEY is in"
+            if self.speed != 1:
+                yield "--speed can't change the durations of --durations-from: leave out one"
+            if self.phonemes:
+                yield "--phonemes is for TEXT and --text-file, not for --durations-from"
+        elif self.dataset is not None:
+            yield "--dataset is for --durations-from: leave it out, or name an utterance"
+        if self.phonemes and self.language is not None:
+            yield "--language is for texts, and --phonemes are not pronounced: leave out one"
+
+    def _sources(self) -> list[Source]:
+        """The sources that are named."""
+        named = {
+            Source.TEXT: self.text,
+            Source.FILE: self.text_file,
+            Source.UTTERANCE: self.durations_from,
+        }
+        return [source for source, value in named.items() if value is not None]
+
+    @property
+    def source(self) -> Source:
+        """Where the phonemes come from."""
+        return self._sources()[0]
+
+    def choices(self) -> Choices:
+        """The choices of the model's `generate`, with speed and pitch.
+
+        Raises:
+            OptionError: a value is out of range.
+        """
+        return self._choices(speed=self.speed, semitones=self.pitch)
