@@ -1,6 +1,6 @@
-"""What we claim, measured: every figure as a ratio within one run, with the machine named.
+"""Benchmarks of ns2: figures are ratios within one run, with the machine named.
 
-`python -m benchmarks.NAME` runs the benchmark of that name, in whichever folder it lies.
+`python -m benchmarks.NAME` runs the benchmark of that name, in whichever folder its module is.
 """
 
 from pathlib import Path

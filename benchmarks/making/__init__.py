@@ -1,1 +1,1 @@
-"""Benchmarks of making datasets."""
+"""Benchmarks of making a dataset."""

@@ -1,9 +1,10 @@
-"""The aligner: cost of training and alignment, its search against others, and its errors.
+"""The aligner: the cost of training and alignment, its search beside others, and its errors.
 
     python -m benchmarks.align [--minutes 60] [--workers N] [--out DIR]
 
-Speech with known truth is spoken by espeak-ng, once, and stays in `--out` beside `align.json`, the
-figures. All else is removed at the end. Let nothing else run meanwhile: all figures are of one run.
+espeak-ng synthesises speech with known phone borders, once; it stays in `--out`, beside
+`align.json` with the figures. Other files are removed at the end. Run nothing else meanwhile: all
+figures are of one run.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from benchmarks.support.corpus import Spoken, spoken
 from benchmarks.support.machine import machine, show_machine, verdict
 
 SECONDS_AN_HOUR = 360.0
-"""Of training and alignment, for an hour of speech on two cores."""
+"""The limit of training and alignment, in seconds for an hour of speech on two cores."""
 REAL_TIME_LIMIT = 2000.0
+"""The speed that the search has to reach, in multiples of real time."""
 LARGE_LIMIT = 200e6
+"""The limit of the search's memory for the large case, in bytes."""
 SEARCHES = {
     "ns2": "ns2, monotonic_search",
     "torchaudio": "torchaudio, forced_align",
@@ -34,9 +37,9 @@ SEARCHES = {
 
 
 def measure(args: argparse.Namespace, folder: Path, scratch: Path) -> dict[str, Any]:
-    """All figures, as JSON values; prints each part as it is there."""
+    """Measure everything and print each part when it is finished; return JSON values."""
     from ns2.pipeline.dataset.reader import Dataset
-    from ns2.pipeline.tools.align_eval import evaluate
+    from ns2.pipeline.tools.align_eval.against_truth import evaluate
 
     workers = args.workers if args.executor == "ray" else 1
     figures: dict[str, Any] = {"machine": machine(), "workers": workers}
@@ -76,7 +79,7 @@ def measure(args: argparse.Namespace, folder: Path, scratch: Path) -> dict[str, 
 
 
 def costs(run: Run, corpus: Spoken) -> dict[str, float]:
-    """What durations cost, in seconds for an hour of speech; mel and phonemes were there."""
+    """Return the cost of durations, in seconds per hour of speech, without mel and phonemes."""
     hours = corpus.seconds / 3600
     return {
         "command": run.wall / hours,
@@ -89,7 +92,7 @@ def costs(run: Run, corpus: Spoken) -> dict[str, float]:
 
 
 def show_cost(run: Run, cost: Mapping[str, float], corpus: Spoken) -> None:
-    print("(a) training and alignment, mel and phonemes being there, seconds")
+    print("(a) training and alignment, with mel and phonemes made before, seconds")
     print(f"    {'':<46}{'here':>9}{'an hour':>9}")
     print(f"    {'the whole command':<46}{run.wall:>9.1f}{cost['command']:>9.1f}")
     print(
@@ -133,20 +136,45 @@ def show_search(found: Mapping[str, Any]) -> None:
 
 
 def show_errors(found: Mapping[str, Any]) -> None:
-    from ns2.pipeline.tools.align_eval import render
+    from ns2.pipeline.tools.align_eval.error_tables import render
 
-    print("(c) errors of the durations, as `ns2 align-eval` tells them\n")
+    print("(c) errors of the durations, as `ns2 align-eval` reports them\n")
     print(render(found), flush=True)
 
 
 def main() -> None:
     parser = arguments("benchmarks.align", __doc__)
     add = parser.add_argument
-    add("--minutes", type=float, default=60.0, help="of speech, at least  [default: 60]")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="[default: all cores]")
-    add("--executor", choices=("ray", "inline"), default="ray", help="inline: one core, no Ray")
-    add("--out", type=Path, default=ROOT / "build" / "benchmark", help="keeps corpus and figures")
-    add("--sample-minutes", type=float, default=10.0, help="for the search  [default: 10]")
+    add(
+        "--minutes",
+        type=float,
+        default=60.0,
+        help="The least minutes of speech in the corpus.  [default: %(default)g]",
+    )
+    add(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="The number of worker processes.  [default: all cores]",
+    )
+    add(
+        "--executor",
+        choices=("ray", "inline"),
+        default="ray",
+        help="The executor; inline uses one core and no Ray.  [default: %(default)s]",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=ROOT / "build" / "benchmark",
+        help="The folder of the corpus and the figures.  [default: build/benchmark]",
+    )
+    add(
+        "--sample-minutes",
+        type=float,
+        default=10.0,
+        help="The minutes of speech for the search.  [default: %(default)g]",
+    )
     args = parser.parse_args()
     args.out = args.out.absolute()
     with folders(args.out) as (folder, scratch):

@@ -1,21 +1,22 @@
-"""Do the modern encoders learn faster than the paper's? The same training with either.
+"""The modern encoders beside the paper's: the losses of the same training with either.
 
     python -m benchmarks.choices DATASET [--steps 300] [--seeds 2] [--preset tiny]
 
-Modern: RMSNorm in front of each part, rotary positions, SiLU. The paper's: LayerNorm behind the
-sum, sinusoidal positions, ReLU. All else is equal, utterances, prompts, times and noise too.
-Printed are means over the last fifth of the steps, and their ratio.
+The modern encoders have RMSNorm in front of each part (pre-norm), rotary positions and SiLU; the
+paper's have LayerNorm behind the residual sum, sinusoidal positions and ReLU. All else is equal,
+also utterances, prompts, times and noise. The means over the last fifth of the steps are printed,
+and their ratio.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.support.command import arguments
 from ns2.model.blocks.encoder import EncoderConfig
 from ns2.model.tts.presets import preset
 from ns2.train.data.prefetch import Reader
@@ -28,12 +29,12 @@ NAMES = ("loss", "diffusion", "ce_rvq", "duration", "pitch", "voicing")
 
 
 def papers(encoder: EncoderConfig) -> EncoderConfig:
-    """The same sizes with the paper's choices."""
+    """Return an encoder of the same sizes with the paper's choices."""
     return replace(encoder, norm="layer", pre_norm=False, positions="sinusoidal", activation="relu")
 
 
 def losses(dataset: Path, config: TrainConfig) -> dict[str, float]:
-    """Means over the last fifth of a training's steps."""
+    """Train on a dataset; return the mean losses over the last fifth of the steps."""
     trainer = Trainer(config, open_data([dataset], split=""), Ranks("cpu"))
     rows = []
     with Reader(
@@ -47,12 +48,13 @@ def losses(dataset: Path, config: TrainConfig) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--preset", default="tiny")
-    parser.add_argument("--frames", type=int, default=1500)
+    parser = arguments("benchmarks.choices", __doc__)
+    add = parser.add_argument
+    add("dataset", type=Path, help="The folder of a dataset.")
+    add("--steps", type=int, default=300, help="The steps of each run.  [default: %(default)s]")
+    add("--seeds", type=int, default=2, help="The number of seeds.  [default: %(default)s]")
+    add("--preset", default="tiny", help="The preset that is trained.  [default: %(default)s]")
+    add("--frames", type=int, default=1500, help="The frames of a step.  [default: %(default)s]")
     args = parser.parse_args()
     torch.set_num_threads(1)
     modern = preset(args.preset)

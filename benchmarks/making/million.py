@@ -1,12 +1,12 @@
-"""Plans of a million utterances: nothing made yet, and everything made already.
+"""Plans of a million utterances, with nothing made yet and with everything made already.
 
     python -m benchmarks.million [--utterances 1000000] [--work DIR] [--json FILE]
 
-The corpus is a manifest of made-up utterances; their recordings are hard links to a few short
-files, so every one has a path of its own that is looked at. Then a marker of every target is
-written, and an empty tar of the size it tells, and the same plan is made again; last the whole
-command, which finds nothing to make and writes the index. Limits: 60 s and 2 GB for the first,
-5 minutes for the second.
+The corpus is a manifest of made-up utterances, whose recordings are hard links to a few short
+files, so that each has its own path. After the first plan a marker of every target is written, with
+an empty tar of the recorded size, and the same plan is made again. Last, the whole command runs,
+which finds nothing to make and writes the index. Limits: 60 s and 2 GB for the first plan, 5
+minutes for the second.
 """
 
 from __future__ import annotations
@@ -20,20 +20,25 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmarks.support.command import ROOT, arguments, folders
+from benchmarks.support.command import ROOT, add_json, add_work, arguments, folders, write_json
 from benchmarks.support.corpus import spoken, weights
+from benchmarks.support.machine import verdict
+
+if TYPE_CHECKING:
+    from ns2.pipeline.dataset.shards import Marker
 
 T = TypeVar("T")
 SHARD = 512
+"""Utterances in a shard."""
 PLAN_SECONDS, PLAN_BYTES, RESUME_SECONDS = 60.0, 2e9, 300.0
 _LINKED = 100
-"""Distinct recordings; a file system allows some ten thousand links to one file."""
+"""Distinct recordings; a file system allows about ten thousand links to one file."""
 
 
 def make_corpus(root: Path, utterances: int) -> Path:
-    """A manifest of so many utterances and their recordings."""
+    """Write a manifest and recordings of so many utterances, unless they exist."""
     import numpy as np
     import soundfile
 
@@ -63,23 +68,20 @@ def make_corpus(root: Path, utterances: int) -> Path:
 
 
 def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
-    """What a whole run would have left behind, but for the arrays; gives the number of targets."""
+    """Write what a whole run leaves behind, without the arrays; return the number of targets."""
     import numpy as np
 
     from ns2.pipeline.align.aligner_file import train_and_save
-    from ns2.pipeline.core.atomic import atomic_write
     from ns2.pipeline.dataset import layout
     from ns2.pipeline.dataset.layout import plan_file, state_file
-    from ns2.pipeline.dataset.shards import Marker, MemberRow, marker_bytes
     from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
     from ns2.pipeline.preprocess.options import Options
     from ns2.pipeline.preprocess.plan.out_folder import place
     from ns2.pipeline.preprocess.plan.placement import save_plan
     from ns2.pipeline.preprocess.plan.sources import SourceStates, find_sources, open_corpus
-    from ns2.pipeline.preprocess.recipe import build_graph
+    from ns2.pipeline.preprocess.recipe import build_graph, phoneme_table
     from ns2.pipeline.preprocess.work.remembered import Remembered
     from ns2.pipeline.preprocess.work.scene import Scene
-    from ns2.pipeline.preprocess.work.screening import Screened
 
     options = Options(codec_weights=codec_weights, shard_utterances=SHARD)
     graph = build_graph(options)
@@ -92,7 +94,7 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
     save_plan(plan_file(out), {s.key: x.number for x in shards for s in x.sources}, SHARD)
     asset = AlignerAsset(out, graph, options)
     record = asset.choose((source, 1.0) for source in sources)
-    table = graph.stages["phonemes"].table  # type: ignore[attr-defined]
+    table = phoneme_table(options)
     rng = np.random.default_rng(0)
     examples = [
         (rng.standard_normal((80, 75)).astype(np.float16), table.ids(["<sil>", "a", "b", "<sil>"]))
@@ -100,6 +102,17 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
     train_and_save(examples, asset.weights(record), table=table)
     graph = asset.apply(graph, record)
     scene = Scene.of(graph, out, options, corpus, Remembered())
+    return _write_targets(graph, scene, shards)
+
+
+def _write_targets(graph: Any, scene: Any, shards: Sequence[Any]) -> int:
+    """Write screening records, markers and empty tars of all shards; return their number."""
+    import numpy as np
+
+    from ns2.pipeline.core.atomic import atomic_write
+    from ns2.pipeline.dataset.shards import marker_bytes
+    from ns2.pipeline.preprocess.work.screening import Screened
+
     scalars = {"samples": 24_000.0, "level_db": -20.0, "tokens": 30.0, "phones": 24.0}
     scalars |= {"f0_sum": 0.0, "voiced": 0.0, "f0_median": 0.0, "align_score": -0.3}
     frame = {"codes": np.zeros((16, 1), np.uint16), "f0": np.full(1, 100, np.float32)}
@@ -107,61 +120,67 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
         column: graph.stages[column].summarise([frame[column]] if column in frame else [])
         for column in graph.columns
     }
-    targets = 0
     for shard in shards:
-        scene.screens.save(
-            shard.number,
-            [Screened(key=s.key, source=scene.screen_state(s), scalars=scalars)
-             for s in shard.sources],
-        )  # fmt: skip
+        screened = [
+            Screened(key=source.key, source=scene.screen_state(source), scalars=scalars)
+            for source in shard.sources
+        ]
+        scene.screens.save(shard.number, screened)
         for column in graph.columns:
-            path = scene.targets.path(column, shard.number, shard.sources)
-            path.parent.mkdir(exist_ok=True)
-            marker = Marker(
-                path=path,
-                column=column,
-                shard=shard.number,
-                digest=path.stem.partition("-")[2],
-                sha256="0" * 64,
-                size=4096 * len(shard.sources),
-                rows=tuple(
-                    MemberRow(
-                        key=source.key,
-                        offset=4096 * i + 512,
-                        size=1024,
-                        shape=(),
-                        crc32=0,
-                        source=scene.targets.state(column, source),
-                        scalars=scalars,
-                    )
-                    for i, source in enumerate(shard.sources)
-                ),
-                summary=summaries[column],
-            )
+            marker = _marker(scene, shard, column, scalars, summaries[column])
+            marker.path.parent.mkdir(exist_ok=True)
             with marker.tar.open("wb") as file:
                 file.truncate(marker.size)
             with atomic_write(marker.path) as file:
                 file.write(marker_bytes(marker))
-            targets += 1
-    return targets
+    return len(shards) * len(graph.columns)
+
+
+def _marker(scene: Any, shard: Any, column: str, scalars: dict[str, float], summary: Any) -> Marker:
+    """Return the marker of a column's shard, as if all its utterances had been made."""
+    from ns2.pipeline.dataset.shards import Marker, MemberRow
+
+    path = scene.targets.path(column, shard.number, shard.sources)
+    rows = [
+        MemberRow(
+            key=source.key,
+            offset=4096 * i + 512,
+            size=1024,
+            shape=(),
+            crc32=0,
+            source=scene.targets.state(column, source),
+            scalars=scalars,
+        )
+        for i, source in enumerate(shard.sources)
+    ]
+    return Marker(
+        path=path,
+        column=column,
+        shard=shard.number,
+        digest=path.stem.partition("-")[2],
+        sha256="0" * 64,
+        size=4096 * len(shard.sources),
+        rows=tuple(rows),
+        summary=summary,
+    )
 
 
 def seeded(work: Path) -> Path:
-    """EnCodec weights, as the other benchmarks have them."""
+    """Return the seeded EnCodec weights that the other benchmarks use too."""
     return weights(work, spoken(work, 1.0))
 
 
 def apart(work: Callable[..., T], *arguments: Any) -> T:
-    """A function's result, from a process of its own.
+    """Call a function in a new process and return its result.
 
-    What a process starts counts its peak memory from that of this one on: this one stays small.
+    A child's peak memory counts from that of its parent on, so this process has to stay small.
     """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, arguments)
 
 
 def timed(arguments: Sequence[str], log: Path) -> dict[str, float]:
-    """Seconds and peak bytes of a command of ns2; ends the benchmark where it fails."""
+    """Run a command of ns2; return its seconds and peak bytes, or exit if it fails."""
     before = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -176,9 +195,14 @@ def timed(arguments: Sequence[str], log: Path) -> dict[str, float]:
 def main() -> None:
     parser = arguments("benchmarks.million", __doc__)
     add = parser.add_argument
-    add("--utterances", type=int, default=1_000_000, help="[default: 1000000]")
-    add("--work", type=Path, default=ROOT / "build" / "benchmark", help="keeps the corpus")
-    add("--json", type=Path, metavar="FILE", help="takes all figures")
+    add(
+        "--utterances",
+        type=int,
+        default=1_000_000,
+        help="The number of utterances in the corpus.  [default: %(default)s]",
+    )
+    add_work(parser)
+    add_json(parser)
     args = parser.parse_args()
     work = args.work.absolute()
     codec_weights = apart(seeded, work)
@@ -201,21 +225,21 @@ def main() -> None:
         figures["made"] = timed([*common, "--plan", "--json"], log)
         made = json.loads(log.read_text())
         if any(c["missing"] for c in made["columns"]):
-            raise SystemExit(f"the second plan misses something: {made}")
+            raise SystemExit(f"the second plan finds missing targets: {made}")
         show("--plan, all made", figures["made"], RESUME_SECONDS)
         figures["run"] = timed([*common, "--executor", "inline"], log)
         show("the run: check, index, card", figures["run"], RESUME_SECONDS)
         shutil.rmtree(out)
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(args.json, figures)
 
 
 def show(title: str, found: dict[str, float], seconds: float, size: float | None = None) -> None:
+    """Print seconds and bytes beside their limits."""
     good = found["seconds"] <= seconds and (size is None or found["bytes"] <= size)
     limit = f"limit {seconds:.0f} s" + (f", {size / 1e9:.0f} GB" if size else "")
     print(
         f"{title:<30}{found['seconds']:>8.1f} s {found['bytes'] / 1e6:>8.0f} MB   {limit}   "
-        f"{'PASS' if good else 'short'}",
+        f"{verdict(good)}",
         flush=True,
     )
 

@@ -1,15 +1,14 @@
-"""The parts that `ns2 preprocess` is compared with, each in a process of its own, on one thread.
+"""The computations that `ns2 preprocess` is compared with, each in its own process, on one thread.
 
     python -m benchmarks.parts kernels --corpus DIR --weights FILE [--aligner FILE] --seconds 180
     python -m benchmarks.parts serial --corpus DIR --weights FILE --out DIR
     python -m benchmarks.parts ray --workers N
 
-Each prints one JSON object.
+Each command prints one JSON object.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.support.command import arguments
 from benchmarks.support.corpus import QUANTIZERS, Spoken
 
 RATE = 24_000
@@ -27,7 +27,7 @@ PASSES = 3
 
 
 class Kernels:
-    """The functions that do the work, ready to be called; no stage, batch or tar about them."""
+    """The bare functions that compute each column, without stages, batches or tars."""
 
     def __init__(self, weights: Path, aligner: Path | None = None) -> None:
         import torch
@@ -75,10 +75,10 @@ class Kernels:
 
 
 def kernels(corpus: Spoken, weights: Path, aligner: Path | None, seconds: float) -> dict[str, Any]:
-    """Speed of each kernel alone, in multiples of real time: the median of three passes.
+    """Measure each kernel's speed in multiples of real time: the median of three passes.
 
-    Each pass goes over the whole sample, the first utterances of the corpus. Files are in the
-    page cache; the first utterance is done once before the clock starts.
+    Each pass goes over the whole sample, the first utterances of the corpus. Files are in the page
+    cache; the first utterance is processed once before the clock starts.
     """
     begin = time.perf_counter()
     made = Kernels(weights, aligner)
@@ -103,13 +103,13 @@ def kernels(corpus: Spoken, weights: Path, aligner: Path | None, seconds: float)
         inputs["alignment"] = (made.alignment, pairs)
     sample = sum(len(wave) for (wave,) in waves) / RATE
     speeds = {}
-    for name, (kernel, arguments) in inputs.items():
-        kernel(*arguments[0])
+    for name, (kernel, cases) in inputs.items():
+        kernel(*cases[0])
         times = []
         for _ in range(PASSES):
             begin = time.perf_counter()
-            for some in arguments:
-                kernel(*some)
+            for given in cases:
+                kernel(*given)
             times.append(time.perf_counter() - begin)
         speeds[name] = sample / statistics.median(times)
     return {
@@ -121,7 +121,7 @@ def kernels(corpus: Spoken, weights: Path, aligner: Path | None, seconds: float)
 
 
 def serial(corpus: Spoken, weights: Path, out: Path) -> dict[str, Any]:
-    """What one would write in an afternoon: one loop, one file an array, no alignment."""
+    """Time a plain loop: one process, one file per array, no alignment."""
     begin = time.perf_counter()
     made = Kernels(weights)
     set_up = time.perf_counter() - begin
@@ -140,7 +140,7 @@ def serial(corpus: Spoken, weights: Path, out: Path) -> dict[str, Any]:
 
 
 def ray_start(workers: int) -> dict[str, float]:
-    """Ray's own start, as the executor asks for it, and that of one actor which does nothing."""
+    """Time the start of Ray, as the executor starts it, and that of an idle actor."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     begin = time.perf_counter()
     import ray
@@ -172,18 +172,24 @@ def ray_start(workers: int) -> dict[str, float]:
 
 class _Idle:
     def answer(self) -> None:
-        """Be there."""
+        """Answer, so that the caller knows that the actor has started."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.parts", description=__doc__)
-    parser.add_argument("part", choices=("kernels", "serial", "ray"))
-    parser.add_argument("--corpus", type=Path)
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--aligner", type=Path)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--seconds", type=float, default=180.0)
-    parser.add_argument("--workers", type=int, default=1)
+    parser = arguments("benchmarks.parts", __doc__)
+    add = parser.add_argument
+    add("part", choices=("kernels", "serial", "ray"), help="The computation that is measured.")
+    add("--corpus", type=Path, help="The folder of a spoken corpus.")
+    add("--weights", type=Path, help="The file with EnCodec's weights.")
+    add("--aligner", type=Path, help="The file of a trained aligner, to measure alignment too.")
+    add("--out", type=Path, help="The folder that the plain loop writes to.")
+    add(
+        "--seconds",
+        type=float,
+        default=180.0,
+        help="The seconds of audio for the kernels.  [default: %(default)g]",
+    )
+    add("--workers", type=int, default=1, help="The workers that Ray has.  [default: %(default)s]")
     args = parser.parse_args()
     if args.part == "ray":
         result = ray_start(args.workers)

@@ -1,10 +1,10 @@
-"""`ns2 preprocess` against the bare kernels and a plain loop, and the memory it takes.
+"""`ns2 preprocess` beside the bare kernels and a plain loop, and its memory.
 
     python -m benchmarks.preprocess [--minutes 40] [--workers N] [--memory] [--json FILE]
 
-A corpus is spoken by espeak-ng and EnCodec's weights are seeded, once; both stay in `--work`. All
-else is removed at the end. Let nothing else run meanwhile: the figures are ratios within one run,
-and what disturbs only a part of it distorts them.
+espeak-ng synthesises a corpus and EnCodec's weights are seeded, once; both stay in `--work`. Other
+files are removed at the end. Run nothing else meanwhile: the figures are ratios within one run, and
+a disturbance of only a part of it distorts them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.support.command import ROOT, Run, arguments, folders, part, preprocess
+from benchmarks.support.command import (
+    Run,
+    add_json,
+    add_work,
+    arguments,
+    folders,
+    part,
+    preprocess,
+    write_json,
+)
 from benchmarks.support.corpus import Spoken, spoken, weights
 from benchmarks.support.machine import machine, show_machine, verdict
 
 RATIO_LIMIT = 0.85
+"""The least ratio of the command's speed to that of the bare kernels."""
 GROWTH_LIMIT = 1.1
-"""Peaks of two runs of the same program differ by some percent: when workers happen to coincide."""
+"""The largest ratio of peaks, which by chance differ by a few percent between two equal runs."""
 MEMORY_COLUMNS = "mel,f0,phonemes,meta,durations"
 MEMORY_SHARD = 64
-"""Utterances a shard where memory is compared, so that the short corpus fills several, too."""
+"""Utterances in a shard where memory is compared, so that the short corpus has several too."""
 KERNELS = {
     "audio": "decode, resample to 24 kHz",
     "phonemes": "phonemes (espeak-ng), ids",
@@ -40,12 +50,12 @@ STAGES = {"phonemes": ("tokens", "phonemes"), "alignment": ("durations",)}
 
 
 def together(speeds: Iterable[float]) -> float:
-    """Speed of one core that does all of it, one after the other."""
+    """Return the speed of one core that runs all kernels one after the other."""
     return 1 / sum(1 / speed for speed in speeds)
 
 
 def measure(args: argparse.Namespace, folder: Path, scratch: Path) -> dict[str, Any]:
-    """All figures, as JSON values; prints each part as it is there."""
+    """Measure everything and print each part when it is finished; return JSON values."""
     figures: dict[str, Any] = {"machine": machine(), "workers": args.workers}
     show_machine(figures["machine"], args.workers)
     corpus = spoken(args.work, args.minutes)
@@ -103,11 +113,11 @@ def ratios(
     crowd: list[dict[str, Any]],
     workers: int,
 ) -> dict[str, float]:
-    """The command's making against the bare kernels."""
+    """Return the speed of the command's making, that of the bare kernels, and their ratios."""
     making = run.seconds("making")
     allowed = workers * together(speeds.values())
     at_once = sum(together(one["speeds"].values()) for one in crowd)
-    # Ray is imported, started and has its first actor within the first making phase
+    # Ray is imported and started, with its first actor, within the first making phase.
     achieved = corpus.seconds / (making - ray["all"])
     return {
         "making_seconds": making,
@@ -124,7 +134,7 @@ def ratios(
 def compare_memory(
     args: argparse.Namespace, folder: Path, scratch: Path, state: Path, options: list[str]
 ) -> dict[str, Any]:
-    """Peaks for the corpus and for one that is 4 times as long, with the same options."""
+    """Compare the peaks of the corpus and of one 4 times as long, with the same options."""
     options = [*options, "--shard-utterances", str(MEMORY_SHARD), "--columns", args.memory_columns]
     if "codes" in args.memory_columns.split(","):
         options += ["--codec-weights", str(state)]
@@ -158,14 +168,14 @@ def compare_memory(
 
 
 def check_written(out: Path, corpus: Spoken) -> None:
-    """Refuse to count work that was not done."""
+    """Exit if not all utterances were written."""
     counts = json.loads((out / "dataset.json").read_text())["counts"]
     if counts["written"] != corpus.utterances:
         raise SystemExit(f"{counts['written']} of {corpus.utterances} utterances were written")
 
 
 def aligner_file(out: Path) -> Path:
-    """The aligner that a run trained."""
+    """Return the file of the aligner that a run trained."""
     from ns2.pipeline.dataset.reader import Dataset
 
     return Dataset(out).asset("aligner")
@@ -256,19 +266,42 @@ def show_memory(title: str, run: Run) -> None:
 def main() -> None:
     parser = arguments("benchmarks.preprocess", __doc__)
     add = parser.add_argument
-    add("--minutes", type=float, default=40.0, help="of audio, at least  [default: 40]")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="[default: all cores]")
-    add("--work", type=Path, default=ROOT / "build" / "benchmark", help="keeps corpus and weights")
-    add("--json", type=Path, metavar="FILE", help="takes all figures")
-    add("--sample-minutes", type=float, default=3.0, help="for the kernels  [default: 3]")
-    add("--memory", action="store_true", help="compare with a corpus 4 times as long")
-    add("--memory-columns", default=MEMORY_COLUMNS, metavar="A,B", help="for both sizes")
+    add(
+        "--minutes",
+        type=float,
+        default=40.0,
+        help="The least minutes of audio in the corpus.  [default: %(default)g]",
+    )
+    add(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="The number of worker processes.  [default: all cores]",
+    )
+    add_work(parser)
+    add_json(parser)
+    add(
+        "--sample-minutes",
+        type=float,
+        default=3.0,
+        help="The minutes of audio for the kernels.  [default: %(default)g]",
+    )
+    add(
+        "--memory",
+        action="store_true",
+        help="Memory is compared with that of a corpus 4 times as long.",
+    )
+    add(
+        "--memory-columns",
+        default=MEMORY_COLUMNS,
+        metavar="A,B",
+        help="The columns for that comparison.  [default: %(default)s]",
+    )
     args = parser.parse_args()
     args.work = args.work.absolute()
     with folders(args.work) as (folder, scratch):
         figures = measure(args, folder, scratch)
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(args.json, figures)
 
 
 if __name__ == "__main__":

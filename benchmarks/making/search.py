@@ -1,19 +1,18 @@
-"""The monotonic search alone against other searches, on the scores of real utterances.
+"""The aligner's monotonic search beside other searches, on the scores of real utterances.
 
     python -m benchmarks.search --corpus DIR --dataset DIR --seconds 600
 
-Runs on one thread and prints one JSON object. Compared are
+It runs on one thread and prints one JSON object. These searches are compared:
 
 - `ns2.model.aligner.monotonic.monotonic_search`;
 - torchaudio's `forced_align` on the same frames: the mandatory states are its targets, and its
   blank, which may stand between any two of them, gets the scores of silence;
-- the recursion as one would write it with numpy, a loop over frames, on a few utterances. Its
-  paths must score what those of the search score.
+- the recursion in plain numpy with a loop over frames, on a few utterances. Its paths must have the
+  same scores as those of the search.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.support.command import arguments
 from benchmarks.support.corpus import Spoken
 from benchmarks.support.memory import peak_growth
 
@@ -31,19 +31,19 @@ FEW = 20
 LARGE = (3000, 400)
 """Frames and tokens of the case whose memory is measured: 40 s of speech."""
 Scores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""What the aligner searches: log_probs (T, K), optional (N,), entry (N,), columns (N,)."""
+"""The arguments of the search: log_probs (T, K), optional (N,), entry (N,), columns (N,)."""
 Wide = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""The same for searches that know no columns: log_probs (T, N), optional (N,), entry (N,)."""
+"""The same for searches without columns: log_probs (T, N), optional (N,), entry (N,)."""
 
 
 def wide(scores: Scores) -> Wide:
-    """Scores with a column for every token."""
+    """Return scores with one column per token."""
     log_probs, optional, entry, columns = scores
     return np.ascontiguousarray(log_probs[:, columns]), optional, entry
 
 
 def recorded(corpus: Spoken, dataset: Path, seconds: float) -> tuple[list[Scores], list[float]]:
-    """What `align` gives to its search for the first utterances of a corpus, and their seconds."""
+    """Record what `align` passes to its search for the first utterances, and their seconds."""
     import torch
 
     from ns2.model.aligner import hmm as module
@@ -55,7 +55,7 @@ def recorded(corpus: Spoken, dataset: Path, seconds: float) -> tuple[list[Scores
     seen: list[Scores] = []
 
     def listen(*scores: np.ndarray) -> np.ndarray:
-        log_probs, optional, entry, columns = (np.array(one) for one in scores)
+        log_probs, optional, entry, columns = (np.array(array) for array in scores)
         seen.append((log_probs, optional, entry, columns))
         return search(*scores)
 
@@ -71,12 +71,12 @@ def recorded(corpus: Spoken, dataset: Path, seconds: float) -> tuple[list[Scores
     finally:
         vars(module)["monotonic_search"] = search
     if len(seen) != len(lengths):
-        raise SystemExit(f"{len(lengths)} utterances were aligned by {len(seen)} searches, not one")
+        raise SystemExit(f"{len(lengths)} utterances were aligned by {len(seen)} searches")
     return seen, lengths
 
 
 def plain(log_probs: np.ndarray, optional: np.ndarray, entry: np.ndarray) -> np.ndarray:
-    """Viterbi with a loop over frames, and over how many optional tokens a step skips."""
+    """Run Viterbi with a loop over frames and over the number of skipped optional tokens."""
     frames, tokens = log_probs.shape
     run = longest = 0
     for skippable in optional:
@@ -108,14 +108,14 @@ def plain(log_probs: np.ndarray, optional: np.ndarray, entry: np.ndarray) -> np.
 
 
 def path_score(scores: Wide, durations: np.ndarray) -> float:
-    """Of a path: its log-probabilities, and the entries of the tokens that it visits."""
+    """Return the score of a path: its log-probabilities, and the entries of its tokens."""
     log_probs, _, entry = scores
     owner = np.repeat(np.arange(len(durations)), durations)
     return float(log_probs[np.arange(len(owner)), owner].sum() + entry[durations > 0].sum())
 
 
 def for_torchaudio(scores: Wide) -> tuple[Any, Any] | None:
-    """Log-probabilities (1, T, 1 + L) and targets (1, L); None if there are too many targets."""
+    """Return log-probabilities (1, T, 1 + L) and targets (1, L); None for too many targets."""
     import torch
 
     log_probs, optional, _ = scores
@@ -133,8 +133,8 @@ def timed(
     large: tuple[Any, ...],
     seconds: float,
 ) -> dict[str, Any]:
-    """Times real time, the median of three passes over all cases; memory of the large one."""
-    work(*cases[0])  # compiles what is compiled at the first call
+    """Measure the speed, the median of three passes over all cases, and memory of the large one."""
+    work(*cases[0])  # functions may be compiled in the first call
     memory = peak_growth(lambda: work(*large))
     times = []
     for _ in range(PASSES):
@@ -182,7 +182,9 @@ def measure(corpus: Spoken, dataset: Path, seconds: float) -> dict[str, Any]:
     for case in wides[few]:
         ours, theirs = (path_score(case, way(*case)) for way in (monotonic_search, plain))
         if not np.isclose(ours, theirs, rtol=1e-9):
-            raise SystemExit(f"the search found a path of {ours}, the plain one of {theirs}")
+            raise SystemExit(
+                f"the score of the search's path is {ours}, that of the plain one {theirs}"
+            )
 
     states = np.array([case[0].shape for case in wides])
     found["mean_frames"], found["mean_states"] = states.mean(0).tolist()
@@ -190,10 +192,16 @@ def measure(corpus: Spoken, dataset: Path, seconds: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--dataset", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=600.0)
+    parser = arguments("benchmarks.search", __doc__)
+    add = parser.add_argument
+    add("--corpus", type=Path, required=True, help="The folder of a spoken corpus.")
+    add("--dataset", type=Path, required=True, help="A dataset of that corpus with durations.")
+    add(
+        "--seconds",
+        type=float,
+        default=600.0,
+        help="The seconds of speech that are searched.  [default: %(default)g]",
+    )
     args = parser.parse_args()
     corpus = Spoken(root=args.corpus, **json.loads((args.corpus / "spoken.json").read_text()))
     print(json.dumps(measure(corpus, args.dataset, args.seconds)))

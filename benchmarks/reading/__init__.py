@@ -1,1 +1,1 @@
-"""Benchmarks of reading datasets."""
+"""Benchmarks of reading a dataset for training."""

@@ -1,18 +1,17 @@
-"""Planning an epoch: ten million utterances in seconds, and how much of a batch is padding.
+"""Planning an epoch: the time for ten million utterances, and the share of padding in batches.
 
     python -m benchmarks.plan [--utterances 10000000] [--sentences FILE] [--work DIR] [--json FILE]
 
-The index is made up, with the columns and row groups of a real one; opening it, filtering it and
-planning an epoch, with all that reading then needs, is one process that is measured. Lengths are
-log-normal around 5.3 s, between 0.5 and 30 s, roughly LibriTTS; with `--sentences` also those of
-a text, a sentence a line, spoken at 15 characters a second. Limits: 15 s, 3 GB, 5 % of padding,
+The index is made up, with the columns and row groups of a real one. One process opens it, filters
+it, loads what reading needs and plans an epoch; this process is measured. Lengths are log-normal
+around 5.3 s, between 0.5 and 30 s, about those of LibriTTS; with `--sentences` also those of a text
+with one sentence per line, spoken at 15 characters per second. Limits: 15 s, 3 GB, 5 % of padding,
 shares of ranks within 10 % of their mean.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.making.million import apart, show
-from benchmarks.support.command import ROOT, arguments, folders
+from benchmarks.support.command import add_json, add_work, arguments, folders, write_json
 from benchmarks.support.machine import machine, show_machine, verdict
 from ns2.train.data.epochs import plan_epoch
 
@@ -35,24 +34,24 @@ SHARD = 512
 WHERE = "seconds < 20 and align_score > -2"
 RANKS = (1, 2, 4, 8, 16, 64)
 RANK_FRAMES = 16_000
-"""Frames that one rank takes in a step."""
+"""The frames of one rank in a step."""
 MULTIPLE = 8
 
 
 def lengths(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Frames at 75 a second of utterances like LibriTTS."""
+    """Draw the lengths of utterances like those of LibriTTS, in frames at 75 per second."""
     seconds = np.clip(rng.lognormal(np.log(5.3), 0.65, count), 0.5, 30)
     return np.ceil(75 * seconds).astype(np.int32)
 
 
 def spoken_lengths(sentences: Path) -> np.ndarray:
-    """Frames of the sentences of a text, if spoken at 15 characters a second."""
+    """Return the frames of a text's sentences, spoken at 15 characters per second."""
     lines = [line for line in sentences.read_text("utf-8").splitlines() if line.strip()]
     return np.array([max(1, round(75 * len(line) / 15)) for line in lines], np.int32)
 
 
 def groups(utterances: int) -> Iterator[pa.Table]:
-    """Row groups of an index of made-up utterances, with values as varied as real ones."""
+    """Make up the row groups of an index, with values as varied as real ones."""
     from ns2.pipeline.dataset.index import ROW_GROUP, index_schema
 
     schema = index_schema(COLUMNS)
@@ -101,7 +100,7 @@ def groups(utterances: int) -> Iterator[pa.Table]:
 
 
 def make_index(root: Path, utterances: int) -> None:
-    """A folder with the index and card of a dataset; its tars are never opened."""
+    """Make a folder with the index and card of a dataset; its tars are never opened."""
     from ns2.pipeline.core.schema import COLUMNS as KINDS
     from ns2.pipeline.dataset import layout
     from ns2.pipeline.dataset.card import card_text, sealed
@@ -123,7 +122,7 @@ def make_index(root: Path, utterances: int) -> None:
 
 
 def open_and_plan(root: Path) -> dict[str, Any]:
-    """Open, filter, load what reading needs, plan; to be run in a process of its own."""
+    """Open, filter, load what reading needs, and plan; to be called in a new process."""
     from ns2.train.data.selection import open_data
 
     began, at_start = time.perf_counter(), time.process_time()
@@ -147,7 +146,7 @@ def open_and_plan(root: Path) -> dict[str, Any]:
 
 
 def waste(frames: np.ndarray) -> list[dict[str, float]]:
-    """Padding and unevenness of an epoch, for numbers of ranks."""
+    """Return the padding and unevenness of an epoch for several numbers of ranks."""
     shards = np.arange(len(frames), dtype=np.int32) // SHARD
     found = []
     for ranks in RANKS:
@@ -175,7 +174,7 @@ def waste(frames: np.ndarray) -> list[dict[str, float]]:
 def show_waste(name: str, frames: np.ndarray, found: list[dict[str, float]]) -> None:
     print(
         f"\n{name}: {len(frames)} utterances, {frames.mean() / 75:.1f} s on average; "
-        f"{RANK_FRAMES} frames a rank and step, padded to multiples of {MULTIPLE}\n"
+        f"{RANK_FRAMES} frames per rank and step, padded to multiples of {MULTIPLE}\n"
         "  ranks   steps   full   padding   worst share of a full step   steps within 10 %"
     )
     for row in found:
@@ -189,10 +188,20 @@ def show_waste(name: str, frames: np.ndarray, found: list[dict[str, float]]) -> 
 def main() -> None:
     parser = arguments("benchmarks.plan", __doc__)
     add = parser.add_argument
-    add("--utterances", type=int, default=10_000_000, help="[default: 10000000]")
-    add("--sentences", type=Path, metavar="FILE", help="a sentence a line")
-    add("--work", type=Path, default=ROOT / "build" / "benchmark", help="for the made-up index")
-    add("--json", type=Path, metavar="FILE", help="takes all figures")
+    add(
+        "--utterances",
+        type=int,
+        default=10_000_000,
+        help="The number of utterances in the index.  [default: %(default)s]",
+    )
+    add(
+        "--sentences",
+        type=Path,
+        metavar="FILE",
+        help="A text with one sentence per line, whose lengths are planned too.",
+    )
+    add_work(parser)
+    add_json(parser)
     args: argparse.Namespace = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     show_machine(figures["machine"], 1)
@@ -211,8 +220,7 @@ def main() -> None:
         print(f"  {part:<28}{found[part]:>8.1f} s")
     print(f"  {'seconds of processors':<28}{found['processor']:>8.1f} s")
     show(f"all, {found['steps']} steps", found, SECONDS, BYTES)
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(args.json, figures)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
-"""Reading for training: utterances a second of our reader and of others, on the same arrays.
+"""Reading for training: utterances per second of ns2's reader and of others, on the same arrays.
 
     python -m benchmarks.reader [--utterances 10000] [--rounds 5] [--only NAMES] [--work DIR]
 
-Codes (16, T), f0 (T,), phonemes and durations (N,) of made-up utterances with lengths like
-LibriTTS's are written once in each format. Then each reader gives a whole epoch, shuffled as it
-does that, in one process with one thread beside it at most, and every array is summed. Readers
-take turns for several rounds, and the median of each counts; one that is far slower than ours
-sits out all but two. All files are in the page cache, so
-this is the cost of the reader, not of a disk.
+Codes (16, T), f0 (T,), phonemes and durations (N,) of made-up utterances, with lengths like those
+of LibriTTS, are written once in each format. Then each reader reads a whole epoch, shuffled in its
+own way, in one process with at most one thread beside it, and every array is summed. Readers take
+turns for several rounds, and the median of each is reported; a reader that is far slower than ns2's
+takes part in two rounds only. All files are in the page cache, so the figures are the cost of the
+reader, not of a disk.
 
-Ours is measured as `ns2 train` has it, every array held against its CRC-32, and without that; no
-other reader here checks what it reads. Ours also gives steps of utterances of like length.
+The reader of ns2 is measured as `ns2 train` uses it, which checks the CRC-32 of every array, and
+without that check; no other reader here checks what it reads. It also groups utterances of similar
+length into steps.
 
-webdataset comes with ns2. The others, best in a virtual environment of their own:
-pip install lhotse litdata lightning-utilities boto3, and, since it asks for an older numpy than it
+webdataset comes with ns2. To install the others, preferably in a separate virtual environment:
+pip install lhotse litdata lightning-utilities boto3; and, since it requires an older numpy than it
 needs, pip install --no-deps mosaicml-streaming and what it imports: zstd zstandard brotli
-python-snappy cramjam xxhash catalogue torchvision "transformers<5" "huggingface-hub<1" and
+python-snappy cramjam xxhash catalogue torchvision "transformers<5" "huggingface-hub<1"
 "tokenizers<0.23".
 """
 
@@ -23,30 +24,33 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.reading.plan import COLUMNS, SHARD, lengths
-from benchmarks.support.command import ROOT, arguments, folders
+from benchmarks.support.command import add_json, add_work, arguments, folders, write_json
 from benchmarks.support.machine import machine, show_machine, verdict
 
-TIMES_WEBDATASET, SLOW = 10.0, 5.0
+TIMES_WEBDATASET = 10.0
+"""How many times as fast as webdataset the reader has to be."""
+SLOW = 5.0
+"""Readers that are so many times slower than ns2's take part in two rounds only."""
 QUANTIZERS, ENTRIES = 16, 1024
 GLOBAL_FRAMES = 16_000
 Arrays = dict[str, np.ndarray]
 
 
 def utterances(count: int) -> Iterator[tuple[str, Arrays]]:
-    """Keys and arrays, the same ones each time."""
+    """Make up keys and arrays, the same in each call."""
     rng = np.random.default_rng(0)
     for i, frames in enumerate(lengths(rng, count).tolist()):
         tokens = max(3, frames // 6)
@@ -63,29 +67,36 @@ def utterances(count: int) -> Iterator[tuple[str, Arrays]]:
 
 
 def sums(arrays: Iterable[np.ndarray]) -> float:
-    """Touches every byte."""
+    """Sum arrays, which reads every byte."""
     return float(sum(array.sum() for array in arrays))
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A reader and the writer of its format.
-
-    Attributes:
-        write: makes the files below a folder.
-        epoch: reads them all in its own shuffled order: number of utterances and total sum.
-        needs: the package that it takes.
-    """
+    """A reader and the writer of its format."""
 
     name: str
+    """The name in the table."""
+
     write: Callable[[Path, int], None]
+    """Writes so many utterances to a folder."""
+
     epoch: Callable[[Path], tuple[int, float]]
+    """Reads all utterances in its own shuffled order; returns their number and total sum."""
+
     needs: str = "numpy"
+    """The package that it needs."""
+
     folder: str = ""
+    """The name of the folder, if several readers share it."""
+
+    def root(self, folder: Path) -> Path:
+        """Return the reader's folder below the benchmark's."""
+        return folder / (self.folder or self.name.replace(" ", "-"))
 
 
 def write_ns2(root: Path, count: int) -> None:
-    """A dataset by the real writer; only the stages are left out."""
+    """Write a dataset with ns2's own writers; only the stages are left out."""
     from ns2.pipeline.core.schema import COLUMNS as KINDS
     from ns2.pipeline.core.schema import ColumnSpec
     from ns2.pipeline.dataset import layout
@@ -128,12 +139,12 @@ def write_ns2(root: Path, count: int) -> None:
 
 
 def read_ns2(root: Path, *, check: bool) -> tuple[int, float]:
-    """The reader of `ns2 train`: plan, thread, steps in order; arrays are summed as a batch is."""
+    """Read with the reader of `ns2 train`; arrays are summed in the place of collating."""
     from ns2.train.data.prefetch import Fetched, Reader
     from ns2.train.data.selection import open_data
 
     def collate(fetched: list[Fetched]) -> float:
-        return sum(sums(one.arrays.values()) for one in fetched)
+        return sum(sums(utterance.arrays.values()) for utterance in fetched)
 
     count, total = 0, 0.0
     with Reader(
@@ -146,7 +157,7 @@ def read_ns2(root: Path, *, check: bool) -> tuple[int, float]:
 
 
 def read_by_position(root: Path) -> tuple[int, float]:
-    """`Dataset.read` in the order of a plan, one array after the other, copied."""
+    """Read with `Dataset.read` in the order of a plan, one array after the other."""
     from ns2.train.data.selection import open_data
 
     data = open_data([root])
@@ -167,7 +178,7 @@ def write_webdataset(root: Path, count: int) -> None:
 
 
 def read_webdataset(root: Path) -> tuple[int, float]:
-    """Shards and a buffer of a thousand are shuffled; its own decoder."""
+    """Read with shuffled shards, a shuffle buffer of a thousand, and its own decoder."""
     import webdataset
 
     urls = sorted(str(path) for path in root.glob("*.tar"))
@@ -194,7 +205,7 @@ def write_shar(root: Path, count: int) -> None:
 
 
 def read_shar(root: Path) -> tuple[int, float]:
-    """Shards in another order, then a buffer of a thousand cuts, as its docs have it."""
+    """Read with shuffled shards and a buffer of a thousand cuts, as its documentation does."""
     from lhotse import CutSet
 
     cuts = CutSet.from_shar(in_dir=str(root), shuffle_shards=True, seed=0).shuffle(buffer_size=1000)
@@ -216,7 +227,7 @@ def write_streaming(root: Path, count: int) -> None:
 
 
 def read_streaming(root: Path) -> tuple[int, float]:
-    """Shuffled by its default algorithm, iterated without a loader."""
+    """Read, shuffled by its default algorithm, iterated without a loader."""
     from streaming import StreamingDataset
     from streaming.base.util import clean_stale_shared_memory
 
@@ -239,7 +250,7 @@ def write_litdata(root: Path, count: int) -> None:
 
 
 def read_litdata(root: Path) -> tuple[int, float]:
-    """Shuffled as it does, iterated without a loader."""
+    """Read, shuffled in its own way, iterated without a loader."""
     from litdata import StreamingDataset
 
     count, total = 0, 0.0
@@ -261,21 +272,27 @@ CONTENDERS = (
 )  # fmt: skip
 
 
+def prepared(args: argparse.Namespace, folder: Path) -> list[Contender]:
+    """Write the files of all readers that are wanted and installed; return these readers."""
+    found: list[Contender] = []
+    for reader in CONTENDERS:
+        if args.only and not any(word in reader.name for word in args.only.split(",")):
+            continue
+        if importlib.util.find_spec(reader.needs) is None:
+            print(f"{reader.name:<28} is not installed: see --help", flush=True)
+            continue
+        root = reader.root(folder)
+        if not root.exists():
+            reader.write(root, args.utterances)
+        found.append(reader)
+    return found
+
+
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
-    """Utterances a second of each, and of nothing but the sums."""
+    """Return utterances per second of each reader, and of the sums alone."""
     memory = [list(arrays.values()) for _, arrays in utterances(args.utterances)]
     truth = sum(sums(arrays) for arrays in memory)
-    taking: list[Contender] = []
-    for one in CONTENDERS:
-        if args.only and not any(word in one.name for word in args.only.split(",")):
-            continue
-        if importlib.util.find_spec(one.needs) is None:
-            print(f"{one.name:<28} is not installed: see --help", flush=True)
-            continue
-        root = folder / (one.folder or one.name.replace(" ", "-"))
-        if not root.exists():
-            one.write(root, args.utterances)
-        taking.append(one)
+    readers = prepared(args, folder)
     clock: dict[str, list[float]] = {}
     processor: dict[str, list[float]] = {}
 
@@ -290,12 +307,11 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float
         print(f"  {name:<28}{count / seconds:>8.0f}{count / spent:>8.0f}", flush=True)
 
     for number in range(args.rounds):
-        for one in taking:
-            best = max(processor.get(taking[0].name, [0.0]))
-            if number >= 2 and SLOW * max(processor[one.name]) < best:
+        for reader in readers:
+            best = max(processor.get(readers[0].name, [0.0]))
+            if number >= 2 and SLOW * max(processor[reader.name]) < best:
                 continue
-            root = folder / (one.folder or one.name.replace(" ", "-"))
-            note(one.name, lambda one=one, root=root: one.epoch(root))  # type: ignore[misc]
+            note(reader.name, partial(reader.epoch, reader.root(folder)))
         note("sums alone", lambda: (len(memory), sum(sums(arrays) for arrays in memory)))
     return {
         name: {
@@ -309,11 +325,20 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float
 def main() -> None:
     parser = arguments("benchmarks.reader", __doc__)
     add = parser.add_argument
-    add("--utterances", type=int, default=10_000, help="[default: 10000]")
-    add("--rounds", type=int, default=5, help="[default: 5]")
-    add("--only", metavar="NAMES", help="parts of names, with commas between")
-    add("--work", type=Path, default=ROOT / "build" / "benchmark", help="for the files")
-    add("--json", type=Path, metavar="FILE", help="takes all figures")
+    add(
+        "--utterances",
+        type=int,
+        default=10_000,
+        help="The number of utterances.  [default: %(default)s]",
+    )
+    add("--rounds", type=int, default=5, help="The number of rounds.  [default: %(default)s]")
+    add(
+        "--only",
+        metavar="NAMES",
+        help="Only readers whose names contain one of these, separated by commas.",
+    )
+    add_work(parser)
+    add_json(parser)
     args = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     show_machine(figures["machine"], 1)
@@ -323,7 +348,7 @@ def main() -> None:
         folder.mkdir()
     against = found.get("webdataset")
     load = os.getloadavg()[0]
-    print(f"utterances a second of the clock and of processors; load {load:.1f} at the end")
+    print(f"utterances per second of the clock and of CPU time; load {load:.1f} at the end")
     print(f"{'':<28}{'a second':>10}{'processor':>14}{'webdataset':>12}")
     for name, row in found.items():
         times = row["a second"] / against["a second"] if against else float("nan")
@@ -339,8 +364,7 @@ def main() -> None:
                 ahead = ours[unit] / max(row[unit] for row in others)
                 print(f"; {verdict(ahead > 1)} {ahead:.2f} times the fastest other {unit}", end="")
             print()
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(args.json, figures)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""Waiting for data: its share of a step, by the loop's own meter and against a batch in memory.
+"""Waiting for data: its share of a step, by the loop's own meter and beside batches in memory.
 
     python -m benchmarks.waiting [--preset small] [--frames 1000] [--steps 10] [--device cpu|cuda]
         [--work DIR] [--json FILE]
 
-Utterances are made up, of 2 to 12 s with 16 codebooks of EnCodec's size; the reader checks every
-array. First `ns2 train` runs, and its metrics tell how much of each step it waited. Then steps are
-done by hand: each is fetched, learned, and learned again from memory, the two in turn first, so
-that only fetching and what it takes from the processor make the difference. Last the reader feeds a
-device that does nothing but take its time, as a GPU does for the process that drives it: steps
-of 16,000 frames. Limit: 1 % of a step.
+Utterances are made up, of 2 to 12 s, with 16 codebooks of EnCodec's size; the reader checks every
+array. First the loop of `ns2 train` runs, and its metrics give the share of each step that it
+waited. Then each batch is fetched, learned, and learned again from memory, with the order of the
+latter two alternating, so that the difference is the cost of fetching. Last the reader feeds steps
+of 16,000 frames to a device that only takes time and no CPU, as a GPU does. Limit: 1 % of a step.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.support.command import ROOT, arguments, folders
+from benchmarks.support.command import add_json, add_work, arguments, folders, write_json
 from benchmarks.support.machine import machine, show_machine, verdict
 from ns2.model.tts.presets import PRESETS, preset
 from ns2.pipeline.core.progress import Progress
@@ -45,7 +44,7 @@ NEVER = 1_000_000
 
 
 def made_up(root: Path) -> Path:
-    """A dataset of 512 utterances with codes like EnCodec's."""
+    """Make a dataset of 512 utterances with codes like EnCodec's."""
     from safetensors.numpy import save_file
 
     latents = {"frames": 1, "mean": [0.0] * LATENT_DIM, "std": [4.0] * LATENT_DIM}
@@ -66,7 +65,7 @@ def made_up(root: Path) -> Path:
 
 
 def by_the_loop(config: TrainConfig, data: Data, out: Path, device: str) -> dict[str, float]:
-    """What `ns2 train` writes down about its steps, the first one left out."""
+    """Run the loop of `ns2 train`; return its own metrics of all steps but the first."""
     train(config, data, out, Progress(), TrainOptions(device=device))
     lines = (out / "metrics.jsonl").read_text().splitlines()[1:]
     rows = [json.loads(line) for line in lines]
@@ -76,7 +75,7 @@ def by_the_loop(config: TrainConfig, data: Data, out: Path, device: str) -> dict
 
 
 def against_memory(config: TrainConfig, data: Data, device: str) -> dict[str, float]:
-    """Steps that are fetched, and the same ones from memory."""
+    """Compare steps with fetched batches and with the same batches from memory."""
     with Ranks(device) as ranks:
         trainer = Trainer(config, data, ranks)
         trainer.model.train()
@@ -106,7 +105,7 @@ def against_memory(config: TrainConfig, data: Data, device: str) -> dict[str, fl
 
 
 def reader(config: TrainConfig, data: Data, trainer: Trainer) -> Reader:
-    """As the loop has it."""
+    """Return a reader with the loop's own settings."""
     return Reader(
         data,
         trainer.share,
@@ -118,24 +117,24 @@ def reader(config: TrainConfig, data: Data, trainer: Trainer) -> Reader:
 
 
 def learn(trainer: Trainer, batch: Any) -> tuple[float, float]:
-    """A step; it ends with its losses as numbers, so a GPU is done."""
+    """Learn from a batch; it ends with losses as numbers, so the GPU has finished."""
     began = clocks()
     trainer.learn(batch)
     return passed(began)
 
 
 def clocks() -> tuple[float, float]:
-    """Seconds of the clock, and of this process's processors, the reader's threads included."""
+    """Return the clock's seconds and the CPU seconds of this process, with the reader's threads."""
     return time.perf_counter(), time.process_time()
 
 
 def passed(began: tuple[float, float]) -> tuple[float, float]:
-    """Seconds since then."""
+    """Return the seconds since `clocks` returned `began`."""
     return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
 def to_a_device(config: TrainConfig, data: Data) -> list[dict[str, float]]:
-    """Shares of waiting where a step takes so many seconds and no processor."""
+    """Return the shares of waiting where a step takes time but no CPU."""
     with Ranks("cpu") as ranks:
         trainer = Trainer(config, data, ranks)
         found = []
@@ -155,12 +154,22 @@ def to_a_device(config: TrainConfig, data: Data) -> list[dict[str, float]]:
 def main() -> None:
     parser = arguments("benchmarks.waiting", __doc__)
     add = parser.add_argument
-    add("--preset", choices=list(PRESETS), default="small", help="[default: small]")
-    add("--frames", type=int, default=1000, help="of a step; [default: 1000]")
-    add("--steps", type=int, default=10, help="[default: 10]")
-    add("--device", choices=("cpu", "cuda"), default="cpu")
-    add("--work", type=Path, default=ROOT / "build" / "benchmark", help="for the files")
-    add("--json", type=Path, metavar="FILE", help="takes all figures")
+    add(
+        "--preset",
+        choices=list(PRESETS),
+        default="small",
+        help="The preset that is trained.  [default: %(default)s]",
+    )
+    add("--frames", type=int, default=1000, help="The frames of a step.  [default: %(default)s]")
+    add("--steps", type=int, default=10, help="The number of steps.  [default: %(default)s]")
+    add(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="The torch device that computes.  [default: %(default)s]",
+    )
+    add_work(parser)
+    add_json(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
     figures: dict[str, Any] = {"machine": machine()}
@@ -199,8 +208,7 @@ def main() -> None:
                 f"{row['share']:.3%} waiting: {verdict(row['share'] < SHARE)}; "
                 f"{1000 * row['fetching']:.1f} ms of the reader's threads a step"
             )
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(args.json, figures)
 
 
 if __name__ == "__main__":

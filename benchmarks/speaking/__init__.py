@@ -1,1 +1,1 @@
-"""Benchmarks of speaking and of codecs."""
+"""Benchmarks of codecs and of generated speech."""

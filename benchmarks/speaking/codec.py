@@ -1,16 +1,15 @@
-"""The codecs side by side on one core: how fast `mini` and EnCodec are, and what `mini` loses.
+"""The codecs `mini` and EnCodec on one core: their speed, and the quality of `mini`.
 
     python -m benchmarks.codec [--seconds 60] [--corpus DIR] [--words] [--out DIR]
 
-Speeds are medians of several rounds, the codecs in turn, on sentences that espeak-ng speaks;
-EnCodec has seeded weights, which change no speed. `--corpus` also measures `mini` on recordings,
-as `ns2 codec eval` does; with `--words` pocketsphinx, where it is installed, recognises them
-before and after.
+Speeds are medians of several rounds, in which the codecs take turns, on sentences that espeak-ng
+synthesises; EnCodec has seeded weights, which have the speed of trained ones. `--corpus` also
+measures `mini` on recordings, as `ns2 codec eval` does; with `--words` pocketsphinx, which has to
+be installed, recognises them before and after coding.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.support.command import arguments as argument_parser
 from benchmarks.support.machine import machine, show_machine, verdict
 from ns2.model.codec.encodec import EncodecCodec
 from ns2.model.codec.interface import Codec, one_thread
@@ -39,7 +39,7 @@ RATE = 24_000
 
 
 def speeds(seconds: float) -> dict[str, dict[str, float]]:
-    """Times real time of encoding and decoding, by codec."""
+    """Return the speed of encoding and decoding by codec, in multiples of real time."""
     speech = np.concatenate(spoken())
     speech = np.tile(speech, int(np.ceil(seconds * RATE / len(speech))))[: int(seconds * RATE)]
     waves = [torch.tensor(wave) for wave in np.array_split(speech, max(1, round(seconds / 6)))]
@@ -57,8 +57,8 @@ def speeds(seconds: float) -> dict[str, dict[str, float]]:
                     ("decode", codec.decode, codes[name]),
                 ):
                     began = time.perf_counter()
-                    for one in inputs:
-                        work(one)
+                    for given in inputs:
+                        work(given)
                     spent = time.perf_counter() - began
                     times.setdefault((name, kind), []).append(spent)
     return {
@@ -70,7 +70,7 @@ def speeds(seconds: float) -> dict[str, dict[str, float]]:
 
 
 def recognition(corpus: Path) -> dict[str, float]:
-    """Share of words that pocketsphinx gets wrong, of recordings and of what `mini` makes."""
+    """Return the word error rate of pocketsphinx on recordings and on copies by `mini`."""
     recogniser, codec = open_recogniser(), load_codec("mini")
     found, words = {"recordings": 0, "mini": 0}, 0
     read = read_corpus(corpus)
@@ -85,12 +85,29 @@ def recognition(corpus: Path) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line, see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.codec", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of speech for the speeds")
-    parser.add_argument("--corpus", type=Path, action="append", default=[])
-    parser.add_argument("--words", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
+    """Run the command line, see the module's docstring."""
+    parser = argument_parser("benchmarks.codec", __doc__)
+    add = parser.add_argument
+    add(
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="The seconds of speech for the speeds.  [default: %(default)g]",
+    )
+    add(
+        "--corpus",
+        type=Path,
+        action="append",
+        default=[],
+        help="A corpus of recordings that mini is measured on; may be repeated.",
+    )
+    add("--words", action="store_true", help="Words in the corpora are recognised too.")
+    add(
+        "--out",
+        type=Path,
+        default=Path("build/benchmarks"),
+        help="The folder that codec.json is written to.  [default: %(default)s]",
+    )
     args = parser.parse_args(arguments)
     figures: dict[str, Any] = {"machine": machine(), "speeds": speeds(args.seconds)}
     show_machine(figures["machine"], 1)
@@ -105,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"\n{corpus}\n{render(found)}")
         if args.words:
             wrong = figures[f"{corpus}: words"] = recognition(corpus)
-            print(f"  wrong words      {wrong['recordings']:.1%}, by mini {wrong['mini']:.1%}")
+            print(f"  word errors      {wrong['recordings']:.1%}, by mini {wrong['mini']:.1%}")
             good = wrong["mini"] <= wrong["recordings"] + WORDS_LIMIT
             print(f"  {verdict(good)}: at most {WORDS_LIMIT:.0%} more")
     args.out.mkdir(parents=True, exist_ok=True)

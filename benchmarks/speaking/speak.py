@@ -1,29 +1,28 @@
-"""How long speaking takes: the real-time factor, and what of it each part has.
+"""The time to generate speech: the real-time factor, and the share of each part.
 
     python -m benchmarks.speak [--preset base paper] [--sampler euler:150 dpm++:20] [--batch 1]
         [--rounds 1] [--device cpu|cuda] [--json FILE]
 
-The models have their true sizes and random weights, which take as long as trained ones. Each speaks
-a sentence with a prompt of 3 s, and the bundled codec makes it audible. Weights that know nothing
-would give phonemes any durations, so the bias of the duration predictor is set: the sentence lasts
-about 4 s. The real-time factor is seconds of computing for a second of speech; on a CPU one thread
-works, and its own seconds are taken.
+The models have their true sizes and random weights, which take as long as trained ones. Each
+generates a sentence with a prompt of 3 s, and the bundled codec decodes it. Random weights would
+predict arbitrary durations, so the bias of the duration predictor is set such that the sentence
+lasts about 4 s. The real-time factor is the seconds of computing per second of speech; on a CPU one
+thread computes, and its CPU time is measured.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
 from benchmarks.support.clock import now
-from benchmarks.support.command import arguments
+from benchmarks.support.command import add_json, arguments, write_json
 from benchmarks.support.machine import machine, show_machine
 from ns2.model.codec.interface import Codec
 from ns2.model.codec.loading import load_codec
@@ -42,7 +41,7 @@ PARTS = ("encoders", "predictors", "sampler", "decoder")
 
 @dataclass(frozen=True)
 class Speaker:
-    """A model, a codec and a sentence; `spent` has the seconds of each part of the last call."""
+    """A model, a codec and a sentence; `spent` has the seconds of each part in the last call."""
 
     model: NS2
     codec: Codec
@@ -51,7 +50,7 @@ class Speaker:
     spent: dict[str, float]
 
     def speak(self, sampler: SamplerConfig) -> float:
-        """Speak once; returns the seconds of speech that were made."""
+        """Generate speech once; return its seconds."""
         self.spent.update(dict.fromkeys(PARTS, 0.0))
         began = now(self.device)
         made = generate(self.model, self.request, Choices(sampler=sampler))
@@ -66,7 +65,7 @@ class Speaker:
 
 
 def speaker(name: str, batch: int, device: str) -> Speaker:
-    """A preset's model with random weights, and a sentence for each of a batch."""
+    """Return a preset's model with random weights, and a batch of one sentence."""
     codec, table = load_codec("mini"), PhonemeTable.default()
     spec = codec.spec
     rate = spec.sample_rate / spec.hop_length
@@ -126,23 +125,56 @@ def _noting(
 
 
 def sampler_of(text: str) -> SamplerConfig:
-    """A sampler and its steps, such as "dpm++:20"."""
+    """Parse a sampler and its steps, such as "dpm++:20"."""
     kind, _, steps = text.partition(":")
     if kind not in get_args(SamplerKind) or not steps.isdigit():
         raise SystemExit(f"--sampler takes KIND:STEPS, such as euler:150, got {text!r}")
     return SamplerConfig(kind=kind, steps=int(steps))  # type: ignore[arg-type]
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
+    """Parse the command line."""
     parser = arguments("benchmarks.speak", __doc__)
     add = parser.add_argument
-    add("--preset", nargs="+", choices=list(PRESETS), default=["base", "paper"])
-    add("--sampler", nargs="+", default=["euler:150", "dpm++:20"], metavar="KIND:STEPS")
-    add("--batch", type=int, nargs="+", default=[1], help="sentences at once; [default: 1]")
-    add("--rounds", type=int, default=1, help="the median counts; [default: 1]")
-    add("--device", choices=("cpu", "cuda"), default="cpu")
-    add("--json", type=Path, metavar="FILE", help="takes all figures")
-    args = parser.parse_args()
+    add(
+        "--preset",
+        nargs="+",
+        choices=list(PRESETS),
+        default=["base", "paper"],
+        help="The presets that are measured.  [default: base paper]",
+    )
+    add(
+        "--sampler",
+        nargs="+",
+        default=["euler:150", "dpm++:20"],
+        metavar="KIND:STEPS",
+        help="The samplers with their steps.  [default: euler:150 dpm++:20]",
+    )
+    add(
+        "--batch",
+        type=int,
+        nargs="+",
+        default=[1],
+        help="The numbers of sentences in a batch.  [default: 1]",
+    )
+    add(
+        "--rounds",
+        type=int,
+        default=1,
+        help="The rounds, whose median counts.  [default: %(default)s]",
+    )
+    add(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="The torch device that computes.  [default: %(default)s]",
+    )
+    add_json(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parsed()
     if args.device == "cpu":
         torch.set_num_threads(1)
     samplers = {text: sampler_of(text) for text in args.sampler}
@@ -152,13 +184,13 @@ def main() -> None:
     print(f"{'preset':<8}{'sampler':<12}{'batch':>6}{'speech':>9}{head}{'all':>12}{'RTF':>9}")
     for name in args.preset:
         for batch in args.batch:
-            one = speaker(name, batch, args.device)
-            one.speak(SamplerConfig(steps=2))  # memory and kernels are found
+            measured = speaker(name, batch, args.device)
+            measured.speak(SamplerConfig(steps=2))  # warms up
             for text, sampler in samplers.items():
                 rounds = []
                 for _ in range(args.rounds):
-                    speech = one.speak(sampler)
-                    rounds.append(dict(one.spent))
+                    speech = measured.speak(sampler)
+                    rounds.append(dict(measured.spent))
                 spent = {part: statistics.median(r[part] for r in rounds) for part in PARTS}
                 whole = sum(spent.values())
                 row = {"preset": name, "sampler": text, "batch": batch, "speech": speech, **spent}
@@ -169,9 +201,8 @@ def main() -> None:
                     f"{whole / speech:>9.3f}",
                     flush=True,
                 )
-            del one
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+            del measured
+    write_json(args.json, figures)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What several benchmarks use."""
+"""What several benchmarks share."""

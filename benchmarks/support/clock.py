@@ -1,4 +1,4 @@
-"""Seconds of a computation, on a CPU that others use too and on a GPU."""
+"""A clock for computations, on a shared CPU or on a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def now(device: str) -> float:
-    """Seconds: of this process's processors, or of the clock once a GPU is done."""
+    """Return the CPU seconds of this process, or the clock's seconds once the GPU is idle."""
     if device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""`ns2 preprocess` from outside: when its phases begin and end, and the memory they take."""
+"""`ns2 preprocess` as a process: its phases, their time and memory; options of benchmarks."""
 
 from __future__ import annotations
 
@@ -30,50 +30,59 @@ _STAGE = re.compile(r"  (\w+) +([\d.]+) s +\d+x$")
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A part of a run, between two of its lines.
-
-    Attributes:
-        seconds: until the next phase began, or the command ended.
-        driver, all: peak bytes of the driver and of all processes.
-    """
+    """A part of a run, between two lines of its output."""
 
     name: str
+    """The line with which the phase begins."""
+
     seconds: float
+    """The seconds until the next phase began, or the command ended."""
+
     driver: int
+    """The peak bytes of the driver."""
+
     all: int
+    """The peak bytes of all processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of the command.
-
-    Attributes:
-        wall: seconds from its start to its end.
-        stages: seconds that all workers spent in each stage, as the command says.
-        driver, all: peak bytes.
-        measure: "PSS" or "RSS".
-        processes: at most, at one time.
-        sampling: share of one core that sampling the memory took.
-        left_over: processes that lived on for 30 s after the command.
-    """
+    """One run of the command."""
 
     wall: float
+    """The seconds from its start to its end."""
+
     phases: tuple[Phase, ...]
+    """Its phases in order."""
+
     stages: dict[str, float]
+    """The seconds that all workers spent in each stage, as the command reports them."""
+
     driver: int
+    """The peak bytes of the driver."""
+
     all: int
+    """The peak bytes of all processes."""
+
     measure: str
+    """How memory was measured: "PSS" or "RSS"."""
+
     processes: int
+    """The most processes at one time."""
+
     sampling: float
+    """The share of one core that sampling the memory took."""
+
     left_over: tuple[int, ...]
+    """The processes that still existed 30 s after the command."""
 
     def seconds(self, start: str) -> float:
-        """Of all phases whose names begin so."""
+        """Return the seconds of all phases whose names begin like this."""
         return sum(phase.seconds for phase in self.phases if phase.name.startswith(start))
 
 
 def environment(scratch: Path, *, one_thread: bool) -> dict[str, str]:
-    """Of a process that is measured: Ray's files go to `scratch`."""
+    """Return the environment of a measured process, whose Ray files go to `scratch`."""
     env = {**os.environ, "RAY_TMPDIR": str(scratch), "PYTHONWARNINGS": "ignore"}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         env.pop(name, None)
@@ -84,7 +93,7 @@ def environment(scratch: Path, *, one_thread: bool) -> dict[str, str]:
 
 @contextmanager
 def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
-    """Kill this process and what it started, should the benchmark break off."""
+    """Kill a process and its children if the context is left by an exception."""
     try:
         yield process
     except BaseException:
@@ -97,7 +106,7 @@ def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
 def part(
     arguments: Sequence[str], scratch: Path, copies: int = 1, module: str = "benchmarks.parts"
 ) -> list[dict[str, Any]]:
-    """Results of `benchmarks.parts`, or a module like it, from so many processes at once."""
+    """Run copies of `benchmarks.parts`, or a similar module, at once; return their results."""
     command = [sys.executable, "-m", module, *arguments]
     if copies == 0:
         return []
@@ -119,11 +128,13 @@ def part(
 
 
 def preprocess(arguments: Sequence[str], scratch: Path, log: Path, *, memory: bool) -> Run:
-    """Run `ns2 preprocess` and watch it.
+    """Run `ns2 preprocess` and measure it.
 
     Args:
-        log: takes what it says.
-        memory: sample it often enough to see peaks, which costs time.
+        arguments: the arguments of the command.
+        scratch: a folder for Ray's files.
+        log: the file that its output is written to.
+        memory: whether to sample memory often enough for peaks, which costs time.
     """
     command = [sys.executable, "-m", "ns2.cli", "preprocess", *arguments]
     lines: list[tuple[float, str]] = []
@@ -146,6 +157,7 @@ def preprocess(arguments: Sequence[str], scratch: Path, log: Path, *, memory: bo
         out.seek(0)
         said = out.read()
         out.write("".join(f"{at - begin:8.2f} s  {line}\n" for at, line in lines))
+    # Times of the lines that begin a phase part the run.
     if process.returncode:
         tail = "\n".join(line for _, line in lines[-20:])
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{tail}\n{said}")
@@ -176,7 +188,7 @@ def _collect(process: subprocess.Popen[bytes], lines: list[tuple[float, str]]) -
 
 
 def arguments(module: str, doc: str | None) -> argparse.ArgumentParser:
-    """A parser of a benchmark's options."""
+    """Return a parser for a benchmark, which shows the module's docstring as help."""
     return argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=doc,
@@ -184,12 +196,36 @@ def arguments(module: str, doc: str | None) -> argparse.ArgumentParser:
     )
 
 
+def add_work(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the folder of files."""
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=ROOT / "build" / "benchmark",
+        help="The folder for files; corpora and weights in it are kept and used again.  "
+        "[default: build/benchmark]",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option for a file with all figures, see `write_json`."""
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="All figures are written to this file as JSON."
+    )
+
+
+def write_json(path: Path | None, figures: Any) -> None:
+    """Write all figures to a file, if there is one."""
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=2) + "\n")
+
+
 @contextmanager
 def folders(work: Path) -> Iterator[tuple[Path, Path]]:
-    """A folder below `work` and one for Ray's files; both are removed, also after a SIGTERM."""
+    """Make a folder below `work` and one for Ray's files; both are removed, also after SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     work.mkdir(parents=True, exist_ok=True)
-    # Ray's sockets need a short path, so its files can't lie in the work folder
+    # Ray's sockets need a short path, so its files cannot lie in the work folder.
     with (
         tempfile.TemporaryDirectory(prefix="run-", dir=work) as folder,
         tempfile.TemporaryDirectory(prefix="ns2-", ignore_cleanup_errors=True) as scratch,

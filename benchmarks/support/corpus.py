@@ -1,4 +1,4 @@
-"""The spoken corpus and the seeded weights that benchmarks work on; made once, then found."""
+"""The spoken corpus and the seeded weights that benchmarks use, made once and kept."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from ns2.pipeline.corpora.spoken.espeak import SENTENCES, speak, truth_line, wri
 
 VOICES = ("en-us", *(f"en-us+m{i}" for i in range(1, 8)), *(f"en-us+f{i}" for i in range(1, 6)))
 _WORDS = 16
-"""Sentences are joined until an utterance has so many words: 5 to 8 s."""
+"""Sentences are joined until an utterance has at least so many words, which are 5 to 8 s."""
 _WEIGHT_SECONDS = 60.0
 QUANTIZERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spoken:
-    """A corpus in LJSpeech layout.
-
-    Attributes:
-        seconds: of audio.
-        utterances: how many.
-    """
+    """A synthesised corpus in LJSpeech layout."""
 
     root: Path
+    """The folder of the corpus."""
+
     seconds: float
+    """The seconds of audio."""
+
     utterances: int
+    """The number of utterances."""
 
     def rows(self) -> list[tuple[str, Path, str]]:
-        """Key, recording and text of every utterance, in the order they were spoken."""
+        """Return the key, the recording and the text of every utterance, in order."""
         lines = (self.root / "metadata.csv").read_text(encoding="utf-8").splitlines()
         split = [line.split("|") for line in lines]
         return [(key, self.root / "wavs" / f"{key}.wav", text) for key, text, *_ in split]
 
 
 def spoken(work: Path, minutes: float) -> Spoken:
-    """A corpus of at least so much audio, with `truth.jsonl` about its phones.
+    """Synthesise a corpus of at least so many minutes, unless `work` has it already.
 
-    A shorter one is the beginning of a longer one.
+    `truth.jsonl` has its phones. A shorter corpus is the beginning of a longer one.
     """
     root = work / f"corpus-{minutes:g}min"
     done = root / "spoken.json"
@@ -70,7 +70,7 @@ def spoken(work: Path, minutes: float) -> Spoken:
 
 
 def weights(work: Path, corpus: Spoken) -> Path:
-    """EnCodec weights of the published layout, seeded on the first minute of a corpus."""
+    """Return a file with EnCodec weights of the published layout, seeded on a corpus."""
     path = work / "encodec-seeded.th"
     if not path.is_file():
         import torch

@@ -1,4 +1,4 @@
-"""The machine that a benchmark ran on, and its verdict."""
+"""The machine that a benchmark runs on, and the verdict on a limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIBRARIES = ("ns2", "torch", "ray", "encodec", "pyworld", "phonemizer", "soxr",
 
 
 def machine() -> dict[str, Any]:
-    """What the figures hold for."""
+    """Describe the machine, its load and the versions of libraries."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -32,10 +32,12 @@ def machine() -> dict[str, Any]:
 
 
 def verdict(good: bool) -> str:
+    """Return PASS if a limit is met, otherwise short."""
     return "PASS" if good else "short"
 
 
 def show_machine(found: Mapping[str, Any], workers: int) -> None:
+    """Print what `machine` returned, and the number of workers."""
     print(f"machine     {found['cpu']}, {found['cores']} cores, {found['memory_gb']:.0f} GB")
     print(f"            {found['system']}, load {found['load']:.2f} at the start")
     libraries = ", ".join(f"{name} {number}" for name, number in found["libraries"].items())

@@ -1,4 +1,4 @@
-"""Memory of a process and of all it starts, sampled while it runs."""
+"""The memory of a process and of all processes that it starts, sampled while it runs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from pathlib import Path
 from tests.support.processes import tree
 
 EVERY_SECONDS = 0.2
+"""The interval where memory is measured."""
 SELDOM_SECONDS = 5.0
-"""Where time is measured: ten processes every 0.2 s would take 7 % of a core."""
+"""The interval where time is measured: ten processes every 0.2 s would take 7 % of a core."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """At one moment: bytes of the driver, of all processes, and how many there are."""
+    """The bytes of the driver and of all processes at one moment, and the number of processes."""
 
     time: float
     driver: int
@@ -29,16 +30,16 @@ class Sample:
 
 
 class Sampler(threading.Thread):
-    """Samples a process tree until it is told to stop.
+    """Samples a process tree until `stop` is called.
 
     Memory is the proportional set size (PSS), in which a shared page counts once over all its
     users, where the kernel shows it; else the resident set size (RSS), which counts it for each.
 
     Attributes:
-        samples: in order of time.
+        samples: the samples in order of time.
         measure: "PSS" or "RSS".
-        seen: process ids that were in the tree, with their start times.
-        cpu_seconds: that the sampling itself took.
+        seen: the start times of all processes of the tree, by process id.
+        cpu_seconds: the CPU seconds that the sampling itself took.
     """
 
     def __init__(self, root: int, every: float = EVERY_SECONDS) -> None:
@@ -71,7 +72,10 @@ class Sampler(threading.Thread):
         self.join()
 
     def left_over(self, seconds: float = 30.0) -> list[int]:
-        """Processes of the tree that still live after so long; Ray's take a moment to go."""
+        """Return the processes of the tree that still exist after so many seconds.
+
+        Ray's processes take a moment to end.
+        """
         deadline = time.monotonic() + seconds
         while left := [p for p, started in self.seen.items() if _started(p) == started]:
             if time.monotonic() > deadline:
@@ -81,16 +85,16 @@ class Sampler(threading.Thread):
 
 
 def peaks(samples: Iterable[Sample]) -> tuple[int, int]:
-    """The largest driver and the largest whole tree, in bytes; they need not coincide."""
+    """Return the peaks of the driver and of the whole tree in bytes; they need not coincide."""
     found = list(samples)
     return max((s.driver for s in found), default=0), max((s.all for s in found), default=0)
 
 
 def peak_growth(work: Callable[[], object]) -> int:
-    """Bytes by which this process grew at most while it did some work."""
-    with suppress(OSError, AttributeError):  # else it would use what was freed but is resident
+    """Return the bytes by which this process grew at most during some work."""
+    with suppress(OSError, AttributeError):  # freed memory that is still resident would hide growth
         ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident now
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the memory resident now
     before = _status("VmRSS")
     work()
     return max(_status("VmHWM") - before, 0)
@@ -117,7 +121,7 @@ def _rss(process: int) -> int:
 
 
 def _started(process: int) -> str:
-    """When a process started; with its id that names it for good. Empty if it is gone."""
+    """Return when a process started, which with its id identifies it; empty if it has ended."""
     with suppress(OSError, IndexError):
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]

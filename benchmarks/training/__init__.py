@@ -1,1 +1,1 @@
-"""Benchmarks of the model and its training."""
+"""Benchmarks and checks of training steps."""

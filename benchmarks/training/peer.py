@@ -1,7 +1,7 @@
-"""`naturalspeech2-pytorch` as a peer: the denoiser of the open implementation, to be timed.
+"""The denoiser of `naturalspeech2-pytorch`, an open implementation, as a peer to be timed.
 
-Only its denoiser is loaded. The package also imports a codec library that Python 3.11 can't load, a
-trainer and a tokenizer; a denoiser uses none of them, so empty classes take their places.
+Only the denoiser is loaded. The package also imports a codec library that Python 3.11 cannot load,
+a trainer and a tokenizer; the denoiser uses none of them, so empty classes take their places.
 
 Letters for shapes: B batch, T frames, P prompt frames, C width.
 """
@@ -22,7 +22,7 @@ from ns2.model.tts.ns2_config import NS2Config
 PACKAGES = "naturalspeech2-pytorch==0.1.8 einops beartype tqdm"
 INSTALL = "pip install --no-deps --target {} " + PACKAGES
 CANNOT = (
-    "latents have to be as wide as its layers: it can't take the codec's, so it gets wider ones",
+    "latents have to be as wide as its layers: it cannot take the codec's, so it gets wider ones",
     "no mask: it computes padded frames like others and trains on them",
     "no future: convolutions see what came before only",
     "layers of a stack stand side by side: 40 layers in stacks of 8 are 5 deep",
@@ -39,14 +39,14 @@ _NOT_NEEDED = {
 
 
 def load_peer(folder: Path) -> Callable[..., nn.Module] | None:
-    """The class of its denoiser from where `INSTALL` put it; None if it isn't there."""
+    """Return the class of its denoiser from the folder of `INSTALL`; None if it is not there."""
     if not (folder / "naturalspeech2_pytorch").is_dir():
         return None
     sys.path.append(str(folder))
     for name, classes in _NOT_NEEDED.items():
         module = types.ModuleType(name)
-        for one in classes:
-            setattr(module, one, type(one, (), {}))
+        for stub in classes:
+            setattr(module, stub, type(stub, (), {}))
         sys.modules[name] = module
     import naturalspeech2_pytorch
 
@@ -55,7 +55,7 @@ def load_peer(folder: Path) -> Callable[..., nn.Module] | None:
 
 
 def same_depth(config: NS2Config) -> dict[str, Any]:
-    """Arguments for as many WaveNet layers of the same width, all else by its own defaults."""
+    """Return arguments for as many WaveNet layers of the same width, else its own defaults."""
     wavenet = config.denoiser.wavenet
     stack = max(n for n in range(1, 9) if wavenet.layers % n == 0)
     return {
@@ -75,11 +75,11 @@ def same_depth(config: NS2Config) -> dict[str, Any]:
 def same_parameters(
     peer: Callable[..., nn.Module], config: NS2Config, wanted: int
 ) -> dict[str, Any]:
-    """The same, with parameters moved from projections of time to a Transformer behind.
+    """Return arguments for about as many parameters, most of which do work in each frame.
 
     Each of its WaveNet layers has a matrix for the embedding of time and prompt that is larger than
-    its convolutions and works once an utterance. So the embedding is made small, and the
-    Transformer as deep as comes nearest to so many parameters.
+    its convolutions and is used once per utterance. So the embedding is made small, and the
+    Transformer as deep as needed for the number of parameters.
     """
     arguments = {**same_depth(config), "dim_cond_mult": 1}
     none, one = (_count(peer(**{**arguments, "depth": depth})) for depth in (0, 1))
@@ -93,7 +93,7 @@ def _count(module: nn.Module) -> int:
 def peer_inputs(
     config: NS2Config, batch: int, frames: int, prompt: int, device: str
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Random inputs: latents (B, T, C), and by name times, prompt and condition."""
+    """Make random inputs: latents (B, T, C), and by name times, prompt and condition."""
     hidden, width = config.denoiser.wavenet.hidden, config.width
     given = {
         "times": torch.rand(batch, device=device),
@@ -104,7 +104,7 @@ def peer_inputs(
 
 
 def plain_attention(model: nn.Module, plain: bool) -> None:
-    """Attention by matrix products, which a counter of operations sees, or by torch's kernel."""
+    """Let attention use matrix products, which can be counted, or torch's fused kernel."""
     for module in model.modules():
         if hasattr(module, "use_flash"):
             module.use_flash = not plain

@@ -1,21 +1,21 @@
-"""A step of training of `naturalspeech2-pytorch`, and where its time goes.
+"""A training step of `naturalspeech2-pytorch`, and the time of its parts.
 
-What runs is its own code: the model with its denoiser, phoneme encoder, prompt encoder, predictors
-and aligner; mel by its `AudioToMel`; pitch by its function over pyworld; EnCodec by
-`EncodecWrapper` of audiolm-pytorch over the package encodec; the averages of ema-pytorch. What does
-not, and why:
+These parts of its own code run: the model with its denoiser, phoneme encoder, prompt encoder,
+predictors and aligner; mel by its `AudioToMel`; pitch by its function over pyworld; EnCodec by
+`EncodecWrapper` of audiolm-pytorch over the package encodec; the moving averages (EMA) of
+ema-pytorch. These do not:
 
-- audiolm-pytorch as a whole wants fairseq, which Python 3.11 can't load: only its file with the
-  wrapper is. EnCodec's published weights are a download: seeded ones of the same layout take
-  their place.
-- Its trainer hands audio alone to the model, which a conditional model can't be trained with. So
-  what one turn of its loop does (loss, backward, clip, Adam, averages) stands in `Peer.step`.
-- Its tokenizer asks a program called espeak-ng once a text; the model takes ids only. They are
-  given, and so are decoded recordings.
+- audiolm-pytorch as a whole requires fairseq, which Python 3.11 cannot load, so only its file with
+  the wrapper is loaded. EnCodec's published weights are a download, so seeded weights of the same
+  layout are used.
+- Its trainer passes only audio to the model, with which a conditional model cannot be trained. So
+  `Peer.step` does what one iteration of its loop does (loss, backward, clipping, Adam, EMA).
+- Its tokenizer runs the program espeak-ng once per text. The model takes ids, which are given, and
+  so are decoded recordings.
 
-Its prompt encoder and predictors are as wide and deep by default as 270 million parameters. To be
-of another size, the predictors get fewer layers (of theirs no one gets a gradient), and then the
-prompt encoder's convolutions another width.
+By default its prompt encoder and predictors alone have 270 million parameters. For other sizes the
+predictors get fewer layers (none of theirs gets a gradient), and then the prompt encoder's
+convolutions another width.
 
 Letters for shapes: B batch, S samples, N phonemes.
 """
@@ -43,27 +43,28 @@ INSTALL = "pip install --no-deps --target {} " + PACKAGES
 EXTRACTION = ("codec", "pitch", "mel", "aligner")
 LEARNING = ("forward", "backward", "optimiser, averages")
 IDS = 150
-"""Phonemes that it knows by default."""
+"""The default number of its phonemes."""
 _STUBS = {
     "audiolm_pytorch.data": ("SoundDataset", "get_dataloader"),
     "accelerate": ("Accelerator",),
     "naturalspeech2_pytorch.utils.tokenizer": ("Tokenizer", "ESpeak"),
 }
 _PREDICTORS_SHARE = 0.3
-"""Of all parameters, at most; by default it is 0.37."""
+"""The largest share of the predictors in all parameters; by default it is 0.37."""
 
 
 def load(folder: Path, weights: Path) -> tuple[Any, Any, Any]:
-    """Its package, its class of averages, and the codec that it takes.
+    """Load its package, its class of moving averages, and its codec.
 
     Args:
-        weights: EnCodec's, of the published layout.
+        folder: the folder that `INSTALL` filled.
+        weights: EnCodec's weights, of the published layout.
 
     Raises:
-        SystemExit: it is not there; says how to get it.
+        SystemExit: the packages are not there; the message says how to install them.
     """
     if not (folder / "naturalspeech2_pytorch").is_dir() or not (folder / "ema_pytorch").is_dir():
-        raise SystemExit(f"{folder} holds no peer; {INSTALL.format(folder)}")
+        raise SystemExit(f"{folder} does not contain the peer; {INSTALL.format(folder)}")
     sys.path.append(str(folder))
     from encodec.model import EncodecModel
 
@@ -81,8 +82,8 @@ def load(folder: Path, weights: Path) -> tuple[Any, Any, Any]:
     sys.modules["audiolm_pytorch"] = whole
     for name, classes in _STUBS.items():
         module = types.ModuleType(name)
-        for one in classes:
-            setattr(module, one, type(one, (), {}))
+        for stub in classes:
+            setattr(module, stub, type(stub, (), {}))
         sys.modules[name] = module
     spec = importlib.util.spec_from_file_location(
         "audiolm_pytorch.encodec", folder / "audiolm_pytorch" / "encodec.py"
@@ -99,18 +100,21 @@ def load(folder: Path, weights: Path) -> tuple[Any, Any, Any]:
 
 
 class Peer:
-    """Its model while it learns.
+    """Its model in training.
 
     Attributes:
-        parameters: without the codec.
-        spent: seconds of each part in all steps so far.
+        parameters: the number of parameters without the codec.
+        spent: the seconds of each part in all steps so far.
     """
 
     def __init__(self, folder: Path, weights: Path, parameters: int, device: str) -> None:
-        """Build it.
+        """Build the model.
 
         Args:
-            parameters: how many it should have.
+            folder: the folder that `INSTALL` filled.
+            weights: EnCodec's weights.
+            parameters: the number of parameters that it should have.
+            device: the torch device.
         """
         package, averages, codec = load(folder, weights)
         self._code = sys.modules["naturalspeech2_pytorch.naturalspeech2_pytorch"]
@@ -118,9 +122,11 @@ class Peer:
             dim=128, depth=6, dim_prompt=512, cond_drop_prob=0.25, condition_on_prompt=True
         )  # as its README has it
         model = package.NaturalSpeech2(model=denoiser, codec=codec, timesteps=1000)
-        predictors: Callable[[int], nn.Module] = lambda depth: self._code.DurationPitchPredictor(  # noqa: E731
-            dim=512, depth=depth
-        )
+
+        def predictors(depth: int) -> nn.Module:
+            made: nn.Module = self._code.DurationPitchPredictor(dim=512, depth=depth)
+            return made
+
         most = _PREDICTORS_SHARE * parameters
         a_layer = _count(predictors(2)) - _count(predictors(1))
         model.duration_pitch = predictors(max(1, min(10, int(most / a_layer))))
@@ -129,7 +135,7 @@ class Peer:
         self.model = model.to(device).train()
         self.parameters = _count(model) - _count(codec)
         self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.99))
-        model.codec = None  # it can't be copied, its trainer does so too
+        model.codec = None  # it cannot be copied; its trainer does the same
         self.ema = averages(model, beta=0.995, update_every=10, ignore_startswith_names={"codec."})
         model.codec = codec
         self._device = device
@@ -141,7 +147,7 @@ class Peer:
             dims = (256, *[width] * 4, 512, 512, 512)
             kind = self._code.SpeechPromptEncoder
             made: nn.Module = kind.__new__(kind)
-            # its annotation allows one width only, which beartype holds everyone to but itself
+            # Its annotation, which beartype checks, allows one width only; this call is unchecked.
             kind.__init__.__wrapped__(made, 128, dims)
             return made
 
@@ -150,7 +156,7 @@ class Peer:
         return encoder(min(counts, key=lambda width: abs(counts[width] - parameters)))
 
     def _watch(self, codec: nn.Module) -> None:
-        """Have the parts of its forward pass note their time."""
+        """Time the parts of its forward pass."""
         code, model = self._code, self.model
         for owner, name, part in (
             (codec, "forward", "codec"),
@@ -175,12 +181,13 @@ class Peer:
         self.spent[part] += now(self._device) - began
 
     def step(self, audio: Tensor, prompt: Tensor, text: Tensor, text_lens: Tensor) -> float:
-        """One turn of its training loop; returns the loss.
+        """Run one iteration of its training loop; return the loss.
 
         Args:
-            audio: to learn, (B, S).
-            prompt: (B, S').
-            text: ids, (B, N), -1 behind an utterance's end.
+            audio: (B, S) the target audio.
+            prompt: (B, S') the audio of prompts.
+            text: (B, N) phoneme ids, -1 where padded.
+            text_lens: (B,) the number of phonemes.
         """
         features = sum(self.spent[part] for part in EXTRACTION)
         began = now(self._device)

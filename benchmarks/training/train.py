@@ -1,24 +1,24 @@
-"""A step of training, ours and that of `naturalspeech2-pytorch`, on the same recordings.
+"""Training steps of ns2 and of `naturalspeech2-pytorch`, on the same recordings.
 
     python -m benchmarks.train --peer build/peer [--preset base] [--frames 1500] [--rounds 5]
         [--device cpu|cuda] [--corpus DIR] [--work DIR] [--json FILE]
 
-Both models have as many parameters as the preset. In turn, each does the same step of utterances:
-ours reads what was made once and learns; the peer makes codes, pitch, mel and alignments in every
-step, and learns. What it makes of our prompt and target together it gets as two pieces: the first
-third of each recording as prompt, the rest to learn. Recordings, decoded, are given to it.
+Both models have as many parameters as the preset. They take turns with the same utterances: ns2
+reads what was extracted once and learns; the peer extracts codes, pitch, mel and alignments in
+every step, and learns. It gets decoded recordings, the first third of each as prompt and the rest
+as target.
 
-`--peer` names a folder with the peer; benchmarks/peer_training.py says which parts of it run:
+`--peer` names a folder with the peer; benchmarks/training/peer_training.py says which parts run:
 
     pip install --no-deps --target build/peer PACKAGES
 
-(without the folder, the message has all names). `--corpus` is a corpus in a layout that ns2 reads;
-else espeak-ng speaks one. On a CPU one thread works, and its own seconds are taken.
+(without the folder, the message lists all packages). `--corpus` is a corpus in a layout that ns2
+reads; otherwise espeak-ng synthesises one. On a CPU one thread computes, and its CPU time is
+measured.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.support.clock import now
-from benchmarks.support.command import ROOT, arguments, folders
+from benchmarks.support.command import add_json, add_work, arguments, folders, write_json
 from benchmarks.support.corpus import QUANTIZERS, spoken, weights
 from benchmarks.support.machine import machine, show_machine
 from benchmarks.training import peer_training
@@ -49,7 +49,7 @@ RATE, HOP = 24_000, 320
 
 
 class Ours:
-    """Our model while it learns, and the reader that feeds it."""
+    """The model of ns2 in training, and its reader."""
 
     def __init__(self, config: TrainConfig, data: Data, device: str) -> None:
         self._ranks, self._device = Ranks(device), device
@@ -57,7 +57,7 @@ class Ours:
         self.trainer.model.train()
         self.parameters = sum(p.numel() for p in self.trainer.model.parameters())
         self.spent = {"reading": 0.0, "learning": 0.0}
-        # one step at a time, so that its cost falls into the step
+        # One step is prepared at a time, so that its cost falls into the step.
         self._reader = Reader(
             data,
             self._keep_names,
@@ -69,10 +69,10 @@ class Ours:
         )
 
     def _keep_names(self, fetched: list[Fetched]) -> tuple[Share, list[int]]:
-        return self.trainer.share(fetched), [one.number for one in fetched]
+        return self.trainer.share(fetched), [utterance.number for utterance in fetched]
 
     def step(self) -> tuple[list[int], int]:
-        """One step; returns which utterances it had, and their frames."""
+        """Run one step; return the numbers of its utterances and their frames."""
         began = now(self._device)
         step = next(self._reader)
         share, numbers = step.batch
@@ -90,7 +90,7 @@ class Ours:
 def for_the_peer(
     data: Data, corpus: Path, numbers: Sequence[int], device: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Audio to learn, prompts, ids and their counts, padded to the longest."""
+    """Return target audio, prompts, phoneme ids and their counts, padded to the longest."""
     waves, texts = [], []
     for number in numbers:
         source = data.datasets[0].read("meta", data.key(number))["source"]
@@ -106,11 +106,11 @@ def for_the_peer(
         text[i, : len(ids)] = ids
     lengths = torch.tensor([len(ids) for ids in texts])
     given = (audio[:, cut:], audio[:, :cut], text, lengths)
-    return tuple(one.to(device) for one in given)  # type: ignore[return-value]
+    return tuple(tensor.to(device) for tensor in given)  # type: ignore[return-value]
 
 
 def measure(args: Any, folder: Path) -> dict[str, Any]:
-    """Seconds a step of each part: means of all rounds but the first, which warms up."""
+    """Measure the seconds per step of each part: means of all rounds but the first."""
     corpus = args.corpus or spoken(args.work, MINUTES).root
     codec = weights(args.work, spoken(args.work, MINUTES))
     began = time.process_time()
@@ -153,7 +153,7 @@ def measure(args: Any, folder: Path) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """The table for people."""
+    """Print the table."""
     mean, parameters, once = found["mean"], found["parameters"], found["once"]
     sums = {
         "ours": mean["reading"] + mean["learning"],
@@ -181,17 +181,35 @@ def show(found: dict[str, Any]) -> None:
 def main() -> None:
     parser = arguments("benchmarks.train", __doc__)
     add = parser.add_argument
-    add("--peer", type=Path, required=True, metavar="DIR", help="where the peer is")
-    add("--preset", choices=list(PRESETS), default="base", help="[default: base]")
-    add("--frames", type=int, default=1500, help="of a step; [default: 1500]")
-    add("--rounds", type=int, default=5, help="[default: 5]")
-    add("--device", choices=("cpu", "cuda"), default="cpu")
-    add("--corpus", type=Path, metavar="DIR", help="recordings with texts")
-    add("--work", type=Path, default=ROOT / "build" / "benchmark", help="keeps the corpus")
-    add("--json", type=Path, metavar="FILE", help="takes all figures")
+    add(
+        "--peer",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="The folder with naturalspeech2-pytorch.",
+    )
+    add(
+        "--preset",
+        choices=list(PRESETS),
+        default="base",
+        help="The preset that is trained.  [default: %(default)s]",
+    )
+    add("--frames", type=int, default=1500, help="The frames of a step.  [default: %(default)s]")
+    add("--rounds", type=int, default=5, help="The measured steps.  [default: %(default)s]")
+    add(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="The torch device that computes.  [default: %(default)s]",
+    )
+    add("--corpus", type=Path, metavar="DIR", help="A corpus of recordings with texts.")
+    add_work(parser)
+    add_json(parser)
     args = parser.parse_args()
     if not (args.peer / "naturalspeech2_pytorch").is_dir():
-        parser.error(f"{args.peer} holds no peer; {peer_training.INSTALL.format(args.peer)}")
+        parser.error(
+            f"{args.peer} does not contain the peer; {peer_training.INSTALL.format(args.peer)}"
+        )
     torch.set_num_threads(1)
     args.work = args.work.absolute()
     figures: dict[str, Any] = {"machine": machine()}
@@ -199,8 +217,7 @@ def main() -> None:
     with folders(args.work) as (folder, _):
         figures["train"] = found = measure(args, folder)
     show(found)
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(args.json, figures)
 
 
 if __name__ == "__main__":

@@ -102,15 +102,8 @@ def train_aligner(
             _Example(number, frames_of[number], States.of(aligner, tokens))
             for number, tokens in enumerate(tokens_of)
         ]
-        # Without a network the first passes use a part of the sample: they need not be exact.
         evidence = aligner.evidence
-        if evidence is None:
-            start = _flat_start
-            parts = [_early_part(sample, config.early_frames)] * config.early_passes
-            parts += [sample] * (config.passes - config.early_passes)
-        else:
-            start = _network_start
-            parts = [sample] * (config.start_passes + config.trust_passes)
+        start, parts = _passes(aligner, sample)
         moments = _gather(aligner, examples, sample, start).moments
         for done, part in enumerate(parts, 1):
             aligner.fit(moments)
@@ -124,6 +117,18 @@ def train_aligner(
                 evidence.trust = (agreed / frames.clamp_min(1.0)).float()
         aligner.fit(moments)
     return aligner
+
+
+def _passes(
+    aligner: Aligner, sample: list[_Example]
+) -> tuple[Callable[[Aligner, States, _Observation], _Shares], list[list[_Example]]]:
+    """Return the function that gives the start, and the part of the sample in each pass."""
+    config = aligner.config
+    if aligner.evidence is not None:
+        return _network_start, [sample] * (config.start_passes + config.trust_passes)
+    # The first passes use a part of the sample only, since they need not be exact.
+    early = [_early_part(sample, config.early_frames)] * config.early_passes
+    return _flat_start, [*early, *[sample] * (config.passes - config.early_passes)]
 
 
 def _checked_tokens(

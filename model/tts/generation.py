@@ -20,7 +20,7 @@ from ns2.model.blocks.layers import length_mask
 from ns2.model.diffusion.guidance import guide, rescale
 from ns2.model.diffusion.samplers import SamplerConfig, sample
 from ns2.model.tts.draws import latent_noise
-from ns2.model.tts.durations import expand_to_frames, round_durations
+from ns2.model.tts.duration_frames import expand_to_frames, round_durations
 from ns2.model.tts.ns2 import NS2, Voice
 from ns2.model.tts.predictors import predicted_f0
 

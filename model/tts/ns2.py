@@ -32,7 +32,7 @@ from ns2.model.diffusion.schedules import Levels, Schedule
 from ns2.model.tts.batch import Batch, Counts
 from ns2.model.tts.denoiser import Denoiser
 from ns2.model.tts.draws import Draws, draw
-from ns2.model.tts.durations import expand_to_frames
+from ns2.model.tts.duration_frames import expand_to_frames
 from ns2.model.tts.ns2_config import NS2Config, Sizes
 from ns2.model.tts.predictors import Predictor, duration_error, pitch_errors
 

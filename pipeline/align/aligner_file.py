@@ -1,4 +1,4 @@
-"""A trained aligner as a file: what decides it, training and loading it."""
+"""Trains an aligner into a file, loads it, and lists what decides its values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
-from ns2.pipeline.align.bundled import bundled_network, network_digest
+from ns2.pipeline.align.bundled_network import bundled_network, network_digest
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 AlignerInit = Literal["bundled", "none"]
 
 LIBRARIES = ("torch", "numpy")
-"""Their versions decide what an aligner becomes."""
+"""Distributions whose versions decide the values of a trained aligner."""
 
 _HEADER = "ns2-aligner"  # one entry only: safetensors writes several in random order
 
@@ -35,7 +35,12 @@ _HEADER = "ns2-aligner"  # one entry only: safetensors writes several in random 
 def aligner_config(
     config: AlignerConfig | None = None, *, init: AlignerInit = "bundled"
 ) -> dict[str, Any]:
-    """All that decides a trained aligner beside its sample and seed, as JSON values."""
+    """All that decides a trained aligner, except its sample and seed, as JSON values.
+
+    Args:
+        config: None for the defaults.
+        init: as in `train_and_save`.
+    """
     libraries = {name: version(name) for name in LIBRARIES}
     return {
         "version": VERSION,
@@ -58,15 +63,18 @@ def train_and_save(
     """Train an aligner and write it to a file; equal input makes equal bytes.
 
     Args:
-        examples: (mel (M, T) float16, ids (N,) uint16) as stored, in a fixed order; each is asked
-            for several times.
-        path: of the safetensors file; it appears when it is whole.
+        examples: (mel (M, T) float16, ids (N,) uint16) as stored, in a fixed order; each is read
+            several times.
+        path: where to write the safetensors file; it appears when it is whole.
         config: None for the defaults.
-        init: "bundled" starts with the network that comes with the package, "none" flat.
-        progress: called with passes done, passes in all and a loss.
+        table: the phoneme table of the ids.
+        init: "bundled" starts from the network that comes with the package, "none" from equal
+            models of all phones.
+        seed: seed of the training.
+        progress: called with the number of passes done, the number of all passes, and the loss.
 
     Raises:
-        ValueError: no examples, or one that can't be aligned.
+        ValueError: there are no examples, or an example cannot be aligned.
     """
     import torch
     from safetensors.torch import save
@@ -94,7 +102,7 @@ def train_and_save(
 
 
 def load_aligner(path: Path) -> Aligner:
-    """The aligner that `train_and_save` wrote.
+    """Load the aligner that `train_and_save` wrote.
 
     Raises:
         UserError: the file is missing, damaged, or of another version.
@@ -103,7 +111,7 @@ def load_aligner(path: Path) -> Aligner:
 
     from ns2.model.aligner.hmm import aligner_from_tensors
 
-    remedy = "delete it and run again: it is trained anew from its recorded sample"
+    remedy = "delete it and run again: it will be trained anew from its recorded sample"
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})[_HEADER])
@@ -114,11 +122,11 @@ def load_aligner(path: Path) -> Aligner:
     except FileNotFoundError as error:
         raise UserError(f"the aligner {path} is missing; run again to train it") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a whole aligner ({error}); {remedy}") from error
+        raise UserError(f"{path} is not a complete aligner ({error}); {remedy}") from error
 
 
 class _Tensors(Sequence["tuple[Tensor, Tensor]"]):
-    """Examples as tensors, made when they are asked for."""
+    """Examples as tensors, which are made when they are read."""
 
     def __init__(self, examples: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
         self._examples = examples
@@ -131,7 +139,7 @@ class _Tensors(Sequence["tuple[Tensor, Tensor]"]):
 
 
 def as_tensors(mel: np.ndarray, tokens: np.ndarray) -> tuple[Any, Any]:
-    """Tensors of a stored mel, in its own memory where torch can write there, and of ids."""
+    """Tensors of a stored log-mel and of ids; a log-mel in writable memory is not copied."""
     import torch
 
     stored = mel if isinstance(mel, np.ndarray) and mel.flags.writeable else np.array(mel)

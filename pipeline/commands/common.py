@@ -22,6 +22,32 @@ DATASET = click.Path(path_type=Path, exists=True, file_okay=False)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
+def name_list(_: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """A callback for options such as `--columns mel,f0`: the names as a tuple.
+
+    An option that is not given becomes (), which stands for everything.
+
+    Raises:
+        click.BadParameter: the option is given and names nothing.
+    """
+    if value is None:
+        return ()
+    names = tuple(name for part in value.split(",") if (name := part.strip()))
+    if not names:
+        raise click.BadParameter("expected at least one name, such as A or A,B")
+    return names
+
+
+NAME_LIST = {
+    "type": str,
+    "callback": name_list,
+    "metavar": "A,B,...",
+    "default": None,
+    "show_default": False,
+}
+"""Arguments of `click.option` for a config's field that holds a tuple of names."""
+
+
 def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """Show what a user can put right as one message, without a traceback."""
 

@@ -1,26 +1,62 @@
-"""Commands about finished datasets."""
+"""Commands about finished datasets: each parses its arguments, calls a tool, and prints."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ns2.pipeline.commands.common import DATASET, FILE, FOLDER, clear_errors
+from ns2.pipeline.commands.common import (
+    DATASET,
+    FILE,
+    FOLDER,
+    NAME_LIST,
+    clear_errors,
+    config_options,
+)
+from ns2.pipeline.tools.tool_options import ExportOptions, TextGridOptions, VerifyOptions
+
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="The output is printed as JSON, for other programs."
+)
+
+
+def _print(
+    values: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[str, Any]], str]
+) -> None:
+    """Print what a tool found: its JSON values as they are, or as text for people."""
+    import json
+
+    click.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else render(values))
 
 
 @click.command()
 @click.argument("dataset", type=DATASET)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--files", metavar="COLUMN", help="List the current tars of a column, in order.")
-@click.option("--key", metavar="K", help="Show one utterance, by key or by the corpus's own id.")
+@as_json_option
+@click.option(
+    "--files",
+    metavar="COLUMN",
+    help="The paths of a column's current tars are listed, in the order of shards, and nothing "
+    "else.",
+)
+@click.option(
+    "--key",
+    metavar="K",
+    help="One utterance is shown, named by its key or by the corpus's own id, not the dataset.",
+)
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw mel, F0 and phonemes of one utterance (--key, else the first) as a PNG.",
+    help="Mel spectrogram, F0 and phonemes of one utterance (that of --key, else the first) are "
+    "drawn into this PNG file.",
 )
 @click.option(
-    "--confidence", is_flag=True, help="With --key: where the aligner is unsure of its borders."
+    "--confidence",
+    is_flag=True,
+    help="The aligner's confidence in each phoneme's start is worked out and shown; only with "
+    "--key.",
 )
 @clear_errors
 def inspect(
@@ -32,74 +68,62 @@ def inspect(
     confidence: bool,
 ) -> None:
     """Show what is in DATASET, or one utterance of it."""
-    import json
-
     from ns2.pipeline.dataset.reader import Dataset
-    from ns2.pipeline.tools import inspection as look
 
     if confidence and key is None:
-        raise click.UsageError("--confidence is for --key")
+        raise click.UsageError("--confidence is for --key: name an utterance")
     opened = Dataset(dataset)
     if files is not None:
-        listed = look.files(opened, files)
-        click.echo(json.dumps(listed, indent=2) if as_json else "\n".join(listed))
+        _list_files(opened.tars(files), as_json)
         return
-    chosen = look.find(opened, key) if key is not None else None
     if plot is not None:
-        from ns2.pipeline.tools.plot import plot_utterance
+        from ns2.pipeline.tools.inspection.plot import plot_utterance
 
-        if chosen is None and not len(opened):
-            raise click.ClickException(f"{dataset} holds no utterance to draw")
-        plot_utterance(opened, chosen or opened.keys[0], plot)
-        click.echo(f"{plot}: {chosen or opened.keys[0]}", err=True)
-        if chosen is None:
+        drawn = plot_utterance(opened, key, plot)
+        click.echo(f"{plot}: {drawn}", err=True)
+        if key is None:
             return
-    if as_json:
-        found = (
-            look.utterance(opened, chosen, confidence=confidence)
-            if chosen
-            else look.summarise(opened)
-        )
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    if key is None:
+        from ns2.pipeline.tools.inspection.overview import render, summarise
+
+        _print(summarise(opened), as_json, lambda summary: render(summary, opened.root))
     else:
-        click.echo(
-            look.render_utterance(opened, chosen, confidence=confidence)
-            if chosen
-            else look.render(opened)
-        )
+        from ns2.pipeline.tools.inspection.one_utterance import describe, render_utterance
+
+        _print(describe(opened, key, confidence=confidence), as_json, render_utterance)
+
+
+def _list_files(paths: list[Path], as_json: bool) -> None:
+    import json
+
+    names = [str(path) for path in paths]
+    click.echo(json.dumps(names, indent=2) if as_json else "\n".join(names))
 
 
 @click.command()
 @click.argument("dataset", type=DATASET)
-@click.option(
-    "--sample",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Read all small files but only N arrays, instead of every tar whole.",
+@config_options(
+    VerifyOptions,
+    sample={"type": click.IntRange(1), "metavar": "N"},
+    workers={"type": click.IntRange(1)},
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json_option
 @clear_errors
-def verify(dataset: Path, sample: int | None, workers: int, as_json: bool) -> None:
-    """Check all of DATASET: every file, array, index row, the frame contract and the ledger.
+def verify(dataset: Path, as_json: bool, **options: Any) -> None:
+    """Check all of DATASET: every file, array and index row, the frame contract and the ledger.
 
-    Names file, column, shard and key of whatever is wrong, and exits with 1.
+    Whatever is wrong is named with its file, column, shard and key, and the exit code is 1.
     """
-    import json
     from dataclasses import asdict
 
     from ns2.pipeline.core.progress import display
     from ns2.pipeline.tools.verify.check import verify as check
 
+    chosen = VerifyOptions(**options)
     with display() as progress:
         progress.phase("verifying", unit="shards")
-        report = check(dataset, sample=sample, workers=workers, progress=progress.reach)
-    if as_json:
-        click.echo(json.dumps({**asdict(report), "ok": report.ok}, indent=2, ensure_ascii=False))
-    else:
-        for fault in report.faults:
-            click.echo(str(fault))
-        click.echo(f"{dataset}: {report.summary()}")
+        report = check(dataset, chosen, progress=progress.reach)
+    _print({**asdict(report), "ok": report.ok}, as_json, lambda _: report.render(dataset))
     if not report.ok:
         raise click.exceptions.Exit(1)
 
@@ -107,49 +131,32 @@ def verify(dataset: Path, sample: int | None, workers: int, as_json: bool) -> No
 @click.command()
 @click.argument("dataset", type=DATASET)
 @click.argument("out", type=FOLDER)
-@click.option(
-    "--columns", metavar="A,B,...", help="Only these.  [default: all that the dataset has]"
-)
-@click.option(
-    "--shard-utterances",
-    type=click.IntRange(1),
-    default=512,
-    show_default=True,
-    help="Utterances a tar.",
-)
+@config_options(ExportOptions, columns=NAME_LIST, shard_utterances={"type": click.IntRange(1)})
 @clear_errors
-def export(dataset: Path, out: Path, columns: str | None, shard_utterances: int) -> None:
-    """Write DATASET to OUT as all-in-one WebDataset tars, one set a split.
+def export(dataset: Path, out: Path, **options: Any) -> None:
+    """Write DATASET to OUT as WebDataset tars that hold all columns together, for other toolkits.
 
-    Every sample holds all columns of an utterance as plain .npy and .json; export.json says what
-    they are. Any WebDataset reader opens them, without ns2.
+    Every split has its own tars. Every sample holds all columns of an utterance as plain .npy and
+    .json; export.json says what they are. Any WebDataset reader opens them, without ns2.
     """
     from ns2.pipeline.core.progress import display
     from ns2.pipeline.dataset.reader import Dataset
     from ns2.pipeline.tools.export import export as write
 
-    names = None if columns is None else [n.strip() for n in columns.split(",") if n.strip()]
+    chosen = ExportOptions(**options)
     with display() as progress:
         progress.phase("exporting")
-        tars = write(
-            Dataset(dataset),
-            out,
-            columns=names,
-            shard_utterances=shard_utterances,
-            progress=progress.reach,
-        )
-    click.echo(f"{out}: {len(tars)} tars, and export.json which says what is in them")
+        tars = write(Dataset(dataset), out, chosen, progress=progress.reach)
+    click.echo(f"{out}: {len(tars)} tars, and export.json, which says what is in them")
 
 
 @click.command()
 @click.argument("dataset", type=DATASET)
 @click.argument("out", type=FOLDER)
-@click.option("--keys", metavar="A,B,...", help="Only these utterances, by key or id.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N.")
-@click.option("--short", is_flag=True, help="Write Praat's short text form, not the long one.")
+@config_options(TextGridOptions, keys=NAME_LIST, limit={"type": click.IntRange(1), "metavar": "N"})
 @clear_errors
-def textgrid(dataset: Path, out: Path, keys: str | None, limit: int | None, short: bool) -> None:
-    """Write words and phones of DATASET to OUT as TextGrids, one file an utterance, for Praat.
+def textgrid(dataset: Path, out: Path, **options: Any) -> None:
+    """Write words and phones of DATASET to OUT as TextGrids for Praat, one file per utterance.
 
     Silence is left without a label. `ns2 preprocess --aligner textgrid --textgrids OUT` reads them
     back, with whatever was corrected in them, exact to the frame.
@@ -158,25 +165,26 @@ def textgrid(dataset: Path, out: Path, keys: str | None, limit: int | None, shor
     from ns2.pipeline.dataset.reader import Dataset
     from ns2.pipeline.tools.textgrids import write_textgrids
 
-    names = None if keys is None else [n.strip() for n in keys.split(",") if n.strip()]
+    chosen = TextGridOptions(**options)
     with display() as progress:
         progress.phase("writing TextGrids")
-        count = write_textgrids(
-            Dataset(dataset), out, keys=names, limit=limit, short=short, progress=progress.reach
-        )
+        count = write_textgrids(Dataset(dataset), out, chosen, progress=progress.reach)
     click.echo(f"{out}: {count} TextGrids with the tiers words and phones")
 
 
 @click.command()
 @click.argument("dataset", type=DATASET)
-@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="What would be removed is printed, and nothing is removed."
+)
 @clear_errors
 def gc(dataset: Path, dry_run: bool) -> None:
-    """Remove from DATASET what is no longer current.
+    """Remove from DATASET the files that are no longer current.
 
-    That is what its card does not name: tars from before a change of corpus or options, columns
-    and screenings of other options, an aligner that is not in use, and temporary files. What is
-    not ns2's is left alone and named. Going back to those options makes their columns anew.
+    These are files that its card does not name: tars from before a change of the corpus or of
+    options, columns and screenings of other options, an aligner that is not in use, and temporary
+    files. Files that ns2 did not write are left alone and named. If you go back to those options,
+    `ns2 preprocess` makes their columns anew.
 
     DATASET must be complete and its small files sound. Nothing else may be reading an older state
     of it, such as a training that began before the last change.
@@ -184,59 +192,49 @@ def gc(dataset: Path, dry_run: bool) -> None:
     from ns2.pipeline.tools.collect import collect
 
     removed = collect(dataset, dry_run=dry_run)
-    for place, (files, size) in removed.places.items():
-        click.echo(f"  {place:<28} {files:>8} files {size / 1e6:>10.1f} MB")
-    for name in removed.foreign:
-        click.echo(f"  {click.format_filename(name)} is not of the dataset and is left alone")
-    click.echo(
-        f"{dataset}: {'would remove' if dry_run else 'removed'} {removed.files} files and "
-        f"{removed.folders} folders, {removed.bytes / 1e6:.1f} MB"
-    )
+    click.echo(removed.render(dataset, dry_run=dry_run))
 
 
 @click.command()
 @click.argument("a", type=DATASET)
 @click.argument("b", type=DATASET)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json_option
 @clear_errors
 def diff(a: Path, b: Path, as_json: bool) -> None:
     """Show what differs between two datasets, A and B.
 
-    Utterances, columns, configuration, counts and what was left out are compared. Like diff, exits
-    with 0 if they hold the same and with 1 if they differ. Utterances are matched by key; in which
-    shard they lie is no difference. Only cards, indexes and ledgers are read, no tar, and they are
-    believed: `ns2 verify` checks them.
+    Utterances, columns, configuration, counts and rejections are compared. Like that of diff, the
+    exit code is 0 if both hold the same and 1 if they differ. Utterances are matched by key; the
+    shard in which they lie makes no difference. Only cards, indexes and ledgers are read, no tar,
+    and they are trusted: `ns2 verify` checks them.
     """
-    import json
+    from ns2.pipeline.tools.diff.difference_text import render
+    from ns2.pipeline.tools.diff.two_datasets import diff as compare
 
-    from ns2.pipeline.tools.diff import diff as compare
-    from ns2.pipeline.tools.diff import render
-
-    told = compare(a, b)
-    click.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else render(told))
-    if not told["equal"]:
+    differences = compare(a, b)
+    _print(differences, as_json, render)
+    if not differences["equal"]:
         raise click.exceptions.Exit(1)
 
 
 @click.command("align-eval")
 @click.argument("dataset", type=DATASET)
 @click.argument("truth", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json_option
 @clear_errors
 def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
-    """Hold the durations of DATASET against TRUTH, where phones truly begin.
+    """Measure the durations of DATASET by TRUTH, a file that says where phones truly begin.
 
-    TRUTH has a JSON object a line: key, sample_rate, phones as [start in samples, IPA], and
+    TRUTH has one JSON object per line: key, sample_rate, phones as [start in samples, IPA], and
     samples and voice where they are known. An empty IPA is a pause, "<word>" the start of a word.
-    Errors are those of the starts of phones, the first of each utterance excepted; below 0 is too
-    early. Utterances whose phones differ in number are skipped and counted.
+    Errors are those of the starts of phones, except the first of each utterance; a negative error
+    is too early. Utterances whose phones differ in number are skipped and counted.
     """
-    import json
-
     from ns2.pipeline.dataset.reader import Dataset
-    from ns2.pipeline.tools.align_eval import evaluate, render
+    from ns2.pipeline.tools.align_eval.against_truth import evaluate
+    from ns2.pipeline.tools.align_eval.error_tables import render
 
     found = evaluate(Dataset(dataset), truth)
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
+    _print(found, as_json, render)
     for warning in found["warnings"]:
         click.echo(f"warning: {warning}", err=True)

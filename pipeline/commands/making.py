@@ -7,20 +7,10 @@ from typing import Any
 
 import click
 
-from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors, config_options
+from ns2.pipeline.commands.common import DATASET, FOLDER, NAME_LIST, clear_errors, config_options
 from ns2.pipeline.preprocess.options import Options
 
 TOO_MANY_REJECTED = 3
-
-
-def column_list(_: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """`--columns mel,f0` as a tuple; () stands for all."""
-    if value is None:
-        return ()
-    names = tuple(name for part in value.split(",") if (name := part.strip()))
-    if not names:
-        raise click.BadParameter("name at least one column")
-    return names
 
 
 @click.command()
@@ -35,13 +25,7 @@ def column_list(_: click.Context, option: click.Parameter, value: str | None) ->
 @config_options(
     Options,
     limit={"type": click.IntRange(1), "metavar": "N"},
-    columns={
-        "type": str,
-        "callback": column_list,
-        "metavar": "A,B,...",
-        "default": None,
-        "show_default": False,
-    },
+    columns=NAME_LIST,
     min_align_score={"metavar": "S"},
     quantizers={"type": click.IntRange(1, 32)},
     shard_utterances={"type": click.IntRange(1)},

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writing files so that they appear completely or not at all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 TEMPORARY = ".tmp-"
-"""Prefix of every temporary file: what carries it may be deleted when no run is going on."""
+"""The prefix of every temporary file; such files may be deleted while no run is at work."""
 
 
 def temporary_path(path: Path) -> Path:
-    """A name beside `path` that no other process uses and no reader looks at."""
+    """A path beside `path` that no other process writes and no reader opens."""
     return path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
 
 
@@ -34,7 +34,7 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes its name only when the block ends well."""
+    """A binary file that takes its name only if the block ends without an exception."""
     temporary = temporary_path(path)
     try:
         with temporary.open("wb") as file:
@@ -48,7 +48,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_if_changed(path: Path, data: bytes) -> bool:
-    """Write a small file atomically unless it holds these bytes already; says whether it wrote."""
+    """Write a small file atomically unless it holds these bytes already; True if it was written."""
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return False
     with atomic_write(path) as file:
@@ -57,6 +57,6 @@ def write_if_changed(path: Path, data: bytes) -> bool:
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """Size and mtime_ns of a file: another stamp, another content."""
+    """Size and mtime_ns of a file, which change when its content does."""
     stat = file.stat()
     return stat.st_size, stat.st_mtime_ns

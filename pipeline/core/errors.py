@@ -1,4 +1,4 @@
-"""Errors that say what is wrong with an utterance, an option or an input."""
+"""The errors that ns2 raises for utterances, options and inputs that can't be used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ns2.pipeline.core.schema import Reason
 
 
 class UtteranceError(Exception):
-    """An utterance can't be used; raised by stages, it costs that utterance only."""
+    """An utterance can't be used. Stages raise it, and only that utterance is rejected."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -18,8 +18,8 @@ class UtteranceError(Exception):
 
 
 class UserError(Exception):
-    """Something a user can put right; the message says how. The command line exits with 1."""
+    """Something that a user can put right; the message says how. The exit code is 1."""
 
 
 class OptionError(UserError):
-    """An option has a value that it can't have; the command line exits with 2."""
+    """An option has an impossible value, or does not go with another. The exit code is 2."""

@@ -1,4 +1,4 @@
-"""Hashes of values and files, and the JSON text that they are of."""
+"""Hashes of values and files, and the JSON text by which values are hashed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: one text for one value.
+    """JSON with sorted keys and no spaces, so that a value has only one text.
 
     Raises:
-        ValueError: for NaN and infinities.
+        ValueError: the value holds NaN or an infinity.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -28,12 +28,12 @@ def short_hash(value: Any, digits: int = 16) -> str:
 
 
 def unit_interval(text: str, salt: str) -> float:
-    """A number in [0, 1) that depends on the text and the salt alone: for splits and samples."""
+    """A number in [0, 1) that depends only on text and salt, for drawing splits and samples."""
     digest = hashlib.sha256(f"{salt}\0{text}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") / math.ldexp(1.0, 64)
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hex digits."""
+    """The SHA-256 of a file's content, in 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

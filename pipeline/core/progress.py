@@ -1,4 +1,4 @@
-"""What a run shows while it works: a live line on a terminal, plain lines elsewhere."""
+"""The progress of a run: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Takes and counts what a run has to tell, and shows nothing; the displays show it."""
+    """Counts what a run reports and shows nothing; `Lines` and `Live` show it."""
 
     def __init__(self) -> None:
         self.name, self.unit = "", "utterances"
@@ -36,7 +36,13 @@ class Progress:
         """Show the end."""
 
     def phase(self, name: str, total: int | None = None, *, unit: str = "utterances") -> None:
-        """A new part of the run begins, with so many utterances to come if that is known."""
+        """Begin a new part of the run.
+
+        Args:
+            name: what is being done.
+            total: the number of units to come, if known.
+            unit: what is counted.
+        """
         self.name, self.total, self.unit = name, total, unit
         self._start()
 
@@ -49,10 +55,14 @@ class Progress:
         stages: Mapping[str, float] | None = None,
         idle: bool = False,
     ) -> None:
-        """Utterances done, seconds of speech, rejected ones, and time spent by stage.
+        """Count work that is done.
 
         Args:
-            idle: they were done before this run; they say nothing about its speed.
+            utterances: the number of utterances, or other units.
+            seconds: of speech.
+            rejected: the number of utterances that were rejected.
+            stages: seconds of work by stage.
+            idle: the work was done before this run, and says nothing about its speed.
         """
         self.done += utterances
         self._worked += 0 if idle else utterances
@@ -62,23 +72,23 @@ class Progress:
         self._show(self.status())
 
     def reach(self, done: int, total: int) -> None:
-        """So many of so many are done."""
+        """Set how many units are done, and how many there are."""
         self.total = total
         self.advance(utterances=done - self.done)
 
     def training(self, step: int, steps: int, loss: float, more: str = "") -> None:
-        """A step of training is done; `more` is what else there is to say about it."""
+        """Report a step of training; `more` is appended to its line."""
         self.done, self.total = step, steps
         self._show(f"step {step}/{steps}, loss {loss:.3f}{more}")
 
     def note(self, message: str) -> None:
-        """Something the user should read."""
+        """Show a message that the user should read."""
 
     def _show(self, status: str) -> None:
-        """Show how far it is, if it is time to."""
+        """Show a status line, unless the last one was shown too recently."""
 
     def status(self) -> str:
-        """One line: utterances, hours, rejected, speed, the slowest stages, time left."""
+        """A line with utterances, hours, rejected ones, speed, the slowest stages, time left."""
         elapsed = time.monotonic() - self._started
         of = f"/{self.total}" if self.total is not None else ""
         parts = [f"{self.done}{of} {self.unit}"]
@@ -98,7 +108,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "45 s", "12 min", "3.2 h"."""
+    """A time as people write it: "45 s", "12 min", "3.2 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -115,18 +125,18 @@ class Lines(Progress):
         self._waiting = ""  # what was not shown yet
 
     def __exit__(self, *_: object) -> None:
-        """Say how the last phase ended."""
+        """Print how the last phase ended."""
         self._finish()
 
     def phase(self, name: str, total: int | None = None, *, unit: str = "utterances") -> None:
-        """Say how the last phase ended, and the name of the next."""
+        """Print how the last phase ended, and the name of the next."""
         self._finish()
         super().phase(name, total, unit=unit)
         self._last = time.monotonic()
         click.echo(name, err=True)
 
     def note(self, message: str) -> None:
-        """Print at once."""
+        """Print the message immediately."""
         click.echo(message, err=True)
 
     def _show(self, status: str) -> None:
@@ -141,7 +151,7 @@ class Lines(Progress):
 
 
 class Live(Progress):
-    """A bar that moves, for terminals."""
+    """A moving bar, for terminals."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,18 +173,18 @@ class Live(Progress):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the bars as they are."""
+        """Stop the bars; they stay on the terminal."""
         self._bars.stop()
 
     def phase(self, name: str, total: int | None = None, *, unit: str = "utterances") -> None:
-        """Begin a new bar; the last one stays as it ended."""
+        """Begin a new bar; that of the last phase stays as it is."""
         if self._task is not None:
             self._bars.stop_task(self._task)
         super().phase(name, total, unit=unit)
         self._task = self._bars.add_task(name, total=total, status="")
 
     def note(self, message: str) -> None:
-        """Print above the bars."""
+        """Print the message above the bars."""
         self._bars.console.print(message, markup=False)
 
     def _show(self, status: str) -> None:

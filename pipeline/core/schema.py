@@ -1,4 +1,4 @@
-"""The words of a dataset: utterance, column, rejection and its reasons, and the frame grid."""
+"""The terms of a dataset: utterance, column, rejection and its reasons, and the frame grid."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from enum import StrEnum
 import numpy as np
 
 LONGEST_SECONDS = 800.0
-"""An utterance can't be longer, whatever the options: durations are 16 bits of frames."""
+"""The greatest length of an utterance, whatever the options: durations are 16-bit frames."""
 
 SILENCE = "<sil>"
-"""Token at both ends of every utterance."""
+"""The token at both ends of every utterance."""
 BORDER = "|"
-"""Token between two words where no punctuation mark stands: speakers pause there too."""
+"""The token between two words without a punctuation mark; speakers may pause there, too."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _KEY_LENGTH = 80  # a member's name must fit a ustar header
@@ -24,7 +24,7 @@ _KEY_LENGTH = 80  # a member's name must fit a ustar header
 
 @dataclass(frozen=True, kw_only=True)
 class FrameGrid:
-    """The one time axis of all framewise columns.
+    """The time axis that all framewise columns share.
 
     Frame i covers samples [hop * i, hop * (i + 1)); its centre is hop * i + hop / 2.
     """
@@ -34,20 +34,20 @@ class FrameGrid:
 
     @property
     def frame_rate(self) -> float:
-        """Frames a second."""
+        """Frames per second, in Hz."""
         return self.sample_rate / self.hop_length
 
     def frames(self, samples: int) -> int:
-        """T = ceil(S / hop) of an utterance of S samples."""
+        """The number of frames T = ceil(S / hop) of an utterance of S samples."""
         return -(-samples // self.hop_length)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Utterance:
-    """One recording with its text, as a corpus reader finds it.
+    """One recording with its text, as the reader of a corpus finds it.
 
     Attributes:
-        id: the corpus's own name for it; any string.
+        id: the corpus's own name for the utterance; any string.
         source: path of the audio file relative to the corpus, with forward slashes.
         text: the transcript, as written.
         speaker: name of the speaker.
@@ -69,7 +69,7 @@ class Utterance:
 
 
 def make_key(utterance_id: str) -> str:
-    """The WebDataset key of an id: the id if it fits, else a slug of it and 8 hex digits.
+    """The WebDataset key of an id: the id itself if possible, else a slug and 8 hex digits.
 
     Keys are `[A-Za-z0-9_-]+`: a dot would split a WebDataset sample.
     """
@@ -88,7 +88,7 @@ class Kind(StrEnum):
 
 
 class Reason(StrEnum):
-    """The fixed list of reasons in `rejected.parquet`."""
+    """The reasons that may stand in `rejected.parquet`."""
 
     # found by the corpus reader
     DUPLICATE_ID = "duplicate_id"
@@ -132,7 +132,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rejection:
-    """One row of `rejected.parquet`: an utterance that was found and is not written."""
+    """One row of `rejected.parquet`: an utterance that was found and is not in the dataset."""
 
     id: str
     key: str
@@ -144,10 +144,10 @@ class Rejection:
 
 
 FILTERS = frozenset({Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED})
-"""Reasons of utterances that an option excluded."""
+"""The reasons for which options exclude utterances; their kind is `filtered`."""
 
 PASSING = frozenset({Reason.STAGE_FAILED, Reason.WORKER_CRASHED})
-"""Reasons that may lie in the machine, not in the utterance: every run tries again."""
+"""Reasons that may be due to the machine, not to the utterance: every run tries again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,9 +155,9 @@ class ColumnSpec:
     """What every array of a column looks like.
 
     Attributes:
-        name: the column's name, also its member suffix in a tar.
+        name: the column's name, from which the suffix of its members in a tar is made.
         dtype: numpy dtype name, or "json".
-        dims: letters of its axes; T is the utterance's frames, N its tokens; an integer is fixed.
+        dims: the axes: a letter (T frames or N tokens of the utterance), or a fixed size.
     """
 
     name: str
@@ -166,7 +166,7 @@ class ColumnSpec:
 
     @property
     def suffix(self) -> str:
-        """What follows the key in a member's name."""
+        """The part of a member's name that follows the key."""
         return f"{self.name}.json" if self.dtype == "json" else f"{self.name}.npy"
 
 
@@ -178,11 +178,11 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "durations": ("uint16", ("N",)),
     "meta": ("json", ()),
 }
-"""The columns of every dataset: dtype and letters of the axes. Stages may provide others."""
+"""The standard columns: dtype and letters of the axes. Stages may provide others."""
 
 
 def in_column_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Names of columns in the order in which a dataset lists them: those of `COLUMNS` first."""
+    """Sort names of columns as a dataset lists them: those of `COLUMNS` first."""
     known = list(COLUMNS)
     return tuple(
         sorted(set(names), key=lambda n: (known.index(n) if n in known else len(known), n))
@@ -197,14 +197,17 @@ META_FIELDS = (
 def check_array(
     spec: ColumnSpec, key: str, array: np.ndarray, *, frames: int, tokens: int | None
 ) -> None:
-    """Hold an array against its column's contract.
+    """Check that an array keeps its column's contract.
 
     Args:
+        spec: the column.
+        key: of the utterance, for the message.
+        array: the array to check.
         frames: T of the utterance.
         tokens: N of the utterance, or None where it is not known.
 
     Raises:
-        ValueError: naming the key, what was expected and what came.
+        ValueError: it does not; the message names the key, what was expected and what came.
     """
     sizes: dict[str | int, int | None] = {"T": frames, "N": tokens}
     if array.dtype != np.dtype(spec.dtype):
@@ -224,15 +227,17 @@ def check_array(
 def check_durations(
     key: str, durations: np.ndarray, phonemes: list[str], *, frames: int, optional: frozenset[str]
 ) -> None:
-    """Durations sum to T and every phone has at least one frame.
+    """Check that durations sum to T and every phone has at least one frame.
 
     Args:
+        key: of the utterance, for the message.
         durations: (N,) frames.
         phonemes: N token strings.
+        frames: T of the utterance.
         optional: the tokens that may last 0 frames.
 
     Raises:
-        ValueError: naming the key, what was expected and what came.
+        ValueError: they do not; the message names the key, what was expected and what came.
     """
     total = int(durations.sum(dtype=np.int64))
     if total != frames:

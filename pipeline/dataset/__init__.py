@@ -1,7 +1,11 @@
-"""What a dataset is on the disk, and reading it.
+"""What lies on the disk as a dataset, and reading it.
 
 `from ns2.pipeline.dataset import Dataset` opens one. What reads a dataset loads neither torch nor
 anything that makes one.
+
+`reader` opens a dataset by its `card`, `index_reader` and `mapped_tars`; `layout` holds every name
+in its folder, `index` the schema of the index, `shards` the tars and their markers, `sums` the
+checksums, and `where` conditions on the index.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ __all__ = ["Dataset", "open_card"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for, and no more."""
+    """Load the module of a name when it is first used."""
     if name == "Dataset":
         from ns2.pipeline.dataset.reader import Dataset
 

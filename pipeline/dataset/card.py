@@ -1,4 +1,4 @@
-"""The card `dataset.json`: what a dataset is. It is written last: no card, no dataset."""
+"""The card `dataset.json`: what a dataset is. It is written last and completes the dataset."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ns2.pipeline.dataset.layout import CARD, FORMAT, FORMAT_VERSION
 
 @dataclass(frozen=True, kw_only=True)
 class StageEntry:
-    """How the values of a stage came about: all that its fingerprint hashes of it.
+    """How the values of a stage were made: everything of it that its fingerprint hashes.
 
     Attributes:
-        version: of the stage.
+        version: the stage's version.
         config: its settings.
-        libraries: versions of the libraries that decide its values.
+        libraries: versions of the libraries that its values depend on.
         requires: sources and stages that it reads.
     """
 
@@ -37,11 +37,11 @@ class ColumnEntry(StageEntry):
     """A column: its arrays, its files, and the stage that made it.
 
     Attributes:
-        folder: of its tars, `<column>-<fingerprint>`.
+        folder: the folder of its tars, `<column>-<fingerprint>`.
         dtype: numpy dtype name, or "json".
         dims: axes, see `ColumnSpec`.
         tars: the number of its tars.
-        bytes: the size of all of them.
+        bytes: the size of all its tars.
     """
 
     folder: str = ""
@@ -57,15 +57,15 @@ class ColumnEntry(StageEntry):
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How much there is: found = written + rejected + filtered.
+    """How much a dataset holds: found = written + rejected + filtered.
 
     Attributes:
-        found, written, rejected, filtered: utterances.
-        reasons: utterances that are not in the dataset, by reason.
-        hours: of speech written.
-        frames, phones: of all utterances together.
+        found, written, rejected, filtered: numbers of utterances.
+        reasons: the number of utterances that are not in the dataset, by reason.
+        hours: of speech in the dataset.
+        frames, phones: the numbers in all utterances together.
         speakers: the number of speakers.
-        splits, languages: utterances by split and by language.
+        splits, languages: the number of utterances by split and by language.
     """
 
     found: int = 0
@@ -85,19 +85,21 @@ class Counts:
 class Card(Mapping[str, Any]):
     """What a dataset is; also a mapping of the JSON values that `dataset.json` holds.
 
-    Fields that a card of before does not have are empty; fields that only a newer one has are in
-    the mapping alone.
+    Fields that a card of an older version lacks are empty; fields that only a newer version knows
+    are in the mapping alone.
 
     Attributes:
         ns2: the version of ns2 that finished the dataset.
         corpus: what is known of the corpus: its `layout`.
         options: the options of the run, without paths of its machine.
-        stages: transient stages, whose values are not stored.
-        screen: folder of the screening, below `.state/`.
+        counts: how much the dataset holds.
+        columns: the columns by name.
+        stages: transient stages, whose values are not stored, by name.
+        screen: the folder of the screening, below `.state/`.
         statistics: `latents` and `f0`: numbers over all frames.
-        assets: files below `assets/` that are current, relative to the dataset.
-        sha256sums: SHA-256 of the file SHA256SUMS, in hex.
-        digest: over all other fields.
+        assets: the current files below `assets/`, relative to the dataset.
+        sha256sums: the SHA-256 of the file SHA256SUMS, in hex.
+        digest: the hash of all other fields.
         raw: the JSON values as they were read or will be written.
     """
 
@@ -119,10 +121,10 @@ class Card(Mapping[str, Any]):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The card with these JSON values.
+        """Make a card of its JSON values.
 
         Raises:
-            TypeError, ValueError: they are not those of a card.
+            TypeError, ValueError: the values are not those of a card.
         """
         grid = values.get("grid", {})
         typed = {
@@ -172,8 +174,8 @@ class Card(Mapping[str, Any]):
 
 
 def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those values that are fields of a class."""
-    names = {one.name for one in fields(kind)}
+    """The values whose names are fields of a class."""
+    names = {known.name for known in fields(kind)}
     return {name: value for name, value in values.items() if name in names}
 
 
@@ -204,13 +206,13 @@ def _column_values(entry: ColumnEntry) -> dict[str, Any]:
 
 
 def sealed(card: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON values of a card with its own digest put in (field `digest`, over all other fields)."""
+    """JSON values of a card with their digest, the field `digest`, over all other fields."""
     body = {name: value for name, value in card.items() if name != "digest"}
     return {**body, "digest": short_hash(body, 64)}
 
 
 def card_text(card: Mapping[str, Any]) -> str:
-    """A card as a person reads it: indented, lists of numbers on one line."""
+    """The text of a card, indented for people, with lists of numbers on one line."""
     text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
     return _numbers_on_one_line(text) + "\n"
 
@@ -234,16 +236,16 @@ def read_card(root: Path) -> Card | None:
 
 
 def open_card(root: Path) -> Card:
-    """A dataset's card.
+    """Read the card of a dataset.
 
     Raises:
-        UserError: there is none, or it is of another kind or a newer version.
+        UserError: there is no card, or it is damaged, of another format or of a newer version.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder")
     if not (root / CARD).is_file():
         raise UserError(
-            f"{root} has no {CARD}: it is no dataset, or `ns2 preprocess` has not finished it. "
+            f"{root} has no {CARD}: it is not a dataset, or `ns2 preprocess` has not finished it. "
             "Run `ns2 preprocess` with this output folder again: it goes on where it stopped."
         )
     card = read_card(root)

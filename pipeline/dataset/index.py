@@ -1,4 +1,4 @@
-"""The index: a row an utterance, where each of its arrays lies, and a checksum of the row."""
+"""The schema of the index, which has a row for each utterance, and the checksum of a row."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from ns2.pipeline.core.hashing import canonical_json
 
 ROW_GROUP = 65_536
+"""Rows in a row group of `index.parquet`."""
 
 _FIELDS: list[tuple[str, pa.DataType]] = [
     ("key", pa.string()),
@@ -30,6 +31,7 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("phone_rate", pa.float64()),
     ("align_score", pa.float64()),
 ]
+"""What is known of an utterance."""
 
 _COLUMN_FIELDS: list[tuple[str, pa.DataType]] = [
     ("file", pa.string()),
@@ -38,14 +40,16 @@ _COLUMN_FIELDS: list[tuple[str, pa.DataType]] = [
     ("shape", pa.list_(pa.int32())),
     ("crc32", pa.uint32()),
 ]
+"""Where an array lies, for each column of the dataset, as `mel_file`, `mel_offset` and so on."""
 
 REJECTED_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "key", "source", "kind", "stage", "reason", "message")]
 )
+"""The schema of `rejected.parquet`."""
 
 
 def index_schema(columns: Sequence[str]) -> pa.Schema:
-    """The index's schema for a dataset with these columns."""
+    """The schema of the index of a dataset with these columns."""
     fields = list(_FIELDS)
     for column in columns:
         fields.extend((f"{column}_{name}", kind) for name, kind in _COLUMN_FIELDS)
@@ -53,6 +57,6 @@ def index_schema(columns: Sequence[str]) -> pa.Schema:
 
 
 def row_crc(row: Mapping[str, Any]) -> int:
-    """CRC-32 of an index row, over the canonical JSON of all its other fields."""
+    """The CRC-32 of an index row, over the canonical JSON of its fields but `row_crc`."""
     body = {name: value for name, value in row.items() if name != "row_crc"}
     return zlib.crc32(canonical_json(body).encode("utf-8", "surrogatepass"))

@@ -1,4 +1,24 @@
-"""What lies where in a dataset's folder: every name, their patterns, and the lock."""
+"""What lies where in a dataset's folder: every name, the patterns of names, and the lock.
+
+dataset.json                  the card: what the dataset is; written last
+index.parquet                 a row for each utterance: where each of its arrays lies
+rejected.parquet              a row for each utterance that was found and is not in the dataset
+SHA256SUMS                    the checksum of every file but the card, which holds its own
+mel-0123456789ab/             a column, with the fingerprint of how it was made
+  00000-0123456789abcdef.tar      the column's arrays of shard 0, with a digest of its sources
+  00000-0123456789abcdef.parquet  the marker that commits this tar
+assets/                       what all utterances share
+  phonemes-0123456789ab.json          the phoneme table
+  codebooks-0123456789ab.safetensors  the codec's codebooks
+  aligner-0123456789ab.safetensors    the aligner's weights, and .json: its training
+.state/                       what later runs know of earlier ones; not part of the dataset
+  lock                        held by the run that is at work
+  plan.parquet                which utterance lies in which shard
+  sources.parquet             what was seen of the source files
+  failures.json               why stages could not work on some utterances
+  scores.json                 the alignment scores that `--min-align-score` excludes
+  screen-0123456789ab/        results of screening, a file for each shard: 00000.parquet
+"""
 
 from __future__ import annotations
 
@@ -11,25 +31,86 @@ from pathlib import Path
 from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.pipeline.core.errors import UserError
 
+# The card's format.
+
 FORMAT = "ns2-dataset"
+"""The value of the card's field `format`."""
 FORMAT_VERSION = 1
+"""The newest format that this ns2 reads, and the one that it writes."""
+
+# Names at the top of the folder.
 
 CARD = "dataset.json"
+"""The card."""
 INDEX = "index.parquet"
+"""The index."""
 REJECTED = "rejected.parquet"
+"""The ledger of utterances that were found and are not in the dataset."""
 SUMS = "SHA256SUMS"
+"""The checksums, in the format of `sha256sum`."""
 ASSETS = "assets"
+"""The folder of assets."""
 STATE = ".state"
+"""The folder of what runs remember."""
+
+# Patterns of names that ns2 gives.
+
+FINGERPRINT_DIGITS = 12
+"""Hex digits of the fingerprint in the name of a column's folder, a screening or an asset."""
+_FINGERPRINT = rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}"
 
 OURS = re.compile(
     r"dataset\.json|index\.parquet|rejected\.parquet|SHA256SUMS|assets|\.state"
     rf"|{re.escape(TEMPORARY)}.*|[a-z][a-z0-9]*-[0-9a-f]{{12,}}"
 )
+"""Every name that ns2 gives at the top of the folder, temporary files included."""
+COLUMN_FOLDER = re.compile(rf"[a-z][a-z0-9]*-{_FINGERPRINT}")
+"""The folder of a column."""
+TARGET_FILE = re.compile(r"\d{5,}-[0-9a-f]{16}\.(tar|parquet)")
+"""A tar or its marker, in the folder of a column."""
+TARGET = re.compile(r"(?P<folder>(?P<column>[a-z0-9]+)-[0-9a-f]+)/(?P<shard>\d{5,})-[0-9a-f]+")
+"""The path of a tar or marker, relative to the dataset and without its suffix."""
+ASSET_FILE = re.compile(rf"[a-z][a-z0-9]*-{_FINGERPRINT}\.(json|safetensors)")
+"""A file in the folder of assets."""
+SCREEN_FOLDER = re.compile(rf"screen-{_FINGERPRINT}")
+"""The folder of a screening, in the folder of state."""
+SCREEN_FILE = re.compile(r"\d{5,}\.parquet")
+"""The results of a shard, in the folder of a screening."""
+
+# Paths in the folder of state.
+
+
+def plan_file(out: Path) -> Path:
+    """The file that says which utterance lies in which shard."""
+    return out / STATE / "plan.parquet"
+
+
+def state_file(out: Path) -> Path:
+    """The file of what was seen of the sources."""
+    return out / STATE / "sources.parquet"
+
+
+def failures_file(out: Path) -> Path:
+    """The file that says why stages could not work on some utterances."""
+    return out / STATE / "failures.json"
+
+
+def scores_file(out: Path) -> Path:
+    """The file of the alignment scores that `--min-align-score` excludes."""
+    return out / STATE / "scores.json"
 
 
 @contextmanager
 def lock(path: Path, out: Path) -> Iterator[None]:
-    """Hold the lock of a dataset's folder: one run at a time."""
+    """Hold the lock of a dataset's folder, so that only one run works in it.
+
+    Args:
+        path: the lock file.
+        out: the dataset's folder, which the message names.
+
+    Raises:
+        UserError: another process holds it.
+    """
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,36 +119,3 @@ def lock(path: Path, out: Path) -> Iterator[None]:
                 f"another ns2 is at work in {out}; wait for it or stop it first"
             ) from error
         yield
-
-
-FINGERPRINT_DIGITS = 12
-_HEX = rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}"
-COLUMN_FOLDER = re.compile(rf"[a-z][a-z0-9]*-{_HEX}")
-TARGET_FILE = re.compile(r"\d{5,}-[0-9a-f]{16}\.(tar|parquet)")
-ASSET_FILE = re.compile(rf"[a-z][a-z0-9]*-{_HEX}\.(json|safetensors)")
-SCREEN_FOLDER = re.compile(rf"screen-{_HEX}")
-SCREEN_FILE = re.compile(r"\d{5,}\.parquet")
-
-
-TARGET = re.compile(r"(?P<folder>(?P<column>[a-z0-9]+)-[0-9a-f]+)/(?P<shard>\d{5,})-[0-9a-f]+")
-"""Path of a tar or marker without its suffix."""
-
-
-def failures_file(out: Path) -> Path:
-    """Where a dataset's folder keeps them."""
-    return out / STATE / "failures.json"
-
-
-def scores_file(out: Path) -> Path:
-    """Where a dataset's folder keeps them."""
-    return out / STATE / "scores.json"
-
-
-def state_file(out: Path) -> Path:
-    """Where a dataset's folder keeps what was seen of its sources."""
-    return out / STATE / "sources.parquet"
-
-
-def plan_file(out: Path) -> Path:
-    """Where a dataset's folder keeps which utterance lies in which shard."""
-    return out / STATE / "plan.parquet"

@@ -1,8 +1,8 @@
-"""Column tars and their commit markers: write, commit, read.
+"""Tars of columns and the markers that commit them: writing, committing, reading.
 
 A target is one column of one shard. It exists when its marker does: the tar is written, synced
-and renamed first, then its marker the same way. A marker is a parquet file with a row a member
-and, in its schema's metadata, the SHA-256 of the tar.
+and renamed first, then its marker the same way. A marker is a parquet file with a row for each
+member and, in its schema's metadata, the SHA-256 of the tar.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ MARKER_METADATA = b"ns2"
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One array of a tar, encoded.
+    """One array as it is written to a tar.
 
     Attributes:
-        data: the whole .npy (or .json) as it lies in the tar.
-        shape: of the array; empty for json.
-        source: the state of the sources it was made from.
+        key: of the utterance.
+        data: the complete .npy (or .json) file.
+        shape: the array's; empty for json.
+        source: the state of the sources that the array was made from.
         scalars: numbers for the index.
     """
 
@@ -50,7 +51,13 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemberRow:
-    """A marker's row: where a member lies in its tar and what it must be."""
+    """A marker's row: where a member lies in its tar, and what its bytes must be.
+
+    Attributes:
+        key, shape, source, scalars: see `Member`.
+        offset, size: where its data begins in the tar, and its bytes.
+        crc32: the CRC-32 of its data.
+    """
 
     key: str
     offset: int
@@ -66,6 +73,11 @@ class Marker:
     """What a commit marker says of its tar.
 
     Attributes:
+        path: the marker's file.
+        column, shard: what the tar holds.
+        digest: of the keys and source states of its members, see `target_digest`.
+        sha256, size: of the tar.
+        rows: a row for each member, in order.
         summary: float64 sums over the tar's arrays, see `Stage.summarise`.
     """
 
@@ -90,13 +102,13 @@ def target_stem(shard: int, digest: str) -> str:
 
 
 def target_digest(members: Iterable[tuple[str, str]]) -> str:
-    """Digest in a tar's name: of its (key, source state) pairs in order."""
+    """The digest in a tar's name, of the (key, source state) pairs of its members in order."""
     text = "\n".join(f"{key} {source}" for key, source in members)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def encode_value(spec: ColumnSpec, value: Any) -> tuple[bytes, tuple[int, ...]]:
-    """A column's value as the bytes of its member, and its shape.
+    """Encode a value of a column: the bytes of its member, and its shape.
 
     Raises:
         ValueError: the value is not of the column's dtype.
@@ -112,14 +124,18 @@ def encode_value(spec: ColumnSpec, value: Any) -> tuple[bytes, tuple[int, ...]]:
 
 
 def decode_value(spec: ColumnSpec, data: bytes | memoryview) -> Any:
-    """The inverse of `encode_value`; raises ValueError for bytes that are not of the column."""
+    """Decode a member, the inverse of `encode_value`.
+
+    Raises:
+        ValueError: the bytes are not an array or JSON text.
+    """
     if spec.dtype == "json":
         return json.loads(bytes(data))
     return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
 
 
 def member_info(name: str, size: int) -> tarfile.TarInfo:
-    """The header of a member: nothing of the machine, the user or the time is in it."""
+    """The header of a member: it depends on nothing but the name and size of its data."""
     info = tarfile.TarInfo(name)
     info.size = size
     info.mode = 0o644
@@ -127,7 +143,7 @@ def member_info(name: str, size: int) -> tarfile.TarInfo:
 
 
 class TarWriter:
-    """Writes one target; nothing is seen under its name before `commit`."""
+    """Writes one target, which takes its name on `commit` and not before."""
 
     def __init__(self, folder: Path, shard: int, spec: ColumnSpec) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +154,7 @@ class TarWriter:
         self._rows: list[MemberRow] = []
 
     def add(self, member: Member) -> None:
-        """Append a member."""
+        """Append a member to the tar."""
         info = member_info(f"{member.key}.{self._spec.suffix}", len(member.data))
         offset = self._tar.offset + tarfile.BLOCKSIZE
         self._tar.addfile(info, io.BytesIO(member.data))
@@ -155,7 +171,11 @@ class TarWriter:
         )
 
     def commit(self, summary: Mapping[str, Any]) -> Marker:
-        """Give the tar its name, then write its marker."""
+        """Give the tar its name, then write its marker.
+
+        Args:
+            summary: float64 sums over the tar's arrays.
+        """
         self._tar.close()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -181,20 +201,20 @@ class TarWriter:
         return marker
 
     def abort(self) -> None:
-        """Drop what was written."""
+        """Delete what was written so far."""
         self._file.close()
         self._temporary.unlink(missing_ok=True)
 
 
 def table_bytes(table: pa.Table) -> bytes:
-    """A table as the bytes of a parquet file, pages with checksums."""
+    """A table as the bytes of a parquet file, with a checksum for each page."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()
 
 
 def marker_bytes(marker: Marker) -> bytes:
-    """The parquet file of a marker."""
+    """The bytes of a marker's parquet file."""
     names = sorted({name for row in marker.rows for name in row.scalars})
     columns: dict[str, pa.Array] = {
         "key": pa.array([row.key for row in marker.rows], pa.string()),
@@ -262,7 +282,7 @@ def read_marker(path: Path) -> Marker:
 
 
 def read_member(tar: Path, row: MemberRow) -> bytes:
-    """The bytes of a member, checked.
+    """Read the bytes of a member and check them.
 
     Raises:
         ValueError: the tar ends early, or the bytes are not those that were committed.
@@ -276,13 +296,13 @@ def read_member(tar: Path, row: MemberRow) -> bytes:
 
 
 def shard_markers(folder: Path, shard: int) -> Sequence[Path]:
-    """Paths of all markers of a shard in a column's folder, current or not, sorted."""
+    """The paths of all markers of a shard in a column's folder, current or not, sorted."""
     return sorted(folder.glob(f"{shard:05d}-*.parquet"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """Where a required column's array lies already."""
+    """An array of a required column that lies in a tar already."""
 
     tar: Path
     row: MemberRow
@@ -291,20 +311,20 @@ class Stored:
         """The bytes of the member.
 
         Raises:
-            UserError: they can't be read, or are damaged.
+            UserError: the tar can't be read, or the bytes are damaged.
         """
         try:
             return read_member(self.tar, self.row)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{error}. Delete {self.tar} and run again: only what it held is made anew."
+                f"{error}. Delete {self.tar} and run again: only its content is made anew."
             ) from error
 
     def member(self) -> Member:
-        """The member, read and checked, to be written to another tar as it is.
+        """The member, read and checked, to be written unchanged to another tar.
 
         Raises:
-            UserError: it is damaged or gone.
+            UserError: the tar can't be read, or the bytes are damaged.
         """
         row = self.row
         return Member(

@@ -1,4 +1,4 @@
-"""SHA256SUMS: checksums of all files of a dataset, which its card vouches for."""
+"""SHA256SUMS: the checksums of a dataset's files, whose own checksum is in the card."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ns2.pipeline.dataset.shards import Marker
 
 
 def target_checksums(root: Path, markers: Iterable[Marker]) -> list[tuple[str, str]]:
-    """(name, SHA-256) of tars, as their markers say, and of the markers themselves."""
+    """(name, SHA-256) of tars, as their markers say, and of the markers, which are read."""
     sums: list[tuple[str, str]] = []
     for marker in markers:
         sums.append((marker.tar.relative_to(root).as_posix(), marker.sha256))
@@ -28,7 +28,7 @@ def checksum_text(sums: Iterable[tuple[str, str]]) -> str:
 
 
 def vouched_sums(root: Path) -> dict[str, str]:
-    """SHA-256 by name, as a complete dataset's card vouches for them; empty where none does."""
+    """SHA-256 by name from SHA256SUMS; empty unless a card confirms that file."""
     card = read_card(root)
     try:
         data = (root / SUMS).read_bytes()
@@ -41,15 +41,22 @@ def vouched_sums(root: Path) -> dict[str, str]:
 
 
 def check_vouched(root: Path, sums: Iterable[tuple[str, str]], vouched: Mapping[str, str]) -> None:
-    """Hold markers and assets that were there before against what they were then.
+    """Compare files that an earlier run wrote with the checksums of that run.
+
+    A damaged file must not enter the new SHA256SUMS, which would certify it.
+
+    Args:
+        root: the dataset's folder.
+        sums: (name, SHA-256) of the files as they are now.
+        vouched: SHA-256 by name as the earlier run wrote them, see `vouched_sums`.
 
     Raises:
-        UserError: one is damaged; it must not be certified anew.
+        UserError: a file is damaged.
     """
     for name, digest in sums:
         if vouched.get(name, digest) != digest:
             stem = (root / name).with_suffix(".*") if name.endswith((".tar", ".parquet")) else name
             raise UserError(
                 f"{root / name} is damaged: it is not what was written. Delete {stem} and run "
-                "again: only what it held is made anew."
+                "again: only its content is made anew."
             )

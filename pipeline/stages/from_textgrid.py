@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ns2.pipeline.align.textgrid.frames import TierNames, align_textgrid
+from ns2.pipeline.align.textgrid.frames import align_textgrid
 from ns2.pipeline.align.textgrid.marks import marks_behind
+from ns2.pipeline.align.textgrid.tiers import TierNames
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable

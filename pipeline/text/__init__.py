@@ -1,4 +1,4 @@
-"""Words to phonemes: normalised text, clauses, pronunciation."""
+"""From written text to phonemes: clauses, normalised English, pronunciation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["pronounce"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for, and no more."""
+    """Import `pronounce` when it is first used."""
     if name == "pronounce":
         from ns2.pipeline.text.pronunciation import pronounce
 

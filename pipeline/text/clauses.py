@@ -1,7 +1,7 @@
 """Written text to clauses of words: cleaning, scripts, punctuation, abbreviations.
 
-Nothing here speaks: `pipeline/text.py` does. What is spoken stays (letters, digits, `%`, `$`);
-what is only seen goes (quotes, brackets, emoji, arrows, zero-width characters).
+What is spoken is kept (letters, digits, `%`, `$`); what is only seen is removed (quotes, brackets,
+emoji, arrows, zero-width characters). The words are turned into phones in `pronunciation`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ from ns2.pipeline.text.tables import (
     UNITS,
 )
 
-TEXT_LIMIT = 5000  # characters of a transcript
-_WORD_LIMIT = 80  # characters of a word: espeak-ng 1.52 cuts or crashes on much longer ones
+TEXT_LIMIT = 5000
+"""Most characters of a transcript."""
+
+_WORD_LIMIT = 80  # characters: espeak-ng 1.52 cuts or crashes on much longer words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +43,9 @@ class Word:
     """A word as written.
 
     Attributes:
-        surface: what stands in the text, without quotes, brackets and marks.
-        dotted: an abbreviation, whose own full stop is not part of `surface`.
-        glued: no space stood before it (Chinese characters).
+        surface: the word in the text, without quotes, brackets and punctuation marks.
+        dotted: True for an abbreviation whose own full stop is not part of `surface`.
+        glued: True if no space stood before the word (Chinese characters).
     """
 
     surface: str
@@ -58,19 +60,23 @@ class Word:
 
 @dataclass(kw_only=True)
 class Clause:
-    """Words that are spoken in one breath, and the mark after them ("" where there is none)."""
+    """Words that are spoken in one breath, and the punctuation mark after them, or ""."""
 
     words: list[Word]
     mark: str
 
 
 def base_language(language: str) -> str:
-    """The part of an espeak-ng voice before the first dash: "en" of "en-us"."""
+    """The part of a voice's name before the first dash: "en" of "en-us"."""
     return language.split("-", 1)[0]
 
 
 def clauses(text: str, language: str) -> list[Clause]:
-    """Split a text at its marks and spaces.
+    """Split a text into clauses at its punctuation marks, and these into words at spaces.
+
+    Args:
+        text: the text as written.
+        language: the name of an espeak-ng voice.
 
     Raises:
         UtteranceError: WRONG_SCRIPT, TEXT_TOO_LONG.
@@ -90,14 +96,14 @@ def clauses(text: str, language: str) -> list[Clause]:
 
 
 def clean(text: str, language: str) -> str:
-    """NFC, without what is not spoken; the marks of all scripts become those of `MARKS`."""
+    """The text in NFC, without what is not spoken, with the marks of all scripts as in `MARKS`."""
     base = base_language(language)
     text = unicodedata.normalize("NFC", text)
-    if base in ("el", "grc"):  # a Greek semicolon asks, a raised dot is a semicolon
+    if base in ("el", "grc"):  # in Greek ";" is a question mark and "·" a semicolon
         text = text.replace(";", "?").replace("·", "; ")
     text = "".join(map(_compatible, text.translate(FOREIGN_MARKS)))
     text = "".join(_keep(char, base) for char in text)
-    if base == "en":  # in other languages it may make a letter, such as g̃
+    if base == "en":  # in other languages an accent may make a letter, such as g̃
         text = _LOOSE_ACCENT.sub("", text)
     for pattern, replacement in (*_SPACING, *_spaced_abbreviations(base)):
         text = pattern.sub(replacement, text)
@@ -105,7 +111,11 @@ def clean(text: str, language: str) -> str:
 
 
 def check_script(cleaned: str, language: str) -> None:
-    """Raise WRONG_SCRIPT at the first letter of a script that the language does not use."""
+    """Check that all letters belong to the scripts of a language.
+
+    Raises:
+        UtteranceError: WRONG_SCRIPT, for the first letter that does not.
+    """
     scripts = SCRIPTS.get(language) or SCRIPTS.get(base_language(language)) or ("LATIN",)
     for char in cleaned:
         if char.isascii():
@@ -131,7 +141,7 @@ _SPACING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-{2,}"), " — "),
     (re.compile(r"\.(?:\s?\.)+"), "… "),
     (re.compile(r"…+"), "… "),
-    (re.compile(r"(?<=[^\W\d_])([,;?!]+)(?=[^\W\d_])"), r"\1 "),  # a space forgotten
+    (re.compile(r"(?<=[^\W\d_])([,;?!]+)(?=[^\W\d_])"), r"\1 "),  # the space is missing
     (re.compile(r"(?<=[a-z]{3})\.(?=[A-Z][a-z])"), ". "),
     (re.compile(r"(?<=[^\W\d_])\x00([^\W\d_]{1,3})\x00"), r"\1"),  # word(s)
     (re.compile(r"\x00([^\W\d_]{1,3})\x00(?=[^\W\d_])"), r"\1"),  # (un)able
@@ -165,7 +175,7 @@ def _compatible(char: str) -> str:
 
 
 def _keep(char: str, base: str) -> str:
-    """What one character leaves: itself, an equivalent, a space or nothing."""
+    """What a character is replaced by: itself, an equivalent, a space or nothing."""
     if (char.isascii() and char.isalnum()) or char in " .,;:?!…—–-":
         return char
     if char in APOSTROPHES:
@@ -180,7 +190,7 @@ def _keep(char: str, base: str) -> str:
             return char
         case "Lm":  # phonetic letters, except the Hawaiian and Uzbek apostrophes
             return "" if "\u02b0" <= char <= "\u02ff" and char not in "ʻʼʽ" else char
-        case "Cf":  # zero width; the non-joiner parts Persian words
+        case "Cf":  # zero width; in Persian the non-joiner separates parts of a word
             return char if char == "\u200c" and base in ("fa", "ug", "ku") else ""
         case "Ps" | "Pe":
             return "\x00" if char in "()[]" else " "
@@ -209,7 +219,7 @@ class _Splitter:
         self._words: list[Word] = []
 
     def add(self, token: str, following: str) -> None:
-        """Take one token between spaces; `following` is the next one."""
+        """Add a token, a part of the text between spaces; `following` is the next one or ""."""
         lead, core, tail = self._strip(token)
         self._close(lead)
         if not core:
@@ -232,13 +242,13 @@ class _Splitter:
         self._close(tail)
 
     def finish(self) -> list[Clause]:
-        """All clauses."""
+        """End the last clause, and return all clauses."""
         if self._words:
             self._flush("")
         return self._clauses
 
     def _strip(self, token: str) -> tuple[str, str, str]:
-        """The marks before a word, the word, the marks after it."""
+        """The marks before a word, the word itself, and the marks after it."""
         start, end = 0, len(token)
         while start < end and token[start] in ".,;:?!…—-'":
             if token[start] in ".-" and token[start + 1 : start + 2].isdigit():
@@ -274,7 +284,7 @@ class _Splitter:
         return False
 
     def _close(self, marks: str) -> None:
-        """End the clause at the strongest mark of a run; without a mark, nothing happens."""
+        """End the clause at the strongest of several marks; without a mark nothing happens."""
         mark = next((m for m in STRENGTH if m in marks), "")
         if not mark:
             return
@@ -294,5 +304,5 @@ def _has_han(text: str) -> bool:
 
 
 def _characters(core: str) -> list[str]:
-    """Chinese characters one by one, everything between them in one piece."""
+    """The Chinese characters of a word one by one, and what stands between them in one piece."""
     return re.findall(f"[{_HAN}]|[^{_HAN}]+", core)

@@ -1,8 +1,9 @@
-"""How English numbers, money, times, units and abbreviations are said.
+"""Writes out English numbers, money, times, units and abbreviations as they are spoken.
 
-espeak-ng reads most of them itself; here is what it reads wrongly ("dollar two point five zero",
-"ten dash twenty", "one hundred th") or without a boundary that we can follow. A table of patterns,
-first match wins; what matches none is left to espeak-ng, such as "1.2.3", "x86-64" or "R&D".
+espeak-ng reads most of them itself. This module covers those that it reads wrongly ("dollar two
+point five zero", "ten dash twenty", "one hundred th") or without borders between the words. The
+first pattern of a table that matches a word decides; a word that no pattern matches is left to
+espeak-ng, such as "1.2.3", "x86-64" or "R&D".
 """
 
 from __future__ import annotations
@@ -77,13 +78,15 @@ _MERIDIEM = re.compile(r"([AaPp])\.?[Mm]")
 
 @dataclass(frozen=True)
 class _Context:
-    before: str  # the words as written on both sides, "" at the ends of a clause
+    """What stands around a word: the words before and after, "" at the ends of a clause."""
+
+    before: str
     after: str
-    british: bool
+    british: bool  # "one hundred and one" instead of "one hundred one"
 
 
 def speak_english(words: Sequence[Word], language: str) -> list[str]:
-    """What to say for each word of a clause, in words that espeak-ng reads well."""
+    """The text to speak for each word of an English clause, in words that espeak-ng reads well."""
     british = language.startswith("en-gb")
     spoken = []
     for i, word in enumerate(words):
@@ -132,7 +135,7 @@ def _abbreviation(word: Word, context: _Context) -> str:
 
 
 def _meridiem(text: str) -> str:
-    # With its dot espeak-ng spells it; "am" would be the verb, "a m" an article.
+    # With the dot espeak-ng spells it; "am" would be the verb, "a m" begin with the article.
     match = _MERIDIEM.fullmatch(text)
     return f"{match[1].lower()}.m" if match else ""
 
@@ -158,12 +161,12 @@ def decimal(number: str, british: bool = False) -> str:
 
 
 def digits(text: str) -> str:
-    """Digit by digit: "007" is "zero zero seven"."""
+    """A number digit by digit: "007" is "zero zero seven"."""
     return " ".join(cardinal(digit) for digit in text if digit.isdigit())
 
 
 def ordinal(number: str, british: bool = False) -> str:
-    """Rank in words: "101" is "one hundred first"."""
+    """An ordinal number in words: "101" is "one hundred first"."""
     from num2words import num2words
 
     return _flat(num2words(int(number.replace(",", "")), lang="en", to="ordinal"), british)
@@ -184,7 +187,7 @@ def _money(match: re.Match[str], context: _Context) -> str:
     if scale:
         return f"{decimal(amount, context.british)} {_SCALES[scale]} {many}"
     if context.after in _SCALE_WORDS:
-        return decimal(amount, context.british)  # the scale word brings the currency
+        return decimal(amount, context.british)  # the scale word is spoken with the currency
     if places and len(places) != 2:
         return f"{decimal(amount, context.british)} {many}"
     units = f"{cardinal(whole, context.british)} {one if whole == '1' else many}"

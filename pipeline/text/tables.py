@@ -1,20 +1,19 @@
-"""What the text front end knows of languages: marks, scripts, abbreviations.
-
-Tables only; `pipeline/text_clauses.py` and `pipeline/text_english.py` use them.
-"""
+"""Tables of languages for `clauses` and `english`: marks, scripts, abbreviations."""
 
 from __future__ import annotations
 
 
 def word_set(words: str) -> frozenset[str]:
-    """The words of a line."""
+    """The set of the words in a line."""
     return frozenset(words.split())
 
 
 MARKS = (".", ",", ";", ":", "?", "!", "…", "—")
-"""The punctuation that stands for a pause; every other mark becomes one of these or nothing."""
+"""The punctuation marks that stand for a pause; all others become one of these or are removed."""
 
-STRENGTH = "?!.…—;:,"  # of a run of marks the first of these is kept
+STRENGTH = "?!.…—;:,"
+"""Marks from the strongest to the weakest; of a run of marks the strongest is kept."""
+
 SPOKEN_SYMBOLS = frozenset("%‰&+=@#№/°§±×÷−½¼¾⅓⅔⅛⅜⅝⅞²³ªºµ")
 APOSTROPHES = "'’‘‛ʼ＇`´ʹ′"
 ELISIONS = {
@@ -23,7 +22,7 @@ ELISIONS = {
     "nl": {"s", "t", "n", "k", "m"},
 }
 
-# Marks of other scripts; the space lets them end a clause where no space follows.
+# Marks of other scripts. The space makes them end a clause although no space follows them.
 FOREIGN_MARKS = str.maketrans(
     {
         "。": ". ", "．": ". ", "｡": ". ", "，": ", ", "、": ", ", "､": ", ", "；": "; ",
@@ -60,8 +59,9 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
 SCRIPT_HINT = "; is --language right?"
 SCRIPT_HINTS = {"ja": "; espeak-ng can't read kanji, write kana"}
 NO_SCRIPT = ("MODIFIER", "FEMININE", "MASCULINE", "MICRO")
+"""First words of the names of letters that belong to no script."""
 
-# Words before whose full stop no clause ends, with what is said; None: espeak-ng says it well.
+# Words whose full stop does not end a clause, with the text to speak; None: as espeak-ng does.
 ABBREVIATIONS: dict[str, dict[str, str | None]] = {
     "en": {
         "Mr": "mister", "Mrs": None, "Ms": "miz", "Dr": "doctor", "Prof": "professor",
@@ -102,9 +102,9 @@ CLOSING = frozenset(
     {"etc", "Inc", "Ltd", "Co", "Corp", "Bros", "Jr", "Sr", "Esq", "Ave", "Blvd", "Rd", "al",
      "a.m", "p.m", "A.M", "P.M", "B.C", "A.D", "Ph.D", "M.D", "usw", "ecc", "т.д", "т.п", "др"}
 )  # fmt: skip
-"""Abbreviations that often end a sentence: they do where a capital follows."""
+"""Abbreviations that may end a sentence; they do if a word with a capital letter follows."""
 
-BEFORE_NUMBER = {
+BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     "en": word_set(
         "No Nos no nos p pp vol Vol ch Ch fig Fig Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec"
     ),
@@ -114,10 +114,12 @@ BEFORE_NUMBER = {
     "ru": frozenset({"стр", "рис", "гл"}),
 }
 MONTHS = word_set("Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec")
-UNITS = {"en": word_set("ft lb lbs oz hr hrs min mins sec secs mi yd yds")}
+UNITS = {  # abbreviations only if a number stands before them, by language
+    "en": word_set("ft lb lbs oz hr hrs min mins sec secs mi yd yds")
+}
 ORDINAL_DOT = word_set("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr")
 GERMAN_RANKED = word_set(
     "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "
     "Jahrhundert Jahrhunderts"
 )
-"""German nouns that follow a rank: "3. Mai"."""
+"""German nouns that stand behind an ordinal number, as in "3. Mai"."""

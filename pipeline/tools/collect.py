@@ -1,8 +1,9 @@
-"""`ns2 gc`: remove from a dataset what is no longer current.
+"""`ns2 gc`: remove from a dataset the files that are no longer current.
 
-Current is what SHA256SUMS lists, for which the card vouches, so nothing is removed from a dataset
-whose small files do not verify. Of the rest only what carries one of our names goes; links are
-never followed, since what they lead to may be another dataset's.
+Current files are those that SHA256SUMS lists, whose checksum the card holds, so nothing is removed
+from a dataset whose small files do not verify. Of the others only those are removed whose names
+are of ns2's patterns (see `layout`); links are never followed, since they may lead into another
+dataset.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from ns2.pipeline.core.atomic import TEMPORARY, sync_folder
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import Card, open_card
 from ns2.pipeline.dataset.layout import (
@@ -29,6 +31,7 @@ from ns2.pipeline.dataset.layout import (
     TARGET_FILE,
     lock,
 )
+from ns2.pipeline.stages.catalogue import stage_classes
 from ns2.pipeline.tools.verify.fault import Fault
 from ns2.pipeline.tools.verify.small_files import SmallFiles
 
@@ -40,9 +43,9 @@ class Removed:
     """What was removed, or would be.
 
     Attributes:
-        files, bytes, folders: how much in all.
-        places: files and bytes by folder, relative to the dataset.
-        foreign: what lies in the dataset and is not ours, relative to it; left alone.
+        files, bytes, folders: the numbers of files and folders, and the size of the files.
+        places: number of files and their size by folder, relative to the dataset.
+        foreign: paths in the dataset that ns2 did not write and leaves alone, relative to it.
     """
 
     files: int = 0
@@ -51,25 +54,45 @@ class Removed:
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
 
+    def render(self, root: Path, *, dry_run: bool) -> str:
+        """A line for each folder and each foreign path, and the sum, for people."""
+        lines = [
+            f"  {place:<28} {files:>8} files {size / 1e6:>10.1f} MB"
+            for place, (files, size) in self.places.items()
+        ]
+        lines += [
+            # a name may hold bytes that are not UTF-8
+            f"  {os.fsencode(name).decode(errors='replace')} is not of the dataset and is left "
+            "alone"
+            for name in self.foreign
+        ]
+        verb = "would remove" if dry_run else "removed"
+        total = f"{self.files} files and {self.folders} folders, {self.bytes / 1e6:.1f} MB"
+        return "\n".join([*lines, f"{root}: {verb} {total}"])
+
 
 def collect(root: Path, *, dry_run: bool = False) -> Removed:
-    """Remove from a complete dataset what is no longer current.
+    """Remove from a complete dataset the files that are no longer current.
 
-    That is: tars and markers that its index does not name, columns under other fingerprints,
+    These are tars and markers that its index does not name, columns under other fingerprints,
     assets that the card does not list, screenings of other options, and temporary files. The
-    dataset's lock is held all the while.
+    dataset's lock is held meanwhile.
 
-    Killed anywhere, it has removed nothing that is current, and the next call removes the rest.
+    If it is killed at any moment, no current file is gone, and the next call removes the rest.
 
     Args:
+        root: the dataset's folder.
         dry_run: only find out what would be removed.
 
+    Returns:
+        what was removed, or would be.
+
     Raises:
-        UserError: it is no complete and sound dataset, a run is at work in it, or the file system
-            refuses; says what to do.
+        UserError: it is not a complete and sound dataset, a run is at work in it, or the file
+            system refuses; the message says what to do.
     """
     root = Path(root)
-    open_card(root)  # where there is none, nothing is made in that folder
+    open_card(root)  # refuses a folder that is not a dataset before anything is made in it
     state = root / layout.STATE
     try:
         if not dry_run:
@@ -84,10 +107,10 @@ def collect(root: Path, *, dry_run: bool = False) -> Removed:
 
 
 def _current(root: Path) -> tuple[Card, frozenset[str]]:
-    """The card, and the names of all files that it vouches for.
+    """The card, and the names of all files that SHA256SUMS lists.
 
     Raises:
-        UserError: one of them is missing, or is a small one and not what was written.
+        UserError: a file is missing, or a small file is not what was written.
     """
     faults: list[Fault] = []
     files = SmallFiles(root, faults)
@@ -97,15 +120,15 @@ def _current(root: Path) -> tuple[Card, frozenset[str]]:
     if faults or files.card is None:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise UserError(
-            f"{root} does not verify, so nothing of it is removed: {faults[0]}{more}. "
-            "`ns2 verify` names all that is wrong; `ns2 preprocess` with the dataset's options "
-            "makes anew what is missing. Collect when it verifies."
+            f"{root} does not verify, so nothing is removed from it: {faults[0]}{more}. "
+            "`ns2 verify` names everything that is wrong; `ns2 preprocess` with the dataset's "
+            "options makes the missing files anew. Run `ns2 gc` when it verifies."
         )
     return files.card, frozenset(files.listed)
 
 
 def _target_faults(root: Path, files: SmallFiles) -> list[Fault]:
-    """What is wrong with the targets, as far as it can be seen without reading a tar."""
+    """The faults of tars and markers that are found without reading a tar."""
     columns = [f"{column}_file" for column in files.specs()]
     index = pq.read_table(root / layout.INDEX, columns=columns)
     named = {str(name) for column in columns for name in index[column].unique().to_pylist()}
@@ -124,8 +147,13 @@ def _target_faults(root: Path, files: SmallFiles) -> list[Fault]:
     return faults
 
 
+def _column_of(folder: str) -> str | None:
+    """The column whose folder has this name, or None if ns2 names no folder like it."""
+    return folder.partition("-")[0] if COLUMN_FOLDER.fullmatch(folder) else None
+
+
 class _Stale:
-    """Files and folders of a dataset that are ours and no longer current.
+    """Files and folders of a dataset that ns2 wrote and that are no longer current.
 
     Attributes:
         removed: what `remove` removes.
@@ -137,6 +165,7 @@ class _Stale:
         self._folders: list[Path] = []
         self.removed = Removed()
         used = {column.folder for column in card.columns.values()}
+        columns = {*COLUMNS, *card.columns, *(stage.name for stage in stage_classes())}
         for entry in self._others(root):
             if entry.name in _TOP:
                 continue
@@ -145,17 +174,17 @@ class _Stale:
                 self._folder(root / entry.name, ASSET_FILE)
             elif is_folder and entry.name == layout.STATE:
                 self._state(root / entry.name, card.screen or None)
-            elif is_folder and COLUMN_FOLDER.fullmatch(entry.name):
+            elif is_folder and _column_of(entry.name) in columns:
                 self._folder(root / entry.name, TARGET_FILE, stale=entry.name not in used)
             else:
                 self.removed.foreign.append(entry.name)
 
     def remove(self) -> None:
-        """Remove them.
+        """Remove these files, then the folders.
 
-        Markers go before their tars, the reverse of a commit: whatever moment this is broken off
-        at, no marker stands for a tar that is gone. A tar left without its marker is no target,
-        and goes next time. One sync a folder keeps that order through a power cut.
+        Markers are removed before their tars, the reverse of a commit: whenever this is
+        interrupted, no marker is left whose tar is gone. A tar without its marker is not a target,
+        and is removed next time. A sync of each folder keeps that order through a power cut.
         """
         for folder, files in self._files.items():
             markers = [path for path in files if path.suffix == ".parquet"]
@@ -169,17 +198,17 @@ class _Stale:
             folder.rmdir()
 
     def _state(self, state: Path, screen: str | None) -> None:
-        """Screenings of other options; all else in there is a cache of every run."""
+        """Note screenings of other options; everything else in the folder serves the next run."""
         for entry in self._others(state):
             if entry.is_dir(follow_symlinks=False) and SCREEN_FOLDER.fullmatch(entry.name):
                 folder = state / entry.name
-                if screen is None or screen == entry.name:  # an older card does not name its own
+                if screen is None or screen == entry.name:  # cards of older versions do not name it
                     self._others(folder)
                 else:
                     self._folder(folder, SCREEN_FILE, stale=True)
 
     def _folder(self, folder: Path, ours: re.Pattern[str], *, stale: bool = False) -> None:
-        """A folder that holds files of ours alone; one that is stale goes, if nothing stays."""
+        """Note the stale files of a folder, and a stale folder without foreign files itself."""
         name = self._name(folder)
         foreign = [f"{name}/{entry.name}" for entry in self._others(folder, ours)]
         self.removed.foreign += foreign
@@ -189,16 +218,17 @@ class _Stale:
             self.removed.places.setdefault(name, (0, 0))
 
     def _others(self, folder: Path, ours: re.Pattern[str] | None = None) -> list[os.DirEntry[str]]:
-        """Note a folder's stale files; gives what is neither stale nor current, by name.
+        """Note a folder's stale files; returns what is neither stale nor current, by name.
 
         Args:
-            ours: names that we give to files here; temporary files are ours everywhere.
+            folder: the folder.
+            ours: the names that ns2 gives to files in it, apart from temporary files.
         """
         others: list[os.DirEntry[str]] = []
         files: list[Path] = []
         size = 0
         with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda one: one.name):
+            for entry in sorted(entries, key=lambda item: item.name):
                 path = folder / entry.name
                 known = entry.name.startswith(TEMPORARY) or (ours and ours.fullmatch(entry.name))
                 if self._name(path) in self._current:

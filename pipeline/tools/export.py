@@ -1,12 +1,12 @@
-"""`ns2 export`: a dataset as all-in-one WebDataset tars with plain numbers, for other toolkits.
+"""`ns2 export`: WebDataset tars that hold all columns as plain numbers, for other toolkits.
 
     out/
       export.json               what is in the tars, see `export`
-      train-00000.tar           a split a set of files: the samples of `train` in the order of
-      train-00001.tar           the dataset, so many a tar
-      val-00000.tar
+      train-00000.tar           the samples of the split `train` in the order of the dataset,
+      train-00001.tar           `--shard-utterances` in each tar
+      val-00000.tar             the samples of the split `val`
 
-A sample has a member a column: `<key>.codes.npy`, `.mel.npy`, `.f0.npy`, `.phonemes.npy`,
+A sample has one member for each column: `<key>.codes.npy`, `.mel.npy`, `.f0.npy`, `.phonemes.npy`,
 `.durations.npy` and `.meta.json`. Integers are int32 and floats float32, which every toolkit
 takes; values are those of the dataset. `meta.json` also holds `split`, `seconds` and `frames`.
 """
@@ -31,14 +31,15 @@ from ns2.pipeline.core.schema import ColumnSpec, make_key
 from ns2.pipeline.dataset.card import Card
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.dataset.shards import encode_value, member_info
+from ns2.pipeline.tools.tool_options import ExportOptions
 
 EXPORT_FORMAT = "ns2-export"
 DESCRIPTION = "export.json"
 
 _PLAIN = {"uint16": "int32", "float16": "float32", "float32": "float32", "json": "json"}
-"""What a dtype becomes: one that other toolkits compute with."""
+"""The dtype in an export by the dtype in the dataset: other toolkits compute with these."""
 
-_WHAT = {
+_MEANINGS = {
     "codes": "codec codes (Q, T), of Q quantizers",
     "mel": "log-mel spectrogram (M, T), natural logarithm",
     "f0": "pitch (T,) in Hz, 0 where unvoiced",
@@ -51,43 +52,41 @@ _WHAT = {
 def export(
     dataset: Dataset,
     out: Path,
+    options: ExportOptions | None = None,
     *,
-    columns: Sequence[str] | None = None,
-    shard_utterances: int | None = 512,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write a dataset as all-in-one tars; nothing is seen at `out` before all is written.
+    """Write a dataset as tars that hold all columns; `out` appears when everything is written.
 
     `export.json` holds: format, digest of the dataset, sample_rate, hop_length, frame_rate,
     members (suffix, dtype, dims, what it is), splits (utterances, hours, tars), codec and mel
     settings, statistics, and `phonemes`, the symbols of all ids in order.
 
     Args:
+        dataset: an open dataset.
         out: a folder that does not exist, or is empty.
-        columns: to export; all where None.
-        shard_utterances: utterances a tar; None makes one tar a split.
+        options: which columns are exported, and how many utterances a tar holds.
         progress: called with the number of utterances done and of all.
 
     Returns:
         the tars, in the order of splits.
 
     Raises:
-        UserError: `out` can't take it, a column does not exist, or the dataset is damaged.
+        UserError: `out` is not empty or lies in the dataset, a column does not exist, or the
+            dataset is damaged.
     """
-    out = Path(out)
-    if shard_utterances is not None and shard_utterances < 1:
-        raise UserError("an exported tar needs at least 1 utterance")
-    chosen = Dataset(dataset.root, columns)  # checks the columns
+    out, options = Path(out), options or ExportOptions()
+    chosen = Dataset(dataset.root, options.columns or None)  # checks the columns
     _check_place(out, chosen.root)
     temporary = out.absolute().with_name(f"{TEMPORARY}{os.getpid()}-{out.name}")
     temporary.mkdir(parents=True)
     try:
-        described = _write(chosen, temporary, shard_utterances, progress or _silent)
+        described = _write(chosen, temporary, options.shard_utterances, progress or _silent)
         sync_folder(temporary)
         temporary.rename(out)  # takes the place of an empty folder
         sync_folder(out.absolute().parent)
     except ValueError as error:
-        raise UserError(f"{error}; `ns2 verify {chosen.root}` tells more") from error
+        raise UserError(f"{error}; `ns2 verify {chosen.root}` says more") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return [out / tar for split in described["splits"].values() for tar in split["tars"]]
@@ -98,6 +97,7 @@ def _silent(done: int, total: int) -> None:
 
 
 def _check_place(out: Path, root: Path) -> None:
+    """Refuse a place that holds something already or lies inside the dataset."""
     if out.is_dir():
         if any(out.iterdir()):
             raise UserError(f"{out} is not empty; name a new folder for the export")
@@ -113,7 +113,7 @@ def _write(
     shard_utterances: int | None,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """Write all tars and their description."""
+    """Write all tars and their description, which is returned."""
     splits: dict[str, Any] = {}
     positions: dict[str, list[int]] = {}
     for position, split in enumerate(dataset.index["split"].to_pylist()):
@@ -136,13 +136,14 @@ def _write(
 
 
 def _chunks(members: Sequence[int], size: int | None) -> Iterator[list[int]]:
+    """Parts of a list, each of this size but the last; the whole list where it is None."""
     rest = iter(members)
     while chunk := list(islice(rest, size)):
         yield chunk
 
 
 def _write_tar(dataset: Dataset, path: Path, positions: Iterable[int]) -> Iterator[int]:
-    """Write one tar; gives each position when its sample is written."""
+    """Write one tar; yields each position when its sample is written."""
     with path.open("wb") as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for position in positions:
@@ -174,11 +175,12 @@ def _members(dataset: Dataset, position: int) -> Iterator[tuple[str, bytes]]:
 
 
 def plain_spec(spec: ColumnSpec) -> ColumnSpec:
-    """What a column looks like in an export."""
+    """The specification of a column as it is exported."""
     return ColumnSpec(name=spec.name, dtype=_PLAIN.get(spec.dtype, spec.dtype), dims=spec.dims)
 
 
 def _describe(dataset: Dataset, splits: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON values of export.json."""
     card = dataset.card
     specs = [plain_spec(dataset.spec(column)) for column in dataset.columns]
     described: dict[str, Any] = {
@@ -193,7 +195,7 @@ def _describe(dataset: Dataset, splits: Mapping[str, Any]) -> dict[str, Any]:
             spec.suffix: {
                 "dtype": spec.dtype,
                 "dims": list(spec.dims),
-                "what": _WHAT.get(spec.name, ""),
+                "what": _MEANINGS.get(spec.name, ""),
             }
             for spec in specs
         },

@@ -1,15 +1,15 @@
 """`ns2 textgrid`: phones and words of a dataset as TextGrids, for Praat and for reading back.
 
 Times are those of the frame grid, k * hop / rate seconds, except the end, which is the audio's.
-Silence of at least a frame is an interval without a label, whatever its token; only the last mark's
-has its mark, so that it can be told from the `<sil>` behind it. Tokens of no frames leave no trace:
-`--aligner textgrid` finds each phone, pause and word at its frames again and the marks in the
-transcript, but no `|` of no frames inside a word that is spoken as several ("$2.50").
+Silence of at least one frame is an interval without a label, whatever its token; only the last
+punctuation mark keeps its label, which distinguishes it from the `<sil>` behind it. Tokens of 0
+frames are not written. `--aligner textgrid` finds each phone, pause and word at its frames again,
+and takes the marks from the transcript; only a `|` of 0 frames inside a word that is spoken as
+several ("$2.50") is lost.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -20,58 +20,57 @@ import numpy as np
 from ns2.pipeline.core.atomic import temporary_path
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import FrameGrid
-from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.tools.inspection import find
+from ns2.pipeline.tools.inspection.one_utterance import find
+from ns2.pipeline.tools.tool_options import TextGridOptions
 
 TIERS = ("words", "phones")
 _COLUMNS = ("durations", "meta")
 
 Spans = list[tuple[float, float, str]]
+"""Begin and end in seconds, and the label, of each interval."""
 
 
 def write_textgrids(
     dataset: Dataset,
     out: Path,
+    options: TextGridOptions | None = None,
     *,
-    keys: Sequence[str] | None = None,
-    limit: int | None = None,
-    short: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Write `<key>.TextGrid` of utterances, with the tiers words and phones, in UTF-8.
 
     Args:
-        out: a folder; files in it that are the same stay, others are never overwritten.
-        keys: or ids; all utterances where None.
-        limit: only the first ones.
-        short: Praat's short text form in place of the long one.
+        dataset: an open dataset.
+        out: a folder; a file in it that is the same stays, any other is never overwritten.
+        options: which utterances are written, and in which text form.
         progress: called with the number of utterances done and of all.
 
     Returns:
-        how many utterances have their file now.
+        the number of utterances that have their file now.
 
     Raises:
-        UserError: a key or column does not exist, `out` can't take it, or the dataset is damaged.
+        UserError: a key or column does not exist, `out` lies in the dataset or holds another file
+            of that name, or the dataset is damaged.
     """
+    options = options or TextGridOptions()
     chosen = Dataset(dataset.root, _COLUMNS)  # checks the columns
     if out.resolve().is_relative_to(chosen.root.resolve()):
         raise UserError(f"{out} lies inside the dataset {chosen.root}; name a folder outside of it")
-    names = chosen.keys if keys is None else list(dict.fromkeys(find(chosen, k) for k in keys))
-    names = names[:limit]
-    table = json.loads(chosen.asset("phonemes").read_text("utf-8"))
-    optional = PhonemeTable.from_json(table).optional
+    named = dict.fromkeys(find(chosen, name) for name in options.keys)
+    keys = (list(named) or chosen.keys)[: options.limit]
+    optional = chosen.phoneme_table.optional
     out.mkdir(parents=True, exist_ok=True)
-    for done, key in enumerate(names, 1):
+    for done, key in enumerate(keys, 1):
         try:
             meta = chosen.read("meta", key, check=True)
             durations = chosen.read("durations", key, check=True)
         except ValueError as error:
-            raise UserError(f"{error}; `ns2 verify {chosen.root}` tells more") from error
-        text = textgrid_text(meta, durations, chosen.grid, optional, short=short)
+            raise UserError(f"{error}; `ns2 verify {chosen.root}` says more") from error
+        text = textgrid_text(meta, durations, chosen.grid, optional, short=options.short)
         _write(out / f"{key}.TextGrid", text.encode())
-        progress(done, len(names))
-    return len(names)
+        progress(done, len(keys))
+    return len(keys)
 
 
 def textgrid_text(
@@ -87,26 +86,17 @@ def textgrid_text(
     Args:
         meta: of an utterance; `phonemes`, `words` and `samples` are read.
         durations: (N,) frames.
+        grid: the frame grid of the durations.
         optional: tokens of silence.
         short: Praat's short text form in place of the long one.
     """
     from praatio.utilities.constants import TextgridFormats
     from praatio.utilities.textgrid_io import getTextgridAsStr
 
-    seconds, silences = meta["samples"] / grid.sample_rate, frozenset(optional)
+    seconds = meta["samples"] / grid.sample_rate
     edges = [0, *(int(edge) for edge in np.cumsum(durations, dtype=np.int64))]
     times = [min(edge * grid.hop_length / grid.sample_rate, seconds) for edge in edges]
-    labels = ["" if token in silences else token for token in meta["phonemes"]]
-    if meta["phonemes"][-2] in silences:
-        labels[-2] = meta["phonemes"][-2]
-    phones: Spans = []
-    lasting = [i for i, frames in enumerate(durations) if frames]
-    for silent, run in groupby(lasting, lambda i: not labels[i]):
-        some = list(run)
-        if silent:
-            phones.append((times[some[0]], times[some[-1] + 1], ""))
-        else:
-            phones += [(times[i], times[i + 1], labels[i]) for i in some]
+    phones = _phone_intervals(meta["phonemes"], durations, times, frozenset(optional))
     words: Spans = [(times[first], times[end], word) for word, first, end in meta["words"]]
     tiers = [
         {"class": "IntervalTier", "name": name, "xmin": 0.0, "xmax": seconds, "entries": entries}
@@ -117,14 +107,32 @@ def textgrid_text(
     return str(getTextgridAsStr(whole, form, True))
 
 
+def _phone_intervals(
+    tokens: Sequence[str], durations: np.ndarray, times: Sequence[float], silences: frozenset[str]
+) -> Spans:
+    """The intervals of the tier of phones: neighbouring silences become one without a label."""
+    labels = ["" if token in silences else token for token in tokens]
+    if tokens[-2] in silences:  # its label distinguishes the last mark from the <sil> behind it
+        labels[-2] = tokens[-2]
+    phones: Spans = []
+    lasting = [i for i, frames in enumerate(durations) if frames]
+    for silent, run in groupby(lasting, lambda i: not labels[i]):
+        positions = list(run)
+        if silent:
+            phones.append((times[positions[0]], times[positions[-1] + 1], ""))
+        else:
+            phones += [(times[i], times[i + 1], labels[i]) for i in positions]
+    return phones
+
+
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that appears whole; one that is there already may be somebody's work."""
+    """Write a file that appears whole; a different one of that name may be somebody's work."""
     if path.is_file():
         if path.read_bytes() == data:
             return
         raise UserError(
-            f"{path} is there already and says something else; name another folder, or move it "
-            "away if it is not needed"
+            f"{path} exists and has other content; name another folder, or move the file away "
+            "if it is not needed"
         )
     temporary = temporary_path(path)
     temporary.write_bytes(data)

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.training.model import Work, benchmark, count_flop, random_batch, render, works
+from benchmarks.training.model import benchmark
+from benchmarks.training.model_table import count_flop, render
+from benchmarks.training.model_work import Work, random_batch, works
 from ns2.model.blocks.layers import Attention, Conv
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes

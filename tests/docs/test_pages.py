@@ -85,7 +85,7 @@ def _options_of_scripts() -> set[str]:
     scripts = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "train/bundled").glob("*.py")]
     scripts.append(ROOT / "pipeline/corpora/spoken/espeak.py")
     text = "\n".join(path.read_text("utf-8") for path in scripts)
-    return set(re.findall(r"add_argument\(\s*\"(--[\w-]+)\"", text))
+    return set(re.findall(r"\"(--[a-z][\w-]*)\"", text))
 
 
 @every_page

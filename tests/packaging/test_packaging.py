@@ -109,3 +109,10 @@ def test_importing_is_light(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_the_folder_of_types_holds_links_alone() -> None:
+    entries = {path.name: path for path in (ROOT / ".types" / "ns2").iterdir()}
+    assert entries.keys() == {"cli.py", *PACKAGES}
+    for name, path in entries.items():
+        assert path.is_symlink() and path.resolve() == ROOT / name

@@ -1,4 +1,4 @@
-"""Tiny datasets with made-up arrays that keep the contract, written in no time.
+"""Tiny datasets with made-up arrays that keep the contract; they are written quickly.
 
 They are written by the real writer, index and card code; only the stages are left out.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ ENTRIES = 64
 LATENT_DIM = 3
 
 Change = Callable[[str, str, Any], Any]
-"""Takes a column, a key and the value that would be written; gives the value to write."""
+"""Takes a column, a key and the value that would be written; returns the value to write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +61,16 @@ class Recipe:
     """What a made-up dataset holds.
 
     Attributes:
-        frames: least and most T of an utterance.
-        change: applied to every value before it is written, to make a wrong dataset that hangs
-            together.
-        change_row: the same for index rows; gives the rows to write in place of one.
-        seed: of all values.
+        shards, per_shard: the number of shards, and of utterances in each.
+        columns: the names of the columns.
+        frames: the smallest and largest T of an utterance.
+        quantizers: Q of the codes.
+        change: applied to every value before it is written, to make a wrong dataset whose
+            checksums are right.
+        change_row: the same for index rows; returns the rows to write in place of a row.
+        change_card: the same for the JSON values of the card.
+        seed: the seed of all values.
+        words: the words of every utterance.
     """
 
     shards: int = 3
@@ -174,46 +179,25 @@ def folder(column: str) -> str:
 
 
 def make_dataset(root: Path, recipe: Recipe | None = None) -> Path:
-    """Write a dataset and give back its folder."""
+    """Write a dataset and return its folder."""
     recipe = recipe or Recipe()
     root.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(recipe.seed)
-    table, graph = TABLE, Graph(grid=GRID, stages={}, assets={})
-    counts: Counter[str] = Counter()
-    hours, f0_sums = 0.0, dict[str, Any]()
-    contents = []
-    for shard in range(recipe.shards):
-        content = _write_shard(root, recipe, shard, rng, table)
-        contents.append(content)
-        if "f0" in content.markers:
-            add_sums(f0_sums, content.markers["f0"].summary)
-
-    def rows() -> Iterator[dict[str, Any]]:
-        nonlocal hours
-        for content in contents:
-            for row in index_rows(
-                content, root, graph, language="en-us", split=lambda s: s.utterance.split
-            ):
-                hours += row["seconds"] / 3600
-                counts["frames"] += row["frames"]
-                counts["phones"] += row["phones"]
-                counts[f"split.{row['split']}"] += 1
-                counts["written"] += 1
-                changed = recipe.change_row(dict(row)) if recipe.change_row else [row]
-                yield from ({**one, "row_crc": row_crc(one)} for one in changed)
-
-    finish = Publisher(root)
-    index = write_index(root / layout.INDEX, rows(), index_schema(recipe.columns))
-    rejected = make_rejected()
-    finish.replace(layout.REJECTED, write_rejected(root / layout.REJECTED, rejected))
-    finish.replace(layout.INDEX, index)
-    assets = _write_assets(root, recipe, table)
+    contents = [_write_shard(root, recipe, shard, rng, TABLE) for shard in range(recipe.shards)]
     markers = [marker for content in contents for marker in content.markers.values()]
+    rejected = make_rejected()
+    publisher = Publisher(root)
+    totals = _Totals()
+    rows = _index_rows(root, recipe, contents, totals)
+    index = write_index(root / layout.INDEX, rows, index_schema(recipe.columns))
+    publisher.replace(layout.REJECTED, write_rejected(root / layout.REJECTED, rejected))
+    publisher.replace(layout.INDEX, index)
+    assets = _write_assets(root, recipe, TABLE)
     sums = target_checksums(root, markers)
     sums += [(name, sha256_file(root / name)) for name in (*assets, layout.INDEX, layout.REJECTED)]
     checksums = checksum_text(sums).encode()
-    finish.write(layout.SUMS, checksums)
-    card: dict[str, Any] = {
+    publisher.write(layout.SUMS, checksums)
+    card = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "ns2": "0.1.0",
@@ -224,53 +208,88 @@ def make_dataset(root: Path, recipe: Recipe | None = None) -> Path:
         },
         "corpus": {"layout": "made-up"},
         "options": {"val_share": 0.02, "tiny": 1e-07},
-        "counts": {
-            "found": counts["written"] + len(rejected),
-            "written": counts["written"],
-            "rejected": 2,
-            "filtered": 1,
-            "reasons": {str(one.reason): 1 for one in rejected},
-            "hours": hours,
-            "frames": counts["frames"],
-            "phones": counts["phones"],
-            "speakers": min(2, counts["written"]),
-            "splits": {
-                name.removeprefix("split."): n
-                for name, n in sorted(counts.items())
-                if name.startswith("split.")
-            },
-            "languages": {"en-us": counts["written"]},
-        },
-        "columns": {
-            name: {
-                "folder": folder(name),
-                "dtype": spec.dtype,
-                "dims": list(spec.dims),
-                "tars": recipe.shards,
-                "bytes": sum(marker.size for marker in markers if marker.column == name),
-                "version": 1,
-                "config": _config(name, recipe),
-                "libraries": {},
-                "requires": ["audio"],
-            }
-            for name, spec in specs(recipe).items()
-        },
+        "counts": _count_values(totals, rejected),
+        "columns": _column_values(recipe, markers),
         "stages": {},
-        "statistics": {
-            "latents": {
-                "frames": counts["frames"],
-                "mean": [0.5, -0.25, 1e-05],
-                "std": [1.0, 2.0, 1.5],
-            },
-            **({"f0": f0_statistics(f0_sums)} if f0_sums else {}),
-        },
+        "statistics": _statistics(totals, markers),
         "assets": assets,
         "sha256sums": hashlib.sha256(checksums).hexdigest(),
     }
     if recipe.change_card is not None:
         card = recipe.change_card(card)
-    finish.write(layout.CARD, card_text(sealed(card)).encode())
+    publisher.write(layout.CARD, card_text(sealed(card)).encode())
     return root
+
+
+@dataclass
+class _Totals:
+    """Sums over the rows of the index, before they are changed by a recipe."""
+
+    written: int = 0
+    hours: float = 0.0
+    frames: int = 0
+    phones: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+
+
+def _index_rows(
+    root: Path, recipe: Recipe, contents: Sequence[ShardContent], totals: _Totals
+) -> Iterator[dict[str, Any]]:
+    """The rows of the index as the recipe changes them; adds up the totals meanwhile."""
+    graph = Graph(grid=GRID, stages={}, assets={})
+    for content in contents:
+        for row in index_rows(
+            content, root, graph, language="en-us", split=lambda s: s.utterance.split
+        ):
+            totals.written += 1
+            totals.hours += row["seconds"] / 3600
+            totals.frames += row["frames"]
+            totals.phones += row["phones"]
+            totals.splits[row["split"]] += 1
+            changed = recipe.change_row(dict(row)) if recipe.change_row else [row]
+            yield from ({**new, "row_crc": row_crc(new)} for new in changed)
+
+
+def _count_values(totals: _Totals, rejected: Sequence[Rejection]) -> dict[str, Any]:
+    return {
+        "found": totals.written + len(rejected),
+        "written": totals.written,
+        "rejected": 2,
+        "filtered": 1,
+        "reasons": {str(rejection.reason): 1 for rejection in rejected},
+        "hours": totals.hours,
+        "frames": totals.frames,
+        "phones": totals.phones,
+        "speakers": min(2, totals.written),
+        "splits": dict(sorted(totals.splits.items())),
+        "languages": {"en-us": totals.written},
+    }
+
+
+def _column_values(recipe: Recipe, markers: Sequence[Marker]) -> dict[str, Any]:
+    return {
+        name: {
+            "folder": folder(name),
+            "dtype": spec.dtype,
+            "dims": list(spec.dims),
+            "tars": recipe.shards,
+            "bytes": sum(marker.size for marker in markers if marker.column == name),
+            "version": 1,
+            "config": _config(name, recipe),
+            "libraries": {},
+            "requires": ["audio"],
+        }
+        for name, spec in specs(recipe).items()
+    }
+
+
+def _statistics(totals: _Totals, markers: Sequence[Marker]) -> dict[str, Any]:
+    latents = {"frames": totals.frames, "mean": [0.5, -0.25, 1e-05], "std": [1.0, 2.0, 1.5]}
+    f0_sums: dict[str, Any] = {}
+    for marker in markers:
+        if marker.column == "f0":
+            add_sums(f0_sums, marker.summary)
+    return {"latents": latents, **({"f0": f0_statistics(f0_sums)} if f0_sums else {})}
 
 
 def _config(column: str, recipe: Recipe) -> dict[str, Any]:
@@ -321,7 +340,7 @@ def _write_shard(
 
 
 def _of(value: Any, spec: ColumnSpec) -> ColumnSpec:
-    """The specification that a value passes, so that wrong ones can be written too."""
+    """A specification that a value fits, so that wrong values can be written, too."""
     if spec.dtype == "json":
         return spec
     return ColumnSpec(name=spec.name, dtype=str(value.dtype), dims=spec.dims)

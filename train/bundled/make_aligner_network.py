@@ -66,8 +66,7 @@ class Example:
     borders: Tensor
 
 
-def main() -> None:
-    """Train the network and write it."""
+def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_aligner_network")
     parser.add_argument(
         "out",
@@ -89,7 +88,12 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=SEED, help="The seed of the speech and of the training."
     )
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Train the network and write it."""
+    args = _arguments().parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
 
@@ -120,7 +124,7 @@ def main() -> None:
 
 
 def padded(mel: Tensor) -> Tensor:
-    """A mel (M, T) with the context of `FrameNet.analyse` at both ends, in float16 to save memory."""
+    """A mel (M, T) with the context of `FrameNet.analyse` at both ends, in float16."""
     ends = functional.pad(normalised(mel.float())[None], (REACH, REACH), mode="replicate")
     return ends[0].half()
 

@@ -85,8 +85,7 @@ class Example:
     frames: Tensor
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train the network and write it."""
+def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_phone_classifier")
     parser.add_argument(
         "out",
@@ -111,7 +110,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--seed", type=int, default=SEED, help="The seed of the speech and of the training."
     )
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the network and write it."""
+    args = _arguments().parse_args(arguments)
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
 

@@ -211,7 +211,9 @@ def phonemes_of(voice: str) -> dict[str, int]:
 
 def table_of(voice: str, names: list[str]) -> str:
     """The name of a voice's phoneme table: named in its file, else that of its language."""
-    identifier = next(v.identifier for v in wrapper_class()().available_voices() if v.language == voice)
+    identifier = next(
+        v.identifier for v in wrapper_class()().available_voices() if v.language == voice
+    )
     content = (data_path() / "lang" / identifier).read_text("utf-8", "replace")
     named = re.search(r"^\s*phonemes\s+(\S+)", content, re.M)
     for name in (named[1] if named else "", voice, base_language(voice)):

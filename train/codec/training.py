@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ns2.model.codec.interface import CodecError
-from ns2.model.codec.mini.codec import load_network, pack_mini
+from ns2.model.codec.mini.mini_codec import load_network, pack_mini
 from ns2.model.codec.mini.mini_config import SAMPLE_RATE, MiniConfig
 from ns2.model.codec.mini.network import MiniNetwork
 from ns2.model.codec.registry import codec_file

@@ -26,7 +26,7 @@ from torch import Tensor
 from ns2.model.blocks.layers import length_mask
 from ns2.model.codec.interface import Codec
 from ns2.model.log_mel import LogMel
-from ns2.model.tts.durations import round_durations
+from ns2.model.tts.duration_frames import round_durations
 from ns2.model.tts.generation import Choices, Request, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.pipeline.core.atomic import TEMPORARY

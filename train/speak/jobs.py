@@ -128,7 +128,7 @@ def _of_utterance(voice: Synthesizer, options: SynthesizeOptions, prompt: np.nda
         UserError: there is no such utterance, it is damaged, or the dataset has another phoneme
             table or frame grid than the run.
     """
-    from ns2.pipeline.tools.inspection import find
+    from ns2.pipeline.tools.inspection.one_utterance import find
 
     assert options.dataset is not None and options.durations_from is not None
     root, dataset = options.dataset, Dataset(options.dataset)

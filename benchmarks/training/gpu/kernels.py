@@ -126,11 +126,11 @@ def _one_convolution(bench: Bench, sizes: _Sizes) -> dict[str, dict[str, Any]]:
     x.requires_grad_()
     out_grad = torch.randn(batch, frames, sizes.leave, **like)  # type: ignore[arg-type]
     flops = 3 * 2 * batch * frames * sizes.enter * sizes.leave * sizes.kernel
-    reference = _as_conv1d(x, weight, bias, sizes.dilation).float()
+    reference = _as_conv1d(x, weight, bias, sizes.dilation).detach().float()
     row: dict[str, dict[str, Any]] = {}
     for name, way in (("conv1d", _as_conv1d), ("conv2d", _as_conv2d), ("product", _as_product)):
         row[name] = _time_convolution(bench, way, (x, weight, bias), sizes.dilation, out_grad)
-        y = way(x, weight, bias, sizes.dilation)
+        y = way(x, weight, bias, sizes.dilation).detach()
         row[name] |= {
             "error": float((y.float() - reference).norm() / reference.norm()),
             "tflops": flops / row[name]["both_ms"] / 1e9,

@@ -1,1 +1,1 @@
-"""TextGrids made elsewhere: found, read, and laid on the frame grid."""
+"""TextGrids of other aligners: finds them, reads them, and puts them on the frame grid."""

@@ -1,4 +1,4 @@
-"""Which TextGrid belongs to which utterance."""
+"""Finds out which TextGrid belongs to which utterance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from ns2.pipeline.core.errors import OptionError
 from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance
 from ns2.pipeline.corpora.folders import nfc, split_suffix, walk
 
-SUFFIX = ".textgrid"  # in any case
+SUFFIX = ".textgrid"
+"""The suffix of a TextGrid's file in lower case; any case is accepted."""
+
 STAGE = "textgrids"
 """The stage that `rejected.parquet` names for an utterance without a TextGrid."""
 
@@ -20,25 +22,20 @@ def find_textgrids(
 ) -> tuple[dict[str, Path], list[Rejection]]:
     """Find the TextGrids of utterances below a folder.
 
-    An utterance's file is, by preference, `<id>.TextGrid`, `<key>.TextGrid`,
-    `<speaker>/<id>.TextGrid`, `<speaker>/<the audio's name>.TextGrid`, or named as its audio below
-    the corpus with any number of outer folders left out (`train/mary/a.wav`: `train/mary/a`,
-    `mary/a`, `a`). A file that several utterances would take in the same way is none's.
+    The file of an utterance is, in this order of preference, `<id>.TextGrid`, `<key>.TextGrid`,
+    `<speaker>/<id>.TextGrid`, `<speaker>/<name of the audio>.TextGrid`, or the path of its audio
+    below the corpus with any number of outer folders left out (for `train/mary/a.wav`:
+    `train/mary/a`, `mary/a`, `a`). A file that fits several utterances equally well belongs to none
+    of them.
 
     Returns:
-        files by key, and the utterances that have none.
+        the files by key, and a rejection of each utterance without a file.
 
     Raises:
-        OptionError: the folder can't be read, or not one utterance has a TextGrid in it.
+        OptionError: the folder cannot be read, or no utterance at all has a TextGrid in it.
     """
-    if not folder.is_dir():
-        raise OptionError(f"--textgrids {folder} is not a folder")
-    files: dict[str, Path] = {}
-    for below in walk(folder):
-        for name in below.files.values():
-            stem, suffix = split_suffix(name)
-            if suffix == SUFFIX:
-                files.setdefault(nfc(below.source(stem)), folder / below.source(name))
+    files = _files(folder)
+    # Every utterance claims the first of its names that is there, with the rank of that name.
     claims: dict[str, list[tuple[int, Utterance]]] = defaultdict(list)
     missing: list[Rejection] = []
     for utterance in utterances:
@@ -49,29 +46,44 @@ def find_textgrids(
             claims[name].append((rank, utterance))
         else:
             missing.append(_missing(utterance, f"no TextGrid {_looked_for(utterance)}"))
+    # A file goes to the claim of the best rank; two claims of one rank would be a guess.
     found: dict[str, Path] = {}
-    for name, some in claims.items():
-        best = min(rank for rank, _ in some)
-        owners = [utterance for rank, utterance in some if rank == best]
-        if len(owners) == 1:
-            found[owners[0].key] = files[name]
-        for utterance in (one for _, one in some if len(owners) > 1 or one is not owners[0]):
-            rivals = ", ".join(sorted(repr(one.id) for _, one in some)[:3])
-            message = (
-                f"{name}.TextGrid fits several utterances ({rivals}); put each speaker's into a "
-                "folder of its own"
-            )
-            missing.append(_missing(utterance, message))
+    for name, rivals in claims.items():
+        best = min(rank for rank, _ in rivals)
+        owners = [utterance for rank, utterance in rivals if rank == best]
+        owner = owners[0] if len(owners) == 1 else None
+        if owner:
+            found[owner.key] = files[name]
+        losers = [utterance for _, utterance in rivals if utterance is not owner]
+        ids = ", ".join(sorted(repr(utterance.id) for _, utterance in rivals)[:3])
+        message = (
+            f"{name}.TextGrid fits several utterances ({ids}); put the TextGrids of each speaker "
+            "into a folder of their own"
+        )
+        missing += [_missing(utterance, message) for utterance in losers]
     if utterances and not found:
         raise OptionError(
-            f"--textgrids {folder}: {len(files)} TextGrids are there and none is of an utterance "
-            f"of this corpus. For the first one they looked for {_looked_for(utterances[0])}"
+            f"--textgrids {folder}: none of its {len(files)} TextGrids belongs to an utterance of "
+            f"this corpus. Expected for the first utterance: {_looked_for(utterances[0])}"
         )
     return found, missing
 
 
+def _files(folder: Path) -> dict[str, Path]:
+    """All TextGrids below a folder, by their relative paths in NFC without the suffix."""
+    if not folder.is_dir():
+        raise OptionError(f"--textgrids {folder} is not a folder")
+    files: dict[str, Path] = {}
+    for below in walk(folder):
+        for name in below.files.values():
+            stem, suffix = split_suffix(name)
+            if suffix == SUFFIX:
+                files.setdefault(nfc(below.source(stem)), folder / below.source(name))
+    return files
+
+
 def _names(utterance: Utterance) -> Iterator[str]:
-    """What its TextGrid may be called, relative to their folder and without suffix."""
+    """Paths that its TextGrid may have, relative to the folder and without suffix, best first."""
     stem, _ = split_suffix(utterance.source)
     yield nfc(utterance.id)
     yield utterance.key

@@ -1,4 +1,4 @@
-"""Punctuation of an utterance whose words come from a TextGrid: from its transcript."""
+"""Takes the punctuation of an utterance with a TextGrid from its transcript."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ns2.pipeline.text.clauses import clauses
 
 
 def marks_behind(labels: Sequence[str], text: str, language: str) -> list[str]:
-    """The mark that the transcript has behind each word, "" where it has none.
+    """The punctuation mark that the transcript has behind each word, or "".
 
-    Words are matched in order, whatever their case; where transcript and TextGrid have other
-    words, or the transcript can't be cut into words, there are no marks.
+    Words are matched in order, in any case. Words that only the transcript or only the TextGrid
+    has get no mark, and neither do all words of a transcript that cannot be split into clauses.
 
     Args:
-        labels: of the TextGrid's words; one may hold several words of the transcript.
+        labels: labels of the words of the TextGrid; a label may hold several words.
         text: the transcript.
-        language: an espeak-ng voice.
+        language: the name of an espeak-ng voice.
     """
     try:
         cut = clauses(text, language)
@@ -34,10 +34,10 @@ def marks_behind(labels: Sequence[str], text: str, language: str) -> list[str]:
         if marks:
             marks[-1] = marks[-1] or clause.mark
     parts = [_bare(part) for label in labels for part in label.split()]
-    place: dict[int, int] = {}  # of the transcript's word, by that of the TextGrid's
+    place: dict[int, int] = {}  # position in the transcript by position in the TextGrid
     for block in SequenceMatcher(None, written, parts, autojunk=False).get_matching_blocks():
         place.update((block.b + i, block.a + i) for i in range(block.size))
-    place[len(parts)] = len(written)  # both end
+    place[len(parts)] = len(written)  # the ends match
     behind: list[str] = []
     part = 0
     for label in labels:

@@ -1,6 +1,6 @@
 """`ns2 verify`: is every byte of a dataset what was written, and does it keep the contract?
 
-A file that is not what it must be is named, and what it says is not used any more: so one fault
+A file that is not what was written is named, and its content is not used any more: so one fault
 gives one report, and the rest is still checked.
 """
 
@@ -20,14 +20,15 @@ import pyarrow.parquet as pq
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED, SUMS, TARGET
+from ns2.pipeline.tools.tool_options import VerifyOptions
 from ns2.pipeline.tools.verify.fault import Fault, caught
+from ns2.pipeline.tools.verify.index_file import index_shards
 from ns2.pipeline.tools.verify.shard import ShardResult, ShardTask, check_shard
-from ns2.pipeline.tools.verify.small_files import SmallFiles, index_shards, place_of
+from ns2.pipeline.tools.verify.small_files import SmallFiles, place_of
 from ns2.pipeline.tools.verify.tar import Target, marker_name
 
-__all__ = ["Fault", "Report", "verify"]
-
 SAMPLE_SEED = 0
+"""The seed by which `--sample` draws arrays, so that it always draws the same ones."""
 
 
 @dataclass(kw_only=True)
@@ -37,9 +38,9 @@ class Report:
     Attributes:
         faults: small files first, then shards; empty if all is well.
         utterances, shards: of the dataset.
-        files: that were read whole.
-        arrays: that were read.
-        bytes: of tars that were read whole.
+        files: the number of files that were read completely.
+        arrays: the number of arrays that were read.
+        bytes: the size of the tars that were read completely.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -62,42 +63,40 @@ class Report:
             f"{self.arrays:,} arrays, {self.bytes / 1e6:,.1f} MB of tars read: {faults}"
         )
 
+    def render(self, root: Path) -> str:
+        """All faults, a line each, and the summary, for people."""
+        return "\n".join([*map(str, self.faults), f"{root}: {self.summary()}"])
+
 
 def verify(
     root: Path,
+    options: VerifyOptions | None = None,
     *,
-    sample: int | None = None,
-    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Check everything in a dataset.
 
     Args:
         root: the dataset's folder.
-        sample: read all small files, but only so many arrays, always the same ones; None reads
-            every tar whole.
-        workers: processes.
+        options: how much is read, and with how many processes.
         progress: called with the number of shards done and of all shards.
 
     Returns:
-        a report; whatever is wrong inside the folder is a fault in it, and raises nothing.
+        a report; whatever is wrong inside the folder is a fault in it, not an exception.
 
     Raises:
-        UserError: there is no such folder, or an option makes no sense.
+        UserError: there is no such folder.
     """
-    root = Path(root)
+    root, options = Path(root), options or VerifyOptions()
     if not root.is_dir():
         raise UserError(f"{root} is not a folder")
-    if sample is not None and sample < 1:
-        raise UserError("--sample must be at least 1")
-    if workers < 1:
-        raise UserError("--workers must be at least 1")
     report = Report()
     files = SmallFiles(root, report.faults)
     if files.check():
         with caught(report.faults, SUMS):
-            _Shards(files, sample, report).carry_out(workers, progress or _silent)
-        if sample is None:
+            shards = _Shards(files, options.sample, report)
+            shards.carry_out(options.workers, progress or _silent)
+        if options.sample is None:
             with caught(report.faults, SUMS):
                 files.compare_sums()
     report.files = len(files.found)
@@ -118,11 +117,11 @@ class _Shards:
         if files.index_whole:
             shards = pq.read_table(files.root / INDEX, columns=["shard"])["shard"]
             counted = pc.value_counts(shards.combine_chunks()).to_pylist()
-            self._rows.update({one["values"]: one["counts"] for one in counted})
+            self._rows.update({count["values"]: count["counts"] for count in counted})
             report.utterances = len(shards)
 
     def carry_out(self, workers: int, progress: Callable[[int, int], None]) -> None:
-        """Check all shards, then that they are what the card and SHA256SUMS tell."""
+        """Check all shards, then whether they are those of the card and SHA256SUMS."""
         files, report = self._files, self._report
         total = len(self._rows) or len(files.listed_targets())
         named, sizes, tars = set[str](), Counter[str](), Counter[str]()
@@ -140,17 +139,22 @@ class _Shards:
         if not files.index_whole:
             return
         if files.sums_whole:
-            named |= {INDEX, REJECTED, *files.named_assets()}
-            for name in sorted(named - set(files.listed)):
-                files.fault(SUMS, f"does not list {name}", **place_of(name))
-            for name in sorted(set(files.listed) - named):
-                files.fault(SUMS, f"lists {name}, which is not of the dataset", **place_of(name))
+            self._compare_listed(named | {INDEX, REJECTED, *files.named_assets()})
         if files.card is not None and not report.faults:
             for column, entry in files.card.columns.items():
                 here, there = (tars[column], sizes[column]), (entry.tars, entry.bytes)
                 if here != there:
                     message = "{} tars of {} bytes; the card says {} of {}".format(*here, *there)
                     files.fault(CARD, message, column=column)
+
+    def _compare_listed(self, named: set[str]) -> None:
+        """SHA256SUMS lists the files that card and index name, and no others."""
+        files = self._files
+        for name in sorted(named - set(files.listed)):
+            files.fault(SUMS, f"does not list {name}", **place_of(name))
+        for name in sorted(set(files.listed) - named):
+            message = f"lists {name}, which does not belong to the dataset"
+            files.fault(SUMS, message, **place_of(name))
 
     def _tasks(self) -> Iterator[ShardTask]:
         files, faults = self._files, self._report.faults
@@ -184,7 +188,9 @@ class _Shards:
         elif files.sums_whole:
             yield from ((number, None) for number in sorted(files.listed_targets()))
         else:
-            files.fault(INDEX, f"no tar was checked: neither this nor {SUMS} can tell them")
+            files.fault(
+                INDEX, f"no tar was checked: neither this file nor {SUMS} names them reliably"
+            )
 
     def _targets(self, number: int, rows: pa.Table | None) -> tuple[Target, ...]:
         files = self._files
@@ -234,7 +240,7 @@ class _Shards:
 
 
 def _results(tasks: Iterator[ShardTask], workers: int) -> Iterator[tuple[ShardTask, ShardResult]]:
-    """Carry out tasks; results come in their order, and few wait at a time."""
+    """Carry out tasks; results come in the order of tasks, and only few tasks wait at a time."""
     if workers == 1:
         yield from ((task, check_shard(task)) for task in tasks)
         return

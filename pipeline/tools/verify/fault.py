@@ -1,4 +1,4 @@
-"""A fault: what is wrong, and where."""
+"""A fault: what is wrong in a dataset, and where."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+MOST_FAULTS = 20
+"""The most faults of a file that are named; of the others only the number is given."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Something wrong, and where.
+    """Something that is wrong in a dataset, and where.
 
     Attributes:
         place: the file, relative to the dataset.
-        column, shard, key: empty (None for shard) where they do not apply or can't be known.
+        column, shard, key: empty (None for shard) where they do not apply or are unknown.
         message: what was found and what was expected.
     """
 

@@ -16,12 +16,9 @@ from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.index import row_crc
 from ns2.pipeline.dataset.layout import INDEX, SUMS
 from ns2.pipeline.dataset.shards import Marker, MemberRow, read_marker, target_digest, target_stem
-from ns2.pipeline.tools.verify.fault import Fault, caught
+from ns2.pipeline.tools.verify.fault import MOST_FAULTS, Fault, caught
 from ns2.pipeline.tools.verify.tar import TarCheck, Target
 from ns2.pipeline.tools.verify.values import FIRST, Values
-
-MOST_FAULTS = 20
-"""Faults named of one file; of more only the number is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +26,14 @@ class ShardTask:
     """What a process needs to verify a shard.
 
     Attributes:
-        rows: of the index, in order; None if the index can't be trusted.
-        entries: codes must be below it; None if unknown.
-        table: text of the phoneme table's asset; None if there is none.
-        sample: read only so many arrays, drawn by a fixed seed; None reads all tars whole.
+        root: the dataset's folder.
+        number: of the shard.
+        grid: the frame grid.
+        targets: the tars of the shard, one for each column.
+        rows: the shard's rows of the index, in order; None if the index can't be trusted.
+        entries: the number of entries in a codebook; None if unknown.
+        table: the text of the phoneme table's asset; None if there is none.
+        sample: the number of arrays to read, drawn by a fixed seed; None reads all tars completely.
     """
 
     root: Path
@@ -47,12 +48,14 @@ class ShardTask:
 
 @dataclass(kw_only=True)
 class ShardResult:
-    """What was found.
+    """What was found in a shard.
 
     Attributes:
-        sums: SHA-256 of the files that were read whole, by path relative to the dataset.
-        sizes: bytes of tars, by column.
-        arrays, bytes: how many were read; bytes of tars read whole only.
+        faults: what is wrong in it.
+        sums: SHA-256 of the files that were read completely, by path relative to the dataset.
+        sizes: size of the tar in bytes, by column.
+        arrays: the number of arrays that were read.
+        bytes: the size of the tars that were read completely.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -63,7 +66,7 @@ class ShardResult:
 
 
 def check_shard(task: ShardTask) -> ShardResult:
-    """Verify one shard; never raises for what is in the dataset."""
+    """Verify one shard; whatever is wrong in the dataset is a fault, not an exception."""
     result = ShardResult()
     with caught(result.faults, INDEX, shard=task.number):
         _ShardCheck(task, result).carry_out()
@@ -71,19 +74,19 @@ def check_shard(task: ShardTask) -> ShardResult:
 
 
 class _ShardCheck:
-    """One shard; its steps in order are in `carry_out`."""
+    """The verification of one shard; `carry_out` does its steps in order."""
 
     def __init__(self, task: ShardTask, result: ShardResult) -> None:
         self._task, self._result = task, result
         self._indexed = None if task.rows is None else task.rows.to_pylist()
-        self._rows: dict[str, Mapping[str, Any]] = {}  # of the index, those that are whole
-        self._markers: dict[str, Marker] = {}  # by column, those that can be trusted
+        self._rows: dict[str, Mapping[str, Any]] = {}  # rows of the index whose CRC is right
+        self._markers: dict[str, Marker] = {}  # by column, the markers that can be trusted
         self._targets = sorted(
             task.targets, key=lambda t: FIRST.index(t.column) if t.column in FIRST else len(FIRST)
         )
 
     def carry_out(self) -> None:
-        """Index rows, markers, tars, and the rows once more, against what the tars hold."""
+        """Check index rows, markers and tars, then compare the rows with what the tars hold."""
         self._check_rows()
         for target in self._targets:
             faults: list[Fault] = []
@@ -119,7 +122,7 @@ class _ShardCheck:
                 self._result.bytes += check.size
 
     def _add(self, faults: list[Fault]) -> None:
-        """Keep the faults of one file."""
+        """Add the faults of one file to the result, but not too many of them."""
         self._result.faults += faults[:MOST_FAULTS]
         if len(faults) > MOST_FAULTS:
             last = faults[-1]
@@ -146,7 +149,7 @@ class _ShardCheck:
         self._add(faults)
 
     def _check_marker(self, target: Target, faults: list[Fault]) -> None:
-        """A marker is whole, and tells of its tar what the tar's name and the index tell."""
+        """A marker is what was written, and agrees with its tar's name and with the index."""
         path = self._task.root / target.marker
         sha256 = self._result.sums[target.marker] = sha256_file(path)
         damaged = target.marker_sha256 not in ("", sha256)
@@ -162,12 +165,13 @@ class _ShardCheck:
             ("name", path.stem, target_stem(target.shard, digest)),
             ("tar's SHA-256", marker.sha256, target.tar_sha256 or marker.sha256),
         ]
-        wrong = [f"{name} is {is_}, expected {want}" for name, is_, want in facts if is_ != want]
+        wrong = [f"{name} is {got}, expected {want}" for name, got, want in facts if got != want]
         if wrong:
             raise ValueError("; ".join(wrong))
         for row in marker.rows:
-            # a key that the index does not have is told by `_check_order`
-            for name, here, there in _told_twice(target.column, row, self._rows.get(row.key, {})):
+            # `_check_order` reports a key that the index does not have
+            indexed = self._rows.get(row.key, {})
+            for name, here, there in _in_marker_and_index(target.column, row, indexed):
                 if here != there:
                     message = f"{name} is {here}, the index says {there}"
                     faults.append(
@@ -191,7 +195,7 @@ class _ShardCheck:
             same = 0
             while same < min(len(own), len(keys)) and own[same] == keys[same]:
                 same += 1
-            here, other = (some[same] if same < len(some) else "" for some in (own, keys))
+            here, other = (names[same] if same < len(names) else "" for names in (own, keys))
             message = (
                 f"keys differ from those of {place}: {len(own)} and {len(keys)}; "
                 f"the first that differ are {here or 'none'} and {other or 'none'}"
@@ -201,7 +205,7 @@ class _ShardCheck:
             )
 
     def _layout(self, target: Target) -> list[MemberRow] | None:
-        """Where the members of a tar lie: as its marker says, else as the index says."""
+        """Where the members of a tar lie: by its marker, else by the index; None if unknown."""
         marker = self._markers.get(target.column)
         if marker is not None:
             return list(marker.rows)
@@ -221,10 +225,10 @@ class _ShardCheck:
         return drawn
 
 
-def _told_twice(
+def _in_marker_and_index(
     column: str, row: MemberRow, indexed: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """What marker and index both tell: (name, value in the marker, value in the index)."""
+    """What marker and index both hold: (name, value in the marker, value in the index)."""
     if not indexed:
         return
     for name in ("offset", "size", "crc32"):
@@ -236,6 +240,7 @@ def _told_twice(
 
 
 def _as_member(column: str, row: Mapping[str, Any]) -> MemberRow:
+    """A marker's row made of an index row, as far as the index knows it."""
     return MemberRow(
         key=row["key"],
         offset=row[f"{column}_offset"],

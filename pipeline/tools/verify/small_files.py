@@ -10,18 +10,16 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, FrameGrid, Kind, Reason
 from ns2.pipeline.dataset.card import Card, card_text, sealed
-from ns2.pipeline.dataset.index import REJECTED_SCHEMA, index_schema, row_crc
+from ns2.pipeline.dataset.index import REJECTED_SCHEMA
 from ns2.pipeline.dataset.layout import (
     ASSETS,
     CARD,
@@ -34,22 +32,23 @@ from ns2.pipeline.dataset.layout import (
 )
 from ns2.pipeline.dataset.sums import checksum_text
 from ns2.pipeline.tools.verify.fault import Fault, caught
-from ns2.pipeline.tools.verify.shard import MOST_FAULTS
+from ns2.pipeline.tools.verify.index_file import IndexCheck
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
 class SmallFiles:
-    """What a dataset tells of itself, as far as it can be trusted.
+    """What a dataset's small files say of it, as far as they can be trusted.
 
     Attributes:
+        root: the dataset's folder.
         faults: what is wrong with these files.
         card: None if it is not the one that was written.
         listed: SHA-256 by name, as SHA256SUMS says.
         sums_whole: whether SHA256SUMS can be trusted.
-        assets: names of the assets that are whole.
+        assets: names of the assets that are what was written.
         index_whole: whether the index can be trusted.
-        found: SHA-256 by name, as it is, of every file that was read whole.
+        found: the actual SHA-256 by name of every file that was read completely.
     """
 
     def __init__(self, root: Path, faults: list[Fault]) -> None:
@@ -66,7 +65,7 @@ class SmallFiles:
         self.faults.append(Fault(place=place, message=message, **where))
 
     def check(self) -> bool:
-        """Check all of them; False if there is no dataset that could be checked further."""
+        """Check all of them; False if this is no dataset, and there is nothing else to check."""
         with caught(self.faults, CARD):
             if not self._check_card():
                 return False
@@ -86,7 +85,7 @@ class SmallFiles:
         if not path.is_file():
             self.fault(
                 CARD,
-                "is missing: this is no dataset, or `ns2 preprocess` has not finished it; "
+                "is missing: this is not a dataset, or `ns2 preprocess` has not finished it; "
                 "run it again, it goes on where it stopped",
             )
             return False
@@ -97,7 +96,7 @@ class SmallFiles:
             self.fault(CARD, f"is not JSON: {error}")
             return True
         if not isinstance(card, dict) or card.get("digest") != sealed(card)["digest"]:
-            self.fault(CARD, "is not the card that was written: its digest is not of what it says")
+            self.fault(CARD, "is not the card that was written: its digest is of other content")
             return True
         if (card.get("format"), card.get("format_version")) != (FORMAT, FORMAT_VERSION):
             self.fault(
@@ -107,18 +106,18 @@ class SmallFiles:
             )
             return False
         if card_text(card).encode() != text:
-            self.fault(CARD, "its digest is right, but ns2 does not write it like this")
+            self.fault(CARD, "its digest is right, but ns2 formats the file differently")
         self.card = Card.from_json(card)
         return True
 
     def _check_sums(self) -> None:
-        """SHA256SUMS is the one that the card tells of."""
+        """The SHA-256 of SHA256SUMS is the one in the card, and each line is well formed."""
         data = (self.root / SUMS).read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         self.sums_whole = True
         if self.card is not None and digest != self.card.sha256sums:
             self.sums_whole = False
-            self.fault(SUMS, f"SHA-256 is {digest}, the card says {self.card['sha256sums']}")
+            self.fault(SUMS, f"SHA-256 is {digest}, the card says {self.card.sha256sums}")
         for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
             match = _LINE.fullmatch(line)
             if match is not None:
@@ -127,7 +126,7 @@ class SmallFiles:
                 self.fault(SUMS, f"line {number} is not a SHA-256, two spaces and a name")
 
     def vouched(self, name: str) -> str:
-        """The SHA-256 that a file must have; empty where SHA256SUMS does not tell."""
+        """The SHA-256 that a file must have; empty where it is not known."""
         return self.listed.get(name, "") if self.sums_whole else ""
 
     def _check_file(self, name: str) -> bool:
@@ -143,7 +142,7 @@ class SmallFiles:
         return True
 
     def _check_rejected(self) -> None:
-        """The ledger's other half: every row is of a known kind and reason, and they add up."""
+        """The ledger: every row is of a known kind and reason, and the card's counts add up."""
         if not self._check_file(REJECTED):
             return
         table = pq.read_table(self.root / REJECTED, page_checksum_verification=True)
@@ -151,9 +150,9 @@ class SmallFiles:
             raise ValueError(f"has columns {', '.join(table.schema.names)}")
         kinds, reasons = Counter(table["kind"].to_pylist()), Counter(table["reason"].to_pylist())
         for name, known, values in (("kind", Kind, kinds), ("reason", Reason, reasons)):
-            unknown = sorted(set(values) - {str(one) for one in known})
+            unknown = sorted(set(values) - set(map(str, known)))
             if unknown:
-                self.fault(REJECTED, f"holds the {name} {', '.join(unknown)}, which is none")
+                self.fault(REJECTED, f"holds an unknown {name}: {', '.join(unknown)}")
         if self.card is None:
             return
         counts = self.card.counts
@@ -170,7 +169,7 @@ class SmallFiles:
             )
 
     def named_assets(self) -> Sequence[str]:
-        """Names of all assets, whole or not."""
+        """Names of all assets, whether they are what was written or not."""
         if self.card is not None:
             return list(self.card.assets)
         return [name for name in self.listed if name.startswith(f"{ASSETS}/")]
@@ -179,7 +178,7 @@ class SmallFiles:
         self.assets = tuple(name for name in self.named_assets() if self._check_file(name))
 
     def asset(self, prefix: str) -> Path | None:
-        """The file of an asset that is whole."""
+        """The file of an asset that is what was written, or None."""
         for name in self.assets:
             if name.startswith(f"{ASSETS}/{prefix}-"):
                 return self.root / name
@@ -196,7 +195,7 @@ class SmallFiles:
             return int(file.get_slice("codebooks").get_shape()[1])  # (Q, E, D)
 
     def specs(self) -> dict[str, ColumnSpec]:
-        """Specifications of all columns; without a card, what those of every dataset share."""
+        """Specifications of all columns; without a card, those that every dataset shares."""
         if self.card is not None:
             return {name: column.spec(name) for name, column in self.card.columns.items()}
         folders = {match["column"] for name in self.listed if (match := TARGET.match(name))}
@@ -207,11 +206,11 @@ class SmallFiles:
         }
 
     def grid(self) -> FrameGrid:
-        """The frame grid."""
+        """The frame grid of the card, or the default one without a card."""
         return FrameGrid() if self.card is None else self.card.grid
 
     def listed_targets(self) -> dict[int, dict[str, str]]:
-        """Tar of each column by shard, of all tars and markers that SHA256SUMS lists."""
+        """The tar of each column, by shard and column, as SHA256SUMS lists them."""
         targets: dict[int, dict[str, str]] = {}
         for name in self.listed:
             if match := TARGET.match(name):
@@ -220,91 +219,19 @@ class SmallFiles:
 
     def _check_index(self) -> None:
         """The index as a whole; its rows are checked with their shards."""
+        check = IndexCheck(self.root, self.card, self.specs(), self.faults)
         if not self._check_file(INDEX):
-            if INDEX in self.found:
-                self._blame_rows()
+            if INDEX in self.found:  # it is there, but not what was written
+                check.name_rows()
             return
-        path = self.root / INDEX
-        schema, expected = pq.read_schema(path), index_schema(list(self.specs()))
-        if self.specs() and sorted(schema, key=_name) != sorted(expected, key=_name):
-            raise ValueError(f"its columns are not those of a dataset: {', '.join(schema.names)}")
-        try:
-            for _ in index_shards(path):  # every page can be read
-                pass
-        except (pa.ArrowException, OSError) as error:
-            self.fault(INDEX, f"can't be read: {error}")
-            self._blame_rows()
-            return
-        self.index_whole = True
-        table = pq.read_table(path, columns=["key", *_COUNTED])
-        counted = pc.value_counts(table["key"].combine_chunks())
-        several = counted.filter(pc.greater(counted.field("counts"), 1)).to_pylist()
-        for one in several[:MOST_FAULTS]:
-            self.fault(INDEX, f"the key is there {one['counts']} times", key=str(one["values"]))
-        self._compare_counts(table)
-
-    def _blame_rows(self) -> None:
-        """Name the rows that are not what was written, as far as the index can be read."""
-        path = self.root / INDEX
-        try:
-            rows = pq.read_table(path).to_pylist()
-        except Exception as error:
-            self.fault(INDEX, f"can't be read, so no key can be named: {error}")
-            self._blame_columns(path)
-            return
-        bad = []
-        for row in rows:
-            try:
-                whole = row_crc(row) == row["row_crc"]
-            except (KeyError, TypeError, ValueError):
-                whole = False
-            if not whole:
-                bad.append(row)
-        for row in bad[:MOST_FAULTS]:
-            number, key = row.get("shard"), str(row.get("key") or "")
-            message = "the row is not what was written: its row_crc differs"
-            self.fault(INDEX, message, shard=number if isinstance(number, int) else None, key=key)
-        if len(bad) > MOST_FAULTS:
-            self.fault(INDEX, f"and {len(bad) - MOST_FAULTS} more rows")
-
-    def _blame_columns(self, path: Path) -> None:
-        """Name the columns of the index that can't be read, if others can."""
-        names = index_schema(list(self.specs())).names
-        unreadable = []
-        for name in names:
-            try:
-                pq.read_table(path, columns=[name]).to_pylist()
-            except Exception:
-                unreadable.append(name)
-        for name in unreadable if len(unreadable) < len(names) else ():
-            column = name.rpartition("_")[0]
-            where = {"column": column} if column in self.specs() else {}
-            self.fault(INDEX, f"{name} can't be read; the rest can", **where)
-
-    def _compare_counts(self, table: pa.Table) -> None:
-        """The card's counts are those of the index."""
-        if self.card is None:
-            return
-        counts = self.card.counts
-        found = {
-            "written": table.num_rows,
-            "frames": pc.sum(table["frames"]).as_py() or 0,
-            "phones": pc.sum(table["phones"]).as_py() or 0,
-            "speakers": pc.count_distinct(table["speaker"]).as_py(),
-            "splits": dict(Counter(table["split"].to_pylist())),
-            "languages": dict(Counter(table["language"].to_pylist())),
-        }
-        for name, value in found.items():
-            if getattr(counts, name) != value:
-                self.fault(INDEX, f"{name}: {value}, the card says {getattr(counts, name)}")
-        hours = (pc.sum(table["seconds"]).as_py() or 0.0) / 3600
-        if abs(hours - counts.hours) > 1e-9 * hours:  # sums in another order round otherwise
-            self.fault(INDEX, f"hours: {hours}, the card says {counts.hours}")
+        self.index_whole = check.is_readable()
+        if self.index_whole:
+            check.compare()
 
     def compare_sums(self) -> None:
-        """Where SHA256SUMS is damaged, tell which files are not what it lists, if any.
+        """Where SHA256SUMS is damaged, note which files differ from what it lists.
 
-        To be called when every file of the dataset was read whole.
+        To be called when every file of the dataset was read completely.
         """
         if self.sums_whole or self.card is None:
             return
@@ -318,35 +245,7 @@ class SmallFiles:
                 self.fault(name, message, **place_of(name))
 
 
-_COUNTED = ("split", "speaker", "language", "seconds", "frames", "phones")
-
-
-def _name(field: pa.Field) -> str:
-    return str(field.name)
-
-
 def place_of(name: str) -> dict[str, Any]:
-    """Column and shard of a tar or marker, as its name tells."""
+    """Column and shard of a tar or marker, taken from its name."""
     match = TARGET.match(name)
     return {} if match is None else {"column": match["column"], "shard": int(match["shard"])}
-
-
-def index_shards(path: Path) -> Iterator[tuple[int, pa.Table]]:
-    """An index shard by shard, with one row group in memory."""
-    number, parts = 0, list[pa.Table]()
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        for i in range(file.num_row_groups):
-            group = file.read_row_group(i)
-            shards = group["shard"].to_pylist()
-            begin = 0
-            for end in range(1, len(shards) + 1):
-                if end < len(shards) and shards[end] == shards[begin]:
-                    continue
-                if parts and shards[begin] != number:
-                    yield number, pa.concat_tables(parts)
-                    parts = []
-                number = shards[begin]
-                parts.append(group.slice(begin, end - begin))
-                begin = end
-    if parts:
-        yield number, pa.concat_tables(parts)

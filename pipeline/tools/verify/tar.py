@@ -1,7 +1,7 @@
-"""Verification of one tar: it is read once, from begin to end.
+"""Verification of one tar, which is read once, from beginning to end.
 
-Its layout is known beforehand, so any byte belongs to one member's header, data or padding, or to
-the end of the archive, and a wrong one is pinned to its member.
+Its layout is known beforehand, so every byte belongs to one member's header, data or padding, or to
+the end of the archive, and a wrong byte is attributed to its member.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A tar and its marker as the dataset tells of them.
+    """A tar and its marker: what must be there, by index and SHA256SUMS.
 
     Attributes:
-        tar: its path relative to the dataset.
-        tar_sha256, marker_sha256: from SHA256SUMS; empty where it does not tell.
+        spec: the column's specification.
+        shard: the number of the shard.
+        tar: the path of the tar relative to the dataset.
+        tar_sha256, marker_sha256: from SHA256SUMS; empty where they are unknown.
     """
 
     spec: ColumnSpec
@@ -48,7 +50,7 @@ class Target:
 
     @property
     def where(self) -> dict[str, Any]:
-        """The fields of a fault in it."""
+        """The fields `column` and `shard` of a fault in it."""
         return {"column": self.column, "shard": self.shard}
 
 
@@ -59,16 +61,18 @@ def marker_name(tar: str) -> str:
 
 @dataclass(kw_only=True)
 class TarCheck:
-    """Reads one tar; what it finds is in its attributes afterwards.
+    """Reads one tar; its attributes hold what was found afterwards.
 
     Attributes:
-        layout: the members; None if nothing tells them.
-        marker: if it can be trusted.
+        root: the dataset's folder.
+        target: the tar that is read.
+        layout: where its members lie; None if neither marker nor index can be trusted.
+        marker: its marker; None if it can't be trusted.
         take: called with each member whose bytes are right; raises ValueError for wrong values.
         faults: what is wrong.
-        sha256: of the whole tar; empty if it was not read whole.
+        sha256: of the tar; empty if it was not read completely.
         size: in bytes; None if there is no tar.
-        arrays: how many members were read.
+        arrays: the number of members that were read.
     """
 
     root: Path
@@ -90,7 +94,7 @@ class TarCheck:
         self.faults.append(Fault(place=self.target.tar, key=key, message=message, **where))
 
     def run(self, keys: Collection[str] | None) -> None:
-        """Read all of the tar, or only some keys of it; never raises."""
+        """Read all of the tar, or only the members of these keys; what is wrong becomes a fault."""
         with caught(self.faults, self.target.tar, **self.target.where):
             if not self._path.is_file():
                 self._fault("is missing", self.layout[0].key if self.layout else "")
@@ -100,9 +104,9 @@ class TarCheck:
                 if keys is None:
                     self._read_whole(file)
                 else:
-                    self._read_some(file, keys)
+                    self._read_members_of(file, keys)
 
-    def _read_some(self, file: BinaryIO, keys: Collection[str]) -> None:
+    def _read_members_of(self, file: BinaryIO, keys: Collection[str]) -> None:
         if self.marker is not None and self.size != self.marker.size:
             cut = (r.key for r in self.layout or () if r.offset + r.size > (self.size or 0))
             message = f"has {self.size} bytes, its marker says {self.marker.size}"
@@ -121,19 +125,19 @@ class TarCheck:
         self.sha256 = self._hash.hexdigest()
         if self.faults:
             return  # what is wrong is named already, more closely
-        said = {"SHA256SUMS": self.target.tar_sha256}
+        expected = {"SHA256SUMS": self.target.tar_sha256}
         if self.marker is not None:
-            said["its marker"] = self.marker.sha256
+            expected["its marker"] = self.marker.sha256
             if self.size != self.marker.size:
                 self._fault(f"has {self.size} bytes, its marker says {self.marker.size}")
-        for whose, sha256 in said.items():
+        for source, sha256 in expected.items():
             if sha256 and sha256 != self.sha256:
-                self._fault(f"SHA-256 is {self.sha256}, {whose} says {sha256}")
+                self._fault(f"SHA-256 is {self.sha256}, {source} says {sha256}")
         if self.layout is None:
-            self._fault("its members were not checked: neither marker nor index tells them")
+            self._fault("its members were not checked: neither marker nor index can be trusted")
 
     def _read_members(self, file: BinaryIO) -> bool:
-        """All members in order; False if the tar does not go on to its end."""
+        """Read all members in order; False if the end of the archive is not reached."""
         if self.layout is None:
             return False
         begin = tarfile.BLOCKSIZE
@@ -156,7 +160,7 @@ class TarCheck:
         return data
 
     def _read_member(self, file: BinaryIO, row: MemberRow) -> bool:
-        """One member: header, data, padding; False if it is not there whole."""
+        """Read one member (header, data, padding); False if the tar ends before its end."""
         header = self._read(file, tarfile.BLOCKSIZE)
         if len(header) < tarfile.BLOCKSIZE or not any(header) or row.size > (self.size or 0):
             return False
@@ -181,7 +185,7 @@ class TarCheck:
         return True
 
     def _read_end(self, file: BinaryIO) -> None:
-        """Two blocks of zeros, then zeros up to a whole record."""
+        """Read the end: two blocks of zeros, then zeros up to a whole record."""
         begin = file.tell()
         end = begin + 2 * tarfile.BLOCKSIZE
         end += -end % tarfile.RECORDSIZE

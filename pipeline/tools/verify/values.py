@@ -1,4 +1,4 @@
-"""Verification of what a shard's arrays say: each column's contract, and one column by another."""
+"""Verification of a shard's values: each column's contract, and columns against each other."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ns2.pipeline.core.schema import (
 from ns2.pipeline.dataset.shards import MemberRow, decode_value
 
 FIRST = ("meta", "phonemes", "durations")
-"""Columns that are read first and kept: the others are held against them."""
+"""Columns that are read first and kept, since the others are compared with them."""
 
 
 class Values:
-    """The values of one shard as they are read, column after column.
+    """The values of one shard, read column after column.
 
-    `add` checks each against what is known by then.
+    `add` compares each value with what has been read before it.
     """
 
     def __init__(
@@ -33,11 +33,12 @@ class Values:
         entries: int | None,
         table: Any,
     ) -> None:
-        """Say what is known beforehand.
+        """Start with what is known before any tar is read.
 
         Args:
-            rows: of the index, by key; those that can be trusted.
-            entries: codes must be below it; None if unknown.
+            grid: the frame grid.
+            rows: rows of the index that can be trusted, by key.
+            entries: the number of entries in a codebook; None if unknown.
             table: a `PhonemeTable`, or None.
         """
         self._grid, self._rows, self._entries, self._table = grid, rows, entries, table
@@ -57,7 +58,7 @@ class Values:
         if value.shape != tuple(row.shape):
             raise ValueError(f"shape is {value.shape}, recorded is {tuple(row.shape)}")
         frames, tokens = self._frames(key), self._tokens(key)
-        if frames is None:  # nothing tells: then only the other axes can be held
+        if frames is None:  # T is unknown, so only the other axes can be checked
             frames = value.shape[-1] if value.ndim else 0
         check_array(spec, key, value, frames=frames, tokens=tokens)
         if spec.name in FIRST:
@@ -70,11 +71,11 @@ class Values:
             largest = int(value.max(initial=0))
             if self._entries is not None and largest >= self._entries:
                 raise ValueError(
-                    f"codes of {key}: {largest}, and there are {self._entries} entries"
+                    f"codes of {key}: expected values below {self._entries}, got {largest}"
                 )
         elif spec.name == "f0":
             if value.min(initial=0) < 0:
-                raise ValueError(f"f0 of {key}: {value.min()} Hz")
+                raise ValueError(f"f0 of {key}: expected at least 0 Hz, got {value.min()}")
             voiced = value[value > 0]
             self._pitch[key] = (
                 len(voiced) / max(len(value), 1),
@@ -82,21 +83,21 @@ class Values:
             )
 
     def _frames(self, key: str) -> int | None:
-        """T of an utterance."""
+        """T of an utterance, or None if unknown."""
         if key in self._rows:
             return int(self._rows[key]["frames"])
         meta = self._kept.get(("meta", key))
         return None if meta is None else self._grid.frames(meta["samples"])
 
     def _tokens(self, key: str) -> int | None:
-        """N of an utterance."""
+        """N of an utterance, or None if unknown."""
         if ("phonemes", key) in self._kept:
             return len(self._kept["phonemes", key])
         meta = self._kept.get(("meta", key))
         return None if meta is None else len(meta["phonemes"])
 
     def _symbols(self, key: str) -> list[str] | None:
-        """The token strings of an utterance."""
+        """The token strings of an utterance, or None if unknown."""
         ids, meta = self._kept.get(("phonemes", key)), self._kept.get(("meta", key))
         if ids is not None and self._table is not None:
             return list(self._table.symbols(ids))
@@ -111,7 +112,7 @@ class Values:
             )
 
     def _check_durations(self, key: str, durations: np.ndarray) -> None:
-        """They sum to T, and every phone has a frame where it is known what is a phone."""
+        """Durations sum to T, and every phone has a frame if the phoneme table is known."""
         frames, symbols = self._frames(key), self._symbols(key)
         if symbols is None or self._table is None:
             symbols, optional = [""] * len(durations), frozenset({""})
@@ -121,22 +122,22 @@ class Values:
             check_durations(key, durations, symbols, frames=frames, optional=optional)
 
     def compare(self, key: str) -> None:
-        """Hold an utterance's index row against what was read of it.
+        """Compare an utterance's index row with what was read of it.
 
         Raises:
             ValueError: naming every field that differs.
         """
         row = self._rows[key]
         wrong = [
-            f"{name} is {row[name]!r}, {whose} {value!r}"
-            for name, whose, value in self._facts(key, row)
+            f"{name} is {row[name]!r}, {source} {value!r}"
+            for name, source, value in self._facts(key, row)
             if row[name] != value
         ]
         if wrong:
             raise ValueError("; ".join(wrong))
 
     def _facts(self, key: str, row: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-        """(field of the index, who tells, the value it must have)."""
+        """(field of the index, the source that gives its value, the value it must have)."""
         yield "phone_rate", "phones and seconds make", row["phones"] / row["seconds"]
         meta, symbols = self._kept.get(("meta", key)), self._symbols(key)
         if meta is not None:
@@ -155,7 +156,10 @@ class Values:
 
 
 def check_meta(key: str, meta: Any) -> Mapping[str, Any]:
-    """An utterance's meta has its fields, and its word spans lie in order inside the tokens.
+    """Check that an utterance's meta has its fields, and its word spans in order in the tokens.
+
+    Returns:
+        the meta.
 
     Raises:
         ValueError: saying what is wrong.

@@ -24,11 +24,11 @@ from ns2.model.aligner.hmm import (
     aligner_to_tensors,
 )
 from ns2.model.log_mel import LogMel, MelConfig
-from ns2.pipeline.align.bundled import bundled_network, network_digest, pretrained
+from ns2.pipeline.align.bundled_network import bundled_network, network_digest, pretrained
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.tools.align_eval import report
-from ns2.pipeline.tools.align_truth import Truth
+from ns2.pipeline.tools.align_eval.against_truth import report
+from ns2.pipeline.tools.align_eval.truth import Truth
 from ns2.train.bundled.labelled_speech import VARIANTS, closed
 from tests.model.aligner.test_hmm import spelled
 

@@ -22,8 +22,9 @@ from ns2.model.aligner.hmm import (
 from ns2.model.aligner.monotonic import NoPathError
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, WORD, speak
-from ns2.pipeline.tools.align_eval import compare, report
-from ns2.pipeline.tools.align_truth import Truth
+from ns2.pipeline.tools.align_eval.against_truth import report
+from ns2.pipeline.tools.align_eval.compared import compare
+from ns2.pipeline.tools.align_eval.truth import Truth
 
 SILENT = ("<sil>", "|", ",")
 """Ids 0 to 2 in these tests; phones follow, three ids each, one a stress."""

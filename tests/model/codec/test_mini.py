@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ns2.model.codec.interface import CodecError
 from ns2.model.codec.loading import load_codec
-from ns2.model.codec.mini.codec import MiniCodec, load_mini, pack_mini
+from ns2.model.codec.mini.mini_codec import MiniCodec, load_mini, pack_mini
 from ns2.model.codec.mini.mini_config import MiniConfig, read_config
 from ns2.model.codec.mini.network import Decoder, MiniNetwork
 from ns2.model.codec.registry import MINI_WEIGHTS, codec_spec

@@ -17,7 +17,7 @@ import pytest
 
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, speak_corpus, write_wav
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.tools.align_eval import evaluate
+from ns2.pipeline.tools.align_eval.against_truth import evaluate
 from tests.support.factories import LJSPEECH, needs_ljspeech
 from tests.support.preprocessing import run_inline
 

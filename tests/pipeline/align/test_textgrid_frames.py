@@ -9,15 +9,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ns2.pipeline.align.textgrid.frames import (
-    SILENCES,
-    Aligned,
-    TierNames,
-    align_textgrid,
-    give_frames,
-)
+from ns2.pipeline.align.textgrid.frames import Aligned, align_textgrid, give_frames
 from ns2.pipeline.align.textgrid.marks import marks_behind
 from ns2.pipeline.align.textgrid.read import Interval, TextGrid, Tier, parse_textgrid
+from ns2.pipeline.align.textgrid.tiers import SILENCES, TierNames
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import FrameGrid, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
@@ -198,14 +193,14 @@ BROKEN: list[tuple[Reason, str, dict[str, Spans | None], dict[str, object]]] = [
      {"seconds": 0.97}),
     (Reason.TEXTGRID_LENGTH, "lasts 1.000 s, shorter than its audio of 2.000 s", {"phones": A},
      {"seconds": 2.0}),
-    (Reason.TEXTGRID_NO_TIER, "no tier is named 'phones'; its tiers are 'Mary', 'John'",
+    (Reason.TEXTGRID_NO_TIER, "no tier has the name 'phones'; its tiers are 'Mary', 'John'",
      {"Mary": A, "John": A}, {}),
-    (Reason.TEXTGRID_NO_TIER, "2 tiers fit 'phones'; they are 'A - phones', 'B - phones'",
+    (Reason.TEXTGRID_NO_TIER, "2 tiers have the name 'phones'; they are 'A - phones', 'B - phones'",
      {"A - phones": A, "B - phones": A}, {}),
-    (Reason.TEXTGRID_NO_TIER, "'phones' is one of points", {"phones": None}, {}),
-    (Reason.TEXTGRID_NO_TIER, "name one with --word-tier", {"phones": A}, {"words": "ORT"}),
-    (Reason.TEXTGRID_NO_PHONES, "nothing but silence", {"phones": [(0.1, 0.9, "sp")]}, {}),
-    (Reason.TEXTGRID_NO_PHONES, "nothing but silence", {"phones": []}, {}),
+    (Reason.TEXTGRID_NO_TIER, "'phones' has points", {"phones": None}, {}),
+    (Reason.TEXTGRID_NO_TIER, "right tier with --word-tier", {"phones": A}, {"words": "ORT"}),
+    (Reason.TEXTGRID_NO_PHONES, "has only silence", {"phones": [(0.1, 0.9, "sp")]}, {}),
+    (Reason.TEXTGRID_NO_PHONES, "has only silence", {"phones": []}, {}),
     (Reason.TEXTGRID_OVERLAP, "'b' begins at 0.400 s, before 'a' ends at 0.500 s",
      {"phones": [(0.2, 0.5, "a"), (0.4, 0.8, "b")]}, {}),
     (Reason.TEXTGRID_OVERLAP, "'b' begins at 0.100 s",
@@ -215,7 +210,8 @@ BROKEN: list[tuple[Reason, str, dict[str, Spans | None], dict[str, object]]] = [
     (Reason.TEXTGRID_BAD_TIMES, "begins at 0.500 s and ends at 0.200 s",
      {"phones": [(0.5, 0.2, "a")]}, {}),
     (Reason.TEXTGRID_BAD_TIMES, "ends at 0.500 s", {"phones": [(0.5, 0.5, "a")]}, {}),
-    (Reason.TEXTGRID_BAD_TIMES, "behind the TextGrid's end", {"phones": [(0.5, 1.2, "a")]}, {}),
+    (Reason.TEXTGRID_BAD_TIMES, "behind the end of the TextGrid",
+     {"phones": [(0.5, 1.2, "a")]}, {}),
     (Reason.TEXTGRID_WORDS, "the phone 'b' at 0.500 s lies in no word",
      {"phones": A, "words": [(0.2, 0.5, "x")]}, {}),
     (Reason.TEXTGRID_WORDS, "the phone 'a' from 0.200 to 0.500 s reaches over the border",

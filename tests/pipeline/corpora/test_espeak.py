@@ -17,7 +17,7 @@ BOTH_ENGINES = """
 import espeakng_loader
 from phonemizer.backend import EspeakBackend
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
-from ns2.pipeline.speak import WORD, speak
+from ns2.pipeline.corpora.spoken.espeak import WORD, speak
 
 EspeakWrapper.set_library(espeakng_loader.get_library_path())
 EspeakWrapper.set_data_path(espeakng_loader.get_data_path())

@@ -66,7 +66,7 @@ def test_arrays_have_the_dtype_of_their_column_and_can_be_written_to(root: Path)
     assert Dataset(root)[0]["codes"].any()
 
 
-def test_what_is_not_there_is_said(root: Path) -> None:
+def test_what_is_not_there_is_named(root: Path) -> None:
     dataset = Dataset(root)
     for position in (9, -10):
         with pytest.raises(IndexError, match="of 9"):
@@ -140,7 +140,7 @@ def test_it_travels_to_other_processes(root: Path) -> None:
 def test_mapped_arrays_are_read_only_and_outlive_their_map(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ns2.pipeline.dataset.reader._OPEN_TARS", 1)
+    monkeypatch.setattr("ns2.pipeline.dataset.mapped_tars._OPEN_TARS", 1)
     dataset, truth = Dataset(root), by_hand(root, "codes")
     arrays = [dataset.read("codes", i, check=True, copy=False) for i in range(9)]
     for array, expected in zip(arrays, truth.values(), strict=True):
@@ -149,7 +149,7 @@ def test_mapped_arrays_are_read_only_and_outlive_their_map(
             array[...] = 0
 
 
-def test_a_missing_tar_and_a_head_that_lies_are_told(tmp_path: Path) -> None:
+def test_a_missing_tar_and_a_wrong_header_are_named(tmp_path: Path) -> None:
     root = make_dataset(tmp_path / "shards", Recipe(shards=2))
     first, second = sorted((root / folder("f0")).glob("*.tar"))
     first.unlink()
@@ -196,7 +196,7 @@ def test_fields_are_read_without_the_rest(root: Path) -> None:
 
 
 def test_few_tars_stay_open(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ns2.pipeline.dataset.reader._OPEN_TARS", 2)
+    monkeypatch.setattr("ns2.pipeline.dataset.mapped_tars._OPEN_TARS", 2)
     dataset, all_open = Dataset(root), Dataset(root)
     for i in (0, 8, 4, 0):
         np.testing.assert_array_equal(dataset[i]["mel"], all_open[i]["mel"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ns2.pipeline.align.aligner_file import aligner_config, load_aligner, train_and_save
-from ns2.pipeline.align.bundled import bundled_network, network_digest
+from ns2.pipeline.align.bundled_network import bundled_network, network_digest
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, check_array, check_durations
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
@@ -98,7 +98,7 @@ def test_files_that_are_no_aligner_are_named(weights: Path, tmp_path: Path) -> N
     broken = tmp_path / "broken.safetensors"
     for data in (b"", weights.read_bytes()[:-10], b"\0" * 100):
         broken.write_bytes(data)
-        with pytest.raises(UserError, match=r"not a whole aligner.*delete it"):
+        with pytest.raises(UserError, match=r"not a complete aligner.*delete it"):
             DurationsStage(TABLE, broken).setup()
 
 

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from ns2.cli import main
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.tools.align_eval import FIGURES, evaluate, intervals, report
-from ns2.pipeline.tools.align_truth import Truth, read_truth
+from ns2.pipeline.tools.align_eval.against_truth import evaluate, report
+from ns2.pipeline.tools.align_eval.error_figures import FIGURES, intervals
+from ns2.pipeline.tools.align_eval.truth import Truth, read_truth
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.support.preprocessing import run_inline
 
@@ -27,18 +28,18 @@ DURATIONS = np.array([2, 3, 0, 4, 2, 5, 1])
 def row(**changed: Any) -> dict[str, Any]:
     """Truth at 24 kHz: b is found 10 ms too early, c 20 ms too late."""
     phones = [[0, ""], [0, "<word>"], [600, "a"], [1840, "ˈb"], [2560, ""], [3040, "c"], [5200, ""]]
-    told = {"key": "one", "voice": "x", "sample_rate": 24_000, "samples": 5440, "phones": phones}
-    return {name: value for name, value in (told | changed).items() if value is not None}
+    values = {"key": "one", "voice": "x", "sample_rate": 24_000, "samples": 5440, "phones": phones}
+    return {name: value for name, value in (values | changed).items() if value is not None}
 
 
-def told(rows: list[dict[str, Any]], aligned: dict[str, Any]) -> dict[str, Any]:
+def measured(rows: list[dict[str, Any]], aligned: dict[str, Any]) -> dict[str, Any]:
     found = report(map(Truth.of, rows), aligned, OPTIONAL)
     json.dumps(found, allow_nan=False)
     return found
 
 
 def test_figures_are_those_worked_out_by_hand() -> None:
-    found = told([row()], {"one": (TOKENS, DURATIONS)})
+    found = measured([row()], {"one": (TOKENS, DURATIONS)})
     overall = found["overall"]
     expected = {
         "signed": 5.0, "median": 15.0, "mean": 15.0, "p90": 19.0,
@@ -59,23 +60,23 @@ def test_another_rate_and_grid_change_nothing() -> None:
     phones = [[start / 2, ipa] for start, ipa in row()["phones"]]
     half = row(sample_rate=12_000, samples=2720, phones=phones)
     aligned = {"one": (TOKENS, DURATIONS)}
-    assert told([half], aligned) == told([row()], aligned)
+    assert measured([half], aligned) == measured([row()], aligned)
 
 
 def test_marks_of_a_language_are_no_phones() -> None:
     phones = row()["phones"]
     marked = row(phones=[*phones[:2], [600, "(en)"], phones[2], [700, "(en-us)"], *phones[3:]])
     aligned = {"one": (TOKENS, DURATIONS)}
-    assert told([marked], aligned) == told([row()], aligned)
+    assert measured([marked], aligned) == measured([row()], aligned)
 
 
-def test_voices_are_told_apart_and_need_not_be_known() -> None:
+def test_voices_are_kept_apart_and_need_not_be_known() -> None:
     rows = [row(), row(key="two", voice="y"), row(key="three", voice=None, samples=None)]
     late = np.array([3, 3, 0, 4, 2, 4, 1])
     aligned = {
         key: (TOKENS, late if key == "two" else DURATIONS) for key in ("one", "two", "three")
     }
-    found = told(rows, aligned)
+    found = measured(rows, aligned)
     assert list(found["voices"]) == ["", "x", "y"]
     frame = 1000 / 75
     assert found["voices"]["x"]["signed"] == pytest.approx(5.0)
@@ -90,7 +91,7 @@ def test_what_is_not_compared_is_counted() -> None:
     fewer = (("<sil>", "a", "|", "b", "<sil>"), np.array([2, 3, 0, 11, 1]))
     rows = [row(), row(key="fewer"), row(key="none"), row(key="short")]
     aligned = {"one": (TOKENS, DURATIONS), "fewer": fewer, "short": (TOKENS, DURATIONS + 1)}
-    found = told(rows, aligned)
+    found = measured(rows, aligned)
     assert found["utterances"] == {
         "truth": 4, "compared": 1, "skipped": 1, "missing": 1, "other_length": 1,
     }  # fmt: skip
@@ -99,8 +100,8 @@ def test_what_is_not_compared_is_counted() -> None:
     assert found["agreeing_parts"]["phones"] == 1
     assert found["agreeing_parts"]["signed"] == pytest.approx(-10.0)
     assert [w.split(" ")[0] for w in found["warnings"]] == ["50.0%", "1"]
-    # where no length is told, a phone behind the end gives it away
-    assert told([row(samples=None)], {"one": (TOKENS, DURATIONS // 2)})["utterances"] == {
+    # where no length is known, a phone behind the end gives it away
+    assert measured([row(samples=None)], {"one": (TOKENS, DURATIONS // 2)})["utterances"] == {
         "truth": 1, "compared": 0, "skipped": 0, "missing": 0, "other_length": 1,
     }  # fmt: skip
 
@@ -136,8 +137,8 @@ def test_intervals_know_that_errors_of_an_utterance_hang_together() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("not json", "line 2 is no JSON"),
-        ("[1, 2]", "line 2 is no JSON object"),
+        ("not json", "line 2 is not JSON"),
+        ("[1, 2]", "line 2 is not a JSON object"),
         (json.dumps(row(key=None)), "line 2: has no field 'key'"),
         (json.dumps(row(sample_rate=None)), "line 2: has no field 'sample_rate'"),
         (json.dumps(row(phones=None)), "line 2: has no field 'phones'"),
@@ -146,8 +147,11 @@ def test_intervals_know_that_errors_of_an_utterance_hang_together() -> None:
         (json.dumps(row(phones={"a": 1})), "phones: expected a list"),
         (json.dumps(row(phones=[[0, "a"], [5]])), r"entry 1 of phones: expected \[start"),
         (json.dumps(row(phones=[["0", "a"]])), "entry 0 of phones: expected a number"),
-        (json.dumps(row(phones=[[9, "a"], [5, "b"]])), "entry 1 of phones: .* may not fall"),
-        (json.dumps(row(key="first")), "line 2: key 'first' stands in line 1"),
+        (
+            json.dumps(row(phones=[[9, "a"], [5, "b"]])),
+            "entry 1 of phones: starts must not",
+        ),
+        (json.dumps(row(key="first")), "line 2: key 'first' is already in line 1"),
     ],
 )
 def test_truth_that_is_not_as_it_should_be_is_named(
@@ -162,7 +166,7 @@ def test_truth_that_is_not_as_it_should_be_is_named(
 def test_a_truth_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "truth.jsonl"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is no text in UTF-8"):
+    with pytest.raises(UserError, match="is not UTF-8 text"):
         read_truth(path)
 
 

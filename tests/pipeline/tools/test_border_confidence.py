@@ -1,4 +1,4 @@
-"""How sure the aligner is of borders, told of a dataset as it lies there."""
+"""The aligner's confidence in borders, worked out for a finished dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from ns2.cli import main
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.tools.border_confidence import border_confidences
+from ns2.pipeline.tools.inspection.border_confidence import border_confidences
 from tests.support.preprocessing import run_inline
 
 
@@ -28,11 +28,13 @@ def test_every_token_has_a_confidence(dataset: Path) -> None:
 def test_the_command_tells_it(dataset: Path) -> None:
     key = Dataset(dataset).keys[0]
     command = ["inspect", str(dataset), "--key", key, "--confidence"]
-    told = json.loads(CliRunner().invoke(main, [*command, "--json"]).output)
+    found = json.loads(CliRunner().invoke(main, [*command, "--json"]).output)
     expected = border_confidences(Dataset(dataset), key)
-    np.testing.assert_allclose([one["confidence"] for one in told["phonemes"]], expected, atol=1e-4)
+    np.testing.assert_allclose(
+        [one["confidence"] for one in found["phonemes"]], expected, atol=1e-4
+    )
     shown = CliRunner().invoke(main, command).output
-    doubtful = [one for one in told["phonemes"] if one["confidence"] < 0.9]
+    doubtful = [one for one in found["phonemes"] if one["confidence"] < 0.9]
     assert shown.count(" s 0.") == len(doubtful)
     assert CliRunner().invoke(main, ["inspect", str(dataset), "--confidence"]).exit_code == 2
 

@@ -85,10 +85,10 @@ def test_after_changes_only_what_is_current_stays(
     before, current = identities(shards), listed(shards)
     sizes = {path: path.stat().st_size for path in shards.rglob("*") if path.is_file()}
 
-    told = collect(shards, dry_run=True)
+    planned = collect(shards, dry_run=True)
     assert identities(shards) == before
     removed = collect(shards)
-    assert told == removed
+    assert planned == removed
 
     assert set(identities(shards)) == current
     assert identities(shards) == {name: before[name] for name in current}
@@ -122,11 +122,11 @@ def test_columns_that_are_no_longer_wanted_go(spoken: Path, weights: Path, shard
 
 def test_one_of_everything(root: Path) -> None:
     stale = files_of(root) - listed(root) - STATE
-    told = collect(root, dry_run=True)
+    planned = collect(root, dry_run=True)
     assert stale == files_of(root) - listed(root) - STATE
     size = sum((root / name).stat().st_size for name in stale)
     removed = collect(root)
-    assert removed == told
+    assert removed == planned
     assert files_of(root) == listed(root) | STATE
     assert (removed.files, removed.bytes, removed.folders) == (len(stale), size, 2)
     assert removed.foreign == []
@@ -156,7 +156,7 @@ def test_what_is_not_ours_is_left_and_named(root: Path) -> None:
     removed = collect(root)
     assert files_of(root) == listed(root) | STATE | set(foreign)
     assert removed.folders == 0
-    # Folders are named whole; what else lies in .state is a cache and not told.
+    # Folders are named completely; the other files in .state serve later runs and are not named.
     whole = {"mel-notes", f"wav-{OTHER}", "mel-0123", f"mel-{OTHER}/sub", ".tmp-folder"}
     single = {n for n in foreign if str(Path(n).parent) not in whole and n != ".state/mine"}
     assert set(removed.foreign) == whole | single

@@ -1,4 +1,4 @@
-"""`ns2 diff` held against what the arrays and tables themselves say, read one by one."""
+"""`ns2 diff` compared with what the arrays and tables themselves say, read one by one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset.card import card_text, sealed
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.tools.diff import FIELDS, diff, render
+from ns2.pipeline.tools.diff.difference_text import render
+from ns2.pipeline.tools.diff.row_differences import FIELDS
+from ns2.pipeline.tools.diff.two_datasets import diff
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.support.preprocessing import run_inline
 
@@ -57,52 +59,54 @@ def slowly(a: Path, b: Path) -> dict[str, dict[str, set[str]]]:
 
 
 def check(a: Path, b: Path) -> dict[str, Any]:
-    """Compare two datasets, hold the result against `slowly`, and the reverse against it."""
-    told, truth = diff(a, b), slowly(a, b)
-    json.dumps(told, allow_nan=False)
-    assert {n: keys(one) for n, one in told["columns"]["changed"].items()} == truth["columns"]
-    assert {n: keys(one) for n, one in told["fields"].items()} == truth["fields"]
+    """Compare two datasets, check the result by `slowly`, and that the reverse mirrors it."""
+    differences, truth = diff(a, b), slowly(a, b)
+    json.dumps(differences, allow_nan=False)
+    assert {n: keys(one) for n, one in differences["columns"]["changed"].items()} == truth[
+        "columns"
+    ]
+    assert {n: keys(one) for n, one in differences["fields"].items()} == truth["fields"]
     everything = [*truth["columns"].values(), *truth["fields"].values()]
-    assert keys(told["utterances"]["changed"]) == set().union(*everything)
+    assert keys(differences["utterances"]["changed"]) == set().union(*everything)
     mine, other = set(Dataset(a).keys), set(Dataset(b).keys)
-    assert keys(told["utterances"]["only_a"]) == mine - other
-    assert keys(told["utterances"]["only_b"]) == other - mine
-    assert told["utterances"]["both"] == len(mine & other)
+    assert keys(differences["utterances"]["only_a"]) == mine - other
+    assert keys(differences["utterances"]["only_b"]) == other - mine
+    assert differences["utterances"]["both"] == len(mine & other)
     back = diff(b, a)
     for section in ("configuration", "counts", "statistics"):
         turned = {path: (y, x) for path, (x, y) in paths(back[section]).items()}
-        assert turned == paths(told[section])
-    assert back["utterances"]["only_a"] == told["utterances"]["only_b"]
-    assert back["rejected"]["only_b"] == told["rejected"]["only_a"]
+        assert turned == paths(differences[section])
+    assert back["utterances"]["only_a"] == differences["utterances"]["only_b"]
+    assert back["rejected"]["only_b"] == differences["rejected"]["only_a"]
     assert {n: keys(one) for n, one in back["fields"].items()} == truth["fields"]
-    assert back["equal"] == told["equal"]
-    return told
+    assert back["equal"] == differences["equal"]
+    return differences
 
 
 def test_a_copy_is_equal(dataset: Path, shards: Path) -> None:
-    told = check(dataset, shards)
-    assert told["equal"]
-    assert "They hold the same" in render(told)
-    assert not told["configuration"] and not told["statistics"]
+    differences = check(dataset, shards)
+    assert differences["equal"]
+    assert "They hold the same" in render(differences)
+    assert not differences["configuration"] and not differences["statistics"]
 
 
 def test_another_pitch_range(spoken: Path, weights: Path, dataset: Path, shards: Path) -> None:
     run_inline(spoken, shards, weights, f0_max=160.0)
-    told = check(dataset, shards)
-    assert not told["equal"]
-    assert set(told["columns"]["changed"]) == {"f0"}
-    assert told["columns"]["changed"]["f0"]["reshaped"] == 0
-    assert set(told["fields"]) == {"voiced_share", "f0_median"}
+    differences = check(dataset, shards)
+    assert not differences["equal"]
+    assert set(differences["columns"]["changed"]) == {"f0"}
+    assert differences["columns"]["changed"]["f0"]["reshaped"] == 0
+    assert set(differences["fields"]) == {"voiced_share", "f0_median"}
     folders = [Dataset(root).card["columns"]["f0"]["folder"] for root in (dataset, shards)]
-    assert paths(told["configuration"]) == {
+    assert paths(differences["configuration"]) == {
         "options.f0_max": (1100.0, 160.0),
         "columns.f0.config.f0_max": (1100.0, 160.0),
         "columns.f0.folder": tuple(folders),
     }
-    assert not told["counts"] and set(paths(told["statistics"])) <= {
+    assert not differences["counts"] and set(paths(differences["statistics"])) <= {
         f"statistics.f0.{name}" for name in ("voiced_share", "log_mean", "log_std", "min", "max")
     }
-    text = render(told)
+    text = render(differences)
     assert "options.f0_max: 1100.0 -> 160.0" in text and "f0_median" in text
 
 
@@ -118,33 +122,33 @@ def test_a_changed_transcript_a_removed_and_a_filtered_utterance(
     del lines[removed]
     table.write_text("\n".join(lines.values()))
     run_inline(corpus, shards, weights, max_seconds=index[0]["seconds"] - 1e-3)
-    told = check(dataset, shards)
-    assert keys(told["utterances"]["only_a"]) == {longest, removed}
-    assert told["utterances"]["only_a"]["why"] == {"not found": 1, "too_long": 1}
-    assert set(told["columns"]["changed"]) == {"phonemes", "durations", "meta"}
-    assert keys(told["utterances"]["changed"]) == {changed}
-    reshaped = {name: one["reshaped"] for name, one in told["columns"]["changed"].items()}
+    differences = check(dataset, shards)
+    assert keys(differences["utterances"]["only_a"]) == {longest, removed}
+    assert differences["utterances"]["only_a"]["why"] == {"not found": 1, "too_long": 1}
+    assert set(differences["columns"]["changed"]) == {"phonemes", "durations", "meta"}
+    assert keys(differences["utterances"]["changed"]) == {changed}
+    reshaped = {name: one["reshaped"] for name, one in differences["columns"]["changed"].items()}
     assert reshaped == {"phonemes": 1, "durations": 1, "meta": 0}
-    (example,) = told["fields"]["text"]["examples"]
+    (example,) = differences["fields"]["text"]["examples"]
     assert (example["key"], example["b"]) == (changed, "A new text.")
-    assert paths(told["counts"])["counts.written"] == (10, 8)
-    assert set(paths(told["configuration"])) == {"options.max_seconds"}
-    assert told["rejected"]["only_a"]["count"] == 0
-    assert told["rejected"]["only_b"]["reasons"] == {"too_long": 1}
-    assert told["rejected"]["only_b"]["examples"][0]["id"] == longest
-    # The latents' mean is a list of 128: told by its largest difference.
+    assert paths(differences["counts"])["counts.written"] == (10, 8)
+    assert set(paths(differences["configuration"])) == {"options.max_seconds"}
+    assert differences["rejected"]["only_a"]["count"] == 0
+    assert differences["rejected"]["only_b"]["reasons"] == {"too_long": 1}
+    assert differences["rejected"]["only_b"]["examples"][0]["id"] == longest
+    # The latents' mean is a list of 128: shown by its largest difference.
     means = [np.array(Dataset(r).card["statistics"]["latents"]["mean"]) for r in (dataset, shards)]
-    (mean,) = (one for one in told["statistics"] if one["path"] == "statistics.latents.mean")
+    (mean,) = (one for one in differences["statistics"] if one["path"] == "statistics.latents.mean")
     assert mean["largest"] == np.abs(means[0] - means[1]).max() > 0
-    text = render(told)
+    text = render(differences)
     assert "2 only in A (in B: 1 not found, 1 too_long)" in text
     assert "1 rows only in B (1 too_long)" in text
 
 
 def test_another_aligner(spoken: Path, weights: Path, dataset: Path, shards: Path) -> None:
     run_inline(spoken, shards, weights, seed=1)
-    told = check(dataset, shards)
-    found = paths(told["configuration"])
+    differences = check(dataset, shards)
+    found = paths(differences["configuration"])
     assert found["aligner.config.seed"] == found["options.seed"] == (0, 1)
     assert "assets.aligner" in found and "columns.durations.folder" in found
     assert "aligner.sample" not in found  # the same utterances
@@ -153,30 +157,30 @@ def test_another_aligner(spoken: Path, weights: Path, dataset: Path, shards: Pat
 def test_other_columns(tmp_path: Path) -> None:
     a = make_dataset(tmp_path / "a", Recipe())
     b = make_dataset(tmp_path / "b", Recipe(columns=tuple(c for c in COLUMNS if c != "mel")))
-    told = check(a, b)
-    assert told["columns"]["only_a"] == ["mel"] and told["columns"]["only_b"] == []
-    assert not told["equal"] and "mel        only in A" in render(told)
+    differences = check(a, b)
+    assert differences["columns"]["only_a"] == ["mel"] and differences["columns"]["only_b"] == []
+    assert not differences["equal"] and "mel        only in A" in render(differences)
 
 
 def test_all_is_different(tmp_path: Path) -> None:
     """Another seed gives other arrays, and another number of words another N."""
     a = make_dataset(tmp_path / "a", Recipe())
     b = make_dataset(tmp_path / "b", Recipe(seed=1, words=("much",), frames=(41, 60)))
-    told = check(a, b)
-    assert told["utterances"]["changed"]["count"] == 9
-    shapes = {name: one["reshaped"] for name, one in told["columns"]["changed"].items()}
+    differences = check(a, b)
+    assert differences["utterances"]["changed"]["count"] == 9
+    shapes = {name: one["reshaped"] for name, one in differences["columns"]["changed"].items()}
     assert shapes == {**dict.fromkeys(COLUMNS, 9), "meta": 0}
 
 
 def test_where_utterances_lie_is_no_difference(tmp_path: Path) -> None:
     a = make_dataset(tmp_path / "a", Recipe(shards=2, per_shard=3))
     b = make_dataset(tmp_path / "b", Recipe(shards=3, per_shard=2))
-    told = check(a, b)
-    assert told["equal"] and told["a"]["digest"] != told["b"]["digest"]
+    differences = check(a, b)
+    assert differences["equal"] and differences["a"]["digest"] != differences["b"]["digest"]
     shards = [Dataset(root).index["shard"].to_pylist() for root in (a, b)]
     moved = sum(x != y for x, y in zip(*shards, strict=True))
-    assert told["utterances"]["moved"] == moved > 0
-    assert f"{moved} utterances lie in another shard" in render(told)
+    assert differences["utterances"]["moved"] == moved > 0
+    assert f"{moved} utterances lie in another shard" in render(differences)
 
 
 def test_the_order_of_keys_and_of_rows_is_no_difference(tmp_path: Path) -> None:
@@ -200,19 +204,19 @@ def test_the_order_of_keys_and_of_rows_is_no_difference(tmp_path: Path) -> None:
 def test_an_empty_dataset(tmp_path: Path, shards: int) -> None:
     a = make_dataset(tmp_path / "a", Recipe(shards=0))
     b = make_dataset(tmp_path / "b", Recipe(shards=shards))
-    told = check(a, b)
-    assert told["equal"] == (shards == 0)
-    assert told["utterances"]["only_b"]["count"] == 3 * shards
-    render(told)
+    differences = check(a, b)
+    assert differences["equal"] == (shards == 0)
+    assert differences["utterances"]["only_b"]["count"] == 3 * shards
+    render(differences)
 
 
 def test_nothing_equals_nothing_only(tmp_path: Path) -> None:
     """A field that one index has a value for and the other has none."""
     empty = Recipe(change_row=lambda row: [{**row, "align_score": None}])
     a, b = make_dataset(tmp_path / "a", empty), make_dataset(tmp_path / "b", Recipe())
-    told = check(a, b)
-    assert keys(told["fields"]["align_score"]) == set(Dataset(a).keys)
-    assert told["fields"]["align_score"]["examples"][0]["a"] is None
+    differences = check(a, b)
+    assert keys(differences["fields"]["align_score"]) == set(Dataset(a).keys)
+    assert differences["fields"]["align_score"]["examples"][0]["a"] is None
     assert diff(a, make_dataset(tmp_path / "c", empty))["equal"]
 
 
@@ -234,24 +238,24 @@ def test_the_ledger(tmp_path: Path) -> None:
     table = pq.read_table(b / "rejected.parquet")
     rows = [*table.to_pylist()[1:], table.to_pylist()[1]]  # one gone, one twice
     pq.write_table(type(table).from_pylist(rows, table.schema), b / "rejected.parquet")
-    told = check(a, b)
-    assert not told["equal"]
-    assert told["rejected"]["only_a"]["examples"] == [table.to_pylist()[0]]
-    assert told["rejected"]["only_b"]["examples"] == [table.to_pylist()[1]]
+    differences = check(a, b)
+    assert not differences["equal"]
+    assert differences["rejected"]["only_a"]["examples"] == [table.to_pylist()[0]]
+    assert differences["rejected"]["only_b"]["examples"] == [table.to_pylist()[1]]
 
 
 def test_long_lists_of_keys_end_but_counts_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ns2.pipeline.tools.diff.MOST_KEYS", 2)
+    monkeypatch.setattr("ns2.pipeline.tools.diff.row_differences.MOST_KEYS", 2)
     recipe = Recipe(shards=1, per_shard=5, columns=("f0",))
     a = make_dataset(tmp_path / "a", recipe)
     b = make_dataset(tmp_path / "b", replace(recipe, shards=2, seed=1))
-    told = diff(a, b)
-    assert told["utterances"]["only_b"]["count"] == 5
-    assert told["utterances"]["only_b"]["keys"] == ["utt0005", "utt0006"]
-    assert told["columns"]["changed"]["f0"]["count"] == 5
-    assert told["columns"]["changed"]["f0"]["keys"] == ["utt0000", "utt0001"]
+    differences = diff(a, b)
+    assert differences["utterances"]["only_b"]["count"] == 5
+    assert differences["utterances"]["only_b"]["keys"] == ["utt0005", "utt0006"]
+    assert differences["columns"]["changed"]["f0"]["count"] == 5
+    assert differences["columns"]["changed"]["f0"]["keys"] == ["utt0000", "utt0001"]
 
 
 def test_what_is_no_dataset_or_damaged_is_refused(tmp_path: Path) -> None:

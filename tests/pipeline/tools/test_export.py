@@ -13,6 +13,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.tools.export import export
+from ns2.pipeline.tools.tool_options import ExportOptions
 from tests.support.dataset_factories import TABLE, Recipe, make_dataset
 
 
@@ -45,7 +46,7 @@ def test_each_column_opens_with_webdataset_in_the_same_order(dataset: Dataset) -
 
 
 def test_an_export_holds_all_columns_of_every_utterance(dataset: Dataset, tmp_path: Path) -> None:
-    tars = export(dataset, tmp_path / "out", shard_utterances=3)
+    tars = export(dataset, tmp_path / "out", ExportOptions(shard_utterances=3))
     assert [path.name for path in tars] == [
         "train-00000.tar", "train-00001.tar", "train-00002.tar", "val-00000.tar",
     ]  # fmt: skip
@@ -73,24 +74,28 @@ def test_an_export_holds_all_columns_of_every_utterance(dataset: Dataset, tmp_pa
 
 def test_the_description_says_what_is_there(dataset: Dataset, tmp_path: Path) -> None:
     tars = export(dataset, tmp_path / "out")
-    told = json.loads((tmp_path / "out" / "export.json").read_text("utf-8"))
-    assert (told["sample_rate"], told["hop_length"], told["frame_rate"]) == (24_000, 320, 75.0)
-    assert told["dataset"] == dataset.card["digest"]
-    assert told["members"]["mel.npy"] == {
+    described = json.loads((tmp_path / "out" / "export.json").read_text("utf-8"))
+    assert (described["sample_rate"], described["hop_length"], described["frame_rate"]) == (
+        24_000,
+        320,
+        75.0,
+    )
+    assert described["dataset"] == dataset.card["digest"]
+    assert described["members"]["mel.npy"] == {
         "dtype": "float32", "dims": [20, "T"],
         "what": "log-mel spectrogram (M, T), natural logarithm",
     }  # fmt: skip
-    assert [tar for split in told["splits"].values() for tar in split["tars"]] == [
+    assert [tar for split in described["splits"].values() for tar in split["tars"]] == [
         path.name for path in tars
     ]
-    assert {name: one["utterances"] for name, one in told["splits"].items()} == {
+    assert {name: one["utterances"] for name, one in described["splits"].items()} == {
         "train": 7, "val": 2,
     }  # fmt: skip
     for sample in samples(tars):
-        assert set(told["members"]) <= set(sample)
-        symbols = [told["phonemes"][i] for i in sample["phonemes.npy"]]
+        assert set(described["members"]) <= set(sample)
+        symbols = [described["phonemes"][i] for i in sample["phonemes.npy"]]
         assert symbols == sample["meta.json"]["phonemes"]
-    assert len(told["phonemes"]) == len(TABLE)
+    assert len(described["phonemes"]) == len(TABLE)
 
 
 def test_the_same_bytes_twice_and_nothing_else_left(dataset: Dataset, tmp_path: Path) -> None:
@@ -102,13 +107,14 @@ def test_the_same_bytes_twice_and_nothing_else_left(dataset: Dataset, tmp_path: 
 
 
 def test_columns_can_be_chosen(dataset: Dataset, tmp_path: Path) -> None:
-    tars = export(dataset, tmp_path / "out", columns=["codes", "meta"], shard_utterances=None)
+    chosen = ExportOptions(columns=("codes", "meta"), shard_utterances=None)
+    tars = export(dataset, tmp_path / "out", chosen)
     assert len(tars) == 2
     for sample in samples(tars):
         names = {name for name in sample if not name.startswith("__")}
         assert names == {"codes.npy", "meta.json"}
     with pytest.raises(UserError, match="no column video"):
-        export(dataset, tmp_path / "other", columns=["video"])
+        export(dataset, tmp_path / "other", ExportOptions(columns=("video",)))
 
 
 def test_progress_counts_utterances(dataset: Dataset, tmp_path: Path) -> None:
@@ -140,7 +146,7 @@ def test_places_that_cannot_take_it_are_refused(dataset: Dataset, tmp_path: Path
             export(dataset, out)
     assert contents(tmp_path / "full") == {"thesis.tex": b"years of work"}
     with pytest.raises(UserError, match="at least 1"):
-        export(dataset, tmp_path / "out", shard_utterances=0)
+        ExportOptions(shard_utterances=0)
 
 
 def test_a_damaged_dataset_leaves_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `ns2 inspect` tells and draws, held against arrays read by hand."""
+"""What `ns2 inspect` shows and draws, compared with arrays that are read by hand."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from ns2.cli import main
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.draw import mel_bin, slaney_mel
-from ns2.pipeline.tools import inspection as inspect
-from ns2.pipeline.tools.plot import draw_utterance, plot_utterance
+from ns2.pipeline.tools.inspection.one_utterance import describe, find, render_utterance
+from ns2.pipeline.tools.inspection.overview import render, summarise
+from ns2.pipeline.tools.inspection.plot import draw_utterance, plot_utterance
 from tests.support.dataset_factories import Recipe, make_dataset
 
 
@@ -23,38 +26,42 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return Dataset(make_dataset(tmp_path_factory.mktemp("inspect") / "shards", Recipe()))
 
 
+def shown(dataset: Dataset) -> str:
+    return render(summarise(dataset), dataset.root)
+
+
 def test_the_summary_adds_up(dataset: Dataset) -> None:
-    told = inspect.summarise(dataset)
-    json.dumps(told, allow_nan=False)
+    found = summarise(dataset)
+    json.dumps(found, allow_nan=False)
     utterances = list(dataset)
     seconds = [u["meta"]["samples"] / 24_000 for u in utterances]
-    assert told["utterances"] == 9 and told["found"] == 12
-    assert told["hours"] == pytest.approx(sum(seconds) / 3600)
-    assert told["seconds"]["min"] == min(seconds) and told["seconds"]["max"] == max(seconds)
-    assert told["seconds"]["median"] == sorted(seconds)[4]
-    assert told["frames"] == sum(u["mel"].shape[1] for u in utterances)
-    assert told["reasons"] == {"audio_silent": 1, "nothing_speakable": 1, "too_long": 1}
-    assert {name: one["utterances"] for name, one in told["splits"].items()} == {
+    assert found["utterances"] == 9 and found["found"] == 12
+    assert found["hours"] == pytest.approx(sum(seconds) / 3600)
+    assert found["seconds"]["min"] == min(seconds) and found["seconds"]["max"] == max(seconds)
+    assert found["seconds"]["median"] == sorted(seconds)[4]
+    assert found["frames"] == sum(u["mel"].shape[1] for u in utterances)
+    assert found["reasons"] == {"audio_silent": 1, "nothing_speakable": 1, "too_long": 1}
+    assert {name: one["utterances"] for name, one in found["splits"].items()} == {
         "train": 7, "val": 2,
     }  # fmt: skip
     by_speaker: dict[str, float] = {}
     for u, s in zip(utterances, seconds, strict=True):
         speaker = u["meta"]["speaker"]
         by_speaker[speaker] = by_speaker.get(speaker, 0.0) + s / 3600
-    top = told["speakers"]["top"]
-    assert told["speakers"]["count"] == 2
+    top = found["speakers"]["top"]
+    assert found["speakers"]["count"] == 2
     assert {one["speaker"]: one["hours"] for one in top} == pytest.approx(by_speaker)
     assert top[0]["hours"] >= top[1]["hours"]
-    for name, column in told["columns"].items():
+    for name, column in found["columns"].items():
         tars = dataset.tars(name)
         assert column["tars"] == len(tars) == 3
         assert column["bytes"] == sum(path.stat().st_size for path in tars)
         assert f"{name}-{column['fingerprint']}" == tars[0].parent.name
-    assert told["columns"]["codes"]["dims"] == [4, "T"]
+    assert found["columns"]["codes"]["dims"] == [4, "T"]
 
 
 def test_the_table_shows_it(dataset: Dataset) -> None:
-    text = inspect.render(dataset)
+    text = shown(dataset)
     for part in (
         "9 utterances", "rejected 2", "filtered 1", "nothing_speakable: 1", "24,000 Hz",
         "4 quantizers", "speaker0", "en-us", "uint16", "4 x T",
@@ -69,37 +76,37 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> No
         return [{**row, "speaker": "[red]:smile:[/red]"}]
 
     root = make_dataset(tmp_path / "shards", Recipe(shards=1, change_row=renamed))
-    assert "[red]:smile:[/red]" in inspect.render(Dataset(root))
+    assert "[red]:smile:[/red]" in shown(Dataset(root))
 
 
 def test_an_empty_dataset_can_be_looked_at(tmp_path: Path) -> None:
     dataset = Dataset(make_dataset(tmp_path / "shards", Recipe(shards=0)))
-    assert inspect.summarise(dataset)["seconds"]["median"] is None
-    assert "0 utterances" in inspect.render(dataset)
-    assert inspect.files(dataset, "mel") == []
+    assert summarise(dataset)["seconds"]["median"] is None
+    assert "0 utterances" in shown(dataset)
+    assert dataset.tars("mel") == []
 
 
 def test_one_utterance_in_time(dataset: Dataset) -> None:
     for key in ("utt0000", "utt0004"):
-        told = inspect.utterance(dataset, key)
-        json.dumps(told, allow_nan=False)
+        found = describe(dataset, key)
+        json.dumps(found, allow_nan=False)
         arrays = dataset[key]
         durations = [int(d) for d in arrays["durations"]]
         begins = [sum(durations[:i]) / 75 for i in range(len(durations))]
-        assert [p["token"] for p in told["phonemes"]] == arrays["meta"]["phonemes"]
-        assert [p["frames"] for p in told["phonemes"]] == durations
-        assert [p["begin"] for p in told["phonemes"]] == pytest.approx(begins)
-        assert [p["seconds"] for p in told["phonemes"]] == pytest.approx(
+        assert [p["token"] for p in found["phonemes"]] == arrays["meta"]["phonemes"]
+        assert [p["frames"] for p in found["phonemes"]] == durations
+        assert [p["begin"] for p in found["phonemes"]] == pytest.approx(begins)
+        assert [p["seconds"] for p in found["phonemes"]] == pytest.approx(
             [d / 75 for d in durations]
         )
         (word, first, end) = arrays["meta"]["words"][1]
-        assert told["words"][1]["word"] == word
-        assert told["words"][1]["begin"] == pytest.approx(begins[first])
-        assert told["words"][1]["seconds"] == pytest.approx(sum(durations[first:end]) / 75)
+        assert found["words"][1]["word"] == word
+        assert found["words"][1]["begin"] == pytest.approx(begins[first])
+        assert found["words"][1]["seconds"] == pytest.approx(sum(durations[first:end]) / 75)
         voiced = arrays["f0"][arrays["f0"] > 0]
-        assert told["f0_median"] == pytest.approx(float(np.median(voiced)))
-        assert told["shapes"]["mel"] == list(arrays["mel"].shape)
-        text = inspect.render_utterance(dataset, key)
+        assert found["f0_median"] == pytest.approx(float(np.median(voiced)))
+        assert found["shapes"]["mel"] == list(arrays["mel"].shape)
+        text = render_utterance(found)
         assert "so much light" in text and arrays["meta"]["phonemes"][1] in text
         assert f"{1000 * durations[1] / 75:.0f}" in text
 
@@ -109,26 +116,29 @@ def test_utterances_are_found_by_id_and_near_ones_are_named(tmp_path: Path) -> N
         return [{**row, "id": f"the/{row['key']}.wav"}]
 
     dataset = Dataset(make_dataset(tmp_path / "shards", Recipe(shards=1, change_row=other_id)))
-    assert inspect.find(dataset, "the/utt0001.wav") == "utt0001"
-    assert inspect.find(dataset, "utt0001") == "utt0001"
+    assert find(dataset, "the/utt0001.wav") == "utt0001"
+    assert find(dataset, "utt0001") == "utt0001"
     with pytest.raises(UserError, match=r"no utterance 'ut0001'; near it: .*utt0001"):
-        inspect.utterance(dataset, "ut0001")
+        describe(dataset, "ut0001")
 
 
 def test_few_columns_are_enough(tmp_path: Path) -> None:
     for columns in (("mel", "f0"), ("phonemes", "meta")):
         root = make_dataset(tmp_path / columns[0], Recipe(shards=1, columns=columns))
         dataset = Dataset(root)
-        assert inspect.render(dataset) and inspect.render_utterance(dataset, "utt0001")
-        assert set(inspect.utterance(dataset, "utt0001")["files"]) == set(columns)
+        assert shown(dataset) and render_utterance(describe(dataset, "utt0001"))
+        assert set(describe(dataset, "utt0001")["files"]) == set(columns)
 
 
 def test_files_are_the_current_tars_in_order(dataset: Dataset) -> None:
-    files = inspect.files(dataset, "mel")
+    command = ["inspect", str(dataset.root), "--files"]
+    done = CliRunner().invoke(main, [*command, "mel"])
+    files = done.output.splitlines()
     assert [Path(file).name[:5] for file in files] == ["00000", "00001", "00002"]
     assert all(Path(file).is_file() for file in files)
-    with pytest.raises(UserError, match="no column"):
-        inspect.files(dataset, "video")
+    assert json.loads(CliRunner().invoke(main, [*command, "mel", "--json"]).output) == files
+    done = CliRunner().invoke(main, [*command, "video"])
+    assert done.exit_code == 1 and "no column video" in done.output
 
 
 def test_the_plot_shares_one_time_axis(dataset: Dataset) -> None:
@@ -163,14 +173,15 @@ def test_the_plot_shares_one_time_axis(dataset: Dataset) -> None:
 
 def test_the_plot_is_a_png(dataset: Dataset, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        plot_utterance(dataset, "utt0002", tmp_path / name)
+        assert plot_utterance(dataset, "utt0002", tmp_path / name) == "utt0002"
     data = (tmp_path / "a.png").read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR"
     width, height = struct.unpack(">II", data[16:24])
     assert 800 <= width <= 2000 and 500 <= height <= 1200
     assert data == (tmp_path / "b.png").read_bytes()
     with pytest.raises(UserError, match="can't write"):
-        plot_utterance(dataset, "utt0002", tmp_path / "nowhere" / "c.png")
+        plot_utterance(dataset, None, tmp_path / "nowhere" / "c.png")
+    assert plot_utterance(dataset, None, tmp_path / "first.png") == dataset.keys[0]
 
 
 def test_a_long_utterance_gets_a_wide_plot(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import preview, render
 from ns2.pipeline.tools.collect import collect
-from ns2.pipeline.tools.diff import diff
+from ns2.pipeline.tools.diff.two_datasets import diff
 from ns2.pipeline.tools.textgrids import write_textgrids
+from ns2.pipeline.tools.tool_options import TextGridOptions
 from ns2.pipeline.tools.verify.check import verify
 from tests.support.factories import LJSPEECH, needs_ljspeech
 from tests.support.preprocessing import contents, identities, run_inline
@@ -104,7 +105,7 @@ def test_written_and_read_back(spoken: Path, dataset: Path, grids: Path, tmp_pat
     assert_same_frames(dataset, tmp_path / "back")
     assert_same_arrays(dataset, tmp_path / "back", but=1)
     assert any(spoken_frames(one)[1] for one in Dataset(dataset))  # there were pauses
-    write_textgrids(Dataset(tmp_path / "back"), tmp_path / "again", short=True)
+    write_textgrids(Dataset(tmp_path / "back"), tmp_path / "again", TextGridOptions(short=True))
     read(spoken, tmp_path / "twice", tmp_path / "again")
     assert_same_arrays(tmp_path / "back", tmp_path / "twice")
     write_textgrids(Dataset(tmp_path / "twice"), tmp_path / "thrice")
@@ -125,7 +126,7 @@ def test_real_recordings_through_praat(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("short", [False, True])
 def test_praat_opens_them(dataset: Path, tmp_path: Path, short: bool) -> None:
-    write_textgrids(Dataset(dataset), tmp_path, limit=3, short=short)
+    write_textgrids(Dataset(dataset), tmp_path, TextGridOptions(limit=3, short=short))
     assert len(list(tmp_path.iterdir())) == 3
     for path in tmp_path.iterdir():
         utterance = Dataset(dataset)[path.stem]
@@ -171,8 +172,8 @@ def test_switching_makes_only_what_comes_from_textgrids(
     assert not [name for name in Dataset(shards).card["assets"] if "aligner" in name]
     assert Dataset(shards).card["options"]["aligner"] == "textgrid"
     assert "textgrids" not in Dataset(shards).card["options"]
-    told = diff(dataset, shards)
-    assert not told["equal"] and not diff(shards, shards)["configuration"]
+    differences = diff(dataset, shards)
+    assert not differences["equal"] and not diff(shards, shards)["configuration"]
     collect(shards)
     assert not list((shards / "assets").glob("aligner-*")) and verify(shards).ok
     assert not run_inline(spoken, shards, weights, **options).made
@@ -317,9 +318,9 @@ def test_broken_ones_are_rejected_each_with_its_reason(
     ledger = pq.read_table(tmp_path / "out" / "rejected.parquet").to_pylist()
     by_key = {row["key"]: row for row in ledger}
     assert len(by_key) == 7
-    for path, (_, reason, told) in zip(broken, breaks, strict=True):
+    for path, (_, reason, message) in zip(broken, breaks, strict=True):
         row = by_key[path.stem]
-        assert row["reason"] == reason and told in row["message"], row
+        assert row["reason"] == reason and message in row["message"], row
         assert row["kind"] == "rejected" and str(tmp_path) not in row["message"]
 
 
@@ -387,11 +388,11 @@ def test_options_that_do_not_go_together(spoken: Path, grids: Path, tmp_path: Pa
         ("--aligner-init", {"aligner": "textgrid", "textgrids": grids, "aligner_init": "none"}),
         ("--retrain-aligner", {"aligner": "textgrid", "textgrids": grids, "retrain_aligner": True}),
     ]
-    for told, options in wrong:
-        with pytest.raises(OptionError, match=told):
+    for message, options in wrong:
+        with pytest.raises(OptionError, match=message):
             Options(**options)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(OptionError, match=r"0 TextGrids are there and none is of.*\.TextGrid or"):
+    with pytest.raises(OptionError, match=r"none of its 0 TextGrids belongs to.*\.TextGrid or"):
         read(spoken, tmp_path / "out", tmp_path / "empty")
 
 
@@ -425,15 +426,17 @@ def test_command_line(spoken: Path, dataset: Path, tmp_path: Path) -> None:
     before = contents(out)
     ns2("textgrid", dataset, out, "--limit", "2")  # what is the same stays
     assert before.items() <= contents(out).items() and len(contents(out)) == 3
-    assert "is there already" in ns2("textgrid", dataset, out, "--short", code=1)
+    assert "exists and has other content" in ns2("textgrid", dataset, out, "--short", code=1)
     assert len(contents(out)) == 3 and before.items() <= contents(out).items()
     assert "has no utterance" in ns2("textgrid", dataset, out, "--keys", "nobody", code=1)
     assert "inside the dataset" in ns2("textgrid", dataset, dataset / "tg", code=1)
     common = ("preprocess", spoken, "-o", tmp_path / "new", "--columns", "durations,meta")
     ns2(*common, "--aligner", "textgrid", "--executor", "inline", code=2)
     ns2(*common, "--textgrids", out, "--executor", "inline", code=2)
-    told = ns2(*common, "--aligner", "textgrid", "--textgrids", out, "--executor", "inline", code=3)
-    assert "textgrid_missing" in told and "3 written" in told
+    output = ns2(
+        *common, "--aligner", "textgrid", "--textgrids", out, "--executor", "inline", code=3
+    )
+    assert "textgrid_missing" in output and "3 written" in output
     assert "nothing to do" in ns2(*common, "--aligner", "textgrid", "--textgrids", out, "--plan")
 
 

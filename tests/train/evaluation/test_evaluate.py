@@ -24,6 +24,7 @@ from ns2.train.evaluation.evaluator import Measured
 from ns2.train.evaluation.evaluator import Result as Evaluated
 from ns2.train.evaluation.figures import render, summary
 from ns2.train.evaluation.held_out import held_out, recording, seeds
+from ns2.train.evaluation.page import write_page
 from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
 from tests.support.dataset_factories import Recipe, make_dataset
 
@@ -252,12 +253,12 @@ def test_prompts_are_of_the_same_speaker_and_never_the_utterance(tmp_path: Path)
         held_out(dataset, "test", 2, seed=0, longest_prompt=20)
 
 
-def test_what_the_judge_can_not_judge_is_told(tmp_path: Path) -> None:
-    dataset = Dataset(make_dataset(tmp_path / "made"))
+def evaluated(dataset: Dataset, **changes: Any) -> Evaluated:
+    """An utterance of which only a copy was heard, without a right phone."""
     (one, *_) = held_out(dataset, "val", 1, seed=0, longest_prompt=20)
-    one = replace(one, language="de", prompt_key=one.key)
+    one = replace(one, **{"prompt_key": one.key, **changes})
     phones = bare_phones(one.tokens)
-    result = Evaluated(
+    return Evaluated(
         utterance=one,
         phones=tuple(phones),
         words=(),
@@ -270,6 +271,24 @@ def test_what_the_judge_can_not_judge_is_told(tmp_path: Path) -> None:
         durations=2 * one.durations,
         pitch=PitchErrors.of(one.f0, one.f0),
     )
+
+
+def test_a_page_shows_texts_as_they_are(tmp_path: Path) -> None:
+    dataset = Dataset(make_dataset(tmp_path / "made"))
+    text = "<script>alert(1)</script> \"quoted\" & 'so'"
+    result = evaluated(dataset, text=text, speaker="<b>me</b>")
+    found = summary([result], dataset.grid, frozenset())
+    page = write_page(tmp_path, "<i>a run</i>", {"<u>": "1 < 2"}, found, [result])
+    parser = _Sources()
+    parser.feed(page.read_text("utf-8"))  # fails at a script
+    for shown in (text, "<b>me</b>", "<i>a run</i>", "<u>", "1 < 2"):
+        assert shown in parser.text
+
+
+def test_what_the_judge_can_not_judge_is_told(tmp_path: Path) -> None:
+    dataset = Dataset(make_dataset(tmp_path / "made"))
+    result = evaluated(dataset, language="de")
+    one, phones = result.utterance, list(result.phones)
     known = frozenset(phones[1:]) - {phones[0]}
     found = summary([result], dataset.grid, known)
     notes = " / ".join(found["notes"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -12,13 +13,15 @@ import torch
 from click.testing import CliRunner, Result
 
 from ns2.cli import main
-from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.diffusion.samplers import SamplerConfig, SamplerKind
 from ns2.model.tts.generation import Choices
-from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.dataset.reader import Dataset
+from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.lines import Line, joined
 from ns2.train.speak.pieces import pieces
+from ns2.train.speak.speaking import SpeakingOptions, SynthesizeOptions
 from ns2.train.speak.synthesizer import Synthesizer
 
 QUICK = ("--steps", "2")
@@ -247,6 +250,33 @@ def test_prompts_that_cannot_be_used_are_told(run: Path, tmp_path: Path) -> None
         done = call(run, TEXT, "--prompt", path, "-o", tmp_path / "out.wav")
         assert done.exit_code == 1 and told in done.output
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_defaults_are_those_of_the_model_and_of_samples() -> None:
+    """The options name the defaults again, since the model's own classes load torch."""
+    assert SpeakingOptions().choices() == Choices(sampler=TrainConfig().sampler)
+    assert SynthesizeOptions(text="Stop!").choices() == SpeakingOptions().choices()
+    kinds = get_type_hints(SpeakingOptions)["sampler"]
+    assert get_args(kinds) == get_args(SamplerKind)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "give one of"),
+        ({"text": "a", "durations_from": "b", "dataset": Path()}, "give one of"),
+        ({"text": "a", "out": Path("folder")}, "ends with .wav"),
+        ({"text_file": Path("a.txt")}, "name a folder"),
+        ({"durations_from": "a"}, "needs the --dataset"),
+        ({"durations_from": "a", "dataset": Path(), "speed": 2.0}, "--speed"),
+        ({"durations_from": "a", "dataset": Path(), "phonemes": True}, "--phonemes"),
+        ({"text": "a", "dataset": Path()}, "--dataset is for"),
+        ({"text": "a", "phonemes": True, "language": "de"}, "--language"),
+    ],
+)
+def test_options_that_do_not_go_together(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        SynthesizeOptions(**options)
 
 
 def test_wrong_use_is_told(run: Path, speech: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How sure an aligner is of an utterance's borders: worked out when asked for, stored nowhere."""
+"""The aligner's confidence in the starts of an utterance's tokens, worked out on request."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ _NEEDED = ("mel", "phonemes", "durations")
 
 
 def border_confidences(dataset: Dataset, key: str) -> np.ndarray:
-    """For each token, the posterior that it starts within a frame of where its durations put it.
+    """The posterior probability that each token starts within a frame of where its durations say.
 
-    It ranks borders well and is too sure of itself: see `ns2.model.aligner.confidence`.
+    It ranks borders well, but is overconfident: see `ns2.model.aligner.confidence`.
 
     Returns:
         (N,) float64 in [0, 1]; 1 for the first token.
 
     Raises:
-        UserError: the dataset lacks a column that it takes, its durations come from TextGrids, or
-            from another version of ns2.
+        UserError: the dataset lacks a column that is needed, or its durations come from TextGrids
+            or from another version of ns2.
     """
     from ns2.model.aligner.hmm import align
     from ns2.pipeline.align.aligner_file import as_tensors, load_aligner
 
     missing = [column for column in _NEEDED if column not in dataset.columns]
     if missing:
-        raise UserError(f"{dataset.root} has no {', '.join(missing)}, which confidences are of")
+        raise UserError(f"{dataset.root} has no {' and no '.join(missing)}, which confidences need")
     if not any("/aligner-" in name for name in dataset.card.assets):
         raise UserError(f"{dataset.root} has no aligner: its durations come from TextGrids")
     aligner = load_aligner(dataset.asset("aligner"))

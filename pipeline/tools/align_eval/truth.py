@@ -5,7 +5,7 @@
 
 `phones` lists starts in samples and IPA, in order: an empty IPA is a pause, "<word>" marks where
 a word begins. `voice` and `samples` may be missing. Marks such as "(en)", with which espeak-ng
-tells that it changes the language, are passed over.
+announces a change of language, are ignored.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class Truth:
     """What is known about one utterance.
 
     Attributes:
-        voice: "" where it is not told.
-        seconds: of the recording, None where it is not told.
+        key: the utterance's key or id.
+        voice: "" where it is unknown.
+        seconds: length of the recording, None where it is unknown.
         phones: P IPA strings, no pauses and no words.
         starts: (P,) ms at which they begin.
         pauses: (K, 2) ms at which each pause between two phones begins and ends.
@@ -47,7 +48,7 @@ class Truth:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Truth:
-        """Check a row and take it apart.
+        """Check the JSON object of a line, and make a truth of it.
 
         Raises:
             ValueError: naming the field that is missing or wrong, and what was expected.
@@ -78,16 +79,14 @@ def read_truth(path: Path) -> list[Truth]:
     """All rows of a truth file.
 
     Raises:
-        UserError: it is not JSON lines, or a row is not as it should be; names line and field.
+        UserError: it is not JSON lines, or a row is malformed; the message names line and field.
     """
     rows: list[Truth] = []
     lines: dict[str, int] = {}
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is no text in UTF-8: one JSON object a line is expected"
-        ) from error
+        raise UserError(f"{path} is not UTF-8 text: one JSON object a line is expected") from error
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -95,15 +94,15 @@ def read_truth(path: Path) -> list[Truth]:
         try:
             value = json.loads(line)
         except ValueError as error:
-            raise UserError(f"{place} is no JSON: one object a line is expected") from error
+            raise UserError(f"{place} is not JSON: one object a line is expected") from error
         if not isinstance(value, dict):
-            raise UserError(f"{place} is no JSON object with key, sample_rate and phones")
+            raise UserError(f"{place} is not a JSON object with key, sample_rate and phones")
         try:
             row = Truth.of(value)
         except ValueError as error:
             raise UserError(f"{place}: {error}") from error
         if row.key in lines:
-            raise UserError(f"{place}: key {row.key!r} stands in line {lines[row.key]} already")
+            raise UserError(f"{place}: key {row.key!r} is already in line {lines[row.key]}")
         lines[row.key] = number
         rows.append(row)
     return rows
@@ -116,7 +115,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def _phones(value: Any) -> tuple[np.ndarray, list[str]]:
-    """Starts in samples and names of all entries but marks of a language."""
+    """Starts in samples and IPA of all entries, without marks of a language."""
     if not isinstance(value, list | tuple):
         raise ValueError(f"phones: expected a list of [start sample, IPA], got {value!r:.60}")
     starts, names, last = [], [], 0.0
@@ -126,7 +125,7 @@ def _phones(value: Any) -> tuple[np.ndarray, list[str]]:
             raise ValueError(f"{what}: expected [start sample, IPA], got {entry!r:.60}")
         start = _number(entry[0], what)
         if start < last:
-            raise ValueError(f"{what}: starts at {start:g}, before {last:g}; starts may not fall")
+            raise ValueError(f"{what}: starts must not decrease, got {start:g} after {last:g}")
         last = start
         if not _LANGUAGE.fullmatch(entry[1]):
             starts.append(start)

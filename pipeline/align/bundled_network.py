@@ -1,7 +1,7 @@
-"""The network that comes with the package and helps the aligner.
+"""Loads the network that comes with the package and helps to train an aligner.
 
 `python -m ns2.train.bundled.make_aligner_network` trains it on speech of known truth. Its file
-holds half-precision weights and the phones that it knows, in IPA without stress.
+has half-precision weights and the names of its phones, in IPA without stress.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _UNKNOWN = -1
 
 @cache
 def network_digest() -> str:
-    """A hash of the file, which counts in the fingerprint of every aligner that it helped."""
+    """A hash of the network's file, part of the fingerprint of aligners that start from it."""
     return hashlib.sha256(_content()).hexdigest()[:16]
 
 
 def bundled_network(table: PhonemeTable) -> Pretrained:
-    """The network, and its phones by the ids of a table."""
+    """Load the network, with its phones as ids of a phoneme table."""
     from safetensors.torch import load
 
     from ns2.model.aligner.evidence import network_from_tensors
 
-    # Only the view onto a file would give the header; it lies in front of the weights as JSON.
+    # safetensors shows the header of files only; in bytes it is the JSON before the weights.
     content = _content()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
@@ -48,7 +48,7 @@ def bundled_network(table: PhonemeTable) -> Pretrained:
 
 
 def pretrained(network: FrameNet, phones: Sequence[str], table: PhonemeTable) -> Pretrained:
-    """A network that knows these phones, for the ids of a table; stress makes no difference."""
+    """Put a network with its own list of phones onto the ids of a table, whatever their stress."""
     import torch
 
     from ns2.model.aligner.expectation import Pretrained
@@ -56,7 +56,7 @@ def pretrained(network: FrameNet, phones: Sequence[str], table: PhonemeTable) ->
     number = {phone: i for i, phone in enumerate(phones)}
     bare, _ = table.phone_and_stress(np.arange(len(table)))
     known = [number.get(symbol, _UNKNOWN) for symbol in table.symbols(np.arange(len(table)))]
-    # Ids of a phone stand together, the one without stress first.
+    # The ids of a phone follow each other, the id without stress first.
     first = {int(phone): known[i] for i, phone in reversed([*enumerate(bare)])}
     return Pretrained(network=network, phone_of=torch.tensor([first[int(p)] for p in bare]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,32 +11,47 @@ from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import BORDER, SILENCE
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.tools.inspection import find, token_spans
+from ns2.pipeline.sound.draw import draw_f0, draw_mel, ticks_every
+from ns2.pipeline.tools.inspection.one_utterance import find, token_spans
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-from ns2.pipeline.sound.draw import draw_f0, draw_mel, ticks_every
 
+_PANELS = {"mel": 3.4, "phonemes": 1.3, "f0": 2.2}
+"""The panels from the top, and their heights in inches."""
 _INCHES_A_SECOND = 2.6
+_LETTERS_AN_INCH = 13
+"""Letters of the title that fit into an inch."""
 _WIDTHS = (9.0, 78.0)
-"""Least and most inches: beyond 30 s labels get too close, but a PNG stays one that opens."""
+"""The smallest and largest width in inches: a PNG that is wider may not open."""
 _DPI = 100
 _HEIGHTS = (0.88, 0.7, 0.52)
-"""Of the labels, by turns, so that those of short phones do not run into each other."""
+"""Heights of the phones' labels, used in turn, so that those of short phones do not overlap."""
 _STRONG, _FAINT = "#202020", "#b0b0b0"
 
 
-def plot_utterance(dataset: Dataset, key: str, out: Path) -> None:
-    """Write a PNG of one utterance: mel, phonemes and words, pitch.
+Spans = Sequence[tuple[str, float, float, int]]
+"""(token, begin and end in seconds, frames) of each token."""
+
+
+def plot_utterance(dataset: Dataset, name: str | None, out: Path) -> str:
+    """Write a PNG of one utterance: mel spectrogram, phonemes and words, F0.
 
     Args:
-        key: or id.
-        out: the file; replaced if there.
+        dataset: an open dataset.
+        name: the utterance's key or id; None takes the first utterance.
+        out: the file; replaced if it exists.
+
+    Returns:
+        the key of the utterance.
 
     Raises:
-        UserError: there is no such utterance, nothing to plot, or no place for the file.
+        UserError: there is no such utterance, nothing to plot, or the file can't be written.
     """
+    if name is None and not len(dataset):
+        raise UserError(f"{dataset.root} holds no utterance to draw")
+    key = dataset.key(0) if name is None else find(dataset, name)
     figure = draw_utterance(dataset, key)
     with warnings.catch_warnings():
         # words of a script that the font lacks are shown as boxes
@@ -46,9 +61,10 @@ def plot_utterance(dataset: Dataset, key: str, out: Path) -> None:
                 figure.savefig(file, format="png", metadata={"Software": None})
         except OSError as error:
             raise UserError(f"can't write {out}: {error.strerror or error}") from error
+    return key
 
 
-def draw_utterance(dataset: Dataset, key: str) -> Figure:
+def draw_utterance(dataset: Dataset, name: str) -> Figure:
     """The figure of one utterance; its axes share their time in seconds.
 
     Axes are labelled `mel`, `phonemes` and `f0` (`Axes.get_label`); what the dataset does not have
@@ -58,61 +74,55 @@ def draw_utterance(dataset: Dataset, key: str) -> Figure:
         UserError: there is no such utterance, or nothing to plot.
         ValueError: its arrays are damaged.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    key = find(dataset, key)
+    key = find(dataset, name)
     row = dataset.row(key)
     wanted = [c for c in ("mel", "f0", "durations", "meta") if c in dataset.columns]
     arrays: dict[str, Any] = {column: dataset.read(column, key, check=True) for column in wanted}
     spans = token_spans(dataset, arrays)
-    panels = [
-        (name, height)
-        for name, height, there in (
-            ("mel", 3.4, "mel" in arrays),
-            ("phonemes", 1.3, spans is not None),
-            ("f0", 2.2, "f0" in arrays),
-        )
-        if there
-    ]
+    there = {"mel": "mel" in arrays, "phonemes": spans is not None, "f0": "f0" in arrays}
+    panels = [name for name in _PANELS if there[name]]
     if not panels:
         raise UserError(f"{dataset.root} has neither mel nor f0 nor durations: nothing to plot")
     seconds = row["frames"] / dataset.grid.frame_rate
-    width = min(max(_INCHES_A_SECOND * seconds + 1.2, _WIDTHS[0]), _WIDTHS[1])
-    heights = [height for _, height in panels]
-    figure = Figure(figsize=(width, sum(heights) + 0.9), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(
-        len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
-    )
-    axes = {name: grid[i, 0] for i, (name, _) in enumerate(panels)}
-    for name, axis in axes.items():
-        axis.set_label(name)
+    figure, axes = _panels(panels, seconds)
     if "mel" in axes:
-        draw_mel(axes["mel"], arrays["mel"], dataset.grid, _mel_config(dataset))
+        draw_mel(axes["mel"], arrays["mel"], dataset.grid, dataset.card.columns["mel"].config)
     if "f0" in axes:
         draw_f0(axes["f0"], arrays["f0"], dataset.grid)
     if spans is not None:
         _draw_tokens(axes["phonemes"], spans, arrays["meta"]["words"])
-        for name in ("mel", "f0"):
+        for name, color in (("mel", "white"), ("f0", _STRONG)):
             if name in axes:
-                _draw_borders(axes[name], spans, "white" if name == "mel" else _STRONG)
-    last = grid[-1, 0]
-    last.set_xlim(0, seconds)
-    last.set_xlabel("seconds")
-    last.xaxis.set_major_locator(ticks_every(0.5 if seconds > 3 else 0.1))
+                _draw_borders(axes[name], spans, color)
     title = f"{key} ({row['speaker']}): {row['text']}"
-    most = int(13 * width)  # letters that fit
-    grid[0, 0].set_title(
+    most = int(_LETTERS_AN_INCH * figure.get_figwidth())
+    axes[panels[0]].set_title(
         title if len(title) <= most else title[: most - 1] + "…",
         loc="left", fontsize=10, parse_math=False,
     )  # fmt: skip
     return figure
 
 
-def _mel_config(dataset: Dataset) -> Mapping[str, Any]:
-    config: Mapping[str, Any] = dataset.card.columns["mel"].config
-    return config
+def _panels(names: Sequence[str], seconds: float) -> tuple[Figure, dict[str, Axes]]:
+    """An empty figure with these panels, from the top, over so many seconds."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width = min(max(_INCHES_A_SECOND * seconds + 1.2, _WIDTHS[0]), _WIDTHS[1])
+    heights = [_PANELS[name] for name in names]
+    figure = Figure(figsize=(width, sum(heights) + 0.9), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(
+        len(names), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+    )
+    axes = dict(zip(names, grid[:, 0], strict=True))
+    for name, axis in axes.items():
+        axis.set_label(name)
+    last = axes[names[-1]]
+    last.set_xlim(0, seconds)
+    last.set_xlabel("seconds")
+    last.xaxis.set_major_locator(ticks_every(0.5 if seconds > 3 else 0.1))
+    return figure, axes
 
 
 def _is_phone(token: str) -> bool:
@@ -120,7 +130,7 @@ def _is_phone(token: str) -> bool:
     return token not in (SILENCE, BORDER) and any(char.isalpha() for char in token)
 
 
-def _draw_borders(axis: Axes, spans: Sequence[tuple[str, float, float, int]], color: str) -> None:
+def _draw_borders(axis: Axes, spans: Spans, color: str) -> None:
     """A line where each token begins."""
     for token, begin, end, _ in spans:
         if end > begin:
@@ -128,9 +138,7 @@ def _draw_borders(axis: Axes, spans: Sequence[tuple[str, float, float, int]], co
             axis.axvline(begin, color=color, linewidth=0.6, alpha=0.3 if faint else 0.75)
 
 
-def _draw_tokens(
-    axis: Axes, spans: Sequence[tuple[str, float, float, int]], words: Sequence[Sequence[Any]]
-) -> None:
+def _draw_tokens(axis: Axes, spans: Spans, words: Sequence[Sequence[Any]]) -> None:
     """Tokens over their spans, and words below."""
     axis.set_ylim(0, 1)
     axis.set_yticks([])

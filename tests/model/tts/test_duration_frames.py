@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ns2.model.diffusion.samplers import SamplerConfig
-from ns2.model.tts.durations import expand_to_frames, phoneme_of_frame, round_durations
+from ns2.model.tts.duration_frames import expand_to_frames, phoneme_of_frame, round_durations
 from ns2.model.tts.generation import Choices, Request, generate
 from ns2.model.tts.ns2 import NS2
 from tests.support.model_factories import make_batch, make_model, narrow

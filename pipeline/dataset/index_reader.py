@@ -1,0 +1,119 @@
+"""Reading the index of a dataset: whole, by columns, by rows, and keys by position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.layout import INDEX
+
+
+class IndexReader:
+    """The index of a dataset; what is asked for is read when it is first asked for.
+
+    Attributes:
+        root: the dataset's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @cached_property
+    def index(self) -> pa.Table:
+        """The whole index, with a row for each utterance."""
+        return self._read_index(None)
+
+    @cached_property
+    def index_schema(self) -> pa.Schema:
+        """The names and types of the index's columns; no row is read.
+
+        Raises:
+            UserError: the index is missing or damaged.
+        """
+        with self._reading_index():
+            return pq.read_schema(self.root / INDEX)
+
+    def fields(self, names: Sequence[str], *, codes: Sequence[str] = ()) -> pa.Table:
+        """Chosen columns of the index; nothing else is read or kept.
+
+        Args:
+            names: the columns.
+            codes: those of them that are read as dictionaries, with one dictionary for all rows.
+
+        Raises:
+            UserError: the index is damaged, or has no such column.
+        """
+        missing = [name for name in names if name not in self.index_schema.names]
+        if missing:
+            raise UserError(f"the index of {self.root} has no column {', '.join(missing)}")
+        return self._read_index(list(names), codes).unify_dictionaries()
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A column of the index as numbers, (n,); missing values are NaN."""
+        return self.fields([name])[name].to_numpy()
+
+    def names(self, name: str) -> tuple[list[str], np.ndarray]:
+        """A column of the index that repeats few texts.
+
+        Returns:
+            the different texts, and (n,) int32 positions in them.
+        """
+        return as_codes(self.fields([name], codes=[name])[name])
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The keys of all utterances, in order."""
+        return self._key_column.to_pylist()
+
+    def key(self, position: int) -> str:
+        """The key of an utterance; the list of all keys is not made."""
+        return str(self._key_column[position].as_py())
+
+    def keys_at(self, positions: np.ndarray) -> list[str]:
+        """The keys of chosen utterances; the list of all keys is not made."""
+        return self._key_column.take(pa.array(positions)).to_pylist()
+
+    @cached_property
+    def _key_column(self) -> pa.Array:
+        column = self.fields(["key"])["key"]
+        whole = column.combine_chunks()
+        return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) and whole.num_chunks else whole
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {key: i for i, key in enumerate(self.keys)}
+
+    def _read_index(self, names: list[str] | None, codes: Sequence[str] = ()) -> pa.Table:
+        with self._reading_index():
+            return pq.read_table(
+                self.root / INDEX,
+                columns=names,
+                read_dictionary=list(codes),
+                page_checksum_verification=True,
+            )
+
+    @contextmanager
+    def _reading_index(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(
+                f"{self.root / INDEX} can't be read: {error}; `ns2 verify` says more"
+            ) from error
+
+
+def as_codes(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """The different texts of a column, and (n,) int32 positions in them."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode().unify_dictionaries()
+    if not column.num_chunks:
+        return [], np.zeros(0, np.int32)
+    parts = [np.asarray(chunk.indices) for chunk in column.chunks]
+    return column.chunk(0).dictionary.to_pylist(), np.concatenate(parts).astype(np.int32)

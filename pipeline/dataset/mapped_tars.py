@@ -1,0 +1,133 @@
+"""Arrays straight from tars that are mapped into memory.
+
+The header of a .npy is parsed once for every dtype and shape that occurs.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import re
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from isal.isal_zlib import crc32  # the same checksums as zlib's, but faster
+
+from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.dataset.shards import decode_value
+
+_OPEN_TARS = 256
+"""The most tars that are mapped at the same time."""
+_HEADER = 128
+"""Bytes of a .npy before its data, for every array of few dimensions that numpy writes."""
+_HEADERS = 65_536
+"""The most headers that are remembered."""
+
+_WRITTEN = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<|][bfiu]\d+)', 'fortran_order': False, "
+    rb"'shape': \(((?:\d+, ?)*\d*)\), \} *\n",
+    re.DOTALL,
+)
+"""A header as numpy writes it. numpy's own reader parses Python, which is slow, and which threads
+of Python 3.11 can't do at the same time: it is used only where a header is unusual."""
+
+Header = tuple[np.dtype[Any], tuple[int, ...], int]
+"""Dtype and shape of an array, and the size in bytes of the whole .npy."""
+Tar = tuple[mmap.mmap, memoryview]
+"""A mapped tar, and a view of it from which slices are cut without copies."""
+Place = tuple[int, str, int, int, int | None]
+"""Position of an utterance; file, offset and size of its array; the CRC-32 to check, or None."""
+
+_headers: dict[bytes, Header] = {}
+"""All headers that were parsed so far; they mean the same in every dataset."""
+
+
+class MappedTars:
+    """The tars of a dataset, mapped when an array of theirs is first read.
+
+    Threads may read at the same time. A copy that is pickled maps its tars itself.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._tars: dict[str, Tar] = {}
+        self._lock = threading.Lock()
+
+    def read(
+        self, spec: ColumnSpec, places: Iterable[Place], key: Callable[[int], str]
+    ) -> list[Any]:
+        """The arrays of a column at these places: the mapped bytes themselves, read-only.
+
+        Args:
+            spec: the column.
+            places: where the arrays lie.
+            key: gives the key of a position, for error messages.
+
+        Raises:
+            ValueError: a tar is missing, or its bytes are not those that were committed.
+        """
+        tars, headers, values = self._tars, _headers, list[Any]()
+        for position, file, offset, size, crc in places:
+            mapped, view = tars.get(file) or self._map(file, spec, position, key)
+            end, data = offset + size, offset + _HEADER
+            if end > len(view):
+                raise ValueError(f"{file}: ends before {spec.name} of {key(position)}")
+            if crc is not None and crc32(view[offset:end]) != crc:
+                raise ValueError(f"{file}: {spec.name} of {key(position)} is damaged")
+            first = mapped[offset:data]
+            header = headers.get(first) or _parse_header(spec, first)
+            if header is None:
+                with self._lock:
+                    values.append(decode_value(spec, mapped[offset:end]))
+                continue
+            dtype, shape, length = header
+            if length != size:
+                raise ValueError(f"{file}: {spec.name} of {key(position)} is damaged")
+            values.append(np.ndarray(shape, dtype, mapped, data))
+        return values
+
+    def _map(self, file: str, spec: ColumnSpec, position: int, key: Callable[[int], str]) -> Tar:
+        """Map the tar of an array; where too many are mapped, those mapped first are dropped."""
+        with self._lock:
+            if file in self._tars:
+                return self._tars[file]
+            try:
+                with (self._root / file).open("rb") as tar:
+                    mapped = mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ)
+            except FileNotFoundError:
+                wanted = f"{spec.name} of {key(position)}"
+                raise ValueError(f"{file} with {wanted} is missing") from None
+            except ValueError as error:  # an empty file
+                raise ValueError(f"{file} with {spec.name} of {key(position)}: {error}") from None
+            while len(self._tars) >= _OPEN_TARS:
+                del self._tars[next(iter(self._tars))]
+            self._tars[file] = made = (mapped, memoryview(mapped))
+            return made
+
+    def __len__(self) -> int:
+        return len(self._tars)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_root": self._root}  # maps and locks can't be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._root, self._tars, self._lock = state["_root"], {}, threading.Lock()
+
+
+def _parse_header(spec: ColumnSpec, data: bytes) -> Header | None:
+    """Parse the header of a .npy and remember it; None if it is unusual."""
+    if spec.dtype == "json":
+        return None
+    found = _WRITTEN.match(data)
+    if found is None or int.from_bytes(data[8:10], "little") != _HEADER - 10:
+        return None
+    dtype = np.dtype(found[1].decode())
+    shape = tuple(int(n) for n in found[2].replace(b",", b" ").split())
+    if len(_headers) >= _HEADERS:
+        _headers.clear()
+    length = _HEADER + dtype.itemsize * math.prod(shape)
+    _headers[data] = header = (dtype, shape, length)
+    return header

@@ -1,0 +1,1 @@
+"""`ns2 align-eval`: durations measured by known truth."""

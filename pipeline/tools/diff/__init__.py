@@ -1,0 +1,1 @@
+"""`ns2 diff`: what differs between two datasets."""

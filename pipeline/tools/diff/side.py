@@ -1,0 +1,78 @@
+"""One of the two datasets that are compared: its card, index and ledger."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.card import open_card, sealed
+from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED
+
+EXAMPLES = 3
+"""Values, or rows of the ledger, that are listed for a difference."""
+
+
+class Side:
+    """One of the two datasets.
+
+    Attributes:
+        root: its folder.
+        card: its card, which bears the digest of its own content.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.card = open_card(self.root)
+        if sealed(self.card)["digest"] != self.card.digest:
+            raise UserError(f"{self.root / CARD} is damaged; `ns2 verify` says more")
+
+    def about(self) -> dict[str, Any]:
+        """Path, digest, number of utterances and hours."""
+        return {
+            "path": str(self.root),
+            "digest": self.card.digest,
+            "utterances": self.card.counts.written,
+            "hours": self.card.counts.hours,
+        }
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One field of the index."""
+        return self._table(INDEX, [name])[name]
+
+    @cached_property
+    def ledger(self) -> pa.Table:
+        """All of `rejected.parquet`."""
+        return self._table(REJECTED, None)
+
+    def _table(self, name: str, columns: list[str] | None) -> pa.Table:
+        try:
+            return pq.read_table(self.root / name, columns=columns, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(
+                f"{self.root / name} can't be read: {error}; `ns2 verify` says more"
+            ) from error
+
+    def assets(self) -> dict[str, str]:
+        """Fingerprint of each asset."""
+        stems = [Path(name).stem for name in self.card.assets]
+        return dict(stem.rsplit("-", 1) for stem in stems)
+
+    def aligner(self) -> dict[str, Any]:
+        """What the aligner was trained on, from the JSON file beside its weights."""
+        path = self.root / ASSETS / f"aligner-{self.assets()['aligner']}.json"
+        try:
+            return dict(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} can't be read: {error}; `ns2 verify` says more") from error
+
+
+def counted(counter: Counter[str]) -> dict[str, int]:
+    """Numbers by name, sorted by name and without zeros."""
+    return {name: count for name, count in sorted(counter.items()) if count}
