@@ -200,8 +200,8 @@ class _Locale:
         """Find a clip by its name; a clip that was converted has another suffix."""
         source, there = self._lookup.file(f"{self._prefix}{CLIPS}/{path}")
         if not there:
-            other, there = self._lookup.audio(f"{self._prefix}{CLIPS}/{_id(path)}")
-            source = other if there else source
+            converted, there = self._lookup.audio(f"{self._prefix}{CLIPS}/{_id(path)}")
+            source = converted if there else source
         return source, there
 
     def _share(self, text: str) -> str:

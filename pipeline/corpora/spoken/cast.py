@@ -93,7 +93,12 @@ def speak_spoken(
         the path of the manifest, which is written last.
     """
     (out / "wavs").mkdir(parents=True, exist_ok=True)
-    missing = [one for one in utterances if not (out / "wavs" / f"{one.id}.wav").is_file()]
+    missing = [
+        utterance
+        for utterance in utterances
+        if not (out / "wavs" / f"{utterance.id}.wav").is_file()
+    ]
+    # Speech takes long, so recordings are made in processes of their own.
     done = len(utterances) - len(missing)
     tell(done, len(utterances))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -101,15 +106,16 @@ def speak_spoken(
         for _ in jobs:
             done += 1
             tell(done, len(utterances))
+    # The manifest comes last: a folder with a manifest is complete.
     lines = [
         {
-            "audio": f"wavs/{one.id}.wav",
-            "text": one.text,
-            "id": one.id,
-            "speaker": one.speaker.name,
-            "split": one.split,
+            "audio": f"wavs/{utterance.id}.wav",
+            "text": utterance.text,
+            "id": utterance.id,
+            "speaker": utterance.speaker.name,
+            "split": utterance.split,
         }
-        for one in utterances
+        for utterance in utterances
     ]
     manifest = out / "manifest.jsonl"
     with atomic_write(manifest) as file:
@@ -117,8 +123,10 @@ def speak_spoken(
     return manifest
 
 
-def _speak_one(out: Path, one: Spoken) -> None:
-    samples, rate, _ = speak(one.text, one.speaker.voice, one.speaker.rate, one.speaker.pitch)
-    part = out / "wavs" / f".{one.id}.part"
+def _speak_one(out: Path, utterance: Spoken) -> None:
+    samples, rate, _ = speak(
+        utterance.text, utterance.speaker.voice, utterance.speaker.rate, utterance.speaker.pitch
+    )
+    part = out / "wavs" / f".{utterance.id}.part"
     write_wav(part, samples, rate)
-    part.replace(out / "wavs" / f"{one.id}.wav")
+    part.replace(out / "wavs" / f"{utterance.id}.wav")
