@@ -14,6 +14,11 @@ from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
 from ns2.pipeline.dataset.layout import CARD, FORMAT, FORMAT_VERSION
 
+_PARTS = ("grid", "corpus", "options", "counts", "columns", "stages", "statistics")
+"""The fields that hold JSON objects."""
+_NEEDED = ("grid", "counts", "columns")
+"""The fields that reading arrays needs; the cards of all versions have them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageEntry:
@@ -89,6 +94,8 @@ class Card(Mapping[str, Any]):
     are in the mapping alone.
 
     Attributes:
+        format, format_version: `FORMAT` and `FORMAT_VERSION`; empty and 0 where a file that was
+            read does not say them.
         ns2: the version of ns2 that finished the dataset.
         corpus: what is known of the corpus: its `layout`.
         options: the options of the run, without paths of its machine.
@@ -121,20 +128,29 @@ class Card(Mapping[str, Any]):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Make a card of its JSON values.
+        """Make a card of the JSON object of any file; `missing_parts` tells what it lacks.
 
-        Raises:
-            TypeError, ValueError: the values are not those of a card.
+        A part that is missing or not an object is empty, and a grid that is missing is 0 Hz: what
+        another program wrote must not pass for a dataset on the usual grid.
         """
-        grid = values.get("grid", {})
+        parts = {name: _object(values, name) for name in _PARTS}
+        grid, columns, stages = parts["grid"], parts["columns"], parts["stages"]
         typed = {
-            "grid": FrameGrid(**_known(FrameGrid, grid)),
-            "counts": Counts(**_known(Counts, values.get("counts", {}))),
-            "columns": {n: _entry(ColumnEntry, e) for n, e in values.get("columns", {}).items()},
-            "stages": {n: _entry(StageEntry, e) for n, e in values.get("stages", {}).items()},
-            "assets": tuple(values.get("assets", ())),
+            "format": values.get("format", ""),
+            "format_version": values.get("format_version", 0),
+            "grid": FrameGrid(
+                sample_rate=grid.get("sample_rate", 0), hop_length=grid.get("hop_length", 0)
+            ),
+            "counts": Counts(**_known(Counts, parts["counts"])),
+            "columns": {n: _entry(ColumnEntry, _object(columns, n)) for n in columns},
+            "stages": {n: _entry(StageEntry, _object(stages, n)) for n in stages},
+            "assets": tuple(values["assets"]) if isinstance(values.get("assets"), list) else (),
         }
-        return cls(**{**_known(cls, values), **typed, "raw": values})
+        return cls(**{**_known(cls, values), **parts, **typed, "raw": values})
+
+    def config(self, column: str) -> Mapping[str, Any]:
+        """The settings that a column was made with; empty where the dataset has no such column."""
+        return self.columns[column].config if column in self.columns else {}
 
     def sealed(self) -> Card:
         """This card with its digest and JSON values, as it is written."""
@@ -171,6 +187,12 @@ class Card(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.raw)
+
+
+def _object(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of a JSON object that is an object itself; empty where it is not there."""
+    part = values.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,13 +248,21 @@ def _numbers_on_one_line(text: str) -> str:
     )
 
 
+def missing_parts(card: Mapping[str, Any]) -> list[str]:
+    """Names of the fields that reading needs and that the JSON values of a card lack."""
+    return [name for name in _NEEDED if not isinstance(card.get(name), Mapping)]
+
+
 def read_card(root: Path) -> Card | None:
-    """The card of a dataset, or None where there is none that can be read."""
+    """The card of a dataset, or None where there is no JSON object.
+
+    Neither its format nor its digest is checked, see `open_card` and `ns2 verify`.
+    """
     try:
         values = json.loads((root / CARD).read_text("utf-8"))
-        return Card.from_json(values) if isinstance(values, dict) else None
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return None
+    return Card.from_json(values) if isinstance(values, dict) else None
 
 
 def open_card(root: Path) -> Card:
@@ -249,10 +279,12 @@ def open_card(root: Path) -> Card:
             "Run `ns2 preprocess` with this output folder again: it goes on where it stopped."
         )
     card = read_card(root)
-    if card is None or card.get("format") != FORMAT:
+    if card is None or card.format != FORMAT:
         raise UserError(f"{root / CARD} is damaged, or not the card of an ns2 dataset")
     if card.format_version > FORMAT_VERSION:
         raise UserError(
             f"{root} was written by a newer ns2 (format {card.format_version}); update ns2"
         )
+    if missing := missing_parts(card):
+        raise UserError(f"{root / CARD} is damaged: it has no {', '.join(missing)}")
     return card

@@ -75,7 +75,7 @@ def held_out(
     Raises:
         UserError: a column is missing, the split is empty, or an utterance is damaged.
     """
-    missing = [name for name in COLUMNS if name not in dataset.card["columns"]]
+    missing = [name for name in COLUMNS if name not in dataset.card.columns]
     if missing:
         raise UserError(
             f"{dataset.root} has no column {', '.join(missing)}; run `ns2 preprocess` with all "
@@ -105,7 +105,7 @@ def _read(dataset: Dataset, position: int, seed: int, longest_prompt: int) -> He
     """An utterance by its position in the index."""
     arrays = {name: dataset.read(name, position, check=True) for name in COLUMNS}
     meta = arrays["meta"]
-    has_mel = "mel" in dataset.card["columns"]
+    has_mel = "mel" in dataset.card.columns
     prompt, prompt_key = prompt_in_dataset(dataset, position, longest=longest_prompt, seed=seed)
     return HeldOut(
         key=dataset.key(position),

@@ -66,7 +66,7 @@ def _settings(evaluator: Evaluator, run: Path) -> dict[str, Any]:
     return {
         "run": run.name,
         "dataset": evaluator.dataset.root.name,
-        "dataset_digest": evaluator.dataset.card["digest"],
+        "dataset_digest": evaluator.dataset.card.digest,
         "split": config.split,
         "limit": config.limit,
         "seed": config.seed,

@@ -32,10 +32,10 @@ def about(data: Data, ranks: Ranks) -> dict[str, Any]:
         "datasets": [
             {
                 "folder": str(dataset.root),
-                "card": dataset.card["digest"],
-                "files": dataset.card["sha256sums"],
-                "made_by": dataset.card["ns2"],
-                "codec": dataset.card["columns"]["codes"]["config"],
+                "card": dataset.card.digest,
+                "files": dataset.card.sha256sums,
+                "made_by": dataset.card.ns2,
+                "codec": dataset.card.columns["codes"].config,
             }
             for dataset in data.datasets
         ],

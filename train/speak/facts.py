@@ -77,11 +77,10 @@ class SpeechFacts:
 def facts_of(datasets: Sequence[Dataset]) -> SpeechFacts:
     """The facts about datasets that one run is trained on; they are alike."""
     first = datasets[0]
-    codes = first.card["columns"]["codes"]["config"]
-    columns, counts = first.card["columns"], [d.card["counts"]["languages"] for d in datasets]
+    codes = first.card.config("codes")
     totals: dict[str, int] = {}
-    for counted in counts:
-        for language, count in counted.items():
+    for dataset in datasets:
+        for language, count in dataset.card.counts.languages.items():
             totals[language] = totals.get(language, 0) + count
     return SpeechFacts(
         codec=codes["codec"],
@@ -91,10 +90,10 @@ def facts_of(datasets: Sequence[Dataset]) -> SpeechFacts:
         hop_length=first.grid.hop_length,
         language=max(sorted(totals), key=lambda name: totals[name]),
         languages=tuple(sorted(totals)),
-        aligner=first.card["options"].get("aligner", "builtin"),
+        aligner=first.card.options.get("aligner", "builtin"),
         longest=max(_most_tokens(d) for d in datasets),
-        mel=dict(columns.get("mel", {}).get("config", {})),
-        f0=dict(columns.get("f0", {}).get("config", {})),
+        mel=dict(first.card.config("mel")),
+        f0=dict(first.card.config("f0")),
     )
 
 

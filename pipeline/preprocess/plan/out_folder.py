@@ -63,6 +63,11 @@ def check_folder(out: Path, grid: FrameGrid) -> None:
             "Name a new folder, or the folder of a dataset to bring up to date."
         )
     card = read_card(out)
+    if card is not None and card.format != layout.FORMAT:
+        raise UserError(
+            f"{out / layout.CARD} was not written by ns2, and a dataset would take its place; name "
+            "another folder"
+        )
     if card is not None and card.grid != grid:
         raise UserError(
             f"{out} holds a dataset on another frame grid: {card.grid.sample_rate} Hz with a "

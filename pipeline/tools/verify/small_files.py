@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, FrameGrid, Kind, Reason
-from ns2.pipeline.dataset.card import Card, card_text, sealed
+from ns2.pipeline.dataset.card import Card, card_text, missing_parts, sealed
 from ns2.pipeline.dataset.index import REJECTED_SCHEMA
 from ns2.pipeline.dataset.layout import (
     ASSETS,
@@ -107,6 +107,8 @@ class SmallFiles:
             return False
         if card_text(card).encode() != text:
             self.fault(CARD, "its digest is right, but ns2 formats the file differently")
+        if missing := missing_parts(card):
+            self.fault(CARD, f"has no {', '.join(missing)}")
         self.card = Card.from_json(card)
         return True
 
