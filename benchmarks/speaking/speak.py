@@ -26,8 +26,9 @@ from benchmarks.support.command import add_json, arguments, write_json
 from benchmarks.support.machine import machine, show_machine
 from ns2.model.codec.interface import Codec
 from ns2.model.codec.loading import load_codec
-from ns2.model.diffusion.samplers import SamplerConfig, SamplerKind
-from ns2.model.tts.generation import Choices, Request, generate
+from ns2.model.diffusion.sampler_config import SamplerConfig, SamplerKind
+from ns2.model.tts.choices import Choices
+from ns2.model.tts.generation import Request, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
 from ns2.model.tts.presets import PRESETS, preset

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.support.command import add_json, arguments, write_json
-from ns2.model.diffusion.samplers import SamplerConfig
-from ns2.model.tts.generation import Choices
+from ns2.model.diffusion.sampler_config import SamplerConfig
+from ns2.model.tts.choices import Choices
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.sound.decode import resample
 from ns2.pipeline.sound.pitch import extract_f0

@@ -9,16 +9,16 @@ quantisers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ns2.model.blocks.layers import length_mask
 from ns2.model.diffusion.guidance import guide, rescale
-from ns2.model.diffusion.samplers import SamplerConfig, sample
+from ns2.model.diffusion.samplers import sample
+from ns2.model.tts.choices import Choices
 from ns2.model.tts.draws import latent_noise
 from ns2.model.tts.duration_frames import expand_to_frames, round_durations
 from ns2.model.tts.ns2 import NS2, Voice
@@ -49,37 +49,6 @@ class Request:
 
     f0: Tensor | None = None
     """(B, T) F0 in Hz, 0 where unvoiced, T of the longest utterance; None predicts it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """How an utterance is generated."""
-
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
-    """The sampler and its settings."""
-
-    guidance: float = 1.0
-    """The scale of classifier-free guidance; 1 guides nothing."""
-
-    rescale: float = 0.0
-    """How far the standard deviation of the guided estimate is brought back to that of the
-    conditional one, from 0 (not at all) to 1 (wholly)."""
-
-    speed: float = 1.0
-    """The factor of the speaking rate: 2 is twice as fast."""
-
-    semitones: float = 0.0
-    """The number of semitones by which a predicted or given pitch is raised."""
-
-    def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (self.speed, self.guidance, self.semitones))):
-            raise ValueError(f"speed, guidance and semitones have to be finite: {self}")
-        if not self.speed > 0:
-            raise ValueError(f"speed has to be above 0, got {self.speed}")
-        if self.guidance < 0:
-            raise ValueError(f"guidance can't be negative, got {self.guidance}")
-        if not 0 <= self.rescale <= 1:
-            raise ValueError(f"rescale has to lie between 0 and 1, got {self.rescale}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Where recordings and transcripts come from."""
+"""Corpora: finds the recordings and transcripts of every layout."""

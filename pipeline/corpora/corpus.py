@@ -1,6 +1,7 @@
-"""What a corpus reader is and gives, and how duplicates are settled.
+"""The interface of corpus readers, and the parts that they share.
 
-A new layout is one new file with one `Reader`, and a line in `pipeline/corpora/__init__.py`.
+A new layout is a new file in `layouts/` with a class that has the methods of `Reader`, and a line
+in `reading.py`.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from ns2.pipeline.corpora.folders import (
     Folder,
     encodable,
     escaped,
+    first_names,
     nfc,
     read_transcript,
-    some,
     walk,
 )
 
 STAGE = "corpus"
-"""The stage that `rejected.parquet` names for what a reader rejects."""
+"""The stage in `rejected.parquet` of all that a reader rejects."""
 
 DEFAULT_SPEAKER = "default"
-"""The speaker where a corpus names none."""
+"""The speaker of an utterance for which the corpus names none."""
 
 Find = Utterance | Rejection
-"""One thing that the corpus defines: it can be used, or it can't and why."""
+"""What a reader makes of a row or a file of a corpus: an utterance, or why it cannot be used."""
 
 _SPLITS = {
     "train": "train", "training": "train",
@@ -41,14 +42,14 @@ _SPLITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """All that a corpus defines, each thing exactly once.
+    """All utterances of a corpus, usable or not, each exactly once.
 
     Attributes:
-        layout: name of the reader.
-        root: the folder that all sources are relative to.
-        utterances: sorted by id.
-        rejected: what was found and can't be used, sorted by id.
-        warnings: what the user should look at, such as audio that no table names.
+        layout: the name of the reader.
+        root: the folder to which all sources are relative.
+        utterances: the usable utterances, sorted by id.
+        rejected: the utterances that cannot be used, sorted by id.
+        warnings: sentences for the user, such as on audio that no table names.
     """
 
     layout: str
@@ -59,16 +60,16 @@ class Corpus:
 
     @property
     def found(self) -> int:
-        """Utterances found, usable or not."""
+        """The number of utterances that were found, usable or not."""
         return len(self.utterances) + len(self.rejected)
 
 
 class Reader(Protocol):
-    """One layout of a corpus on disk.
+    """Reads corpora of one layout.
 
     Attributes:
-        name: as `--layout` takes it.
-        looks_like: the layout in a few words, for messages.
+        name: the name of the layout, a value of `--layout`.
+        looks_like: a description of the layout in a few words, for messages.
     """
 
     @property
@@ -78,25 +79,25 @@ class Reader(Protocol):
     def looks_like(self) -> str: ...  # noqa: D102
 
     def matches(self, root: Path) -> bool:
-        """Whether the path looks like this layout, by a glance at it."""
+        """Whether a path seems to have this layout, by a quick look at it."""
         ...
 
     def read(self, root: Path) -> Corpus:
-        """Find all utterances.
+        """Find all utterances of a corpus.
 
         Raises:
-            UserError: it does not have this layout, or can't be read.
+            UserError: the path does not have this layout, or cannot be read.
         """
         ...
 
 
 def split_of(name: str) -> str | None:
-    """The split that a name stands for: "train-clean-100" is train, "dev" is val; else None."""
+    """The split of a name, or None: "train-clean-100" is "train", "dev" is "val"."""
     return _SPLITS.get(re.split(r"[-_. ]", name.strip().lower(), maxsplit=1)[0])
 
 
 def reject(utterance_id: str, source: str, reason: Reason, message: str) -> Rejection:
-    """A row of `rejected.parquet` for what a reader can't use."""
+    """The row of `rejected.parquet` for an utterance that a reader cannot use."""
     shown = escaped(utterance_id)
     return Rejection(
         id=shown,
@@ -111,9 +112,15 @@ def reject(utterance_id: str, source: str, reason: Reason, message: str) -> Reje
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """What the folder that audio lies in says about it."""
+    """What a folder tells about the audio in it.
 
-    prefix: str = ""  # of the id; the rest is the file's name without its suffix
+    Attributes:
+        prefix: the beginning of each id, before the name of the file without its suffix.
+        speaker: the speaker of all audio in the folder.
+        split: the split of all audio in the folder, or "".
+    """
+
+    prefix: str = ""
     speaker: str = DEFAULT_SPEAKER
     split: str = ""
 
@@ -121,18 +128,20 @@ class Place:
 def read_beside(
     layout: str, root: Path, transcripts: Sequence[str], place: Callable[[str], Place]
 ) -> Corpus:
-    """Read a corpus whose transcripts lie beside the audio: all audio below root is found.
+    """Read a corpus that has a transcript beside each audio file; finds all audio below root.
 
     Args:
-        transcripts: what follows the audio's stem in the name of a text, by preference; a blank
-            one gives way to the next.
-        place: from a folder's path, relative to root ("" for root) and in NFC.
+        layout: the name of the layout.
+        root: the folder of the corpus.
+        transcripts: endings that replace the audio's suffix in the name of its transcript, best
+            first; the first transcript that is not blank is taken.
+        place: gives the `Place` of a folder, by its path relative to root ("" for root) in NFC.
 
     Raises:
-        UserError: root is not a folder, or can't be listed.
+        UserError: root is not a folder, or cannot be listed.
     """
     if not root.is_dir():
-        raise UserError(f"{root} is not a folder, as the layout {layout} wants")
+        raise UserError(f"{root} is not a folder, but the layout {layout} needs one")
     finds: list[Find] = []
     orphans: set[str] = set()
     for folder in walk(root):
@@ -147,11 +156,11 @@ def read_beside(
             suffix = next((text for text in transcripts if name.endswith(text)), None)
             if suffix and name.removesuffix(suffix) not in stems:
                 orphans.add(folder.source(name.removesuffix(suffix)))
-    # Not in the order of the folders: the same duplicate wins on every file system.
+    # Sorted, so that of duplicates the same one is kept on every file system.
     finds.sort(key=lambda find: nfc(find.source))
     warnings = []
     if orphans:
-        warnings.append(f"texts without audio beside them: {some(sorted(orphans))}")
+        warnings.append(f"texts without audio beside them: {first_names(sorted(orphans))}")
     return settle(layout, root, finds, warnings)
 
 
@@ -164,20 +173,22 @@ def pair(
     names: Sequence[str],
     place: Place,
 ) -> Find:
-    """An utterance of one audio file and one text file.
+    """Make an utterance of an audio file and a text file.
 
     Args:
-        source: the audio's path on disk, relative to root.
-        openable: whether it is a file that can be opened.
-        texts: the folder that the text lies in.
-        names: NFC names of the text, by preference.
+        root: the folder of the corpus.
+        utterance_id: the id of the utterance.
+        source: the path of the audio on disk, relative to root.
+        openable: whether the audio is a file that can be opened.
+        texts: the folder of the text file.
+        names: names that the text file may have, in NFC, best first.
         place: gives speaker and split.
     """
     if not encodable(source):
         message = "the name of the file or of its folder is not UTF-8; rename it"
         return reject(utterance_id, source, Reason.AUDIO_UNREADABLE, message)
     if not openable:
-        message = "not a file that can be opened (a link to nothing?)"
+        message = "the audio is not a file that can be opened; is it a broken link?"
         return reject(utterance_id, source, Reason.AUDIO_MISSING, message)
     try:
         text = read_transcript(root, texts, names)
@@ -189,10 +200,15 @@ def pair(
 
 
 def check_rows(finds: Sequence[Find], where: Path, form: str) -> None:
-    """Refuse a table in which nothing can be understood: it is something else.
+    """Check that at least one row of a table could be read; else it is another kind of file.
+
+    Args:
+        finds: what was made of the rows.
+        where: the table or its folder, for the message.
+        form: the form of a row in words, for the message.
 
     Raises:
-        UserError: there are rows, and not one has the form.
+        UserError: there are rows, but none has the form.
     """
     bad = [find for find in finds if getattr(find, "reason", None) is Reason.BAD_ROW]
     if bad and len(bad) == len(finds):
@@ -201,13 +217,16 @@ def check_rows(finds: Sequence[Find], where: Path, form: str) -> None:
 
 
 def settle(layout: str, root: Path, finds: Iterable[Find], warnings: Sequence[str]) -> Corpus:
-    """Settle duplicates and sort.
+    """Make a corpus of what a reader found: rejects duplicates, and sorts.
 
-    The first find with an id owns it, usable or not; later ones are rejected. Two ids with one
-    key (which takes a collision of hashes, or an id made to look like a key) count as duplicates.
+    The first find with an id is kept, usable or not; later ones are rejected. Two ids with the
+    same key (by a collision of hashes, or an id that is made to look like a key) are duplicates.
 
     Args:
-        finds: in the order in which the first counts.
+        layout: the name of the reader.
+        root: the folder to which all sources are relative.
+        finds: in an order in which of duplicates the first is kept.
+        warnings: sentences for the user.
     """
     owners: dict[str, str] = {}
     utterances: list[Utterance] = []
@@ -217,7 +236,7 @@ def settle(layout: str, root: Path, finds: Iterable[Find], warnings: Sequence[st
         if key in owners:
             owner = owners[key]
             same = f"the id {find.id!r}" if owner == find.id else f"the key {key!r} of {owner!r}"
-            message = f"an earlier one has {same}"
+            message = f"an earlier utterance has {same}"
             rejected.append(reject(find.id, find.source, Reason.DUPLICATE_ID, message))
             continue
         owners[key] = find.id
@@ -235,5 +254,5 @@ def settle(layout: str, root: Path, finds: Iterable[Find], warnings: Sequence[st
 
 
 def audio_path(corpus_root: Path, utterance: Utterance) -> Path:
-    """Where the audio of an utterance lies."""
+    """The path of an utterance's audio."""
     return corpus_root / utterance.source

@@ -1,8 +1,8 @@
-"""Files of a corpus: walking folders, finding what a table names, reading transcripts.
+"""Files of a corpus: walks its folders, finds the files of its tables, reads its transcripts.
 
-Names are compared in Unicode's composed form (NFC), because a corpus that went through macOS has
-them decomposed; what a source names stays as it is on disk. Names that start with a dot and
-`__MACOSX` folders are the file system's own affairs and are passed over.
+Names are compared in Unicode's composed form (NFC), because macOS decomposes the names of files;
+a source keeps the name as it is on disk. Names that begin with a dot and folders `__MACOSX` belong
+to the file system and are skipped.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus")
-"""What counts as audio, in the order of preference where a name has several."""
+"""Suffixes of audio; if a name has several of them, the first in this order is taken."""
 
 
 def nfc(text: str) -> str:
-    """The text with composed characters."""
+    """The text in Unicode's composed form."""
     return normalize("NFC", text)
 
 
 def split_suffix(name: str) -> tuple[str, str]:
-    """A file's name in two: its stem and its suffix in lower case."""
+    """Split the name of a file into its stem and its suffix in lower case."""
     stem, dot, suffix = name.rpartition(".")
     return (stem, dot + suffix.lower()) if stem else (name, "")
 
 
 def encodable(text: str) -> bool:
-    """Whether UTF-8 can hold it; a file name in another encoding can't be held."""
+    """Whether a text can be written in UTF-8; a file name in another encoding cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -43,18 +43,18 @@ def encodable(text: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    """The text with what UTF-8 can't hold written as backslash escapes."""
+    """The text with backslash escapes for what cannot be written in UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What one folder holds.
+    """The entries of a folder.
 
     Attributes:
         path: relative to the corpus, with forward slashes; "" for the corpus itself.
-        files: names on disk of what can be opened, by NFC name with the suffix in lower case.
-        others: names of entries that are neither: links to nothing, pipes.
+        files: names on disk of its files, by name in NFC with the suffix in lower case.
+        others: names of entries that are neither files nor folders: broken links, pipes.
         folders: names on disk of its folders.
     """
 
@@ -64,11 +64,11 @@ class Folder:
     folders: list[str] = field(default_factory=list)
 
     def source(self, name: str) -> str:
-        """Path of one of its files, relative to the corpus."""
+        """The path of one of its files, relative to the corpus."""
         return f"{self.path}/{name}" if self.path else name
 
     def audio(self) -> Iterator[tuple[str, str, bool]]:
-        """Its audio as (NFC stem, name on disk, whether it can be opened), in no fixed order."""
+        """Its audio as (stem in NFC, name on disk, whether it can be opened), in no fixed order."""
         for names, there in ((self.files.values(), True), (self.others, False)):
             for name in names:
                 stem, suffix = split_suffix(name)
@@ -76,7 +76,7 @@ class Folder:
                     yield nfc(stem), name, there
 
     def find_audio(self, stem: str) -> str | None:
-        """Name on disk of the audio with an NFC stem; of several suffixes the first in order."""
+        """The name on disk of the audio with a stem in NFC, or None; see `AUDIO_SUFFIXES`."""
         names = (self.files.get(stem + suffix) for suffix in AUDIO_SUFFIXES)
         return next((name for name in names if name is not None), None)
 
@@ -85,7 +85,7 @@ def list_folder(root: Path, path: str) -> Folder:
     """List one folder of a corpus.
 
     Raises:
-        UserError: it can't be listed.
+        UserError: it cannot be listed.
     """
     folder = Folder(path)
     odd: list[tuple[str, str]] = []
@@ -93,8 +93,8 @@ def list_folder(root: Path, path: str) -> Folder:
         with os.scandir(root / path) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        raise UserError(f"can't list the folder {root / path}: {error.strerror}") from error
-    # Sorted, so that the same names win whatever the file system's order is.
+        raise UserError(f"cannot list the folder {root / path}: {error.strerror}") from error
+    # Sorted, so that the same names are kept whatever the order of the file system is.
     for entry in entries:
         name = entry.name
         if name.startswith(".") or name == "__MACOSX":
@@ -111,7 +111,7 @@ def list_folder(root: Path, path: str) -> Folder:
             else:
                 odd.append((stem + suffix, name))
     for canonical, name in odd:
-        # a.wav and a.WAV, or two spellings of one name: each stays reachable.
+        # a.wav and a.WAV, or a name in two Unicode forms: both can be found.
         folder.files[name if canonical in folder.files else canonical] = name
     return folder
 
@@ -119,15 +119,16 @@ def list_folder(root: Path, path: str) -> Folder:
 def _kind(entry: os.DirEntry[str]) -> str:
     try:
         return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
-    except OSError:  # a link to itself, a folder that may not be entered
+    except OSError:  # a link to itself, or a folder without permission
         return "other"
 
 
 def walk(root: Path, start: str = "") -> Iterator[Folder]:
-    """A folder of a corpus and all below it, following links but never in a circle.
+    """A folder of a corpus and all folders below it; links are followed, but not in circles.
 
     Args:
-        start: relative to root; all paths that come are relative to root too.
+        root: the folder of the corpus.
+        start: the folder to begin with, relative to root, as are the paths of the results.
     """
 
     def visit(path: str, above: frozenset[tuple[int, int]]) -> Iterator[Folder]:
@@ -144,45 +145,52 @@ def walk(root: Path, start: str = "") -> Iterator[Folder]:
 
 
 def read_transcript(root: Path, folder: Folder, names: Sequence[str]) -> str:
-    """Text of the first of several files that is there and not blank, on one line.
+    """The text of the first of several files that exists and is not blank, on one line.
 
     Args:
-        names: NFC names of files in that folder, by preference.
+        root: the folder of the corpus.
+        folder: the folder of the files.
+        names: names of files in the folder, in NFC, best first.
 
     Raises:
-        UtteranceError: there is none, all are blank, or one is not UTF-8.
+        UtteranceError: NO_TRANSCRIPT, EMPTY_TRANSCRIPT or TRANSCRIPT_UNREADABLE.
     """
     present = [folder.files[name] for name in names if name in folder.files]
     if not present:
         raise UtteranceError(
-            Reason.NO_TRANSCRIPT, f"no transcript: looked for {' or '.join(names)}"
+            Reason.NO_TRANSCRIPT, f"no transcript: expected a file {' or '.join(names)}"
         )
     for name in present:
         text = read_text(root / folder.source(name))
         if text:
             return text
-    raise UtteranceError(Reason.EMPTY_TRANSCRIPT, f"{' and '.join(present)}: nothing but blanks")
+    raise UtteranceError(Reason.EMPTY_TRANSCRIPT, f"{' and '.join(present)}: only blanks")
 
 
 def read_text(path: Path) -> str:
-    """A transcript of one utterance: its lines joined with spaces.
+    """The transcript of an utterance from a file, its lines joined with spaces.
 
     Raises:
-        UtteranceError: it can't be read, or is not UTF-8.
+        UtteranceError: TRANSCRIPT_UNREADABLE, it cannot be read or is not UTF-8.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        message = f"{path.name} can't be read: {error.strerror}"
+        message = f"{path.name} cannot be read: {error.strerror}"
         raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message) from error
     return one_line(decode(data, path.name))
 
 
 def decode(data: bytes, name: str) -> str:
-    """UTF-8 with or without a byte order mark.
+    """Decode UTF-8 with or without a byte order mark.
+
+    Args:
+        data: the content of a file or a line.
+        name: its name, for the message.
 
     Raises:
-        UtteranceError: it is not UTF-8; the message says which byte.
+        UtteranceError: TRANSCRIPT_UNREADABLE, it is not UTF-8; the message names the first byte
+            that is not.
     """
     if is_utf16(data):
         message = f"{name} is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8"
@@ -201,7 +209,7 @@ def table_lines(table: Path) -> Iterator[tuple[int, bytes]]:
     """Lines of a table that are not blank, with their numbers from 1, without byte order mark.
 
     Raises:
-        UserError: the table can't be read, or is UTF-16.
+        UserError: the table cannot be read, or is in UTF-16.
     """
     try:
         with table.open("rb") as lines:
@@ -212,39 +220,41 @@ def table_lines(table: Path) -> Iterator[tuple[int, bytes]]:
                 if bare.strip():
                     yield number, bare.rstrip(b"\r\n")
     except OSError as error:
-        raise UserError(f"can't read {table}: {error.strerror}") from error
+        raise UserError(f"cannot read {table}: {error.strerror}") from error
 
 
 def id_and_text(line: bytes, where: str, separator: str | None) -> tuple[str, str | UtteranceError]:
-    """The two fields of a table's row, without outer blanks: an id in NFC, and a text.
+    """Split a row of a table into an id, in NFC, and a text, both without blanks around them.
 
-    Where the line is not UTF-8 the error stands for the text, and the id is the corpus's own as
-    far as it can be told.
+    If the line is not UTF-8, the error stands in place of the text, and the id is given as far as
+    it can be read.
 
     Args:
-        where: the line in words, for the message.
-        separator: between the two; None for blanks. Without one the whole line is the id.
+        line: the line of the table.
+        where: the name of the line, for the message.
+        separator: what stands between the two, None for blanks; without it the whole line is the
+            id.
     """
     try:
         head, *rest = decode(line, where).split(separator, 1) or [""]
     except UtteranceError as error:
-        told = line.split(separator.encode() if separator else None, 1)[0]
-        return nfc(told.decode("utf-8", "backslashreplace").strip()), error
+        raw_id = line.split(separator.encode() if separator else None, 1)[0]
+        return nfc(raw_id.decode("utf-8", "backslashreplace").strip()), error
     return nfc(head.strip()), "".join(rest).strip()
 
 
 def is_utf16(data: bytes) -> bool:
-    """Whether it starts with UTF-16's byte order mark."""
+    """Whether bytes begin with the byte order mark of UTF-16."""
     return data[:2] in (b"\xff\xfe", b"\xfe\xff")
 
 
 def one_line(text: str) -> str:
-    """The text without outer blanks, line breaks become spaces."""
+    """The text on one line, without blanks around it."""
     return re.sub(r"\s*[\r\n]+\s*", " ", text.strip())
 
 
 class Lookup:
-    """Finds the files that a table names, listing each folder once instead of asking per file."""
+    """Finds the files that a table names; lists each folder once, not each file by itself."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -254,7 +264,7 @@ class Lookup:
         self._used: dict[str, set[str]] = {}
 
     def file(self, path: str) -> tuple[str, bool]:
-        """Find a file by its path as a table writes it: (source, whether it is there)."""
+        """Find a file by its path as the table has it: (source, whether the file exists)."""
         folder, name = self._folder_and_name(path)
         stem, suffix = split_suffix(nfc(name))
         # The name exactly as written, its NFC form, then the form with a lower-case suffix.
@@ -265,7 +275,7 @@ class Lookup:
         return folder.source(name), False
 
     def audio(self, path: str) -> tuple[str, bool]:
-        """Find audio by its path without a suffix; of several suffixes the first in order."""
+        """Find audio by its path without a suffix: (source, whether the file exists)."""
         folder, name = self._folder_and_name(path)
         actual = folder.find_audio(nfc(name))
         if actual is not None:
@@ -273,7 +283,7 @@ class Lookup:
         return folder.source(name + AUDIO_SUFFIXES[0]), False
 
     def unused(self) -> list[str]:
-        """Sources of audio, in the folders that were asked about, that nothing asked for."""
+        """Sources of the audio in all folders that were searched that was not looked up."""
         names: set[str] = set()
         for folder in self._folders.values():
             stems = {nfc(split_suffix(name)[0]) for name in self._used.get(folder.path, ())}
@@ -296,7 +306,7 @@ class Lookup:
         return folder, name
 
     def _on_disk(self, written: Path) -> Path:
-        """The folder's absolute path with each part spelled as on disk."""
+        """The absolute path of a folder with each part spelled as it is on disk."""
         start = self._absolute / written
         if start.is_dir():
             return start
@@ -310,10 +320,10 @@ class Lookup:
         return here
 
     def _relative(self, folder: Path) -> str:
-        """A folder relative to the root: no absolute path may end up in a dataset.
+        """The path of a folder relative to root, because a dataset must not hold absolute paths.
 
-        Outside the root it starts with `..`, counted between real paths, because the system
-        takes `..` from where a link leads.
+        Outside of root the path begins with `..`, from one real path to the other, because the
+        system takes `..` from where a link leads.
         """
         inside = (
             folder.relative_to(self._absolute) if folder.is_relative_to(self._absolute) else None
@@ -325,7 +335,7 @@ class Lookup:
         return "" if path == "." else path
 
 
-def some(names: Sequence[str]) -> str:
-    """How many names, and the first few of them, for a message."""
+def first_names(names: Sequence[str]) -> str:
+    """The number of names and the first three, for a message."""
     more = ", ..." if len(names) > 3 else ""
     return f"{len(names)} ({', '.join(names[:3])}{more})"

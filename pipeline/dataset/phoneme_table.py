@@ -1,9 +1,9 @@
 """The table of phoneme ids that all datasets share.
 
-Ids are laid out as the specials (`<pad>`, `<sil>`, `|`), the punctuation marks, then three ids
-for every phone: base + 3 * i without stress, + 1 with primary stress, + 2 with secondary stress.
-New phones are only ever appended, so an id never changes its meaning. The table that ships holds
-every phone that espeak-ng can emit; `python -m ns2.train.bundled.make_phoneme_table` makes it.
+The ids are those of the specials (`<pad>`, `<sil>`, `|`), then of the punctuation marks, then three
+ids for each phone: base + 3 * i without stress, + 1 with primary stress, + 2 with secondary stress.
+New phones are only ever appended, so the meaning of an id never changes. The table in the package
+has every phone that espeak-ng can speak; `python -m ns2.train.bundled.make_phoneme_table` makes it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ns2.pipeline.core.schema import BORDER, SILENCE, Reason
 PAD = "<pad>"
 SPECIALS = (PAD, SILENCE, BORDER)
 STRESSES = ("", "ˈ", "ˌ")
-"""What stands in front of a phone: nothing, primary stress, secondary stress."""
+"""The stress mark in front of a phone: none, primary stress, secondary stress."""
 
 _RESOURCE = "phoneme_table.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhonemeTable:
-    """Tokens and their ids.
+    """A table of tokens and their ids.
 
     Attributes:
         marks: the punctuation marks, in the order of their ids.
@@ -46,28 +46,28 @@ class PhonemeTable:
         if len(self) > 1 << 16:
             raise ValueError(f"a phoneme table of {len(self):,} ids does not fit uint16")
         if len(self._ids) != len(self):
-            raise ValueError("a phoneme table holds a symbol twice")
+            raise ValueError("a symbol occurs twice in the phoneme table")
 
     @staticmethod
     def default() -> PhonemeTable:
-        """The table that ships with the package."""
+        """The table in the package."""
         return _default()
 
     def with_extra(self, path: str | Path) -> PhonemeTable:
-        """This table and a user's own phones, appended in the order of the file.
+        """This table with the phones of a file appended, in the order of the file.
 
         Args:
-            path: a text file in UTF-8, one phone a line, without stress marks; blank lines and
-                phones that the table holds already are passed over.
+            path: a text file in UTF-8 with a phone on each line, without stress marks; blank lines
+                and phones that are in the table already are skipped.
 
         Raises:
-            UserError: the file can't be read, or a line is not a phone.
+            UserError: the file cannot be read, a line is not a phone, or there are too many.
         """
         path = Path(path)
         try:
             lines = path.read_text("utf-8-sig").splitlines()
         except OSError as error:
-            raise UserError(f"can't read the extra phonemes {path}: {error.strerror}") from error
+            raise UserError(f"cannot read the extra phonemes {path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise UserError(f"the extra phonemes {path} are not a text file in UTF-8") from error
         extra: dict[str, None] = {}
@@ -80,34 +80,34 @@ class PhonemeTable:
             if symbol not in self._ids:
                 extra[symbol] = None
         if not extra and not any(line.strip() for line in lines):
-            raise UserError(f"the extra phonemes {path} are empty: one phone a line is expected")
+            raise UserError(f"the extra phonemes {path} are empty: write a phone on each line")
         room = ((1 << 16) - len(self)) // len(STRESSES)
         if len(extra) > room:
-            raise UserError(f"{path} holds {len(extra):,} phones; there is room for {room:,}")
+            raise UserError(f"{path} has {len(extra):,} new phones; there is room for {room:,}")
         return PhonemeTable(marks=self.marks, phones=(*self.phones, *extra))
 
     def __len__(self) -> int:
         return self._base + len(STRESSES) * len(self.phones)
 
     def ids(self, tokens: Sequence[str]) -> np.ndarray:
-        """Ids of N tokens: (N,) uint16.
+        """The ids of N tokens: (N,) uint16.
 
         Raises:
-            UtteranceError: UNKNOWN_PHONEME, naming the symbol.
+            UtteranceError: UNKNOWN_PHONEME, a token is not in the table.
         """
         try:
             return np.fromiter((self._ids[t] for t in tokens), np.uint16, len(tokens))
         except KeyError as error:
             raise UtteranceError(
                 Reason.UNKNOWN_PHONEME,
-                f"the phoneme table does not hold {error.args[0]!r}; add it with --extra-phonemes",
+                f"{error.args[0]!r} is not in the phoneme table; add it with --extra-phonemes",
             ) from None
 
     def symbols(self, ids: Iterable[int] | np.ndarray) -> list[str]:
-        """Tokens of N ids.
+        """The tokens of N ids.
 
         Raises:
-            ValueError: an id that the table does not hold.
+            ValueError: an id is not in the table.
         """
         symbols = self._symbols
         result = []
@@ -118,14 +118,14 @@ class PhonemeTable:
         return result
 
     def phone_and_stress(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Take ids apart, so that a model can add two embeddings.
+        """Split ids into phone and stress, so that a model can add two embeddings.
 
         Args:
-            ids: of any shape.
+            ids: ids in an array of any shape.
 
         Returns:
-            phone in [0, `phone_count`), where specials and marks keep their ids, and stress in
-            [0, 3); int64, shaped as the ids.
+            phones in [0, `phone_count`), where specials and marks keep their ids, and stresses in
+            [0, 3); int64 in the shape of the ids.
         """
         ids = np.asarray(ids, np.int64)
         above = ids - self._base
@@ -135,21 +135,21 @@ class PhonemeTable:
 
     @property
     def phone_count(self) -> int:
-        """Number of values that the phone of `phone_and_stress` can take."""
+        """Number of values that the phones of `phone_and_stress` can have."""
         return self._base + len(self.phones)
 
     @cached_property
     def optional(self) -> frozenset[str]:
-        """Tokens that may last 0 frames: `<sil>`, `|` and the marks."""
+        """Tokens that may last 0 frames: `<sil>`, `|` and the punctuation marks."""
         return frozenset((SILENCE, BORDER, *self.marks))
 
     @cached_property
     def digest(self) -> str:
-        """A hash of all that decides the ids."""
+        """A hash of everything that decides the ids."""
         return short_hash({"specials": SPECIALS, "marks": self.marks, "phones": self.phones})
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values that a dataset can carry."""
+        """The table as JSON values, to be stored in a dataset."""
         return {
             "specials": list(SPECIALS),
             "marks": list(self.marks),
@@ -159,18 +159,18 @@ class PhonemeTable:
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> PhonemeTable:
-        """The table that `to_json` was made of.
+        """The table whose `to_json` gave these values.
 
         Raises:
-            UserError: it is no phoneme table, or one of another layout.
+            UserError: the values are not a phoneme table, or one of another layout.
         """
         layout = (value.get("specials"), value.get("stresses"))
         if layout != (list(SPECIALS), list(STRESSES)):
-            raise UserError("this is no phoneme table of a layout that this version of ns2 knows")
+            raise UserError("not a phoneme table with a layout that this version of ns2 can read")
         try:
             return PhonemeTable(marks=tuple(value["marks"]), phones=tuple(value["phones"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"a damaged phoneme table: {error}") from error
+            raise UserError(f"the phoneme table is damaged: {error}") from error
 
     @cached_property
     def _base(self) -> int:
@@ -196,9 +196,9 @@ def _default() -> PhonemeTable:
 
 
 def _problem(symbol: str) -> str:
-    """What keeps a line of a user's file from being a phone, or ""."""
+    """Why a line of a file is not a phone, or ""."""
     if symbol[0] in STRESSES[1:]:
-        return "starts with a stress mark: give the phone alone, all three stresses are added"
+        return "begins with a stress mark: write the phone alone, all three stresses are added"
     if any(char.isspace() or not char.isprintable() for char in symbol):
-        return "is not one symbol: one phone a line is expected"
+        return "is not a single symbol: write a phone on each line"
     return ""

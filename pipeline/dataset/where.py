@@ -1,8 +1,8 @@
-"""`--where "seconds < 12 and align_score > -3"`: a condition on index rows, for pyarrow.
+"""Parses `--where "seconds < 12 and align_score > -3"`, a condition on index rows, for pyarrow.
 
-It is read with `ast` and nothing in it is ever executed. A comparison with a value that is missing
-(null) is neither true nor false, as in SQL: `not` leaves it unknown, and a row is taken only where
-the whole condition is true. `is None` and `is not None` ask for missing values.
+The condition is parsed with `ast`, and nothing in it is ever executed. As in SQL, a comparison
+with a missing value (null) is neither true nor false: `not` leaves it unknown, and a row is
+selected only if the whole condition is true. `is None` and `is not None` test for missing values.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _ALLOWED = "comparisons (< <= > >= == !=), in, not in, is None, and, or, not"
 
 @dataclass(frozen=True)
 class Where:
-    """A condition that can be held against index rows.
+    """A condition on rows of the index.
 
     Attributes:
-        text: as it was written.
-        expression: for `Table.filter` and dataset scanners.
-        columns: those that it reads, in the order of their first use.
+        text: the condition as written.
+        expression: the condition for `Table.filter` and dataset scanners.
+        columns: names of the columns in it, in the order of their first use.
     """
 
     text: str
@@ -44,26 +44,26 @@ class Where:
 
 
 def parse_where(text: str, schema: pa.Schema) -> Where:
-    """Read a condition over the columns of a schema.
+    """Parse a condition on the columns of a schema.
 
     Raises:
-        UserError: it is no condition, names a column that is not there, or compares values of
-            different kinds; the message says which and what would do.
+        UserError: the text is not a condition, names an unknown column, or compares values of
+            different kinds; the message says where, and what is allowed.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")
         parser = _Parser(text, schema)
         expression = parser.condition(tree.body)
     except SyntaxError as error:
-        raise UserError(f"--where {text!r} can't be read: {error.msg}") from None
+        raise UserError(f"--where {text!r} is not a condition: {error.msg}") from None
     except (RecursionError, MemoryError, ValueError) as error:
-        raise UserError(f"--where {text[:60]!r} can't be read: {error}") from None
+        raise UserError(f"--where {text[:60]!r} is not a condition: {error}") from None
     return Where(text, expression, tuple(parser.columns))
 
 
 @dataclass(frozen=True)
 class _Value:
-    """One side of a comparison: a column or a constant, and its kind."""
+    """A side of a comparison: a column or a constant, and its kind, "number" or "text"."""
 
     expression: pc.Expression
     kind: str
@@ -95,24 +95,25 @@ class _Parser:
         if isinstance(node, ast.Name):
             self.column(node.id)
             raise self.error(node, "is a column, not a condition: compare it with something")
-        raise self.error(node, f"is no condition; there are {_ALLOWED}")
+        raise self.error(node, f"is not a condition; allowed are {_ALLOWED}")
 
     def compare(self, node: ast.Compare) -> pc.Expression:
-        """A comparison, also chained: a < b < c."""
+        """A comparison, or a chain of them: a < b < c."""
         found: pc.Expression | None = None
         left_node = node.left
         for operator, right_node in zip(node.ops, node.comparators, strict=True):
-            one = self.one(left_node, operator, right_node)
-            found = one if found is None else found & one
+            link = self.link(left_node, operator, right_node)
+            found = link if found is None else found & link
             left_node = right_node
         return found
 
-    def one(self, left_node: ast.expr, operator: ast.cmpop, right_node: ast.expr) -> pc.Expression:
+    def link(self, left_node: ast.expr, operator: ast.cmpop, right_node: ast.expr) -> pc.Expression:
+        """A comparison of two sides."""
         if isinstance(operator, ast.Is | ast.IsNot):
             left = self.value(left_node)
             is_none = isinstance(right_node, ast.Constant) and right_node.value is None
             if not (left.column and is_none):
-                raise self.error(right_node, "after `is` has to be None, and a column before it")
+                raise self.error(right_node, "cannot follow `is` here: write COLUMN is None")
             missing = left.expression.is_null()
             return missing if isinstance(operator, ast.Is) else ~missing
         if isinstance(operator, ast.In | ast.NotIn):
@@ -127,15 +128,15 @@ class _Parser:
         return pc.Expression._call(_COMPARE[type(operator)], [left.expression, right.expression])
 
     def inside(self, left: _Value, node: ast.expr) -> pc.Expression:
-        """Whether a column's value is one of a list; null where it is missing."""
+        """Whether the value of a column is in a list; null if the value is missing."""
         if not left.column:
-            raise UserError(f"--where: {left.shown} before `in` has to be a column")
+            raise UserError(f"--where: {left.shown} before `in` must be a column")
         if not isinstance(node, ast.Tuple | ast.List | ast.Set):
-            raise self.error(node, 'after `in` has to be a list: ("a", "b")')
+            raise self.error(node, 'after `in` must be a list: ("a", "b")')
         values = [self.value(item) for item in node.elts]
         for value in values:
             if value.column:
-                raise UserError(f"--where: {value.shown} in a list has to be a constant")
+                raise UserError(f"--where: {value.shown} in a list must be a constant")
             self.same_kind(left, value)
         constants = [_constant(item) for item in node.elts]
         kind = pa.string() if left.kind == "text" else None
@@ -159,18 +160,18 @@ class _Parser:
             raise self.error(node, f"is neither a column, a number nor a text{hint}")
         if isinstance(constant, str):
             return _Value(pc.scalar(constant), "text", repr(constant), False)
-        # doubles hold every value of the index's numbers, so that 10.5 is not cut to an int
+        # as a double, because an integer column would cut 10.5 to 10
         return _Value(pc.scalar(float(constant)), "number", str(constant), False)
 
     def column(self, name: str) -> _Value:
         """A column of the index.
 
         Raises:
-            UserError: there is none of that name, or it can't be compared.
+            UserError: no column has the name, or its values cannot be compared.
         """
         if name not in self.schema.names:
             near = difflib.get_close_matches(name, self.schema.names, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else _some(self.schema)
+            hint = f"did you mean {' or '.join(near)}?" if near else _known(self.schema)
             raise UserError(f"--where: the index has no column {name}; {hint}")
         kind = self.schema.field(name).type
         self.columns.setdefault(name)
@@ -179,13 +180,13 @@ class _Parser:
             return _Value(expression.cast(pa.float64()), "number", name, True)
         if pa.types.is_string(kind):
             return _Value(expression, "text", name, True)
-        raise UserError(f"--where: {name} is of type {kind}, which can't be compared")
+        raise UserError(f"--where: {name} is of type {kind}, which cannot be compared")
 
     def same_kind(self, left: _Value, right: _Value) -> None:
         if left.kind != right.kind:
             raise UserError(
                 f"--where: {left.shown} is a {left.kind} and {right.shown} a {right.kind}"
-                + ("; texts stand in quotes" if "number" in (left.kind, right.kind) else "")
+                + ("; write texts in quotes" if "number" in (left.kind, right.kind) else "")
             )
 
     def error(self, node: ast.expr, problem: str) -> UserError:
@@ -194,7 +195,7 @@ class _Parser:
 
 
 def _constant(node: ast.expr) -> Any:
-    """The number or text that a node stands for, or None."""
+    """The number or text of a node that is a constant, or None."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         inner = _constant(node.operand)
         if isinstance(inner, bool) or not isinstance(inner, int | float):
@@ -205,7 +206,7 @@ def _constant(node: ast.expr) -> Any:
     return None
 
 
-def _some(schema: pa.Schema) -> str:
-    """The columns that one would ask about."""
+def _known(schema: pa.Schema) -> str:
+    """The columns that are of interest in a condition, for a message."""
     names = [name for name in schema.names if "_file" not in name and "_crc" not in name]
     return f"it has {', '.join(n for n in names if not n.endswith(('_offset', '_size', '_shape')))}"

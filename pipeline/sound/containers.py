@@ -158,6 +158,7 @@ def counted_mp3(data: bytes) -> bytes | None:
     for frame in frames:
         count += 1
         end = frame.at + frame.length
+    # Behind the last frame there may be tags of other kinds, but no audio.
     if end > len(data):
         raise UtteranceError(
             Reason.AUDIO_TRUNCATED, "the file is cut off inside its last MPEG frame"

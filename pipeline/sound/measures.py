@@ -34,15 +34,15 @@ def log_mel(wave: np.ndarray, config: MelConfig | None = None) -> np.ndarray:
     return np.asarray(made.numpy())
 
 
-def mel_distance(one: np.ndarray, other: np.ndarray) -> float:
+def mel_distance(mel: np.ndarray, other: np.ndarray) -> float:
     """Mean absolute difference of two log-mels (M, T), in nepers.
 
     Raises:
         ValueError: their shapes differ.
     """
-    if one.shape != other.shape:
-        raise ValueError(f"log-mels must have one shape, got {one.shape} and {other.shape}")
-    return float(np.abs(one.astype(np.float64) - other.astype(np.float64)).mean())
+    if mel.shape != other.shape:
+        raise ValueError(f"log-mels must have one shape, got {mel.shape} and {other.shape}")
+    return float(np.abs(mel.astype(np.float64) - other.astype(np.float64)).mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +97,9 @@ class PitchErrors:
     def together(errors: Sequence[PitchErrors]) -> PitchErrors:
         """The errors of several utterances as if they were one utterance."""
         return PitchErrors(
-            cents=np.concatenate([np.zeros(0), *(one.cents for one in errors)]),
-            frames=sum(one.frames for one in errors),
-            misvoiced=sum(one.misvoiced for one in errors),
+            cents=np.concatenate([np.zeros(0), *(error.cents for error in errors)]),
+            frames=sum(error.frames for error in errors),
+            misvoiced=sum(error.misvoiced for error in errors),
         )
 
 
@@ -134,11 +134,11 @@ class DurationErrors:
             frame_rate: frames per second.
         """
         made, true, counted = (np.concatenate(part) for part in (found, truth, phones))
-        one, two = made[counted].astype(np.float64), true[counted].astype(np.float64)
-        varied = len(one) > 1 and np.ptp(one) > 0 and np.ptp(two) > 0
+        predicted, exact = made[counted].astype(np.float64), true[counted].astype(np.float64)
+        varied = len(exact) > 1 and np.ptp(predicted) > 0 and np.ptp(exact) > 0
         return DurationErrors(
-            milliseconds=float(np.abs(one - two).mean() / frame_rate * 1000),
-            correlation=float(np.corrcoef(one, two)[0, 1]) if varied else None,
+            milliseconds=float(np.abs(predicted - exact).mean() / frame_rate * 1000),
+            correlation=float(np.corrcoef(predicted, exact)[0, 1]) if varied else None,
             length=float(made.sum() / true.sum()),
         )
 

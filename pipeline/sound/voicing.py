@@ -67,12 +67,12 @@ def _correlation(
 ) -> np.ndarray:
     """Pearson's r of two stretches `lag` samples apart about each centre; 0 if either is flat."""
     first = (centre - (window + lag) // 2)[:, None] + np.arange(window)
-    one, two = signal[first], signal[first + lag[:, None]]
-    one -= one.mean(axis=1, keepdims=True)
-    two -= two.mean(axis=1, keepdims=True)
-    power: Any = (one**2).sum(axis=1) * (two**2).sum(axis=1)
+    early, late = signal[first], signal[first + lag[:, None]]
+    early -= early.mean(axis=1, keepdims=True)
+    late -= late.mean(axis=1, keepdims=True)
+    power: Any = (early**2).sum(axis=1) * (late**2).sum(axis=1)
     # the signal's RMS is about 1; below this there is nothing but rounding
-    return np.where(power > 1e-24, (one * two).sum(axis=1) / np.sqrt(power + 1e-30), 0.0)
+    return np.where(power > 1e-24, (early * late).sum(axis=1) / np.sqrt(power + 1e-30), 0.0)
 
 
 def voiced_frames(scores: np.ndarray) -> np.ndarray:

@@ -26,8 +26,9 @@ from torch import Tensor
 from ns2.model.blocks.layers import length_mask
 from ns2.model.codec.interface import Codec
 from ns2.model.log_mel import LogMel
+from ns2.model.tts.choices import Choices
 from ns2.model.tts.duration_frames import round_durations
-from ns2.model.tts.generation import Choices, Request, generate
+from ns2.model.tts.generation import Request, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.pipeline.sound.pitch import extract_f0

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.diffusion.sampler_config import FAST_SAMPLER, SamplerConfig
 from ns2.model.tts.ns2_config import NS2Config
 
 Decay = Literal["inverse_sqrt", "cosine"]
@@ -90,7 +90,7 @@ class TrainConfig:
     samples: int = 2
     """The number of utterances in each round of samples; 0 makes none."""
 
-    sampler: SamplerConfig = field(default_factory=lambda: SamplerConfig(kind="dpm++", steps=20))
+    sampler: SamplerConfig = FAST_SAMPLER
     """The sampler of the samples, with settings of its own."""
 
     statistics_every: int = 0

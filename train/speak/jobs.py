@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ns2.model.log_mel import LogMel
-from ns2.model.tts.generation import Choices
+from ns2.model.tts.choices import Choices
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset

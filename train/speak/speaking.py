@@ -9,34 +9,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
+from ns2.model.diffusion.sampler_config import FAST_SAMPLER, SamplerConfig, SamplerKind
+from ns2.model.tts.choices import Choices
 from ns2.pipeline.core.errors import OptionError
-
-if TYPE_CHECKING:
-    from ns2.model.tts.generation import Choices
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakingOptions:
     """How latents are sampled, and which codec decodes them."""
 
-    sampler: Literal["euler", "ddim", "ddpm", "dpm++"] = "dpm++"
+    sampler: SamplerKind = FAST_SAMPLER.kind
     """The sampler of the diffusion: dpm++ needs the fewest steps, euler is the paper's."""
 
-    steps: int = 20
+    steps: int = FAST_SAMPLER.steps
     """The number of sampling steps, each of which calls the denoiser once; the paper takes 150 with
     euler."""
 
-    guidance: float = 1.0
+    guidance: float = Choices.guidance
     """The scale of classifier-free guidance: above 1 speech follows text and prompt more closely,
     and 1 guides nothing."""
 
-    rescale: float = 0.0
+    rescale: float = Choices.rescale
     """How far the standard deviation of the guided estimate is brought back to that of the
     conditional one, from 0 (not at all) to 1 (wholly)."""
 
-    temperature: float = 1.2
+    temperature: float = SamplerConfig.temperature
     """The temperature: sampling starts from noise that is divided by it, so that speech varies less
     with higher values; 1 samples the learned distribution."""
 
@@ -50,12 +48,9 @@ class SpeakingOptions:
         Raises:
             OptionError: a value is out of range.
         """
-        return self._choices(speed=1.0, semitones=0.0)
+        return self._choices(speed=Choices.speed, semitones=Choices.semitones)
 
     def _choices(self, *, speed: float, semitones: float) -> Choices:
-        from ns2.model.diffusion.samplers import SamplerConfig
-        from ns2.model.tts.generation import Choices
-
         try:
             return Choices(
                 sampler=SamplerConfig(
@@ -104,10 +99,10 @@ class SynthesizeOptions(SpeakingOptions):
     seed: int = 0
     """The seed of the noise; with another one the same text is spoken differently."""
 
-    speed: float = 1.0
+    speed: float = Choices.speed
     """The factor of the speaking rate: with 2 speech is twice as fast."""
 
-    pitch: float = 0.0
+    pitch: float = Choices.semitones
     """The number of semitones by which the pitch is raised, or lowered if it is negative."""
 
     durations_from: str | None = None

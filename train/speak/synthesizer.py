@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from ns2.model.config_values import from_values
-from ns2.model.tts.generation import Choices, Generated, generate
+from ns2.model.tts.choices import Choices
+from ns2.model.tts.generation import Generated, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
 from ns2.pipeline.core.errors import UserError, UtteranceError

@@ -118,13 +118,13 @@ def conv(bench: Bench) -> dict[str, Any]:
 
 def _one_convolution(bench: Bench, sizes: _Sizes) -> dict[str, dict[str, Any]]:
     batch, frames = bench.pick((20, 576), (2, 64))
-    like = {"device": bench.device, "dtype": torch.bfloat16}
-    weight = torch.randn(sizes.leave, sizes.enter, sizes.kernel, **like) * 0.02  # type: ignore[arg-type]
+    like: dict[str, Any] = {"device": bench.device, "dtype": torch.bfloat16}
+    weight = torch.randn(sizes.leave, sizes.enter, sizes.kernel, **like) * 0.02
     weight.requires_grad_()
-    bias = torch.zeros(sizes.leave, requires_grad=True, **like)  # type: ignore[arg-type]
-    x = torch.randn(batch, frames, sizes.enter, **like)  # type: ignore[arg-type]
+    bias = torch.zeros(sizes.leave, requires_grad=True, **like)
+    x = torch.randn(batch, frames, sizes.enter, **like)
     x.requires_grad_()
-    out_grad = torch.randn(batch, frames, sizes.leave, **like)  # type: ignore[arg-type]
+    out_grad = torch.randn(batch, frames, sizes.leave, **like)
     flops = 3 * 2 * batch * frames * sizes.enter * sizes.leave * sizes.kernel
     reference = _as_conv1d(x, weight, bias, sizes.dilation).detach().float()
     row: dict[str, dict[str, Any]] = {}

@@ -120,7 +120,7 @@ def pass_of(
         run: computes the losses, such as a compiled model; None for the model itself.
     """
     batch, draws, counts = inputs(bench, shape, self_condition)
-    forward = run or model
+    forward = model if run is None else run
 
     def work() -> None:
         model.zero_grad(set_to_none=True)

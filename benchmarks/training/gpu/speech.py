@@ -11,8 +11,9 @@ import torch
 from benchmarks.training.gpu.bench import Bench
 from benchmarks.training.gpu.models import random_model
 from ns2.model.codec.loading import load_codec
-from ns2.model.diffusion.samplers import SamplerConfig
-from ns2.model.tts.generation import Choices, Generated, Request, generate
+from ns2.model.diffusion.sampler_config import SamplerConfig
+from ns2.model.tts.choices import Choices
+from ns2.model.tts.generation import Generated, Request, generate
 from ns2.model.tts.presets import preset
 
 

@@ -72,6 +72,7 @@ def align_textgrid(
         UtteranceError: the TextGrid contradicts its audio or itself; the message says at what
             time.
     """
+    # The phones, and the frames that each of them covers.
     _check_length(textgrid, samples, grid)
     tier = find_tier(textgrid, names.phones, "--phone-tier")
     phones = [
@@ -82,6 +83,7 @@ def align_textgrid(
         raise UtteranceError(Reason.TEXTGRID_NO_PHONES, f"the tier {tier.name!r} has only silence")
     phones = _without_gaps(phones, _GAP * grid.hop_length / grid.sample_rate)
     edges = _edges(phones, textgrid.end, samples, grid)
+    # The words: those of the word tier, else the stretches of phones between two pauses.
     word_tier = find_words(textgrid, tier, names.words)
     if word_tier is None:
         members = _stretches(edges)
@@ -91,6 +93,7 @@ def align_textgrid(
         pairs = _members(phones, spoken_intervals(textgrid, word_tier, "word"), grid)
         labels, members = [word.label for word, _ in pairs], [inside for _, inside in pairs]
         behind = list(marks(labels))
+    # A mark that the phone tier has as a label is more certain than the transcript's.
     frames, last = grid.frames(samples), edges[-1][1]
     for word, (mark, end) in _pauses(tier, phones, members).items():
         behind[word] = mark

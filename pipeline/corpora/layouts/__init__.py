@@ -1,1 +1,1 @@
-"""One reader a corpus layout."""
+"""The layouts of corpora, one reader in each module."""

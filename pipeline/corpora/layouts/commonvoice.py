@@ -1,9 +1,9 @@
 """Common Voice: `<locale>/clips/*.mp3` with tables of tab-separated values beside `clips/`.
 
 Ardila et al. 2020, "Common Voice: A Massively-Multilingual Speech Corpus", LREC,
-https://arxiv.org/abs/1912.06670. How a release is laid out and what its tables mean:
-https://github.com/common-voice/cv-dataset; how the splits are drawn and the tables written:
-https://github.com/common-voice/CorporaCreator.
+https://arxiv.org/abs/1912.06670. The files of a release and the meaning of its tables are described
+in https://github.com/common-voice/cv-dataset; https://github.com/common-voice/CorporaCreator draws
+the splits and writes the tables.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ns2.pipeline.corpora.folders import (
     AUDIO_SUFFIXES,
     Lookup,
     decode,
+    first_names,
     list_folder,
     nfc,
-    some,
     split_suffix,
     table_lines,
 )
@@ -32,61 +32,62 @@ SPLITS = {"train.tsv": "train", "dev.tsv": "val", "test.tsv": "test"}
 VALIDATED = "validated.tsv"
 TABLES = (*SPLITS, VALIDATED)
 UNUSED = ("other.tsv", "invalidated.tsv")
-"""Tables of clips that too few people, or more against than for, have voted for."""
+"""Tables of clips that too few people have checked, or most of them voted against."""
 
 COLUMNS = ("client_id", "path", "sentence")
-LOCALE = "locale"  # since release 5.0
+LOCALE = "locale"  # a column since release 5.0
 
 VOICES = {
     "en": "en-us", "fr": "fr-fr", "kmr": "ku", "pt": "pt-br", "zh-CN": "cmn", "zh-HK": "yue",
     "zh-TW": "cmn",
 }  # fmt: skip
-"""espeak-ng's voice of a locale where it is not the locale's own name. Most of the Portuguese is
-Brazilian (Gris et al. 2021, arXiv:2107.11414)."""
+"""espeak-ng's voices of locales that have another name there. Most of the Portuguese is Brazilian
+(Gris et al. 2021, arXiv:2107.11414)."""
 
 _LOCALE = re.compile(r"([a-z]{2,3})(-[A-Z]{2}|-[a-z]+)?")
 _REGION = re.compile(r"-[A-Z]{2}$")
 
 
 def voice_of(locale: str) -> str:
-    """espeak-ng's voice of a locale: "sv-SE" is sv.
+    """The espeak-ng voice of a locale, such as "sv" of "sv-SE".
 
-    It may not exist: then the utterances are rejected as of an unknown language, which is better
-    than reading them as another.
+    The voice may not exist: then the utterances are rejected for an unknown language, which is
+    better than to read them in another one.
     """
     return VOICES.get(locale) or _REGION.sub("", locale).lower()
 
 
 class CommonVoice:
-    """Reader of Common Voice's layout; the path is one locale, or a release with several.
+    """Reader of the layout of Common Voice; the path is a locale, or a release with several.
 
-    The tables define what is found: `validated.tsv` where it is there, and the tables of the
-    official splits, which are drawn from it with one recording of each sentence and each speaker
-    in one split alone. What is in `validated.tsv` only takes its speaker's split if that is dev
-    (val) or test, else it is for training; so speakers still stay in one split. Without any split
-    table no utterance has a split. Clips of `other.tsv` and `invalidated.tsv` are not found.
+    Utterances are the rows of `validated.tsv` and of the tables of the official splits. These are
+    drawn from it, with one recording of each sentence and each speaker in one split only. A row
+    that only `validated.tsv` has gets the split of its speaker if that is dev (val) or test, else
+    train; so each speaker still is in one split. Without any split table no utterance has a split.
+    Clips of `other.tsv` and `invalidated.tsv` are not used.
 
-    The id is the clip's name without its suffix, the speaker the `client_id`. The language is the
-    row's `locale`, else the folder's name. Quotation marks in the tables are literal.
+    The id is the name of the clip without its suffix, the speaker is the `client_id`. The language
+    is the `locale` of the row, else the name of the folder. Quotation marks in the tables are
+    literal.
     """
 
     name = "commonvoice"
     looks_like = f"<locale>/{CLIPS}/*.mp3 with {', '.join(SPLITS)} or {VALIDATED} beside {CLIPS}/"
 
     def matches(self, root: Path) -> bool:
-        """It has a folder of clips and a table, or is a folder of such folders."""
+        """Whether the path has a folder of clips and a table, or is a folder of such folders."""
         return root.is_dir() and bool(_locales(root))
 
     def read(self, root: Path) -> Corpus:
         """Find all rows of the tables.
 
         Raises:
-            UserError: clips or tables are missing, or a table can't be read or lacks a column, or
-                no line has the form of a row.
+            UserError: clips or tables are missing, a table cannot be read or lacks a column, or no
+                line has the form of a row.
         """
         folders = _locales(root) if root.is_dir() else []
         if not folders:
-            raise UserError(f"{root} is not Common Voice's layout ({self.looks_like})")
+            raise UserError(f"{root} does not have the layout of Common Voice ({self.looks_like})")
         lookup = Lookup(root)
         locales = [_Locale(root, folder, lookup) for folder in folders]
         finds = [find for locale in locales for find in locale.finds()]
@@ -94,18 +95,18 @@ class CommonVoice:
         warnings = []
         nameless = sum(locale.nameless for locale in locales)
         if nameless:
-            warnings.append(f"{nameless} rows name no locale: the run's --language is used")
+            warnings.append(f"{nameless} rows name no locale; --language of the run is used")
         stray = lookup.unused()
         if stray:
             unused = set().union(*(locale.unused() for locale in locales))
             stray = [source for source in stray if split_suffix(source)[0] not in unused]
         if stray:
-            warnings.append(f"audio without a row in any table: {some(stray)}")
+            warnings.append(f"audio without a row in any table: {first_names(stray)}")
         return settle(self.name, root, finds, warnings)
 
 
 def _locales(root: Path) -> list[str]:
-    """Folders of locales relative to root: root itself, or all that lie in it."""
+    """Folders of locales relative to root: root itself, or all folders in it."""
 
     def fits(folder: str) -> bool:
         inside = list_folder(root, folder)
@@ -126,10 +127,10 @@ class _Locale:
         named = folder or Path(os.path.abspath(root)).name  # noqa: PTH100 - keeps links
         self._voice = voice_of(named) if _LOCALE.fullmatch(named) else ""
         self._shared: dict[str, str] = {}
-        self.nameless = 0  # rows without a locale, in a folder whose name is none
+        self.nameless = 0  # rows without a locale, in a folder whose name is not one either
 
     def finds(self) -> list[Find]:
-        """All rows of the splits' tables, then what `validated.tsv` has more."""
+        """All rows of the split tables, then the other rows of `validated.tsv`."""
         finds: list[Find] = []
         held_out: dict[str, str] = {}
         for table, split in SPLITS.items():
@@ -144,7 +145,7 @@ class _Locale:
         return finds
 
     def unused(self) -> set[str]:
-        """Sources, without suffix, of the clips that the corpus itself does not use."""
+        """Sources, without suffix, of the clips in the tables `UNUSED`."""
         return {
             f"{self._prefix}{CLIPS}/{_id(row.get('path', ''))}"
             for table in UNUSED
@@ -154,10 +155,12 @@ class _Locale:
     def _rows(
         self, table: str, split: str, by_speaker: Mapping[str, str] | None = None
     ) -> Iterator[Find]:
-        """Rows of a table.
+        """What is found in the rows of a table.
 
         Args:
-            split: of utterances whose speaker has none in `by_speaker`.
+            table: the name of the table.
+            split: the split of utterances whose speaker is not in `by_speaker`.
+            by_speaker: splits by speaker.
         """
         splits = by_speaker or {}
         for number, row, error in self._table(table):
@@ -194,19 +197,19 @@ class _Locale:
             )
 
     def _clip(self, path: str) -> tuple[str, bool]:
-        """A clip by its name; a converted one has another suffix."""
+        """Find a clip by its name; a clip that was converted has another suffix."""
         source, there = self._lookup.file(f"{self._prefix}{CLIPS}/{path}")
         if not there:
-            other, there = self._lookup.audio(f"{self._prefix}{CLIPS}/{_id(path)}")
-            source = other if there else source
+            converted, there = self._lookup.audio(f"{self._prefix}{CLIPS}/{_id(path)}")
+            source = converted if there else source
         return source, there
 
     def _share(self, text: str) -> str:
-        """One string for all equal ones: a speaker's name has 128 characters, and many rows."""
+        """The same object for equal strings: a `client_id` has 128 characters and many rows."""
         return self._shared.setdefault(text, text)
 
     def _table(self, name: str) -> Iterator[tuple[int, dict[str, str], UtteranceError | None]]:
-        """Rows as (line, fields, what is wrong); nothing where there is no such table."""
+        """Rows as (line number, fields, error or None); none if the table does not exist."""
         table = self._root / self._prefix / name
         if not table.is_file():
             return
@@ -216,7 +219,7 @@ class _Locale:
         missing = [column for column in COLUMNS if column not in header]
         if missing:
             raise UserError(
-                f"{table}: the first line has to name the columns, and lacks "
+                f"{table}: the first line must name the columns, but it lacks "
                 f"{' and '.join(missing)}"
             )
         for number, line in lines:
@@ -224,7 +227,7 @@ class _Locale:
             try:
                 decoded = decode(line, "the line")
             except UtteranceError as wrong:
-                # Its other fields may tell which clip it is about.
+                # Its other fields may still name the clip.
                 decoded, error = line.decode("utf-8", "backslashreplace"), wrong
             fields = [field.strip() for field in decoded.split("\t")]
             if not error and len(fields) != len(header):

@@ -1,4 +1,4 @@
-"""LibriSpeech: `<subset>/<speaker>/<chapter>/<id>.flac`, the texts of a chapter in one table.
+"""LibriSpeech: `<subset>/<speaker>/<chapter>/<id>.flac`, with a table of texts in each chapter.
 
 Panayotov et al. 2015, "Librispeech: an ASR corpus based on public domain audio books",
 https://www.openslr.org/12. The table is `<speaker>-<chapter>.trans.txt` with lines `id TEXT`.
@@ -22,28 +22,27 @@ from ns2.pipeline.corpora.corpus import (
     settle,
     split_of,
 )
-from ns2.pipeline.corpora.folders import Folder, id_and_text, nfc, some, table_lines, walk
+from ns2.pipeline.corpora.folders import Folder, first_names, id_and_text, nfc, table_lines, walk
 
 TABLE = ".trans.txt"
-_GLANCE = 200  # folders
+_GLANCE = 200  # most folders that are searched to recognise the layout
 
 
 class LibriSpeech:
-    """Reader of LibriSpeech's layout; the path is the whole corpus or one of its subsets.
+    """Reader of the layout of LibriSpeech; the path is the whole corpus or a subset.
 
-    The tables define what is found; they lie beside the audio. The speaker is the folder above
-    the chapter's. train-* is the split train, dev-* is val, test-* is test.
+    Utterances are the rows of the tables, which lie beside the audio. The speaker is the folder
+    above the chapter. train-* is the split train, dev-* is val, test-* is test.
 
-    The corpus writes all words in capitals, and espeak-ng spells some such words: IT becomes "I T"
-    and US "U S". So the text of a table without a single small letter is put into small letters;
-    one with small letters stays as it is.
+    The corpus is written in capitals, and espeak-ng spells some words in capitals: IT becomes "I T"
+    and US "U S". So the texts of a table without any lower-case letter are put into lower case.
     """
 
     name = "librispeech"
     looks_like = f"<subset>/<speaker>/<chapter>/<id>.flac with <speaker>-<chapter>{TABLE} beside it"
 
     def matches(self, root: Path) -> bool:
-        """Some audio has its chapter's table beside it."""
+        """Whether any audio has the table of its chapter beside it."""
         if not root.is_dir():
             return False
         return any(
@@ -57,10 +56,10 @@ class LibriSpeech:
         """Find all rows of all tables.
 
         Raises:
-            UserError: the path is not a folder, or can't be listed, or a table can't be read.
+            UserError: the path is not a folder or cannot be listed, or a table cannot be read.
         """
         if not root.is_dir():
-            raise UserError(f"{root} is not a folder, as the layout {self.name} wants")
+            raise UserError(f"{root} is not a folder, but the layout {self.name} needs one")
         own = Path(os.path.abspath(root)).name  # noqa: PTH100 - resolve() follows links
         finds: list[Find] = []
         unnamed: list[str] = []
@@ -76,7 +75,7 @@ class LibriSpeech:
             ]
         warnings = []
         if unnamed:
-            warnings.append(f"audio without a row in a {TABLE}: {some(sorted(unnamed))}")
+            warnings.append(f"audio without a row in a {TABLE}: {first_names(sorted(unnamed))}")
         return settle(self.name, root, finds, warnings)
 
 
@@ -85,7 +84,7 @@ def _tables(folder: Folder) -> list[str]:
 
 
 def _place(parts: list[str]) -> Place:
-    """Of a chapter's folder: speaker and split, the split named nearest to the audio."""
+    """Speaker and split of a chapter; of several splits in its path the one nearest to it."""
     splits = (split_of(part) for part in reversed(parts[:-1]))
     return Place(
         speaker=parts[-2] if len(parts) > 1 else DEFAULT_SPEAKER,

@@ -1,4 +1,4 @@
-"""LibriTTS and LibriTTS-R: `<split>/<speaker>/<chapter>/<id>.wav` with text files beside.
+"""LibriTTS and LibriTTS-R: `<split>/<speaker>/<chapter>/<id>.wav`, with text files beside it.
 
 Zen et al. 2019, "LibriTTS: A Corpus Derived from LibriSpeech for Text-to-Speech",
 https://www.openslr.org/60.
@@ -14,21 +14,22 @@ from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Place, read_bes
 from ns2.pipeline.corpora.folders import list_folder, walk
 
 TRANSCRIPTS = (".normalized.txt", ".original.txt")
-_GLANCE = 200  # folders
+_GLANCE = 200  # most folders that are searched to recognise the layout
 
 
 class LibriTTS:
-    """Reader of LibriTTS's layout; the path is the whole corpus or one of its splits.
+    """Reader of the layout of LibriTTS; the path is the whole corpus or a split.
 
-    The id is the file's name, the speaker the folder below the split. The normalised text is used
-    where it is there and not blank. train-* is the split train, dev-* is val, test-* is test.
+    The id is the name of the file, the speaker is the folder below the split. The normalised text
+    is taken unless it is missing or blank. train-* is the split train, dev-* is val, test-* is
+    test.
     """
 
     name = "libritts"
     looks_like = "<split>/<speaker>/<chapter>/<id>.wav with <id>.normalized.txt beside it"
 
     def matches(self, root: Path) -> bool:
-        """Some audio lies at the right depth with a text of the right name beside it."""
+        """Whether any audio is at the right depth, with a text of the right name beside it."""
         if not root.is_dir():
             return False
         depth = 3 if _has_splits(root) else 2
@@ -44,7 +45,7 @@ class LibriTTS:
         """Find all audio.
 
         Raises:
-            UserError: the path is not a folder, or can't be listed.
+            UserError: the path is not a folder, or cannot be listed.
         """
         whole = root.is_dir() and _has_splits(root)
         own = Path(os.path.abspath(root)).name  # noqa: PTH100 - resolve() follows links

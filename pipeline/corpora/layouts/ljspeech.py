@@ -1,6 +1,6 @@
 """LJSpeech: one speaker, `metadata.csv` with `id|text|normalised text`, audio in `wavs/`.
 
-https://keithito.com/LJ-Speech-Dataset. Many private corpora have this layout too.
+https://keithito.com/LJ-Speech-Dataset. Many private corpora have the same layout.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
-from ns2.pipeline.corpora.corpus import Corpus, Find, reject, settle
-from ns2.pipeline.corpora.folders import Lookup, decode, escaped, is_utf16, nfc, some
+from ns2.pipeline.corpora.corpus import Corpus, Find, check_rows, reject, settle
+from ns2.pipeline.corpora.folders import Lookup, decode, escaped, first_names, is_utf16, nfc
 
 TABLE = "metadata.csv"
 AUDIO = "wavs"
@@ -19,17 +19,17 @@ SPEAKER = "LJ"
 
 
 class LJSpeech:
-    """Reader of LJSpeech's layout.
+    """Reader of the layout of LJSpeech.
 
-    Quotation marks in the table are literal: it is no CSV in spite of its name. The normalised
-    text is used where it is there and not blank. `wavs/` may hold any format that can be read.
+    Quotation marks in the table are literal: it is not a CSV in spite of its name. The normalised
+    text is taken unless it is missing or blank. `wavs/` may have audio of any format.
     """
 
     name = "ljspeech"
     looks_like = f"{TABLE} with lines id|text|normalised text, and {AUDIO}/<id>.wav"
 
     def matches(self, root: Path) -> bool:
-        """It has the table and the folder of audio."""
+        """Whether the path has the table and the folder of audio."""
         return (root / TABLE).is_file() and (root / AUDIO).is_dir()
 
     def read(self, root: Path) -> Corpus:
@@ -40,18 +40,15 @@ class LJSpeech:
         """
         table = root / TABLE
         if not self.matches(root):
-            raise UserError(f"{root} is not LJSpeech's layout ({self.looks_like})")
+            raise UserError(f"{root} does not have the layout of LJSpeech ({self.looks_like})")
         lookup = Lookup(root)
         finds = list(_rows(table, lookup))
-        if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
-            raise UserError(
-                f"{table}: no line has the form id|text or id|text|normalised text, with `|` "
-                f"between the fields; the first: {getattr(finds[0], 'message', '')}"
-            )
+        form = "id|text or id|text|normalised text, with `|` between the fields"
+        check_rows(finds, table, form)
         unused = lookup.unused()
         warnings = []
         if unused:
-            warnings.append(f"audio without a row in {TABLE}: {some(unused)}")
+            warnings.append(f"audio without a row in {TABLE}: {first_names(unused)}")
         return settle(self.name, root, finds, warnings)
 
 
@@ -69,7 +66,7 @@ def _row(line: bytes, number: int, lookup: Lookup) -> Find:
     try:
         fields = [field.strip() for field in decode(line, f"line {number} of {TABLE}").split("|")]
     except UtteranceError as error:
-        # The id is the corpus's own as far as it can be told.
+        # The id as far as it can be read.
         utterance_id = escaped(line.split(b"|")[0].decode("utf-8", "backslashreplace").strip())
         return reject(utterance_id or where, "", error.reason, error.message)
     if len(fields) not in (2, 3) or not fields[0]:

@@ -1,4 +1,4 @@
-"""A manifest: JSON lines or CSV that name audio and text, and more where they know it."""
+"""Manifests: JSON lines or CSV with audio, text and, if known, id, speaker, language and split."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ns2.pipeline.corpora.folders import (
     Lookup,
     decode,
     encodable,
+    first_names,
     is_utf16,
     nfc,
     one_line,
-    some,
     split_suffix,
 )
 
@@ -33,7 +33,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "language": ("language", "lang"),
     "split": ("split",),
 }
-"""What a field may be called; the first that is there counts."""
+"""The names that a field may have; the first name that a row has is taken."""
 
 _DELIMITERS = ",;\t|"
 _Row = Mapping[str, Any] | UtteranceError
@@ -42,41 +42,41 @@ _Row = Mapping[str, Any] | UtteranceError
 class Manifest:
     """Reader of a `.jsonl` or `.csv` file, or of a folder with `manifest.jsonl` or `manifest.csv`.
 
-    Audio paths are relative to the manifest's folder, or absolute. Sources are always relative
-    to that folder: audio outside has a source that begins with `..`, so a dataset never holds an
-    absolute path, and the audio is found as long as the two lie the same way to each other.
-    Without an id the source without its suffix is the id. A CSV has a first line with the names
-    of its fields; a field in quotation marks may hold commas, and quotation marks doubled.
+    Paths of audio are absolute, or relative to the folder of the manifest. Sources are always
+    relative to that folder: for audio outside of it they begin with `..`. So a dataset never has an
+    absolute path, and the audio is found as long as both folders lie the same way to each other.
+    If a row has no id, it is the source without its suffix. The first line of a CSV names its
+    fields; a field in quotation marks may have commas, and quotation marks that are doubled.
 
-    A row that can't be understood costs one utterance; its id is then `<file>:<line>`.
+    A row that cannot be read is rejected, with the id `<file>:<line>`.
     """
 
     name = "manifest"
     looks_like = "a .jsonl or .csv file (or a folder with manifest.jsonl) with audio and text"
 
     def matches(self, root: Path) -> bool:
-        """It is such a file, or a folder with one."""
+        """Whether the path is such a file, or a folder with one."""
         if root.is_file():
             return root.suffix.lower() in (*JSON_SUFFIXES, ".csv")
         return any((root / name).is_file() for name in NAMES)
 
     def read(self, root: Path) -> Corpus:
-        """Find all rows.
+        """Find all rows of the manifest.
 
         Raises:
-            UserError: there is no manifest, or two, or one in which nothing can be understood.
+            UserError: there is no manifest, there are two, or none of its rows can be read.
         """
         table = _table(root)
         lookup = Lookup(table.parent)
         finds = [_find(row, f"{table.name}:{number}", lookup) for number, row in _rows(table)]
         if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
             raise UserError(
-                f"{table}: no row can be understood; the first, {getattr(finds[0], 'message', '')}"
+                f"{table}: no row can be read; the first, {getattr(finds[0], 'message', '')}"
             )
         unused = lookup.unused()
         warnings = []
         if unused:
-            warnings.append(f"audio without a row in {table.name}: {some(unused)}")
+            warnings.append(f"audio without a row in {table.name}: {first_names(unused)}")
         return settle(self.name, table.parent, finds, warnings)
 
 
@@ -85,14 +85,14 @@ def _table(root: Path) -> Path:
         return root
     tables = [root / name for name in NAMES if (root / name).is_file()]
     if not tables:
-        raise UserError(f"{root} has neither {' nor '.join(NAMES)}; a manifest's own path will do")
+        raise UserError(f"{root} has neither {' nor '.join(NAMES)}; give the path of the manifest")
     if len(tables) > 1:
         raise UserError(f"{root} has both {' and '.join(NAMES)}; give the path of one of them")
     return tables[0]
 
 
 def _rows(table: Path) -> Iterator[tuple[int, _Row]]:
-    """Rows by the line they begin at; an UtteranceError stands for one that can't be parsed."""
+    """Rows with the line at which they begin; an UtteranceError in place of one that is faulty."""
     with table.open("rb") as file:
         if is_utf16(file.read(2)):
             raise UserError(f"{table} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
@@ -105,8 +105,8 @@ def _json_rows(table: Path) -> Iterator[tuple[int, _Row]]:
             bare = line.strip(b" \t\r\n\xef\xbb\xbf")
             if number == 1 and bare in (b"[", b"{"):
                 raise UserError(
-                    f"{table} is one JSON value over many lines; a manifest has one object on "
-                    "each line: jq -c '.[]' OLD > NEW"
+                    f"{table} is a single JSON value over many lines; a manifest has an object on "
+                    "each line; convert it: jq -c '.[]' OLD > NEW"
                 )
             if bare:
                 yield number, _json_row(line)
@@ -127,7 +127,7 @@ def _json_row(line: bytes) -> _Row:
 
 
 def _csv_rows(table: Path) -> Iterator[tuple[int, _Row]]:
-    # What is not UTF-8 comes through as surrogates, so that it costs its own row alone.
+    # Bytes that are not UTF-8 become surrogates, so that only their own row is rejected.
     with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         header_line = lines.readline()
         header, delimiter = _header(header_line, table)
@@ -162,23 +162,23 @@ def _header(line: str, table: Path) -> tuple[list[str], str]:
         if all(any(name in names for name in FIELDS[field]) for field in ("audio", "text")):
             return names, delimiter
     raise UserError(
-        f"{table}: the first line has to name the fields, with audio and text among them "
+        f"{table}: the first line must name the fields, with audio and text among them "
         f"(or {', '.join(FIELDS['audio'][1:] + FIELDS['text'][1:])}), as in: audio,text,speaker"
     )
 
 
 def _find(row: _Row, where: str, lookup: Lookup) -> Find:
-    utterance_id, source = where, ""  # until the row has told them
+    utterance_id, source = where, ""  # until they are known
     try:
         if isinstance(row, UtteranceError):
             raise row
         written = _field(row, "audio")
         if not written:
-            raise _bad("names no audio")
+            raise _bad("has no audio")
         source, there = lookup.file(written)
         utterance_id = nfc(_field(row, "id") or _without_suffix(source))
         if row.get("offset") not in (None, "", 0, "0"):
-            raise _bad("names a part of a recording (offset); cut the recordings first")
+            raise _bad("has an offset into a recording; cut the recordings before")
         named_split = _field(row, "split")
         split = split_of(named_split) if named_split else ""
         if split is None:
@@ -203,10 +203,10 @@ def _find(row: _Row, where: str, lookup: Lookup) -> Find:
 
 
 def _field(row: Mapping[str, Any], field: str) -> str:
-    """A field's value without outer blanks, or "" where it is not there or null.
+    """The value of a field without blanks around it, or "" if it is missing or null.
 
     Raises:
-        UtteranceError: it is not a string, or not UTF-8.
+        UtteranceError: the value is not a string, or not UTF-8.
     """
     name = next((name for name in FIELDS[field] if row.get(name) is not None), None)
     if name is None:
@@ -220,7 +220,7 @@ def _field(row: Mapping[str, Any], field: str) -> str:
         message = f"{name} is not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8"
         raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message)
     if "\0" in value:
-        raise _bad(f"{name} holds a NUL")
+        raise _bad(f"{name} contains a NUL character")
     return value.strip()
 
 

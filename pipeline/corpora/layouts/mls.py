@@ -15,7 +15,7 @@ from pathlib import Path
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
 from ns2.pipeline.corpora.corpus import Corpus, Find, check_rows, reject, settle, split_of
-from ns2.pipeline.corpora.folders import Lookup, id_and_text, list_folder, some, table_lines
+from ns2.pipeline.corpora.folders import Lookup, first_names, id_and_text, list_folder, table_lines
 
 TABLE = "transcripts.txt"
 AUDIO = "audio"
@@ -24,17 +24,18 @@ VOICES = {
     "dutch": "nl", "english": "en-us", "french": "fr-fr", "german": "de", "italian": "it",
     "polish": "pl", "portuguese": "pt-br", "spanish": "es",
 }  # fmt: skip
-"""espeak-ng's voice by the language in a folder's name. Most of the Portuguese is Brazilian
+"""espeak-ng's voices by the language in the name of a folder. Most of the Portuguese is Brazilian
 (Gris et al. 2021, arXiv:2107.11414)."""
 
-_ID = re.compile(r"([^\W_]{1,64})_([^\W_]{1,64})_[\w.-]{1,128}")  # names folders: nothing odd
+_ID = re.compile(r"([^\W_]{1,64})_([^\W_]{1,64})_[\w.-]{1,128}")  # it becomes a path: no "/"
 
 
 class MLS:
-    """Reader of Multilingual LibriSpeech's layout; one language, or a folder of several `mls_*`.
+    """Reader of the layout of Multilingual LibriSpeech: a language, or a folder of several `mls_*`.
 
-    The tables define what is found. The language comes from the folder's name; where that names
-    none, the run's `--language` is used, with a warning. train, dev (val) and test are kept.
+    Utterances are the rows of the tables. The language is the one in the name of the folder; if
+    there is none, `--language` of the run is used, with a warning. The splits are train, dev (val)
+    and test.
     """
 
     name = "mls"
@@ -43,18 +44,18 @@ class MLS:
     )
 
     def matches(self, root: Path) -> bool:
-        """It has a split with table and audio, or is a folder of such folders."""
+        """Whether the path has a split with a table and audio, or is a folder of such folders."""
         return root.is_dir() and bool(_languages(root))
 
     def read(self, root: Path) -> Corpus:
         """Find all rows of all tables.
 
         Raises:
-            UserError: no split is there, or a table can't be read, or no line has a row's form.
+            UserError: there is no split, a table cannot be read, or no line has the form of a row.
         """
         folders = _languages(root) if root.is_dir() else []
         if not folders:
-            raise UserError(f"{root} is not MLS's layout ({self.looks_like})")
+            raise UserError(f"{root} does not have the layout of MLS ({self.looks_like})")
         lookup = Lookup(root)
         finds: list[Find] = []
         warnings = []
@@ -63,15 +64,15 @@ class MLS:
             voice = next((VOICES[part] for part in _parts(name) if part in VOICES), "")
             if not voice:
                 warnings.append(
-                    f"the folder's name {name!r} has none of {', '.join(VOICES)}: "
-                    "the run's --language is used"
+                    f"the name of the folder {name!r} has none of {', '.join(VOICES)}; "
+                    "--language of the run is used"
                 )
             for split in _splits(root, folder):
                 finds += _rows(root, f"{folder}/{split}" if folder else split, voice, lookup)
         check_rows(finds, root, "<speaker>_<book>_<number>, a tab, and the text")
         unused = lookup.unused()
         if unused:
-            warnings.append(f"audio without a row in {TABLE}: {some(unused)}")
+            warnings.append(f"audio without a row in {TABLE}: {first_names(unused)}")
         return settle(self.name, root, finds, warnings)
 
 
@@ -89,7 +90,7 @@ def _splits(root: Path, folder: str) -> list[str]:
 
 
 def _languages(root: Path) -> list[str]:
-    """Folders of languages relative to root: root itself, or what lies in it if all is MLS."""
+    """Folders of languages relative to root: root itself, or the folders `mls_*` in it."""
     if _splits(root, ""):
         return [""]
     folders = list_folder(root, "").folders

@@ -1,4 +1,4 @@
-"""Pairs: folders of any depth with `x.wav` and its text in `x.txt` or `x.lab` beside it."""
+"""Pairs: folders of any depth with audio `x.wav` and its text `x.txt` or `x.lab` beside it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Place, read_bes
 from ns2.pipeline.corpora.folders import walk
 
 TRANSCRIPTS = (".txt", ".lab")
-_GLANCE = 200  # folders
+_GLANCE = 200  # most folders that are searched to recognise the layout
 
 
 class Pairs:
-    """Reader of audio with a text file beside each.
+    """Reader of audio files with a text file beside each.
 
-    The id is the path without its suffix, the speaker the name of the folder that the file lies
-    in; what lies in the corpus's own folder has the speaker "default".
+    The id is the path without its suffix. The speaker is the name of the folder of the file, or
+    "default" for files in the folder of the corpus itself.
     """
 
     name = "pairs"
     looks_like = "folders of x.wav (or .flac, .mp3, .ogg, .opus) with x.txt or x.lab beside it"
 
     def matches(self, root: Path) -> bool:
-        """Some audio has a text of the same name beside it."""
+        """Whether any audio has a text of the same name beside it."""
         if not root.is_dir():
             return False
         return any(
@@ -37,7 +37,7 @@ class Pairs:
         """Find all audio.
 
         Raises:
-            UserError: the path is not a folder, or can't be listed.
+            UserError: the path is not a folder, or cannot be listed.
         """
         return read_beside(self.name, root, TRANSCRIPTS, _place)
 

@@ -1,9 +1,9 @@
 """VCTK: texts in `txt/<speaker>/`, audio in `wav48_silence_trimmed/<speaker>/` or `wav48/`.
 
 Yamagishi, Veaux and MacDonald 2019, "CSTR VCTK Corpus: English Multi-speaker Corpus for CSTR
-Voice Cloning Toolkit (version 0.92)", https://doi.org/10.7488/ds/2645. Version 0.92 has each
-utterance by two microphones, `<id>_mic1.flac` and `<id>_mic2.flac`; the older 0.80 has one
-`<id>.wav` in `wav48/`.
+Voice Cloning Toolkit (version 0.92)", https://doi.org/10.7488/ds/2645. In version 0.92 two
+microphones recorded each utterance, `<id>_mic1.flac` and `<id>_mic2.flac`; the older version 0.80
+has `<id>.wav` in `wav48/`.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, Place, pa
 from ns2.pipeline.corpora.folders import (
     AUDIO_SUFFIXES,
     Folder,
+    first_names,
     list_folder,
     nfc,
-    some,
     split_suffix,
     walk,
 )
 
 TEXTS = "txt"
 AUDIO = ("wav48_silence_trimmed", "wav48")
-"""Folders of audio; the first that is there is read."""
+"""Folders of audio; the first one that exists is read."""
 
 _MICROPHONE = re.compile(r"(.+)_mic([12])")
 
 
 class VCTK:
-    """Reader of VCTK's layout, of version 0.92 and of 0.80.
+    """Reader of the layout of VCTK, versions 0.92 and 0.80.
 
-    Of the two microphones it takes mic1, an omnidirectional DPA 4035, and mic2 only where mic1 is
-    missing: p280 and p315 have no mic2. The speaker is the folder's name. Audio without a text is
-    found and rejected (all of p315, whose texts were lost); a text without audio is a warning
-    (some of p362).
+    The recording of mic1, an omnidirectional DPA 4035, is taken, and that of mic2 only if mic1 is
+    missing; p280 and p315 have no mic2. The speaker is the name of the folder. Audio without a text
+    is rejected (all of p315, whose texts were lost); there is a warning about texts without audio
+    (a few of p362).
 
-    The speakers have many accents; `--language` chooses one voice for all.
+    The speakers have many accents; `--language` sets one voice for all.
     """
 
     name = "vctk"
@@ -49,21 +49,21 @@ class VCTK:
     )
 
     def matches(self, root: Path) -> bool:
-        """It has the folder of texts and one of audio."""
+        """Whether the path has the folder of texts and a folder of audio."""
         return (root / TEXTS).is_dir() and bool(_audio_folders(root))
 
     def read(self, root: Path) -> Corpus:
         """Find all utterances that have audio.
 
         Raises:
-            UserError: a folder is missing, or can't be listed.
+            UserError: a folder is missing, or cannot be listed.
         """
         if not self.matches(root):
-            raise UserError(f"{root} is not VCTK's layout ({self.looks_like})")
+            raise UserError(f"{root} does not have the layout of VCTK ({self.looks_like})")
         audio, *others = _audio_folders(root)
         warnings = []
         if others:
-            warnings.append(f"{others[0]}/ is passed over, since {audio}/ is there")
+            warnings.append(f"{others[0]}/ is not read, because {audio}/ exists")
         finds: list[Find] = []
         spoken = set()
         for folder in walk(root, audio):
@@ -82,7 +82,7 @@ class VCTK:
             and (nfc(folder.path), split_suffix(name)[0]) not in spoken
         ]
         if orphans:
-            warnings.append(f"texts without audio: {some(sorted(orphans))}")
+            warnings.append(f"texts without audio: {first_names(sorted(orphans))}")
         return settle(self.name, root, finds, warnings)
 
 
@@ -91,13 +91,13 @@ def _audio_folders(root: Path) -> list[str]:
 
 
 def _texts(root: Path, below: str) -> Folder:
-    """The folder of texts that goes with a folder of audio; an empty one where there is none."""
+    """The folder of texts for a folder of audio; without entries if it does not exist."""
     path = f"{TEXTS}/{below}" if below else TEXTS
     return list_folder(root, path) if (root / path).is_dir() else Folder(path)
 
 
 def _takes(folder: Folder) -> Iterator[tuple[str, str, bool]]:
-    """One file an utterance, as (id, name on disk, whether it can be opened)."""
+    """The best file of each utterance, as (id, name on disk, whether it can be opened)."""
     best: dict[str, tuple[bool, str, int, str]] = {}
     for stem, name, openable in folder.audio():
         microphone = _MICROPHONE.fullmatch(stem)

@@ -1,1 +1,1 @@
-"""A corpus that espeak-ng speaks, with exactly known borders."""
+"""Corpora that espeak-ng speaks, with exactly known borders of phones."""

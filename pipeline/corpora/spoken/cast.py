@@ -1,9 +1,9 @@
-"""A corpus of many speakers that espeak-ng speaks: what `ns2 demo` learns from.
+"""Writes a corpus of many speakers that espeak-ng speaks, for `ns2 demo`.
 
     OUT/manifest.jsonl    audio, text, id, speaker, split
     OUT/wavs/<id>.wav     16-bit mono, 22,050 Hz
 
-A speaker is a voice at one pitch and pace, so a prompt tells all that can be known about it.
+A speaker is a voice at one pitch and rate, so a prompt shows all that is particular about it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ns2.pipeline.corpora.spoken.espeak import speak, write_wav
 
 @dataclass(frozen=True, kw_only=True)
 class Speaker:
-    """Who speaks.
+    """A speaker of the corpus.
 
     Attributes:
-        voice: of espeak-ng, with a variant if wanted.
-        pitch: 0 to 99.
-        rate: words a minute, 80 to 450.
+        voice: an espeak-ng voice, also with a variant ("en-us+f2").
+        pitch: espeak-ng's pitch, 0 to 99.
+        rate: words per minute, 80 to 450.
     """
 
     voice: str
@@ -37,13 +37,13 @@ class Speaker:
 
     @property
     def name(self) -> str:
-        """Unlike that of any other speaker."""
+        """The name of the speaker, which no other speaker has."""
         return f"{self.voice.replace('+', '-').replace(' ', '-')}-{self.pitch}-{self.rate}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spoken:
-    """One utterance of the corpus to be."""
+    """An utterance that is to be spoken."""
 
     id: str
     text: str
@@ -52,12 +52,19 @@ class Spoken:
 
 
 def cast(texts: Sequence[str], speakers: Sequence[Speaker], split: str, seed: int) -> list[Spoken]:
-    """Who says what: speakers have equally many texts, one more or less, in an order by chance."""
+    """Distribute texts among speakers, in random order; each has equally many, up to one.
+
+    Args:
+        texts: the texts, one for each utterance.
+        speakers: at least one speaker.
+        split: the split of all utterances.
+        seed: the seed of the order.
+    """
     turns = [speakers[i % len(speakers)] for i in range(len(texts))]
     random.Random(seed).shuffle(turns)
     return [
         Spoken(
-            # what is spoken is part of its name: another text never takes its recording
+            # the text is part of the id: another text never gets its recording
             id=f"{split}-{i:05d}-{short_hash([text, speaker.name], 8)}",
             text=text,
             speaker=speaker,
@@ -74,17 +81,24 @@ def speak_spoken(
     workers: int = 1,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Write the corpus; what is there already is spoken no second time.
+    """Write the corpus; recordings that exist already are kept.
 
     Args:
-        workers: processes.
-        tell: hears how many utterances are done, of how many.
+        out: the folder of the corpus.
+        utterances: the utterances, with different ids.
+        workers: the number of processes.
+        tell: called with the number of utterances that are done, and of all.
 
     Returns:
-        the manifest, which is written last.
+        the path of the manifest, which is written last.
     """
     (out / "wavs").mkdir(parents=True, exist_ok=True)
-    missing = [one for one in utterances if not (out / "wavs" / f"{one.id}.wav").is_file()]
+    missing = [
+        utterance
+        for utterance in utterances
+        if not (out / "wavs" / f"{utterance.id}.wav").is_file()
+    ]
+    # Speech takes long, so recordings are made in processes of their own.
     done = len(utterances) - len(missing)
     tell(done, len(utterances))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -92,15 +106,16 @@ def speak_spoken(
         for _ in jobs:
             done += 1
             tell(done, len(utterances))
+    # The manifest comes last: a folder with a manifest is complete.
     lines = [
         {
-            "audio": f"wavs/{one.id}.wav",
-            "text": one.text,
-            "id": one.id,
-            "speaker": one.speaker.name,
-            "split": one.split,
+            "audio": f"wavs/{utterance.id}.wav",
+            "text": utterance.text,
+            "id": utterance.id,
+            "speaker": utterance.speaker.name,
+            "split": utterance.split,
         }
-        for one in utterances
+        for utterance in utterances
     ]
     manifest = out / "manifest.jsonl"
     with atomic_write(manifest) as file:
@@ -108,8 +123,10 @@ def speak_spoken(
     return manifest
 
 
-def _speak_one(out: Path, one: Spoken) -> None:
-    samples, rate, _ = speak(one.text, one.speaker.voice, one.speaker.rate, one.speaker.pitch)
-    part = out / "wavs" / f".{one.id}.part"
+def _speak_one(out: Path, utterance: Spoken) -> None:
+    samples, rate, _ = speak(
+        utterance.text, utterance.speaker.voice, utterance.speaker.rate, utterance.speaker.pitch
+    )
+    part = out / "wavs" / f".{utterance.id}.part"
     write_wav(part, samples, rate)
-    part.replace(out / "wavs" / f"{one.id}.wav")
+    part.replace(out / "wavs" / f"{utterance.id}.wav")

@@ -1,8 +1,8 @@
-"""Speech of known truth, for the demo and tests, by espeak-ng, which says where phones begin.
+"""Speech by espeak-ng, which reports where each phone begins; for the demo and tests.
 
-The engine is the library inside espeakng-loader; no system package is needed. Each text gets a
-copy of that library, so nothing is carried from one to the next, and phonemizer's engine in the
-same process is not touched.
+The engine is the library inside espeakng-loader; no system package is needed. Each text is spoken
+by a fresh copy of the library, so that no state is carried over from the text before, and the
+engine of phonemizer in the same process is not touched.
 
     python -m ns2.pipeline.corpora.spoken.espeak OUT --utterances 40 --seed 0
         [--text FILE] [--voices V ...] [--pitch 5 40]
@@ -26,7 +26,7 @@ import espeakng_loader
 import numpy as np
 
 WORD = "<word>"
-"""Stands in a list of phones where a word begins; an empty string is a pause."""
+"""Marks the beginning of a word in a list of phones; an empty string is a pause."""
 
 VOICES = ("en-us", "en-us+m1", "en-us+m3", "en-us+m7", "en-us+f1", "en-us+f2", "en-us+f5")
 
@@ -72,16 +72,16 @@ SENTENCES = (
     "Wherever the wolf went, the wary sheep watched.",
     "Right after the rain, red roses rose around the ruin.",
 )
-"""Short sentences written for this project: all English phonemes, some marks, some numbers."""
+"""Short sentences written for this project, with all English phonemes, marks and numbers."""
 
 PITCHES = (35, 65)
-"""espeak-ng's own is 50."""
+"""The lowest and the highest pitch of a spoken corpus; the default of espeak-ng is 50."""
 
 _SYNCHRONOUS, _PHONEME_EVENTS, _IPA = 2, 1, 2
 _WORD_EVENT, _PHONEME_EVENT = 1, 7
 _RATE, _PITCH = 1, 3
 _LEAST_CLOSURE = 0.006
-"""Seconds of digital silence before a phone that are its closure."""
+"""Least seconds of digital silence before a phone that count as its closure."""
 
 
 class _Id(ctypes.Union):
@@ -93,7 +93,7 @@ class _Id(ctypes.Union):
 
 
 class _Event(ctypes.Structure):
-    """espeak_EVENT of speak_lib.h; `sample` counts from the start of the text."""
+    """The espeak_EVENT of speak_lib.h; `sample` counts from the start of the text."""
 
     _fields_: ClassVar = [
         ("type", ctypes.c_int),
@@ -113,16 +113,16 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class _Engine:
-    """One fresh espeak-ng, for one text.
+    """A freshly loaded espeak-ng, for a single text.
 
     Its wave generator keeps state from one text to the next, which neither a new voice nor
-    `espeak_Terminate` clears: the same text then differs by some samples. So each text gets a
-    library that was just loaded, from a copy, since phonemizer may hold the original open.
+    `espeak_Terminate` clears: the same text then differs in a few samples. So the library is loaded
+    anew for each text, from a copy, because phonemizer may have loaded the original.
     """
 
     def __init__(self, library: Path) -> None:
         self._lib = ctypes.CDLL(str(library))
-        # the data path must be given: without it the library ends the process
+        # without the path of the data the library ends the process
         self.sample_rate: int = self._lib.espeak_Initialize(
             _SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _PHONEME_EVENTS | _IPA
         )
@@ -152,7 +152,7 @@ class _Engine:
     ) -> tuple[np.ndarray, list[tuple[int, str]]]:
         if self._lib.espeak_SetVoiceByName(voice.encode()):
             raise ValueError(f"espeak-ng has no voice {voice!r}; try en-us, de, fr or en-us+f1")
-        self._lib.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breath noise is random otherwise
+        self._lib.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else the noise of breath is random
         self._lib.espeak_SetParameter(_RATE, rate, 0)
         self._lib.espeak_SetParameter(_PITCH, pitch, 0)
         encoded = text.encode()
@@ -168,7 +168,7 @@ class _Engine:
 def _with_closures(
     samples: np.ndarray, phones: Sequence[tuple[int, str]], rate: int
 ) -> list[tuple[int, str]]:
-    """Phones, each moved to the start of the digital silence before it unless that is a pause."""
+    """Phones, each moved to the start of the digital silence before it, unless that is a pause."""
     out: list[tuple[int, str]] = []
     previous = ""
     for start, ipa in phones:
@@ -189,18 +189,19 @@ def _with_closures(
 def speak(
     text: str, voice: str = "en-us", rate: int = 160, pitch: int = 50
 ) -> tuple[np.ndarray, int, list[tuple[int, str]]]:
-    """Speak a text; the same call always makes the same samples.
+    """Speak a text; the same call always gives the same samples.
 
     Args:
-        voice: an espeak-ng voice, with a variant if wanted ("de", "en-us+f2").
-        rate: words a minute, 80 to 450.
-        pitch: 0 to 99.
+        text: the text to speak.
+        voice: an espeak-ng voice, also with a variant ("de", "en-us+f2").
+        rate: words per minute, 80 to 450.
+        pitch: espeak-ng's pitch, 0 to 99.
 
     Returns:
-        samples (S,) int16, their sample rate in Hz (22,050), and the phones in order as
-        (start in samples, IPA): an empty IPA is a pause, `WORD` marks the start of a word.
-        A stop starts with its closure: espeak-ng reports the burst, so a phone is moved to the
-        start of the digital silence before it, where that lasts 6 ms or more.
+        samples (S,) int16; their sample rate in Hz (22,050); and the phones in order as (start in
+        samples, IPA), where an empty IPA is a pause and `WORD` marks the beginning of a word.
+        A stop begins with its closure: espeak-ng reports the burst, so a phone is moved to the
+        start of the digital silence before it if that lasts 6 ms or more.
 
     Raises:
         ValueError: espeak-ng has no such voice.
@@ -215,7 +216,7 @@ def speak(
 
 
 def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
-    """Write samples (S,) int16 as a mono wav file."""
+    """Write samples (S,) int16 as a mono WAV file."""
     with wave.open(str(path), "wb") as out:
         out.setparams((1, 2, sample_rate, 0, "NONE", ""))
         out.writeframes(samples.astype("<i2").tobytes())
@@ -224,7 +225,7 @@ def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
 def truth_line(
     key: str, voice: str, rate: int, samples: np.ndarray, phones: Sequence[tuple[int, str]]
 ) -> str:
-    """A line of `truth.jsonl` about what `speak` returned."""
+    """The line of `truth.jsonl` for the result of `speak`."""
     row = {
         "key": key,
         "voice": voice,
@@ -243,17 +244,19 @@ def speak_corpus(
     sentences: Sequence[str] | None = None,
     pitch: tuple[int, int] = PITCHES,
 ) -> Path:
-    """Write a spoken corpus in LJSpeech layout, with the truth about its phones.
+    """Write a spoken corpus in the layout of LJSpeech, with the true borders of its phones.
 
-    `wavs/<key>.wav`, `metadata.csv` (key|text|text) and `truth.jsonl` with one object a line:
-    key, voice, sample_rate, samples, phones as [start in samples, IPA]. The same arguments make
-    the same bytes.
+    The files are `wavs/<key>.wav`, `metadata.csv` (key|text|text) and `truth.jsonl`, with an object
+    on each line: key, voice, sample_rate, samples, and phones as [start in samples, IPA]. The same
+    arguments give the same bytes.
 
     Args:
-        out: the corpus folder, made if missing.
-        utterances: how many; sentences repeat, in other voices, when they run out.
-        sentences: one text an utterance, `SENTENCES` by default.
-        pitch: lowest and highest, of 0 to 99, between which each utterance's is drawn.
+        out: the folder of the corpus, made if it is missing.
+        utterances: the number of utterances; sentences repeat, in other voices, if there are fewer.
+        seed: seed of the order of sentences, and of voice, rate and pitch.
+        voices: espeak-ng voices to draw from.
+        sentences: the texts, `SENTENCES` by default.
+        pitch: the lowest and the highest pitch to draw from, of 0 to 99.
 
     Returns:
         `out`.
@@ -277,26 +280,45 @@ def speak_corpus(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line, see the module's docstring."""
+    """Run the command line, see the docstring of the module."""
     parser = argparse.ArgumentParser(
         prog="python -m ns2.pipeline.corpora.spoken.espeak", description=__doc__
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the corpus")
-    parser.add_argument("--utterances", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--voices", nargs="+", default=VOICES, metavar="VOICE")
-    parser.add_argument("--text", type=Path, metavar="FILE", help="sentences, one a line")
-    parser.add_argument("--pitch", nargs=2, type=int, default=PITCHES, metavar=("LOW", "HIGH"))
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="The folder in which the corpus is written."
+    )
+    parser.add_argument(
+        "--utterances", type=int, default=40, help="The number of utterances to speak."
+    )
+    parser.add_argument("--seed", type=int, default=0, help="The seed of all random choices.")
+    parser.add_argument(
+        "--voices",
+        nargs="+",
+        default=VOICES,
+        metavar="VOICE",
+        help="The espeak-ng voices that speak the utterances.",
+    )
+    parser.add_argument(
+        "--text", type=Path, metavar="FILE", help="A file with a sentence on each line."
+    )
+    parser.add_argument(
+        "--pitch",
+        nargs=2,
+        type=int,
+        default=PITCHES,
+        metavar=("LOW", "HIGH"),
+        help="The lowest and the highest pitch, of 0 to 99.",
+    )
     args = parser.parse_args(arguments)
     sentences = None
     if args.text:
         lines = args.text.read_text(encoding="utf-8").splitlines()
         sentences = [line.strip() for line in lines if line.strip()]
         if not sentences:
-            parser.error(f"{args.text} holds no sentence")
+            parser.error(f"{args.text} has no sentences")
     pitch = (args.pitch[0], args.pitch[1])
     if not 0 <= pitch[0] <= pitch[1] <= 99:
-        parser.error(f"--pitch takes two numbers of 0 to 99, the lower one first, not {pitch}")
+        parser.error(f"--pitch needs two numbers of 0 to 99, the lower one first, got {pitch}")
     speak_corpus(args.out, args.utterances, args.seed, args.voices, sentences, pitch)
     print(f"{args.utterances} utterances in {args.out}")
 

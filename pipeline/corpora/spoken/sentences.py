@@ -1,7 +1,7 @@
-"""English sentences without end, for spoken corpora: made by chance of words and a few patterns.
+"""Makes any number of English sentences for spoken corpora, from patterns and random words.
 
-They mean little, but they have the words, endings, marks and rhythm of English, and all of its
-phones next to most others.
+They mean little, but they have words, endings, marks and rhythm of English, and all of its phones
+next to most others.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _LISTS |= {  # plurals of nouns
 
 
 class _Draw(dict[str, str]):
-    """A word of a kind for each place of a pattern, by `str.format_map`."""
+    """Draws a word of the right kind for each place of a pattern, by `str.format_map`."""
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__()
@@ -86,7 +86,12 @@ class _Draw(dict[str, str]):
 
 
 def sentences(count: int, seed: int = 0) -> list[str]:
-    """Different sentences; the same seed gives the same ones, and fewer are the first of more."""
+    """Make different sentences; fewer sentences of a seed are the first of more.
+
+    Args:
+        count: the number of sentences.
+        seed: the same seed gives the same sentences.
+    """
     rng = random.Random(seed)
     found: dict[str, None] = {}
     while len(found) < count:

@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ns2.model.diffusion.samplers import SamplerConfig, sample
+from ns2.model.diffusion.sampler_config import SamplerConfig
+from ns2.model.diffusion.samplers import sample
 from ns2.model.diffusion.schedules import Schedule, ScheduleConfig
 
 SCHEDULES = [

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from ns2.model.blocks.layers import Attention, length_mask
 from ns2.model.diffusion.objectives import noised
-from ns2.model.diffusion.samplers import SamplerConfig
-from ns2.model.tts.generation import Choices, Request, generate, generate_latents
+from ns2.model.diffusion.sampler_config import SamplerConfig
+from ns2.model.tts.choices import Choices
+from ns2.model.tts.generation import Request, generate, generate_latents
 from ns2.model.tts.ns2 import NS2
 from tests.support.model_factories import (
     SIZES,

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.diffusion.sampler_config import SamplerConfig
+from ns2.model.tts.choices import Choices
 from ns2.model.tts.duration_frames import expand_to_frames, phoneme_of_frame, round_durations
-from ns2.model.tts.generation import Choices, Request, generate
+from ns2.model.tts.generation import Request, generate
 from ns2.model.tts.ns2 import NS2
 from tests.support.model_factories import make_batch, make_model, narrow
 

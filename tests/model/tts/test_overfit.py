@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from ns2.model.diffusion.objectives import OBJECTIVES
-from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.diffusion.sampler_config import SamplerConfig
 from ns2.model.tts.batch import Batch, Example, collate
-from ns2.model.tts.generation import Choices, Request, generate
+from ns2.model.tts.choices import Choices
+from ns2.model.tts.generation import Request, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import DiffusionConfig, NS2Config
 from ns2.model.tts.presets import preset

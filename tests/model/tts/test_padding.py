@@ -19,10 +19,11 @@ from ns2.model.blocks.layers import Attention, Conv, length_mask
 from ns2.model.blocks.resampler import Resampler, ResamplerConfig
 from ns2.model.blocks.transformer import ConditionableTransformer, TransformerConfig
 from ns2.model.blocks.wavenet import WaveNet, WaveNetConfig
-from ns2.model.diffusion.samplers import SamplerConfig
+from ns2.model.diffusion.sampler_config import SamplerConfig
 from ns2.model.tts.batch import Batch, Counts
+from ns2.model.tts.choices import Choices
 from ns2.model.tts.denoiser import Denoiser, DenoiserConfig
-from ns2.model.tts.generation import Choices, Request, generate, generate_latents
+from ns2.model.tts.generation import Request, generate, generate_latents
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.predictors import Predictor, PredictorConfig
 from tests.support.model_factories import (

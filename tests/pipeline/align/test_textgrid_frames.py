@@ -1,4 +1,4 @@
-"""From tiers to tokens and frames: held against frame centres counted one by one."""
+"""From tiers to tokens and frames: compared with frame centres counted one by one."""
 
 from __future__ import annotations
 
@@ -224,12 +224,12 @@ BROKEN: list[tuple[Reason, str, dict[str, Spans | None], dict[str, object]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("reason", "told", "tiers", "more"), BROKEN)
+@pytest.mark.parametrize(("reason", "part", "tiers", "more"), BROKEN)
 def test_what_does_not_fit(
-    reason: Reason, told: str, tiers: dict[str, Spans | None], more: dict[str, object]
+    reason: Reason, part: str, tiers: dict[str, Spans | None], more: dict[str, object]
 ) -> None:
     found, message = refusal(tiers, **more)
-    assert found is reason and told in message
+    assert found is reason and part in message
 
 
 def test_a_part_of_a_longer_recording() -> None:

@@ -138,7 +138,7 @@ def test_a_release_of_common_voice_and_clips_that_were_converted(tmp_path: Path)
         "corpus_1": ("corpus/clips/corpus_1.flac", "ann", ""),
         "corpus_2": ("corpus/clips/corpus_2.flac", "default", ""),
     }
-    assert corpus.warnings == ("2 rows name no locale: the run's --language is used",)
+    assert corpus.warnings == ("2 rows name no locale; --language of the run is used",)
 
 
 def test_voices_of_locales_exist() -> None:

@@ -223,7 +223,7 @@ def test_the_older_vctk_and_both_at_once(tmp_path: Path) -> None:
     write_vctk(root, CLIPS[:1])
     corpus = read_corpus(root)
     assert [u.source for u in corpus.utterances] == ["wav48_silence_trimmed/s0/clip-0000_mic1.flac"]
-    assert corpus.warnings[0] == "wav48/ is passed over, since wav48_silence_trimmed/ is there"
+    assert corpus.warnings[0] == "wav48/ is not read, because wav48_silence_trimmed/ exists"
     assert "texts without audio: 3" in corpus.warnings[1]
 
 

@@ -139,8 +139,8 @@ def test_a_quotation_mark_that_is_never_closed_stops_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("m.csv", "a.wav,hello\n", "first line has to name the fields"),
-        ("m.csv", "", "first line has to name the fields"),
+        ("m.csv", "a.wav,hello\n", "first line must name the fields"),
+        ("m.csv", "", "first line must name the fields"),
         ("m.jsonl", '[\n{"audio": "a.wav"},\n{"audio": "b.wav"}\n]', "on each line"),
         ("m.jsonl", '[{"audio": "a.wav"}, {"audio": "b.wav"}]', "m.jsonl:1"),
         ("m.jsonl", json.dumps({"audio": "a.wav", "text": "x"}).encode("utf-16"), "UTF-16"),

@@ -90,7 +90,7 @@ def test_extra_phones_are_appended(tmp_path: Path) -> None:
     [
         (b"", "empty"),
         (b"\n \n", "empty"),
-        (b"AH0\nAH0 AH1\n", "line 2.*one phone a line"),
+        (b"AH0\nAH0 AH1\n", "line 2.*a phone on each line"),
         ("ˈx1\n".encode(), "line 1.*stress mark"),
         (b"a\x00b\n", "line 1"),
         (b"\xff\xfe", "UTF-8"),

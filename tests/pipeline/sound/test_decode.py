@@ -324,7 +324,7 @@ def test_an_mp3_without_a_count_is_read_whole(tmp_path, untagged):
         path.write_bytes(front + data + back)
         waves.append(read_audio(path)[0])
     assert all(np.array_equal(waves[0], other) for other in waves)
-    # What the encoder put in front is not told, so it stays: 576 samples of LAME.
+    # The delay of the encoder is not known, so it stays: 576 samples of LAME.
     assert len(waves[0]) >= len(wave) + 576
     got = waves[0][576 : 576 + len(wave)]
     assert abs(lag(wave, got)) <= 0.1

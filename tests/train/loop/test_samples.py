@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 
 from ns2.model.codec.loading import load_codec
 from ns2.model.config_values import from_values
-from ns2.model.diffusion.samplers import SamplerConfig
-from ns2.model.tts.generation import Choices, Request, generate
+from ns2.model.diffusion.sampler_config import SamplerConfig
+from ns2.model.tts.choices import Choices
+from ns2.model.tts.generation import Request, generate
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data.selection import open_data
 from ns2.train.loop.samples import choose, speak

@@ -13,8 +13,8 @@ import torch
 from click.testing import CliRunner, Result
 
 from ns2.cli import main
-from ns2.model.diffusion.samplers import SamplerConfig, SamplerKind
-from ns2.model.tts.generation import Choices
+from ns2.model.diffusion.sampler_config import SamplerConfig, SamplerKind
+from ns2.model.tts.choices import Choices
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.dataset.reader import Dataset
