@@ -29,8 +29,10 @@ class TextGridTokensStage(Stage):
     """
 
     name: ClassVar[str] = "tokens"
-    version: ClassVar[int] = 1  # raise it with the rules of `textgrid_*.py`
+    version: ClassVar[int] = 1  # raise it with the rules of `align/textgrid/`
     requires: ClassVar[tuple[str, ...]] = ("audio", "text", "textgrid")
+    # It read TextGrids once, and no longer does; its version stays in the fingerprint, so that the
+    # datasets that were made with it are still current.
     libraries: ClassVar[tuple[str, ...]] = ("praatio",)
     order: ClassVar[int] = 1
 
