@@ -229,6 +229,7 @@ def test_compiled_code_needs_no_folder_to_write_to(tmp_path: Path) -> None:
     # A read-only installation: numba can write neither beside the source nor into a home.
     package = tmp_path / "ns2" / "model" / "aligner"
     package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
     for name in ("__init__.py", "kernels.py", "monotonic.py"):
         shutil.copy(Path(monotonic.__file__).parent / name, package)
     (package / "__pycache__").write_text("in the way of the folder")
