@@ -143,7 +143,7 @@ class CodesStage(Stage):
         return [Product(value=_codes(codes)) for codes in found]
 
     def library_versions(self) -> dict[str, str]:
-        """Of those that the codec is made with."""
+        """Versions of the libraries that the codec is made with."""
         libraries = ("torch", "encodec") if self._spec.name == "encodec_24khz" else ("torch",)
         return {name: version(name) for name in libraries}
 
