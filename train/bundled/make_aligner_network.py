@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from ns2.model.aligner.evidence import REACH, FrameNet, normalised
 from ns2.model.log_mel import LogMel, MelConfig
+from ns2.train.bundled.arguments import maker_arguments
 from ns2.train.bundled.labelled_speech import (
     HOP,
     PAUSE,
@@ -67,26 +68,9 @@ class Example:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_aligner_network")
-    parser.add_argument(
-        "out",
-        type=Path,
-        nargs="?",
-        default=OUT,
-        metavar="OUT",
-        help="The file to write; without it the file of the package is replaced.",
-    )
-    parser.add_argument(
-        "--utterances",
-        type=int,
-        default=UTTERANCES,
-        help="The number of utterances that espeak-ng speaks.",
-    )
+    parser = maker_arguments("make_aligner_network", out=OUT, utterances=UTTERANCES, seed=SEED)
     parser.add_argument(
         "--steps", type=int, default=STEPS, help="The number of training steps in all."
-    )
-    parser.add_argument(
-        "--seed", type=int, default=SEED, help="The seed of the speech and of the training."
     )
     return parser
 

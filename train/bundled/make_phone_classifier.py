@@ -38,6 +38,7 @@ from ns2.model.phone_net import BLANK, STRIDE, PhoneNet, padded
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.text.engine import bare
 from ns2.pipeline.text.pronunciation import pronounce
+from ns2.train.bundled.arguments import maker_arguments
 from ns2.train.bundled.labelled_speech import HOP, SAMPLE_RATE, VARIANTS, closed, sentence, spoil
 from ns2.train.evaluation.phones import HEADER, bare_phones
 
@@ -86,29 +87,12 @@ class Example:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_phone_classifier")
-    parser.add_argument(
-        "out",
-        type=Path,
-        nargs="?",
-        default=OUT,
-        metavar="OUT",
-        help="The file to write; without it the file of the package is replaced.",
-    )
-    parser.add_argument(
-        "--utterances",
-        type=int,
-        default=UTTERANCES,
-        help="The number of utterances that espeak-ng speaks.",
-    )
+    parser = maker_arguments("make_phone_classifier", out=OUT, utterances=UTTERANCES, seed=SEED)
     parser.add_argument(
         "--passes",
         type=int,
         default=PASSES,
         help="The number of passes over all utterances (epochs).",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=SEED, help="The seed of the speech and of the training."
     )
     return parser
 
