@@ -20,6 +20,7 @@ from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.preprocess import run as run_module
+from ns2.pipeline.preprocess.executors import pools
 from ns2.pipeline.preprocess.executors.ray_executor import RayExecutor
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.recipe import build_graph
@@ -174,17 +175,20 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     assert whole.items() <= identities(out).items()
 
 
+ACTOR = pools._Actor.__name__
+
+
 def test_workers_that_are_killed_are_replaced(
     spoken: Path, weights: Path, dataset: Path, tmp_path: Path
 ) -> None:
     process = start(spoken, tmp_path / "out", weights)
     killed: set[int] = set()
     while process.poll() is None and len(killed) < 4:
-        hands = [p for p in tree(process.pid) if "ray::_Hand" in command_line(p)]
-        for hand in set(hands) - killed:
+        workers = [p for p in tree(process.pid) if f"ray::{ACTOR}" in command_line(p)]
+        for worker in set(workers) - killed:
             time.sleep(0.3)
-            os.kill(hand, signal.SIGKILL)
-            killed.add(hand)
+            os.kill(worker, signal.SIGKILL)
+            killed.add(worker)
             break
         time.sleep(0.1)
     assert process.wait(timeout=300) == 0
