@@ -91,6 +91,9 @@ class RunFolder:
         elif begun:
             self._check_settings(values)
             self._check_data(data)
+        for left in self.root.rglob(f"{TEMPORARY}*"):  # by a start that was killed
+            if left.is_file():
+                left.unlink()
         self._write(CONFIG, values)
         self._write(ABOUT, about)
         # lines of steps behind the checkpoint would stand in the logs twice
