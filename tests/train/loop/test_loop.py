@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from ns2.cli import main
 from ns2.model.config_values import changed, from_values, to_values
 from ns2.model.tts.presets import preset
+from ns2.pipeline.core.atomic import TEMPORARY
 from ns2.train.run.checkpoint import checkpoints
 from ns2.train.run.settings import TrainConfig
 
@@ -81,8 +82,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     # as after a crash: metrics of steps whose checkpoint never came, the last line cut off
     lines = (run / "metrics.jsonl").read_text("utf-8")
     (run / "metrics.jsonl").write_text(lines + '{"step": 5, "loss": 1.0}\n{"step": 6, "lo')
+    (run / f"{TEMPORARY}1-model.safetensors").write_bytes(b"half written")
     train(dataset, run, 6)
-    assert metrics(run) == metrics(whole)
+    assert metrics(run) == metrics(whole) and not list(run.rglob(f"{TEMPORARY}*"))
     ours, theirs = (load_file(r / "model.safetensors") for r in (run, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
