@@ -29,7 +29,8 @@ from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.train.codec.measure import evaluate, render
-from ns2.train.evaluation.words import edit_distance, open_recogniser, spoken_words
+from ns2.train.evaluation.recognisers import POCKETSPHINX, open_recogniser
+from ns2.train.evaluation.words import spoken_words, word_errors
 from tests.support.seeded_encodec import spoken, spoken_encodec
 
 ENCODE_LIMIT, DECODE_LIMIT = 100.0, 50.0
@@ -71,16 +72,18 @@ def speeds(seconds: float) -> dict[str, dict[str, float]]:
 
 def recognition(corpus: Path) -> dict[str, float]:
     """Return the word error rate of pocketsphinx on recordings and on copies by `mini`."""
-    recogniser, codec = open_recogniser(), load_codec("mini")
+    recogniser, codec = open_recogniser(POCKETSPHINX), load_codec("mini")
     found, words = {"recordings": 0, "mini": 0}, 0
     read = read_corpus(corpus)
     for utterance in read.utterances:
         wave = resample(*read_audio(audio_path(read.root, utterance)), RATE)
         made = codec.decode(codec.encode(torch.from_numpy(wave)))[: len(wave)].numpy()
-        said = spoken_words(utterance.text, utterance.language or "en-us")
+        language = utterance.language or "en-us"
+        said = spoken_words(utterance.text, language)
         words += len(said)
         for name, heard in (("recordings", wave), ("mini", made)):
-            found[name] += edit_distance(recogniser.words(heard, RATE), said)
+            text = recogniser.text(heard, RATE, language)
+            found[name] += word_errors(spoken_words(text, language), said).total
     return {name: errors / words for name, errors in found.items()}
 
 

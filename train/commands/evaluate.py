@@ -10,6 +10,7 @@ import click
 from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors, config_options
 from ns2.train.commands.speaking_options import SHARED, speaking_options
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
+from ns2.train.evaluation.whisper_base import WHISPER_BASE
 
 
 @click.command()
@@ -29,7 +30,7 @@ from ns2.train.evaluation.evaluate_config import EvaluateConfig
     recogniser={
         "flags": ("--wer",),
         "is_flag": False,
-        "flag_value": "pocketsphinx",
+        "flag_value": WHISPER_BASE,
         "metavar": "[MODEL]",
         "show_default": False,
     },

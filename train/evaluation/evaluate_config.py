@@ -30,12 +30,15 @@ class EvaluateConfig(SpeakingOptions):
     holds no audio."""
 
     recogniser: str = ""
-    """The speech recogniser that counts wrong words: pocketsphinx if no MODEL is named, or a model
-    of transformers by name or folder. It suits real voices only."""
+    """The speech recogniser that counts wrong words: Whisper base if no MODEL is named; a model of
+    faster-whisper or transformers by name or folder; or pocketsphinx. It suits real voices only."""
 
     speaker_model: str = ""
-    """The model of transformers, by name or folder, whose x-vectors say how similar a voice is to
-    the prompt's, such as microsoft/wavlm-base-plus-sv."""
+    """The model that says how similar a voice is to the prompt's: resemblyzer, or a model of
+    transformers with x-vectors by name or folder, such as microsoft/wavlm-base-plus-sv."""
+
+    mos: bool = False
+    """DNSMOS predicts how good listeners would find each version, from 1 to 5 (P.835, P.808)."""
 
     def __post_init__(self) -> None:
         if self.limit < 1:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,15 +29,14 @@ from ns2.pipeline.sound.pitch import extract_f0
 from ns2.train.data.alike import Aspect, Makeup, differences, makeup_of
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.evaluation.held_out import HeldOut, held_out, recording, seeds
+from ns2.train.evaluation.mos import Dnsmos, MosScores
 from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
-from ns2.train.evaluation.words import SpeakerModel, edit_distance, open_recogniser, spoken_words
+from ns2.train.evaluation.recognisers import Recogniser, open_recogniser
+from ns2.train.evaluation.speakers import SpeakerModel, open_speaker_model, similarity
+from ns2.train.evaluation.words import WordErrors, spoken_words, word_errors
 from ns2.train.speak.facts import facts_of
 from ns2.train.speak.lines import Line, Speech
 from ns2.train.speak.synthesizer import Synthesizer
-
-if TYPE_CHECKING:
-    from ns2.train.evaluation.words import Recogniser
-
 
 RECORDING, COPY, TRUE, FULL = "recording", "copy", "true_durations", "full"
 REVERSED = "reversed"
@@ -70,8 +68,10 @@ class Measured:
         colour: the distance of the long-term spectrum to the prompt's, in dB.
         log_mel: the distance to the recording's log-mel, in nepers; None unless `ON_GRID`.
         pitch: the errors against the recording's F0; None unless `ON_GRID`.
-        words: the number of wrong words; None without a recogniser.
+        words: the wrong words; None without a recogniser.
+        heard_text: what the recogniser writes; None without one.
         similarity: of the voice to the prompt's, -1 to 1; None without a speaker model.
+        mos: the predicted opinion of listeners; None unless it was asked for.
     """
 
     seconds: float
@@ -82,8 +82,10 @@ class Measured:
     colour: float
     log_mel: float | None = None
     pitch: PitchErrors | None = None
-    words: int | None = None
+    words: WordErrors | None = None
+    heard_text: str | None = None
     similarity: float | None = None
+    mos: MosScores | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,7 @@ class Evaluator:
     config: EvaluateConfig
     _recogniser: Recogniser | None = field(init=False, default=None)
     _speakers: SpeakerModel | None = field(init=False, default=None)
+    _mos: Dnsmos | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Open the judges.
@@ -149,7 +152,9 @@ class Evaluator:
         if config.recogniser:
             self._recogniser = open_recogniser(config.recogniser)
         if config.speaker_model:
-            self._speakers = SpeakerModel(config.speaker_model)
+            self._speakers = open_speaker_model(config.speaker_model)
+        if config.mos:
+            self._mos = Dnsmos()
         facts = facts_of([self.dataset])
         self.pitch_config, self.mel_config = facts.pitch_config(), facts.mel_config()
         self._rate = self.dataset.grid.sample_rate
@@ -163,11 +168,16 @@ class Evaluator:
         """The utterances to speak.
 
         Raises:
-            UserError: the dataset has no such split, a column is missing, or it is damaged.
+            UserError: the dataset has no such split, a column is missing, it is damaged, or its
+                language is unknown to the recogniser.
         """
         longest = self.synthesizer.model.config.prompt.longest
         config = self.config
-        return held_out(self.dataset, config.split, config.limit, config.seed, longest)
+        held = held_out(self.dataset, config.split, config.limit, config.seed, longest)
+        if self._recogniser:
+            for language in sorted({utterance.language for utterance in held}):
+                self._recogniser.check(language)
+        return held
 
     def run(self, held: Sequence[HeldOut]) -> Iterator[tuple[Result, dict[str, np.ndarray]]]:
         """Speak and measure utterances.
@@ -264,11 +274,14 @@ class Evaluator:
 
         # By judges that have to be asked for.
         if self._recogniser:
-            wrong = edit_distance(self._recogniser.words(wave, self._rate), words)
-            measured = replace(measured, words=wrong)
+            text = self._recogniser.text(wave, self._rate, utterance.language)
+            wrong = word_errors(spoken_words(text, utterance.language), words)
+            measured = replace(measured, words=wrong, heard_text=text)
         if self._speakers:
-            similarity = self._speakers.similarity(wave, prompt, self._rate)
-            measured = replace(measured, similarity=similarity)
+            alike = similarity(self._speakers, wave, prompt, self._rate)
+            measured = replace(measured, similarity=alike)
+        if self._mos:
+            measured = replace(measured, mos=self._mos.scores(wave, self._rate))
         return measured
 
 

@@ -1,114 +1,89 @@
-"""Words that are recognised in speech, and similarity of voices, by models made elsewhere.
+"""Words in the form in which they are counted, and the number of wrong ones.
 
-pocketsphinx works offline and comes with its model of American English; other models are those of
-transformers, where it is installed. Nothing else in ns2 needs either.
-
-Letters for shapes: S samples, E width of an x-vector.
+A recogniser writes "1455", "Mr." and "to-day" where a text has "fourteen fifty five", "Mister" and
+"today". None of that can be heard, so both sides are written out alike before words are compared.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.sound.decode import resample
+from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.text.clauses import base_language, clauses
 
-POCKETSPHINX = "pocketsphinx"
-RATE = 16_000
-"""The sampling rate of recognisers and speaker models, in Hz."""
 _NO_WORD = re.compile(r"[^\w' ]+|_")
-_TRANSFORMERS = "pip install transformers"
+
+_UNITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_TEENS = (
+    "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen",
+    "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_VALUES = {
+    **{word: 1 + i for i, word in enumerate(_UNITS)},
+    **{word: 10 + i for i, word in enumerate(_TEENS)},
+    **{word: 20 + 10 * i for i, word in enumerate(_TENS)},
+}
+_ONE, _TEEN, _TEN = "|".join(_UNITS), "|".join(_TEENS), "|".join(_TENS)
+_SMALL = rf"(?:(?:{_TEN})(?: (?:{_ONE}))?|{_TEEN}|{_ONE})\b"
+_HUNDREDS = rf"{_SMALL} hundred\b(?: {_SMALL})?"
+_GROUP = rf"(?:{_HUNDREDS}|{_SMALL})"
+_SCALE = rf"(?:{'|'.join(_SCALES)})\b"
+_NUMBER = re.compile(rf"\b(?:{_GROUP}(?: {_SCALE}(?: {_GROUP})?)+|{_HUNDREDS})")
+_AND = re.compile(rf"\b(hundred|{_SCALE}) and (?=(?:{_SMALL}|\w+(?:th|st|nd|rd)\b))")
+_A_HUNDRED = re.compile(rf"\ba (?=(?:hundred|{_SCALE})\b)")
+_OH = re.compile(rf"\b({_TEEN}|{_TEN}) o (?={_ONE})")
+_PERCENT = re.compile(r"(\d)\s?%")
+_YEARS = (range(1100, 2000), range(2010, 2100))
+"""The numbers that ns2 says as years where they are written in digits."""
+_ALIKE = {
+    "mr": "mister", "mrs": "missus", "missis": "missus", "ms": "miz", "dr": "doctor",
+    "messrs": "messers", "ok": "okay", "etc": "et cetera", "per cent": "percent",
+}  # fmt: skip
+_ALIKE_PATTERN = re.compile(rf"\b(?:{'|'.join(_ALIKE)})\b")
 
 
-class Recogniser(Protocol):
-    """A speech recogniser."""
+@dataclass(frozen=True, kw_only=True)
+class WordErrors:
+    """The wrong words of an utterance, or of several together.
 
-    def words(self, wave: np.ndarray, rate: int) -> list[str]:
-        """The words in a wave (S,) of a sampling rate in Hz, as `plain_words` writes them."""
-
-
-class _Pocketsphinx:
-    def __init__(self) -> None:
-        try:
-            from pocketsphinx import Decoder
-        except ImportError:
-            raise UserError(
-                "pocketsphinx is not installed: pip install 'ns2[eval]', or name another model"
-            ) from None
-        self._decoder = Decoder(samprate=RATE, loglevel="FATAL")
-
-    def words(self, wave: np.ndarray, rate: int) -> list[str]:
-        """See `Recogniser`."""
-        samples = np.clip(resample(wave, rate, RATE), -1, 1) * 32767
-        self._decoder.start_utt()
-        self._decoder.process_raw(samples.astype("<i2").tobytes(), full_utt=True)
-        self._decoder.end_utt()
-        guess = self._decoder.hyp()
-        return plain_words(guess.hypstr) if guess else []
-
-
-class _Transformers:
-    def __init__(self, name: str) -> None:
-        pipeline = _transformers().pipeline
-        try:
-            self._heard = pipeline("automatic-speech-recognition", model=name)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise _not_loaded(name, error) from error
-
-    def words(self, wave: np.ndarray, rate: int) -> list[str]:
-        """See `Recogniser`."""
-        heard = {"raw": resample(wave, rate, RATE), "sampling_rate": RATE}
-        return plain_words(self._heard(heard)["text"])
-
-
-class SpeakerModel:
-    """A transformers model of speakers (x-vectors): how alike two voices are."""
-
-    def __init__(self, name: str) -> None:
-        """Load a model.
-
-        Args:
-            name: such as "microsoft/wavlm-base-plus-sv", or a folder.
-
-        Raises:
-            UserError: transformers is not installed, or the model can't be loaded.
-        """
-        transformers = _transformers()
-        try:
-            self._features = transformers.AutoFeatureExtractor.from_pretrained(name)
-            self._model = transformers.AutoModelForAudioXVector.from_pretrained(name).eval()
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise _not_loaded(name, error) from error
-
-    def embedding(self, wave: np.ndarray, rate: int) -> np.ndarray:
-        """The x-vector (E,) of a wave (S,), scaled to length 1."""
-        import torch
-
-        heard = self._features(resample(wave, rate, RATE), sampling_rate=RATE, return_tensors="pt")
-        with torch.inference_mode():
-            vector = self._model(**heard).embeddings[0].double().numpy()
-        return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))
-
-    def similarity(self, wave: np.ndarray, other: np.ndarray, rate: int) -> float:
-        """The cosine of the angle between the x-vectors of two waves (S,), -1 to 1."""
-        return float(self.embedding(wave, rate) @ self.embedding(other, rate))
-
-
-def open_recogniser(name: str = POCKETSPHINX) -> Recogniser:
-    """Load a speech recogniser.
-
-    Args:
-        name: "pocketsphinx", or a speech recogniser of transformers by name or folder.
-
-    Raises:
-        UserError: the library is not installed, or the model can't be loaded.
+    Attributes:
+        insertions: words that were heard and not said.
+        deletions: words that were said and not heard.
+        substitutions: words that were heard as other ones.
+        words: the number of words that were said.
     """
-    return _Pocketsphinx() if name == POCKETSPHINX else _Transformers(name)
+
+    insertions: int
+    deletions: int
+    substitutions: int
+    words: int
+
+    @property
+    def total(self) -> int:
+        """The number of wrong words."""
+        return self.insertions + self.deletions + self.substitutions
+
+    @property
+    def rate(self) -> float:
+        """The word error rate: wrong words by words that were said; above 1 where more are wrong."""
+        return self.total / max(self.words, 1)
+
+    def __add__(self, other: WordErrors) -> WordErrors:
+        return WordErrors(
+            insertions=self.insertions + other.insertions,
+            deletions=self.deletions + other.deletions,
+            substitutions=self.substitutions + other.substitutions,
+            words=self.words + other.words,
+        )
 
 
 def plain_words(text: str) -> list[str]:
@@ -117,15 +92,60 @@ def plain_words(text: str) -> list[str]:
 
 
 def spoken_words(text: str, language: str) -> list[str]:
-    """The words of a text as they are spoken: English numbers and abbreviations are written out."""
-    if base_language(language) != "en":
-        return plain_words(text)
-    from ns2.pipeline.text.english import speak_english
+    """The words of a text in small letters as they are spoken and compared.
 
-    said: list[str] = []
-    for clause in clauses(text, language):
-        said += plain_words(" ".join(speak_english(clause.words, language)))
-    return said
+    Numbers are written out, English abbreviations too; apostrophes are left out, and in English
+    accents. A text that ns2 can't read, such as one in a foreign script, is split into its words.
+
+    Args:
+        text: what was written or recognised.
+        language: the name of an espeak-ng voice, such as "en-us".
+    """
+    if base_language(language) == "en":
+        said = _english(text, language)
+    else:
+        said = _numbers_written_out(text, base_language(language))
+    words = (word.replace("'", "") for word in plain_words(said))
+    return [word for word in words if word]
+
+
+def word_errors(heard: Sequence[str], said: Sequence[str]) -> WordErrors:
+    """Count the wrong words by the alignment with the fewest errors.
+
+    Words that one side writes together and the other one apart are no errors.
+
+    Args:
+        heard: the words of a recogniser, as `spoken_words` gives them.
+        said: the words of the text, likewise.
+
+    Raises:
+        UserError: jiwer is not installed.
+    """
+    jiwer = load_jiwer()
+    if not said:
+        return WordErrors(insertions=len(heard), deletions=0, substitutions=0, words=0)
+    found = jiwer.process_words(" ".join(said), " ".join(_divided_alike(heard, said)))
+    return WordErrors(
+        insertions=found.insertions,
+        deletions=found.deletions,
+        substitutions=found.substitutions,
+        words=len(said),
+    )
+
+
+def load_jiwer() -> Any:
+    """The module jiwer (Apache-2.0), which counts wrong words.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import jiwer
+    except ImportError:
+        raise UserError(
+            "words are counted by jiwer, which is not installed: pip install 'ns2[eval]'"
+        ) from None
+    return jiwer
 
 
 def edit_distance(found: Sequence[str], wanted: Sequence[str]) -> int:
@@ -145,25 +165,75 @@ def edit_distance(found: Sequence[str], wanted: Sequence[str]) -> int:
     return int(row[-1])
 
 
-def _transformers() -> Any:
-    """The module transformers.
+def _english(text: str, language: str) -> str:
+    """An English text with numbers and abbreviations written out in one way."""
+    from ns2.pipeline.text.english import speak_english
 
-    Raises:
-        UserError: it is not installed.
-    """
+    text = _PERCENT.sub(r"\1 percent", text)
     try:
-        import transformers
-    except ImportError:
-        raise UserError(
-            f"models by name need transformers, which is not installed: {_TRANSFORMERS}"
-        ) from None
-    return transformers
+        spoken = [
+            word
+            for clause in clauses(text, language)
+            for word in speak_english(clause.words, language)
+        ]
+    except UtteranceError:
+        spoken = [text]
+
+    # Without accents, apostrophes and marks.
+    letters = unicodedata.normalize("NFKD", " ".join(spoken))
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    said = " ".join(plain_words(plain)).replace("'", "")
+    said = _ALIKE_PATTERN.sub(lambda match: _ALIKE[match[0]], said)
+
+    # "A hundred and five" is "one hundred five", and "fourteen hundred fifty" is a year's name.
+    said = _A_HUNDRED.sub("one ", _AND.sub(r"\1 ", said))
+    return _OH.sub(r"\1 oh ", _NUMBER.sub(_said_as_digits, said))
 
 
-def _not_loaded(name: str, error: Exception) -> UserError:
-    """The error for a model that can't be loaded, with the first line of what its library says."""
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return UserError(
-        f"the model {name!r} can't be loaded: {first}. Give its folder, or a name that "
-        "transformers can download here."
-    )
+def _said_as_digits(match: re.Match[str]) -> str:
+    """A number in words as ns2 says it where a text has it in digits."""
+    from ns2.pipeline.text.english import cardinal, year
+
+    total = group = 0
+    for word in match[0].split():
+        if word == "hundred":
+            group *= 100
+        elif word in _SCALES:
+            total, group = total + group * _SCALES[word], 0
+        else:
+            group += _VALUES[word]
+    value = total + group
+    return year(str(value)) if any(value in years for years in _YEARS) else cardinal(value)
+
+
+def _numbers_written_out(text: str, base: str) -> str:
+    """A text in another language with its whole numbers in words, where num2words knows it."""
+    from num2words import num2words
+
+    def said(match: re.Match[str]) -> str:
+        number = int(match[0])
+        try:
+            kind = "year" if number in _YEARS[0] else "cardinal"
+            return f" {num2words(number, lang=base, to=kind)} "
+        except (NotImplementedError, OverflowError, KeyError):
+            return match[0]
+
+    return re.sub(r"\d{1,15}", said, text)
+
+
+def _divided_alike(heard: Sequence[str], said: Sequence[str]) -> list[str]:
+    """What was heard, with words joined or parted where the text has the same letters so."""
+    whole = set(said)
+    pairs = {first + second: (first, second) for first, second in pairwise(said)}
+    apart = set(pairs.values())
+    words: list[str] = []
+    i = 0
+    while i < len(heard):
+        pair = tuple(heard[i : i + 2])
+        if len(pair) == 2 and pair not in apart and "".join(pair) in whole:
+            words.append("".join(pair))
+            i += 2
+            continue
+        words += [heard[i]] if heard[i] in whole else pairs.get(heard[i], [heard[i]])
+        i += 1
+    return words

@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 
 from ns2.pipeline.core.errors import UserError
-from ns2.train.evaluation.words import (
-    SpeakerModel,
-    edit_distance,
-    open_recogniser,
-    plain_words,
-    spoken_words,
-)
+from ns2.train.evaluation.words import edit_distance, plain_words, spoken_words, word_errors
 
 
 def brute_force(one: str, other: str) -> int:
@@ -38,7 +32,7 @@ def test_edit_distance_is_that_of_all_ways() -> None:
 
 def test_words_are_compared_as_they_are_said() -> None:
     assert spoken_words("Mr. Smith’s 2nd loss: $250!", "en-us") == (
-        ["mister", "smith's", "second", "loss", "two", "hundred", "fifty", "dollars"]
+        ["mister", "smiths", "second", "loss", "two", "hundred", "fifty", "dollars"]
     )
     assert spoken_words("Ein „schöner“ Tag – oder?", "de") == ["ein", "schöner", "tag", "oder"]
     assert plain_words("A_b  c-d") == ["a", "b", "c", "d"]
