@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,22 @@ from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.measures import DurationErrors, PitchErrors, error_interval, error_rate
 from ns2.pipeline.text.clauses import base_language
 from ns2.train.evaluation.evaluator import RECORDING, VERSIONS, Measured, Result
+from ns2.train.evaluation.mos import MosScores
 from ns2.train.evaluation.phones import LANGUAGE
+from ns2.train.evaluation.words import WordErrors
 
 _EMPTY = "-"
 UNKNOWN_SHARE = 0.02
 """The share of phones that the classifier does not know above which a note says so."""
+
+UNFIT_RATE = 0.4
+"""The error rate on the recordings themselves above which a judge does not know such voices: of the
+phones of reversed speech, which nobody understands, it gets about 90 % wrong."""
+_JUDGES = {
+    "phone_error_rate": ("the phone classifier", "phones"),
+    "word_error_rate": ("the recogniser of --wer", "words"),
+}
+"""Rates that a judge of voices gives: the judge, and what it gets wrong."""
 
 
 def summary(results: Sequence[Result], grid: FrameGrid, known: frozenset[str]) -> dict[str, Any]:
@@ -29,12 +40,13 @@ def summary(results: Sequence[Result], grid: FrameGrid, known: frozenset[str]) -
         known: the phones that the classifier can hear.
     """
     names = [name for name in VERSIONS if name in results[0].versions]
+    versions = {name: _version(name, results) for name in names}
     utterances = [result.utterance for result in results]
     silent = PhonemeTable.default().optional
     return {
         "utterances": len(results),
         "phones": sum(len(result.phones) for result in results),
-        "versions": {name: _version(name, results) for name in names},
+        "versions": versions,
         "durations": asdict(
             DurationErrors.of(
                 [result.durations for result in results],
@@ -47,7 +59,8 @@ def summary(results: Sequence[Result], grid: FrameGrid, known: frozenset[str]) -
             )
         ),
         "predicted_pitch": _pitch([result.pitch for result in results]),
-        "notes": list(_notes(results, known)),
+        "unfit_rates": _unfit_rates(versions),
+        "notes": [*_unfit_notes(versions), *_notes(results, known)],
     }
 
 
@@ -70,10 +83,7 @@ def _version(name: str, results: Sequence[Result]) -> dict[str, Any]:
     # A measure is there for all utterances or for none.
     first = measured[0]
     if first.words is not None:
-        wrong = [version.words or 0 for version in measured]
-        words = [len(result.words) for result in results]
-        values["word_error_rate"] = error_rate(wrong, words)
-        values["word_error_interval"] = list(error_interval(wrong, words))
+        values |= _words([version.words for version in measured if version.words is not None])
     if first.log_mel is not None:
         values["log_mel_l1"] = float(np.mean([version.log_mel for version in measured]))
     if first.pitch is not None:
@@ -81,7 +91,27 @@ def _version(name: str, results: Sequence[Result]) -> dict[str, Any]:
         values["pitch"] = _pitch(pitches)
     if first.similarity is not None:
         values["speaker_similarity"] = float(np.mean([v.similarity for v in measured]))
+    if first.mos is not None:
+        scores = [version.mos for version in measured if version.mos is not None]
+        values["mos"] = {
+            field.name: float(np.mean([getattr(score, field.name) for score in scores]))
+            for field in fields(MosScores)
+        }
     return values
+
+
+def _words(errors: Sequence[WordErrors]) -> dict[str, Any]:
+    """The wrong words of all utterances together."""
+    wrong, words = [error.total for error in errors], [error.words for error in errors]
+    together = sum(errors[1:], errors[0])
+    return {
+        "words": together.words,
+        "word_error_rate": error_rate(wrong, words),
+        "word_error_interval": list(error_interval(wrong, words)),
+        "word_insertions": together.insertions,
+        "word_deletions": together.deletions,
+        "word_substitutions": together.substitutions,
+    }
 
 
 def _pitch(errors: Sequence[PitchErrors]) -> dict[str, float | None]:
@@ -104,6 +134,23 @@ def _to_prompt(name: str, results: Sequence[Result]) -> float | None:
     if not pairs:
         return None
     return float(np.mean([abs(12 * np.log2(f0 / prompt)) for f0, prompt in pairs]))
+
+
+def _unfit_rates(versions: dict[str, dict[str, Any]]) -> list[str]:
+    """The rates whose judge finds the recordings themselves wrong; none without recordings."""
+    recordings = versions.get(RECORDING, {})
+    return [name for name in _JUDGES if recordings.get(name, 0.0) > UNFIT_RATE]
+
+
+def _unfit_notes(versions: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """A sentence about each judge that does not know such voices."""
+    for name in _unfit_rates(versions):
+        judge, wrong = _JUDGES[name]
+        rate = versions[RECORDING][name]
+        yield (
+            f"{judge} does not know such voices: it gets {rate:.1%} of the {wrong} of the "
+            f"recordings themselves wrong, so its other figures in this table say nothing"
+        )
 
 
 def _notes(results: Sequence[Result], known: frozenset[str]) -> Iterator[str]:
@@ -173,10 +220,24 @@ def _row(measured: Measured, result: Result) -> dict[str, Any]:
         "spectrum_to_prompt_db": measured.colour,
         "log_mel_l1": measured.log_mel,
         "pitch": None if measured.pitch is None else _pitch([measured.pitch]),
-        "word_errors": measured.words,
         "speaker_similarity": measured.similarity,
+        "mos": None if measured.mos is None else asdict(measured.mos),
+        **_row_words(measured),
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _row_words(measured: Measured) -> dict[str, Any]:
+    """What a recogniser heard, and the words of it that are wrong; nothing without one."""
+    if measured.words is None:
+        return {}
+    return {
+        "heard_text": measured.heard_text,
+        "word_errors": measured.words.total,
+        "word_insertions": measured.words.insertions,
+        "word_deletions": measured.words.deletions,
+        "word_substitutions": measured.words.substitutions,
+    }
 
 
 def render(found: dict[str, Any]) -> str:
@@ -226,6 +287,13 @@ _COLUMNS = (
     ("F0 to prompt, st", "f0_to_prompt_semitones", "{:.1f}"),
     ("spectrum to prompt, dB", "spectrum_to_prompt_db", "{:.1f}"),
     ("speaker similarity", "speaker_similarity", "{:.3f}"),
+    ("MOS signal", "mos.signal", "{:.2f}"),
+    ("background", "mos.background", "{:.2f}"),
+    ("overall", "mos.overall", "{:.2f}"),
+    ("P.808", "mos.p808", "{:.2f}"),
+    ("words inserted", "word_insertions", "{:d}"),
+    ("deleted", "word_deletions", "{:d}"),
+    ("substituted", "word_substitutions", "{:d}"),
 )
 """Columns of the table: title, dotted name of the figure, format. A rate is followed by its
 confidence interval."""

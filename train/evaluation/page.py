@@ -71,6 +71,7 @@ def write_page(
         columns=[column for column, _ in columns],
         table={VERSIONS[name]: [cells[name] for _, cells in columns] for name in found["versions"]},
         lines=[*predicted_lines(found), *(f"Note: {note}" for note in found["notes"])],
+        texts=any(one.heard_text is not None for one in results[0].versions.values()),
         utterances=[_utterance(result) for result in results],
     )
     write_if_changed(out / INDEX, text.encode())
@@ -100,6 +101,7 @@ def _utterance(result: Result) -> dict[str, Any]:
                 "wave": _wave(utterance.key, name),
                 "wrong": f"{version.errors / phones:.0%}",
                 "heard": " ".join(version.heard),
+                "text": version.heard_text,
             }
             for name, version in result.versions.items()
         ],

@@ -75,6 +75,7 @@ def _settings(evaluator: Evaluator, run: Path) -> dict[str, Any]:
         **{f"sampler_{name}": value for name, value in asdict(choices.sampler).items()},
         "recogniser": config.recogniser,
         "speaker_model": config.speaker_model,
+        "mos": "DNSMOS P.835 and P.808" if config.mos else "",
     }
 
 
@@ -88,7 +89,7 @@ def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
         "sampler": f"{settings['sampler_kind']}, {settings['sampler_steps']} steps, temperature "
         f"{settings['sampler_temperature']:g}, guidance {settings['guidance']:g}",
     }
-    for name in ("recogniser", "speaker_model"):
+    for name in ("recogniser", "speaker_model", "mos"):
         if settings[name]:
             shown[name.replace("_", " ")] = settings[name]
     return shown
