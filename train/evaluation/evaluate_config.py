@@ -31,8 +31,7 @@ class EvaluateConfig(SpeakingOptions):
 
     recogniser: str = ""
     """The speech recogniser that counts wrong words: Whisper base if no MODEL is named; a model of
-    faster-whisper or transformers by name or folder; or pocketsphinx, which suits real voices
-    only."""
+    faster-whisper or transformers by name or folder; or pocketsphinx. They suit real voices."""
 
     speaker_model: str = ""
     """The model that says how similar a voice is to the prompt's: resemblyzer, or a model of

