@@ -1,8 +1,8 @@
 """How good speech sounds, as listeners would judge it: DNSMOS (Reddy, Gopal and Cutler 2022).
 
-The package speechmos (MIT licence, by Microsoft) comes with the weights of two networks. One predicts
-the scores of ITU-T P.835: of the speech signal, of the background and of both together. The other
-one predicts the single score of ITU-T P.808. All are mean opinion scores from 1 (bad) to 5.
+The package speechmos (MIT licence, by Microsoft) comes with the weights of two networks. One
+predicts the scores of ITU-T P.835: of the speech signal, of the background and of both together.
+The other one predicts the single score of ITU-T P.808. All are mean opinion scores, 1 (bad) to 5.
 
 Letters for shapes: S samples.
 """

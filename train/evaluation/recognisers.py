@@ -1,8 +1,8 @@
 """Speech recognisers that say which words they hear, by libraries that are not part of ns2.
 
-Whisper (Radford et al. 2022) runs by faster-whisper (MIT licence), pocketsphinx (BSD-2-Clause) comes
-with a model of American English, and other models are those of transformers (Apache-2.0). Nothing
-else in ns2 needs any of them.
+Whisper (Radford et al. 2022, arXiv:2212.04356) runs by faster-whisper (MIT licence), pocketsphinx
+(BSD-2-Clause) comes with a model of American English, and other models are those of transformers
+(Apache-2.0). Nothing else in ns2 needs any of them.
 
 Letters for shapes: S samples.
 """

@@ -1,8 +1,8 @@
 """The weights of Whisper base, where two packages hold them.
 
 Whisper base (MIT licence, by OpenAI) in the layout of faster-whisper is 145 MB: a package holds the
-first part of its `model.bin`, and another one the second part and the small files. So the model can be
-had wherever pip works, and without any other download.
+first part of its `model.bin`, and another one the second part and the small files. So pip is enough
+to install the model.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class WordErrors:
 
     @property
     def rate(self) -> float:
-        """The word error rate: wrong words by words that were said; above 1 where more are wrong."""
+        """The word error rate: wrong words by words that were said, which may be more than 1."""
         return self.total / max(self.words, 1)
 
     def __add__(self, other: WordErrors) -> WordErrors:

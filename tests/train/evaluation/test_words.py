@@ -97,5 +97,5 @@ def test_wrong_words_are_those_of_the_shortest_alignment() -> None:
         assert errors.insertions - errors.deletions == len(heard) - len(said)
         pooled, wrong = pooled + errors, wrong + errors.total
     assert pooled.total == wrong and pooled.rate == wrong / pooled.words
-    errors = word_errors("a cat sat in a mat".split(), "the cat sat on mat".split())
+    errors = word_errors(["a", "cat", "in", "a", "mat"], ["the", "cat", "on", "mat"])
     assert (errors.insertions, errors.deletions, errors.substitutions) == (1, 0, 2)
