@@ -70,12 +70,13 @@ def _train(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
     import os
 
     from ns2.pipeline.core.progress import Progress, display
+    from ns2.train.evaluation.phones import load_phone_classifier
     from ns2.train.loop.loop import train as run
 
     config, data = _chosen(datasets, options)
     quiet = int(os.environ.get("RANK", 0)) > 0
     with Progress() if quiet else display() as progress:
-        done = run(config, data, out, progress, options)
+        done = run(config, data, out, progress, options, load_phone_classifier)
     if not quiet:
         click.echo(f"{out}: {'done' if done else 'stopped; the same command goes on'}")
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ns2.pipeline.dataset.phoneme_table import STRESSES, PhonemeTable
 from ns2.pipeline.sound.decode import resample
+from ns2.pipeline.text.clauses import base_language
 from ns2.train.evaluation.words import edit_distance
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class PhoneClassifier:
 
         self.known = tuple(known)
         self._network, self._mel = network, LogMel()
+
+    def knows(self, language: str) -> bool:
+        """Whether it was trained on the language of an espeak-ng voice, in whatever accent."""
+        return base_language(language) == LANGUAGE
+
+    def wrong(self, wave: np.ndarray, rate: int, tokens: Sequence[str]) -> tuple[int, int]:
+        """The number of wrong phones in a wave (S,), and of phones in the text's tokens."""
+        return phone_errors(self.phones(wave, rate), tokens), len(bare_phones(tokens))
 
     def phones(self, wave: np.ndarray, rate: int) -> list[str]:
         """The phones that are heard in a wave (S,) of any sample rate and level."""

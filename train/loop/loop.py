@@ -13,6 +13,7 @@ A step goes through these phases, in all processes alike:
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -26,6 +27,7 @@ from ns2.pipeline.core.progress import Progress, duration
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
 from ns2.train.loop.about import about
+from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
 from ns2.train.loop.watch import Watch
 from ns2.train.run.checkpoint import save_checkpoint
@@ -49,12 +51,18 @@ class Outcome(Enum):
 
 
 def train(
-    config: TrainConfig, data: Data, out: Path, progress: Progress, options: TrainOptions
+    config: TrainConfig,
+    data: Data,
+    out: Path,
+    progress: Progress,
+    options: TrainOptions,
+    open_judge: Callable[[], PhoneJudge] | None = None,
 ) -> bool:
     """Begin a run in a folder, or go on with the run that is there.
 
     Args:
         options: of these the device, `compile`, `fresh`, `on_damage` and the codec's.
+        open_judge: opens what counts wrong phones in samples; None counts none.
 
     Returns:
         whether all steps are done; False where a signal stopped the run.
@@ -77,6 +85,7 @@ def train(
                 facts_of(data.datasets), options.codec, options.codec_weights
             ),
             on_damage=options.on_damage,
+            open_judge=open_judge,
         )
         return run(session) is Outcome.DONE
 

@@ -4,6 +4,7 @@
     run/samples/00001000/KEY-given.wav                 with the recording's durations and pitch
     run/samples/00001000/KEY-predicted.wav             with predicted durations and pitch
     run/samples/00001000/KEY.png                       log-mel and F0 of all three
+    run/samples.jsonl                                  a line of figures for each round
 
 The averaged weights (EMA) speak, from noise that is the same at every step. No random number of the
 training is drawn here, since each step seeds itself.
@@ -14,9 +15,9 @@ Letters for shapes: N phonemes, T frames, D latent width, P prompt frames, Q qua
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,9 @@ from ns2.pipeline.sound.wav import save_wav, wav_bytes
 from ns2.train.data.epochs import mixed
 from ns2.train.data.selection import COLUMNS, DamageError, Data
 from ns2.train.loop.board import Board
-from ns2.train.run.names import SAMPLES
+from ns2.train.loop.sample_figures import Heard, PhoneJudge, sample_figures
+from ns2.train.run.folder import RunFolder
+from ns2.train.run.names import SAMPLE_LOG, SAMPLES
 from ns2.train.speak.facts import facts_of
 from ns2.train.speak.lines import Line, request_of
 from ns2.train.speak.plot_versions import Version, as_png, draw_versions
@@ -64,11 +67,15 @@ class Sample:
 
     Attributes:
         key: its key in its dataset.
+        language: its espeak-ng voice.
+        tokens: its phonemes as strings.
         line: what is spoken, with the recording's durations and pitch, and a prompt.
         codes: (Q, T) codes of the recording.
     """
 
     key: str
+    language: str
+    tokens: tuple[str, ...]
     line: Line
     codes: np.ndarray
 
@@ -77,7 +84,13 @@ class Samples:
     """The samples of one run."""
 
     def __init__(
-        self, trainer: Trainer, held_out: Data | None, codec: Codec, run: Path, board: Board
+        self,
+        trainer: Trainer,
+        held_out: Data | None,
+        codec: Codec,
+        judge: PhoneJudge | None,
+        folder: RunFolder,
+        board: Board,
     ) -> None:
         """Choose the utterances to speak.
 
@@ -85,12 +98,13 @@ class Samples:
             held_out: the utterances to choose from, which are not trained on; None chooses among
                 those that are.
             codec: decodes what is generated.
-            run: the run's folder.
-            board: shows the samples too.
+            judge: counts wrong phones; None counts none.
+            folder: the run's files.
+            board: shows samples and figures too.
         """
         config = trainer.config
         self._trainer, self._codec, self._board = trainer, codec, board
-        self._folder = run / SAMPLES
+        self._folder, self._log = folder.root / SAMPLES, folder.log(SAMPLE_LOG)
         self._samples = choose(
             held_out or trainer.data,
             trainer.data,
@@ -98,6 +112,8 @@ class Samples:
             longest=config.model.prompt.longest,
         )
         facts = facts_of(trainer.data.datasets)
+        # phones of TextGrids may be others than those of espeak-ng, which the judge knows
+        self._judge = None if facts.aligner == "textgrid" else judge
         self._mel = LogMel(facts.mel_config())
         self._pitch = facts.pitch_config()
 
@@ -105,28 +121,38 @@ class Samples:
         """Whether the samples of a step have been made."""
         return (self._folder / f"{step:08d}").is_dir()
 
-    def make(self) -> None:
-        """Speak as the model does after the last step, and write and show the samples.
+    def make(self) -> dict[str, float]:
+        """Speak as the model does after the last step, and write and show samples and figures.
+
+        Returns:
+            the figures, see `sample_figures`.
 
         Raises:
             RuntimeError, ValueError: the model's output is not finite, or there is not enough
                 memory.
         """
-        step = self._trainer.step
+        step, began = self._trainer.step, time.perf_counter()
 
         # All samples are spoken before any is shown: of a round that fails nothing is to be seen.
         spoken = {sample.key: self._speak(sample) for sample in self._samples}
+        heard = {sample.key: self._heard(sample, spoken[sample.key]) for sample in self._samples}
+        figures = sample_figures(list(heard.values()), self._rate, self._judge)
 
         # The board is flushed before the folder appears, since a folder that is there says that
         # the round is complete.
         files: dict[str, bytes] = {}
         for key, waves in spoken.items():
-            figure = self._draw(waves)
+            figure = self._draw(waves, heard[key].f0)
             self._show(key, step, waves, figure)
             files |= self._packed(key, waves, figure)
+        self._board.scalars("samples", step, figures)
         self._board.flush()
 
+        # A round that was stopped before its folder appeared has its line in the log already.
+        self._log.cut(step - 1)
+        self._log.append({"step": step, **figures, "seconds": time.perf_counter() - began})
         self._publish(step, files)
+        return figures
 
     def _speak(self, sample: Sample) -> dict[str, Tensor]:
         """The waves (S,) of a sample's versions, between -1 and 1."""
@@ -153,14 +179,20 @@ class Samples:
                 save_wav(path, waves[-1].numpy(), self._rate)
         return waves[0]
 
-    def _draw(self, waves: Mapping[str, Tensor]) -> Figure:
+    def _heard(self, sample: Sample, waves: Mapping[str, Tensor]) -> Heard:
+        """The versions of a sample for the judges, with their pitch."""
+        arrays = {name: wave.numpy() for name, wave in waves.items()}
+        return Heard(
+            tokens=sample.tokens,
+            language=sample.language,
+            waves=arrays,
+            f0={name: extract_f0(wave, self._pitch) for name, wave in arrays.items()},
+        )
+
+    def _draw(self, waves: Mapping[str, Tensor], f0: Mapping[str, np.ndarray]) -> Figure:
         """A plot of the versions of a sample."""
         versions = [
-            Version(
-                name=name,
-                mel=self._mel(wave).numpy(),
-                f0=extract_f0(wave.numpy(), self._pitch),
-            )
+            Version(name=name, mel=self._mel(wave).numpy(), f0=f0[name])
             for name, wave in waves.items()
         ]
         return draw_versions(versions, self._trainer.data.grid, self._mel.config)
@@ -269,4 +301,12 @@ def _sample(data: Data, trained: Data, number: int, longest: int) -> Sample:
     prompt = prompt_in_data(data, number, trained, longest=longest, seed=_SEED)
     seed = int(mixed(_SEED, number, 1) >> np.uint64(1))
     line = Line(**arrays, prompt=prompt, seed=seed)
-    return Sample(key=data.key(number), line=line, codes=codes)
+    dataset = data.datasets[int(data.dataset_of[number])]
+    row = dataset.row(int(data.position[number]))
+    return Sample(
+        key=row["key"],
+        language=row["language"],
+        tokens=tuple(dataset.phoneme_table.symbols(arrays["phonemes"])),
+        line=line,
+        codes=codes,
+    )

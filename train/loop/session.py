@@ -10,6 +10,7 @@ from ns2.model.codec.interface import Codec
 from ns2.pipeline.core.progress import Progress
 from ns2.train.data.prefetch import Fetched, OnDamage, Reader
 from ns2.train.data.selection import Data
+from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.run.folder import RunFolder
 from ns2.train.step.trainer import Trainer
 
@@ -23,6 +24,7 @@ class Session:
         folder: the run's files.
         progress: shows how far it is, and notes for the user.
         open_codec: opens the codec that samples are decoded with; may raise UserError.
+        open_judge: opens what counts wrong phones in samples; None counts none.
         on_damage: whether a damaged utterance stops the run or is left out.
     """
 
@@ -31,6 +33,7 @@ class Session:
     progress: Progress
     open_codec: Callable[[], Codec]
     on_damage: OnDamage
+    open_judge: Callable[[], PhoneJudge] | None = None
 
     @property
     def writes(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from ns2.pipeline.core.errors import UserError
 from ns2.train.data.selection import Data
 from ns2.train.loop.board import Board
+from ns2.train.loop.sample_figures import in_words
 from ns2.train.loop.samples import Samples
 from ns2.train.loop.session import Session
 from ns2.train.loop.validation import Validation
@@ -80,7 +81,8 @@ class Watch:
         except UserError as error:
             session.progress.note(f"no samples: {error}")
             return None
-        return Samples(trainer, held_out, codec, session.folder.root, self._board)
+        judge = session.open_judge() if session.open_judge else None
+        return Samples(trainer, held_out, codec, judge, session.folder, self._board)
 
     # -- before, after and around steps ----------------------------------------------------------
 
@@ -137,9 +139,13 @@ class Watch:
         if self._samples is None or not self._trainer.due(self._trainer.config.sample_every):
             return
         try:
-            self._samples.make()
+            figures = self._samples.make()
         except (RuntimeError, ValueError) as error:
             self._session.progress.note(f"step {self._trainer.step}: no samples: {error}")
+            return
+        if figures:
+            told = in_words(figures)
+            self._session.progress.note(f"step {self._trainer.step}: samples: {told}")
 
     def flush(self) -> None:
         """Write out all that was shown on TensorBoard: a run may go on from here."""

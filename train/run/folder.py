@@ -5,6 +5,7 @@ run/
   run.json             the data that it learns from, versions, device
   metrics.jsonl        a line for each step
   validation.jsonl     a line for each validation
+  samples.jsonl        a line for each round of samples: phones wrong, voiced share
   statistics.jsonl     lines on gradients, weights and activations, where they were asked for
   checkpoints/         all that the next step depends on
   model.safetensors    the averaged weights (EMA), for use elsewhere
@@ -32,6 +33,7 @@ from ns2.train.run.names import (
     CONFIG,
     EVALUATION,
     METRICS,
+    SAMPLE_LOG,
     SAMPLES,
     SPEECH,
     STATISTICS,
@@ -41,7 +43,7 @@ from ns2.train.run.names import (
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.step_log import StepLog
 
-_LOGS = (METRICS, VALIDATION, STATISTICS)
+_LOGS = (METRICS, VALIDATION, SAMPLE_LOG, STATISTICS)
 _FREE = (
     "steps",
     "checkpoint_every",

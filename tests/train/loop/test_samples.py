@@ -21,9 +21,13 @@ from ns2.model.diffusion.sampler_config import SamplerConfig
 from ns2.model.tts.choices import Choices
 from ns2.model.tts.generation import Request, generate
 from ns2.pipeline.dataset.reader import Dataset
+from ns2.pipeline.sound.pitch import extract_f0
 from ns2.train.data.selection import open_data
+from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
+from ns2.train.loop.sample_figures import Heard, sample_figures
 from ns2.train.loop.samples import choose, speak
 from ns2.train.run.settings import TrainConfig
+from ns2.train.speak.facts import facts_of
 from ns2.train.step.build import build_model
 from ns2.train.step.ranks import Ranks
 from ns2.train.step.trainer import Trainer
@@ -82,6 +86,54 @@ def test_samples_are_spoken_by_the_averaged_weights(speech: Path, run: Path) -> 
         assert (last / f"{sample.key}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_figures_of_samples_are_those_of_their_files(speech: Path, run: Path) -> None:
+    """Phones wrong and voiced share: once more, from the files, as `ns2 evaluate` counts them."""
+    dataset, classifier = Dataset(speech), load_phone_classifier()
+    pitch = facts_of([dataset]).pitch_config()
+    rows = lines(run, "samples.jsonl")
+    assert [row["step"] for row in rows] == [2, 3]
+    events = shown(run)
+    folder = run / "samples"
+    keys = sorted(path.name.rsplit("-", 1)[0] for path in (folder / "00000003").glob("*-given.wav"))
+    for row in rows:
+        for version in ("reference", "given", "predicted"):
+            wrong = phones = voiced = frames = 0
+            for key in keys:
+                at = folder / f"{row['step']:08d}" / f"{key}-{version}.wav"
+                if version == "reference":
+                    at = folder / "reference" / f"{key}.wav"
+                wave, rate = soundfile.read(at, dtype="float32")
+                tokens = dataset.phoneme_table.symbols(dataset.read("phonemes", key))
+                wrong += phone_errors(classifier.phones(wave, rate), tokens)
+                phones += len(bare_phones(tokens))
+                f0 = extract_f0(wave, pitch)
+                voiced, frames = voiced + int((f0 > 0).sum()), frames + len(f0)
+            # 16 bits of a file may turn the odd frame over
+            assert row[f"phones_wrong_{version}"] == pytest.approx(wrong / phones, abs=0.05)
+            assert row[f"voiced_{version}"] == pytest.approx(voiced / frames, abs=0.05)
+        assert row["phones_wrong_reference"] < 0.2 < row["phones_wrong_given"]
+        for name in set(row) - {"step", "seconds"}:
+            points = {point.step: point.value for point in events.Scalars(f"samples/{name}")}
+            assert points[row["step"]] == pytest.approx(row[name], rel=1e-6)
+
+
+def test_a_language_that_the_judge_does_not_know_has_no_phones_wrong() -> None:
+    heard = [
+        Heard(
+            tokens=("a", "b"),
+            language=language,
+            waves={"given": np.zeros(6400, np.float32)},
+            f0={"given": np.array([100.0, 0, 0, 0])},
+        )
+        for language in ("de", "en-gb")
+    ]
+    judge = load_phone_classifier()
+    assert sample_figures(heard[:1], 24_000, judge) == {"voiced_given": 0.25}
+    assert sample_figures(heard, 24_000, None) == {"voiced_given": 0.25}
+    both = sample_figures(heard, 24_000, judge)
+    assert both == {"phones_wrong_given": 1.0, "voiced_given": 0.25}  # of the English one alone
+
+
 def test_documents_tell_of_every_file_of_a_run(speech: Path, run: Path) -> None:
     text = (ROOT / "docs" / "training.md").read_text("utf-8")
     tree = text.partition("## What a run is")[2].partition("\n## ")[0]
@@ -121,9 +173,12 @@ def test_speaking_changes_no_step_and_is_made_up_for(
     shutil.copytree(run, again)
     last = again / "samples" / "00000003"
     before = {path.name: path.read_bytes() for path in last.iterdir()}
+    told = lines(again, "samples.jsonl")
     shutil.rmtree(last)  # as if it had been stopped between the checkpoint and the samples
     train(speech, again, 3, **SETTINGS, **PROMPT, sample_every=2)
     assert {path.name: path.read_bytes() for path in last.iterdir()} == before
+    figures = [{**row, "seconds": 0} for row in lines(again, "samples.jsonl")]
+    assert figures == [{**row, "seconds": 0} for row in told]  # none of them stands there twice
 
 
 def test_without_a_codec_there_is_one_note(tmp_path: Path) -> None:
