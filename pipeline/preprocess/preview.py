@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from typing import Any
 from ns2.pipeline.align.textgrid.find import SUFFIX
 from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.core.schema import Utterance
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.corpora.reading import audio_path
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import Card, StageEntry, read_card
 from ns2.pipeline.dataset.layout import plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
+from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
@@ -62,12 +64,14 @@ class Preview:
         utterances: found that a stage would see, new and old.
         screened: how many of them would be decoded and screened.
         unusable: that the reader or the file system rejects.
+        splits: the number of the utterances in each split.
         train_aligner: whether an aligner would be trained.
     """
 
     utterances: int
     screened: int
     unusable: int
+    splits: dict[str, int]
     shards: int
     train_aligner: bool
     columns: tuple[ColumnPreview, ...]
@@ -119,6 +123,7 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
         utterances=len(sources),
         screened=lacks.screened,
         unusable=len(corpus.rejected) + len(unreadable),
+        splits=split_counts((source.utterance for source in sources), options),
         shards=len(shards),
         train_aligner=train,
         columns=tuple(
@@ -135,6 +140,15 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
             for column in columns
         ),
     )
+
+
+def split_counts(utterances: Iterable[Utterance], options: Options) -> dict[str, int]:
+    """The number of utterances that would be in each split, by its name; train first."""
+    counts = Counter(
+        assign_split(utterance, val_share=options.val_share, val_by=options.val_by)
+        for utterance in utterances
+    )
+    return {name: counts[name] for name in ("train", "val", "test") if counts[name]}
 
 
 @dataclass
@@ -283,7 +297,8 @@ def render(found: Preview) -> str:
     """The preview as a person reads it."""
     lines = [
         f"{found.utterances} utterances in {found.shards} shards, {found.unusable} unusable; "
-        f"{found.screened} to be decoded and screened"
+        f"{found.screened} to be decoded and screened",
+        ", ".join(f"split {name}: {count}" for name, count in found.splits.items()),
     ]
     if found.train_aligner:
         lines.append("an aligner would be trained")

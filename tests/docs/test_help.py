@@ -16,7 +16,7 @@ from ns2.train.codec.training_config import CodecTraining
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.run.train_options import TrainOptions
 from ns2.train.speak.speaking import SynthesizeOptions
-from ns2.train.tour import Demo
+from ns2.train.tour.demo_config import Demo
 from tests.support.command_line import commands
 
 CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {

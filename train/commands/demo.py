@@ -8,22 +8,28 @@ from typing import Any
 import click
 
 from ns2.pipeline.commands.common import FOLDER, clear_errors, config_options
-from ns2.train.tour import Demo, tour
+from ns2.train.tour.demo_config import Demo
 
 
 @click.command()
 @click.argument("directory", metavar="DIR", type=FOLDER)
-@config_options(Demo, leave=("root",), cores={"type": click.IntRange(1)})
+@config_options(
+    Demo,
+    leave=("root",),
+    corpus={"type": click.Path(path_type=Path, exists=True)},
+    cores={"type": click.IntRange(1)},
+)
 @clear_errors
 def demo(directory: Path, **options: Any) -> None:
-    """Speak a corpus, preprocess it, train on it, and let the model speak: all in DIR.
+    """Preprocess a corpus, train on it, and let the model speak: all in DIR.
 
-    It needs no network, no GPU and no recordings, since espeak-ng speaks. A demo that was stopped
-    goes on with the same command.
+    It needs no network, no GPU and no recordings, since espeak-ng speaks; with --corpus it learns
+    from your own recordings. A demo that was stopped goes on with the same command.
     """
     chosen = Demo(root=directory, **options)
 
     from ns2.train.step.ranks import check_device
+    from ns2.train.tour.tour import tour
 
     check_device(chosen.device)
     tour(chosen, click.echo)

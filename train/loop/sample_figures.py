@@ -45,9 +45,7 @@ class Heard:
     f0: Mapping[str, np.ndarray]
 
 
-def sample_figures(
-    heard: Sequence[Heard], rate: int, judge: PhoneJudge | None
-) -> dict[str, float]:
+def sample_figures(heard: Sequence[Heard], rate: int, judge: PhoneJudge | None) -> dict[str, float]:
     """The figures of all samples of a round together.
 
     Args:

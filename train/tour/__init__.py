@@ -1,0 +1,1 @@
+"""The whole way from recordings, or from nothing, to speech: `ns2 demo`."""
