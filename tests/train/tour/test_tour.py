@@ -13,11 +13,14 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.corpora.spoken.cast import Speaker, cast, speak_spoken
 from ns2.pipeline.corpora.spoken.sentences import sentences
 from ns2.pipeline.text.pronunciation import pronounce
-from ns2.train.tour import HELLO, Demo, begin, command, finished, speaking, steps_in, what_is_said
+from ns2.train.tour.demo_config import Demo
+from ns2.train.tour.shown_command import command
+from ns2.train.tour.spoken_recordings import HELLO, SpokenRecordings
+from ns2.train.tour.tour import begin, finished, speaking, steps_in
 
 
 def test_what_is_evaluated_was_never_learned(tmp_path: Path) -> None:
-    said = what_is_said(Demo(root=tmp_path, utterances=300))
+    said = SpokenRecordings(Demo(root=tmp_path, utterances=300)).what_is_said()
     by_split = {split: [one for one in said if one.split == split] for split in ("train", "val")}
     learned, held = by_split["train"], by_split["val"]
     assert len(held) == 20 and len(learned) >= 300
@@ -33,7 +36,7 @@ def test_sentences_differ_and_hold_all_phones_of_the_held_out_ones(tmp_path: Pat
     made = sentences(600, seed=5)
     assert len(set(made)) == 600 and made[:50] == sentences(50, seed=5)
     assert made != sentences(600, seed=6)
-    said = what_is_said(Demo(root=tmp_path, utterances=600))
+    said = SpokenRecordings(Demo(root=tmp_path, utterances=600)).what_is_said()
 
     def phones(split: str) -> set[str]:
         texts = [one.text for one in said if one.split == split]
@@ -74,7 +77,8 @@ def test_commands_are_shown_and_their_failure_stops_the_demo(
         command("verify", tmp_path / "no such folder", show=shown.append)
     assert shown == [f"\n$ ns2 verify '{tmp_path / 'no such folder'}'"]
     assert "does not exist" in capfd.readouterr().err
-    words = [" ".join(map(str, one)) for one in speaking(Demo(root=tmp_path))]
+    demo = Demo(root=tmp_path)
+    words = [" ".join(map(str, one)) for one in speaking(demo, SpokenRecordings(demo))]
     assert HELLO in words[1] and "val-" in words[1]
     with pytest.raises(UserError, match="minutes"):
         Demo(root=tmp_path, minutes=0)
@@ -98,13 +102,13 @@ def test_ctrl_c_ends_a_command_in_its_own_way(tmp_path: Path) -> None:
     code = f"""
 import os, signal, subprocess, sys, threading
 from pathlib import Path
-from ns2.train import tour
+from ns2.train.tour import shown_command
 script = "trap 'sleep 0.3; echo ended > {tmp_path}/said; exit 0' INT; sleep 9 & wait"
-tour.subprocess.run = lambda words, **how: subprocess.Popen(["bash", "-c", script]).wait()
+shown_command.subprocess.run = lambda words, **how: subprocess.Popen(["bash", "-c", script]).wait()
 threading.Timer(1.0, lambda: os.killpg(0, signal.SIGINT)).start()
 try:
-    tour.command("verify", show=print)
-except tour.UserError as error:
+    shown_command.command("verify", show=print)
+except shown_command.UserError as error:
     print(error)
 """
     done = subprocess.run(
@@ -123,7 +127,12 @@ def test_a_folder_keeps_what_it_began_with(tmp_path: Path) -> None:
 
 def test_another_text_never_takes_a_recording_that_is_there(tmp_path: Path) -> None:
     one, other = (
-        {said.id: said.text for said in what_is_said(Demo(root=tmp_path, utterances=60, seed=seed))}
+        {
+            said.id: said.text
+            for said in SpokenRecordings(
+                Demo(root=tmp_path, utterances=60, seed=seed)
+            ).what_is_said()
+        }
         for seed in (0, 1)
     )
     shared = one.keys() & other.keys()
