@@ -16,6 +16,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.text.clauses import base_language
 from ns2.train.tour.demo_config import Demo
+from ns2.train.tour.judges import judging
 from ns2.train.tour.recordings import Hello
 
 FEWEST_TRAINED, FEWEST_HELD_OUT = 20, 3
@@ -70,7 +71,7 @@ class OwnRecordings:
 
     def judging(self, show: Callable[[str], None]) -> Sequence[str]:
         """See `Recordings.judging`."""
-        return ()
+        return judging({row["language"] for row in self._held_out}, show)
 
     def hello(self) -> Hello:
         """The sentence of `HELLO`, in the voice of the first held-out recording of some length.

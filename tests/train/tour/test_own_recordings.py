@@ -1,4 +1,4 @@
-"""`ns2 demo --corpus`: what is held out, what a corpus that is too small gets, and the whole way."""
+"""`ns2 demo --corpus`: what is held out, what too small a corpus gets, and the whole way."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def test_a_corpus_that_is_too_small_is_refused(recorded: Path, tmp_path: Path) -
     with pytest.raises(UserError, match=r"at least 20 to learn from.*record more, or cut long"):
         OwnRecordings(Demo(root=tmp_path / "a", corpus=small), small).prepare()
     few = manifest(recorded, tmp_path / "few.jsonl", held=1)
-    with pytest.raises(UserError, match=r"39 utterances to learn from and 1 to hold out.*split val"):
+    with pytest.raises(
+        UserError, match=r"39 utterances to learn from and 1 to hold out.*split val"
+    ):
         OwnRecordings(Demo(root=tmp_path / "b", corpus=few), few).prepare()
     none = manifest(recorded, tmp_path / "none.jsonl", split="train")
     with pytest.raises(UserError, match="0 to hold out"):
