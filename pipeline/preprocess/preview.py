@@ -297,9 +297,10 @@ def render(found: Preview) -> str:
     """The preview as a person reads it."""
     lines = [
         f"{found.utterances} utterances in {found.shards} shards, {found.unusable} unusable; "
-        f"{found.screened} to be decoded and screened",
-        ", ".join(f"split {name}: {count}" for name, count in found.splits.items()),
+        f"{found.screened} to be decoded and screened"
     ]
+    if found.splits:
+        lines.append(", ".join(f"split {name}: {count}" for name, count in found.splits.items()))
     if found.train_aligner:
         lines.append("an aligner would be trained")
     lines.append(f"{'column':<11}{'missing':>8}{'to compute':>12}{'about':>11}   reason")

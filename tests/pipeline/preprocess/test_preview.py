@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from ns2.cli import main
 from ns2.pipeline.core.schema import COLUMNS
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import Preview, preview, render
 from tests.support.preprocessing import contents, run_inline
@@ -35,6 +37,9 @@ def test_a_new_dataset(spoken: Path, weights: Path, dataset: Path, tmp_path: Pat
     assert not (tmp_path / "new").exists()
     assert missing(found) == dict.fromkeys(COLUMNS, 3)
     assert found.screened == found.utterances == 10 and found.train_aligner
+    splits = Dataset(dataset).fields(["split"])["split"].to_pylist()
+    assert found.splits == dict(Counter(splits))
+    assert f"split train: {splits.count('train')}" in render(found)
     taken = sum(path.stat().st_size for path in dataset.rglob("*.tar"))
     assert 0.6 * taken < found.bytes < 1.4 * taken
 
