@@ -22,13 +22,13 @@ class Judge:
         title: what it measures, for people.
         options: that ask for it.
         modules: that it needs.
-        packages: what pip installs to have them.
+        extras: of ns2, with which pip installs them.
     """
 
     title: str
     options: tuple[str, ...]
     modules: tuple[str, ...]
-    packages: tuple[str, ...] = ("'ns2[eval]'",)
+    extras: tuple[str, ...] = ("eval",)
 
     @property
     def installed(self) -> bool:
@@ -40,7 +40,7 @@ _WORDS = Judge(
     title="wrong words by Whisper base (--wer)",
     options=("--wer",),
     modules=("faster_whisper", "jiwer", *(name.replace("-", "_") for name in PACKAGES)),
-    packages=("'ns2[eval]'", *PACKAGES),
+    extras=("eval", "whisper-base"),
 )
 JUDGES = (
     Judge(title="DNSMOS (--mos)", options=("--mos",), modules=("speechmos", "onnxruntime")),
@@ -67,10 +67,10 @@ def judging(
     there = [judge for judge in judges if judge.installed]
     missing = [judge for judge in judges if not judge.installed]
     if missing:
-        packages = dict.fromkeys(name for judge in missing for name in judge.packages)
+        extras = dict.fromkeys(name for judge in missing for name in judge.extras)
         show(
             f"\nnot measured: {', '.join(judge.title for judge in missing)}; "
-            f"`pip install {' '.join(packages)}` adds what is missing"
+            f"pip install 'ns2[{','.join(extras)}]' adds what is missing"
         )
     if _WORDS in there and (problem := _unknown(languages)):
         there.remove(_WORDS)

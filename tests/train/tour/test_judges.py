@@ -12,11 +12,11 @@ from ns2.train.tour.judges import JUDGES, Judge, judging
 def test_what_is_not_installed_is_left_out_in_one_line() -> None:
     there = Judge(title="one", options=("--mos",), modules=("json",))
     absent = Judge(title="two (--x)", options=("--x",), modules=("json", "no_such_module_here"))
-    other = Judge(title="three", options=("--y",), modules=("nor_this",), packages=("a-package",))
+    other = Judge(title="three", options=("--y",), modules=("nor_this",), extras=("more",))
     shown: list[str] = []
     assert judging({"en-us"}, shown.append, (there, absent, other)) == ("--mos",)
     (line,) = shown
-    assert "two (--x), three" in line and "pip install 'ns2[eval]' a-package" in line
+    assert "two (--x), three" in line and "pip install 'ns2[eval,more]'" in line
     assert judging({"en-us"}, shown.append, (there,)) == ("--mos",) and len(shown) == 1
 
 

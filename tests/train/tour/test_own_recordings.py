@@ -129,7 +129,7 @@ def test_options_that_do_not_go_together(recorded: Path, tmp_path: Path) -> None
 
 
 def test_the_whole_way(recorded: Path, tmp_path: Path) -> None:
-    """Three seconds of training, after which all is there, although nobody would understand it."""
+    """Three seconds of training, after which all is there, although nobody understands it."""
     corpus = tmp_path / "corpus"
     shutil.copytree(recorded, corpus)
     root = tmp_path / "demo"
