@@ -17,7 +17,7 @@ At the end each codec is held to limits: means of signal and P.808 at most 0.25 
 of the recordings, wrong words at most 2 points above, STOI at least 0.92 on LJSpeech and 0.90
 elsewhere, PESQ at least 2 on LJSpeech; F0 and voicing no worse than those of the first codec.
 
-What judges said is kept beside the file of --json, in FILE.judged.json, and is used again. It needs
+What judges said is kept beside FILE, with .judged.json for .json, and is used again. It needs
 pip install 'ns2[eval]'.
 """
 
@@ -186,6 +186,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "limits": held,
         "recordings": clip_rows(copied, known),
         "measuring_seconds": time.monotonic() - began,
+        "measuring_cpu_seconds": sum(one.cpu_seconds for one in copied),
     }
 
 
@@ -198,7 +199,10 @@ def main(given: Sequence[str] | None = None) -> None:
         found = run(args)
     except (UserError, CodecError) as error:
         raise SystemExit(f"error: {error}") from error
-    print(f"\nmeasured in {found['measuring_seconds']:.0f} s")
+    print(
+        f"\nmeasured in {found['measuring_seconds']:.0f} s "
+        f"({found['measuring_cpu_seconds']:.0f} s of CPU time)"
+    )
     write_json(args.json, {"machine": about, **found})
 
 

@@ -9,9 +9,10 @@ Letters for shapes: S samples, T frames.
 from __future__ import annotations
 
 import hashlib
+import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Copied:
     Attributes:
         clip: the recording.
         seconds: its length.
+        cpu_seconds: the CPU time that it took.
         waves: the key of the recording (see `RECORDING`) and of each codec's copy.
         pairs: the key of each copy compared with its recording, by codec.
         originals: the key of the recording at each codec's sample rate.
@@ -62,6 +64,7 @@ class Copied:
 
     clip: Clip
     seconds: float
+    cpu_seconds: float = 0.0
     waves: dict[str, str] = field(default_factory=dict)
     pairs: dict[str, str] = field(default_factory=dict)
     originals: dict[str, str] = field(default_factory=dict)
@@ -71,7 +74,9 @@ class Copied:
 class Measurer:
     """Copies recordings by codecs and measures them, on one thread."""
 
-    def __init__(self, codecs: Mapping[str, str], known: Mapping[str, Values], judges: Judges) -> None:
+    def __init__(
+        self, codecs: Mapping[str, str], known: Mapping[str, Values], judges: Judges
+    ) -> None:
         """Open codecs and judges.
 
         Args:
@@ -96,6 +101,7 @@ class Measurer:
         Raises:
             UserError: the recording can't be used.
         """
+        began = time.process_time()
         try:
             sound, rate = read_audio(clip.path)
         except UtteranceError as error:
@@ -108,7 +114,7 @@ class Measurer:
             copy = copied(codec, wave)
             done.waves[name] = self._judged(done, copy, codec, clip.language)
             done.pairs[name] = self._compared(done, copy, wave, codec)
-        return done
+        return replace(done, cpu_seconds=time.process_time() - began)
 
     def _judged(self, done: Copied, wave: np.ndarray, codec: Codec, language: str) -> str:
         """Return the key of what judges say of a wave (S,)."""
@@ -128,9 +134,7 @@ class Measurer:
             values["heard"] = self._recogniser.text(wave, rate, language)
         return values
 
-    def _compared(
-        self, done: Copied, copy: np.ndarray, wave: np.ndarray, codec: Codec
-    ) -> str:
+    def _compared(self, done: Copied, copy: np.ndarray, wave: np.ndarray, codec: Codec) -> str:
         """Return the key of what tells a copy (S,) from its recording (S,)."""
         rate = codec.spec.sample_rate
         key = _key("pair", [copy, wave], rate)
