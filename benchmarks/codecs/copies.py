@@ -8,10 +8,10 @@ P.808) and by Whisper base, whose wrong words are counted; copies are compared w
 by F0 (median error) and voicing, both by Harvest, STOI, PESQ and log-mel.
 
 --real takes a folder with any of the folders english-reader (of which the last 15 recordings are
-taken), german-reader and librispeech-250 (every tenth), and accents-40 (five of each speaker that is
-held out). --lj takes a folder of LJSpeech that has LJ001-0029 to LJ001-0032. --corpus takes any
-corpus that `ns2 preprocess` reads, whole. Wrong words of all English groups but accents-40 are also
-counted together.
+taken), german-reader and librispeech-250 (every tenth), and accents-40 (five of each speaker that
+is held out). --lj takes a folder of LJSpeech that has LJ001-0029 to LJ001-0032. --corpus takes any
+corpus that `ns2 preprocess` reads, whole. Wrong words of all English groups but accents-40 are
+also counted together.
 
 At the end each codec is held to limits: means of signal and P.808 at most 0.25 and 0.3 below those
 of the recordings, wrong words at most 2 points above, STOI at least 0.92 on LJSpeech and 0.90
@@ -35,7 +35,7 @@ from typing import Any
 
 from benchmarks.codecs.copy_groups import Clip, corpus_group, lj_group, pooled, real_groups
 from benchmarks.codecs.copy_measures import RECORDING, Copied, Judges, Measurer, Values
-from benchmarks.codecs.copy_table import clip_rows, figures, limits, render, render_limits
+from benchmarks.codecs.copy_table import POOLED, clip_rows, figures, limits, render, render_limits
 from benchmarks.support.command import add_json, arguments, write_json
 from benchmarks.support.machine import machine, show_machine
 from ns2.model.codec.interface import CodecError
@@ -92,7 +92,7 @@ def groups_of(args: argparse.Namespace) -> dict[str, list[Clip]]:
         name, equals, path = text.partition("=")
         if not (name and equals and path):
             raise UserError(f"--corpus takes NAME=PATH, such as reader=folder, got {text!r}")
-        if name in found:
+        if name in (*found, POOLED):
             raise UserError(f"two groups have the name {name!r}; give --corpus another one")
         found[name] = corpus_group(name, Path(path))
     if not found:

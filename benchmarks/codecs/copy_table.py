@@ -156,7 +156,7 @@ def render(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of the table of `figures`."""
     for name, group in found.items():
         versions = group["versions"]
-        if len(group.get("groups", "..")) == 1:  # its wrong words stand in its own table
+        if name == POOLED and len(group["groups"]) == 1:  # its wrong words stand in its own table
             continue
         columns = [c for c in _COLUMNS if any(v.get(c[1]) is not None for v in versions.values())]
         if not columns:

@@ -117,8 +117,10 @@ def _words(errors: Sequence[WordErrors]) -> dict[str, Any]:
 def _pitch(errors: Sequence[PitchErrors]) -> dict[str, float | None]:
     """The errors of F0 over all frames together."""
     together = PitchErrors.together(errors)
+    cents = np.abs(together.cents)
     return {
         "rmse_semitones": together.semitones,
+        "median_cents": float(np.median(cents)) if len(cents) else None,
         "gross_error": together.gross,
         "voicing_error": together.voicing,
     }
