@@ -154,10 +154,9 @@ def learned(learner: Learner, seed: int) -> dict[str, Any]:
         UserError: a command of ns2 failed.
     """
     settings, shards = learner.settings, learner.shards
-    run_ns2(
-        "preprocess", settings.corpus, "-o", shards, "--codec", learner.codec,
-        "--workers", settings.workers,
-    )  # fmt: skip
+    alone = settings.workers == 1  # then Ray would only cost time
+    crew = ("--executor", "inline") if alone else ("--workers", settings.workers)
+    run_ns2("preprocess", settings.corpus, "-o", shards, "--codec", learner.codec, *crew)
     steps = settings.steps if settings.minutes is None else _steps_in(learner, seed)
     run = learner.folder / f"{settings.preset}-{steps}-{seed}"
     run_ns2(*training(learner, steps, seed, run))
