@@ -142,8 +142,8 @@ class Measurer:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of pystoi, where little is louder than silence
                 done.new[key] = {
-                    "stoi": measure._stoi(copy, wave, rate),
-                    "pesq": measure._pesq(copy, wave, rate),
+                    "stoi": measure.speech_stoi(copy, wave, rate),
+                    "pesq": measure.speech_pesq(copy, wave, rate),
                     "log_mel": mel_distance(log_mel(copy), log_mel(wave)),
                 }
         return key

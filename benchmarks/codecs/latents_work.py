@@ -19,31 +19,17 @@ from typing import Any, Literal
 
 from ns2.model.codec.loading import load_codec
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.corpora.spoken.cast import Speaker, cast, speak_spoken
+from ns2.pipeline.corpora.spoken.cast import cast, speak_spoken
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES
 from ns2.pipeline.corpora.spoken.sentences import sentences
 from ns2.train.codec.measure import bit_rate
 from ns2.train.run.names import METRICS
+from ns2.train.tour.spoken_recordings import HELD_OUT, SPEAKERS
 
 Device = Literal["cpu", "cuda"]
 TRIAL_STEPS = 24
 """The number of steps that are tried to measure how long a step takes."""
 _HELD_OUT = 20
-_LEARNED = ("", "+m1", "+m3", "+m4", "+m6", "+m8", "+Andy", "+Lee", "+sandro", "+adam",
-            "+f2", "+linda", "+steph", "+anika", "+grandma")  # fmt: skip
-SPEAKERS = tuple(
-    Speaker(
-        voice=f"en-us{variant}", pitch=pitch + 7 * number % spread, rate=rate + 5 * (number % 3)
-    )
-    for number, variant in enumerate(_LEARNED)
-    for pitch, spread, rate in ((15, 30, 150), (50, 35, 165))
-)
-"""The speakers to learn from, which are those of `ns2 demo`: each voice low and high."""
-HELD_OUT = (
-    Speaker(voice="en-us+m7", pitch=50, rate=160),
-    Speaker(voice="en-us+f1", pitch=50, rate=160),
-)
-"""The speakers that are held out, likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -156,12 +156,12 @@ def _measure(figures: Figures, codec: Codec, wave: np.ndarray) -> None:
     for counts, row in zip(figures.counts, codes.numpy(), strict=True):
         counts += np.bincount(row, minlength=len(counts))
     figures.add("log_mel_l1", mel_distance(log_mel(made), log_mel(wave)))
-    figures.add("stoi", _stoi(made, wave, codec.spec.sample_rate))
-    figures.add("pesq_wb", _pesq(made, wave, codec.spec.sample_rate))
+    figures.add("stoi", speech_stoi(made, wave, codec.spec.sample_rate))
+    figures.add("pesq_wb", speech_pesq(made, wave, codec.spec.sample_rate))
     _compare_f0(figures, made, wave, codec)
 
 
-def _stoi(made: np.ndarray, wave: np.ndarray, rate: int) -> float | None:
+def speech_stoi(made: np.ndarray, wave: np.ndarray, rate: int) -> float | None:
     """Short-time objective intelligibility (Taal et al. 2011), 0 to 1."""
     try:
         from pystoi import stoi
@@ -170,7 +170,7 @@ def _stoi(made: np.ndarray, wave: np.ndarray, rate: int) -> float | None:
     return float(stoi(wave, made, rate))
 
 
-def _pesq(made: np.ndarray, wave: np.ndarray, rate: int) -> float | None:
+def speech_pesq(made: np.ndarray, wave: np.ndarray, rate: int) -> float | None:
     """Wide-band PESQ (ITU-T P.862.2), 1 to 4.64; None where it finds no speech."""
     try:
         import pesq
