@@ -94,7 +94,8 @@ def _outcome(processes: Sequence[BaseProcess]) -> int:
         limit = max(0.0, deadline - time.monotonic()) if phase is _Phase.STOPPING else None
         wait([process.sentinel for process in left], limit)
         ended = [process for process in left if process.exitcode is not None]
-        left = [process for process in left if process.exitcode is None]
+        # not asked again: a process that ends in between would be in neither list
+        left = [process for process in left if process not in ended]
         codes = [process.exitcode for process in ended if process.exitcode]
         if phase is _Phase.RUNNING and codes:
             phase, failed = _Phase.STOPPING, _exit_code(codes[0])

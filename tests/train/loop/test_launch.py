@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from ns2.cli import main
 from ns2.train.data.epochs import shares
 from ns2.train.data.selection import open_data
+from ns2.train.loop import launch
 from ns2.train.loop.launch import run_on
 from ns2.train.run.checkpoint import checkpoints
 from tests.support.dataset_factories import Recipe, make_dataset
@@ -108,6 +110,32 @@ def _fail_in_the_second(folder: str) -> None:
 def test_one_that_fails_ends_the_others(tmp_path: Path) -> None:
     assert run_on(2, _fail_in_the_second, str(tmp_path)) == 3
     assert (tmp_path / "1").exists()
+
+
+class _Slow:
+    """A process that has closed its files, but is found to have ended only when asked again."""
+
+    pid = None
+
+    def __init__(self, code: int) -> None:
+        self.sentinel, write = os.pipe()
+        os.close(write)
+        self._codes = iter([None, *[code] * 9])
+
+    @property
+    def exitcode(self) -> int | None:
+        return next(self._codes)
+
+
+def test_one_that_ends_while_it_is_looked_at_is_not_missed() -> None:
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    other.start()
+    try:
+        assert launch._outcome([_Slow(3), other]) == 3  # type: ignore[list-item]
+        other.join(60)
+        assert other.exitcode == -signal.SIGTERM
+    finally:
+        other.kill()
 
 
 def test_gpus_that_are_not_there_are_told(root: Path, tmp_path: Path) -> None:
