@@ -76,6 +76,6 @@ def test_a_recording_has_the_score_of_a_clean_one(judge: Dnsmos) -> None:
 
 
 def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "speechmos", None)
-    with pytest.raises(UserError, match=r"needs the module speechmos.*pip install 'ns2\[eval\]'"):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"needs the module onnxruntime.*pip install 'ns2\[eval\]'"):
         Dnsmos()
