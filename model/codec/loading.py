@@ -8,7 +8,7 @@ from ns2.model.codec.interface import Codec, CodecError
 from ns2.model.codec.registry import codec_file, codec_spec
 
 
-def load_codec(name: str, weights: Path | None = None, quantizers: int | None = 16) -> Codec:
+def load_codec(name: str, weights: Path | None = None, quantizers: int | None = None) -> Codec:
     """Open a codec on the CPU.
 
     Args:
@@ -27,6 +27,6 @@ def load_codec(name: str, weights: Path | None = None, quantizers: int | None = 
         return load_encodec(weights, spec.quantizers)
     if weights is not None:
         raise CodecError(f"--codec-weights is for encodec_24khz only; {name} has its own weights")
-    from ns2.model.codec.mini.mini_codec import load_mini
+    from ns2.model.codec.mini_codec import load_mini
 
     return load_mini(path, spec.quantizers)

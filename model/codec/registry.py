@@ -6,14 +6,19 @@ from pathlib import Path
 
 from ns2.model.codec.interface import CodecError, CodecSpec
 
-CODECS = ("encodec_24khz", "mini")
+CODECS = ("encodec_24khz", "mini", "mini-1")
 """The names that `--codec` takes, beside files."""
 
 MAX_QUANTIZERS = 32
 """The number of quantisers of EnCodec's published 24 kHz weights, which give 24 kbit/s."""
 
 MINI_WEIGHTS = Path(__file__).with_name("mini") / "mini.safetensors"
-"""The file of the codec that comes with ns2."""
+"""The file of the codec that comes with ns2, the second version."""
+
+MINI_1_WEIGHTS = Path(__file__).with_name("mini_1") / "mini_1.safetensors"
+"""The file of its first version, for the datasets and runs that were made with it."""
+
+_BUNDLED = {"mini": MINI_WEIGHTS, "mini-1": MINI_1_WEIGHTS}
 
 
 def codec_file(name: str) -> Path | None:
@@ -22,10 +27,8 @@ def codec_file(name: str) -> Path | None:
     Raises:
         CodecError: there is neither such a codec nor such a file.
     """
-    if name == "mini":
-        return MINI_WEIGHTS
     if name in CODECS:
-        return None
+        return _BUNDLED.get(name)
     path = Path(name)
     if path.is_file():
         return path
@@ -37,7 +40,20 @@ def codec_file(name: str) -> Path | None:
     )
 
 
-def codec_spec(name: str, quantizers: int | None = 16) -> CodecSpec:
+def bundled_versions(name: str, quantizers: int) -> tuple[str, ...]:
+    """Return the names of the codecs that a dataset may mean by a codec's name.
+
+    Args:
+        name: as a dataset has it; both versions of `mini` are "mini" there.
+        quantizers: Q, which all of them have.
+    """
+    if name != "mini":
+        return (name,)
+    versions = tuple(one for one in _BUNDLED if codec_spec(one).quantizers >= quantizers)
+    return versions or (name,)
+
+
+def codec_spec(name: str, quantizers: int | None = None) -> CodecSpec:
     """Return the rates and sizes of a codec, without loading it.
 
     All codecs that `ns2 codec train` makes are named "mini" in the result, like the codec that
@@ -52,9 +68,9 @@ def codec_spec(name: str, quantizers: int | None = 16) -> CodecSpec:
     """
     path = codec_file(name)
     if path is not None:
-        from ns2.model.codec.mini.mini_config import mini_spec, read_config
+        from ns2.model.codec.mini_1.mini_1_config import read_spec
 
-        return mini_spec(read_config(path), quantizers)
+        return read_spec(path, quantizers)
     if quantizers is None:
         quantizers = 16
     if not 1 <= quantizers <= MAX_QUANTIZERS:

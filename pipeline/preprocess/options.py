@@ -51,8 +51,9 @@ class Options:
     """A file with EnCodec's weights in their published layout; without it they come from torch
     hub's cache, or are downloaded."""
 
-    quantizers: int = 16
-    """The number of the codec's residual quantizers whose codes are stored."""
+    quantizers: int | None = None
+    """The number of the codec's residual quantizers whose codes are stored.  [default: all, or 16
+    of encodec_24khz]"""
 
     f0: Literal["dio", "harvest", "praat"] = "dio"
     """The pitch extractor; dio is refined by StoneMask."""

@@ -7,8 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ns2.model.codec.interface import CodecError
-from ns2.model.codec.mini.mini_config import NAME as MINI
-from ns2.model.codec.registry import CODECS, codec_spec
+from ns2.model.codec.registry import codec_spec
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.schema import FrameGrid, in_column_order
 from ns2.pipeline.dataset.card import ColumnEntry, StageEntry
@@ -102,8 +101,13 @@ def described_options(graph: Graph, options: Options) -> dict[str, Any]:
     places = ("codec_weights", "extra_phonemes", "textgrids")
     for name in (*places, "checksum", "retrain_aligner", *unused):
         del values[name]
-    codec = options.codec if options.codec in CODECS else MINI  # a file is a place too
-    return {**values, "codec": codec, "columns": list(asked_columns(graph, options))}
+    spec = codec_spec(options.codec, options.quantizers)
+    return {
+        **values,
+        "codec": spec.name,  # not that of its file, which is a place too
+        "quantizers": spec.quantizers,
+        "columns": list(asked_columns(graph, options)),
+    }
 
 
 def asked_columns(graph: Graph, options: Options) -> tuple[str, ...]:

@@ -87,18 +87,10 @@ def extract_f0(wave: np.ndarray, config: PitchConfig) -> np.ndarray:
     Raises:
         ValueError: the wave has more than one axis or values that are not finite.
     """
-    if wave.ndim != 1:
-        raise ValueError(f"expected one channel (S,), got shape {wave.shape}: mix it down first")
-    grid = FrameGrid(sample_rate=config.sample_rate, hop_length=config.hop_length)
-    frames = grid.frames(len(wave))
-    signal = wave.astype(np.float64)
-    signal -= signal.mean() if frames else 0.0
-    rms = float(np.sqrt(np.mean(signal**2))) if frames else 0.0
-    if not np.isfinite(rms):
-        raise ValueError("the wave holds NaN or infinity: reject it when decoding")
+    signal, frames = _levelled(wave, config)
     f0 = np.zeros(frames)
-    if rms > 0:
-        signal /= rms
+    if signal is not None:
+        grid = FrameGrid(sample_rate=config.sample_rate, hop_length=config.hop_length)
         candidates = _EXTRACTORS[config.method](signal, frames, config)  # (K, T)
         in_range = (candidates >= config.f0_min) & (candidates <= config.f0_max)
         candidates = np.where(in_range, candidates, 0.0)
@@ -107,6 +99,57 @@ def extract_f0(wave: np.ndarray, config: PitchConfig) -> np.ndarray:
         best = scores.argmax(axis=0), np.arange(frames)
         f0 = np.where(voiced_frames(scores[best]), candidates[best], 0.0)
     return f0.astype(np.float32)
+
+
+def every_f0(wave: np.ndarray, config: PitchConfig) -> tuple[np.ndarray, np.ndarray]:
+    """F0 of every frame that Harvest gives one, also of frames that are not voiced.
+
+    Returns:
+        (T,) float32 Hz, 0 where Harvest finds none; and (T,) bool, the voiced frames.
+    """
+    signal, frames = _levelled(wave, config)
+    if signal is None:
+        return np.zeros(frames, np.float32), np.zeros(frames, bool)
+    padded, lead = _on_frame_centres(signal, frames, config)
+    period = 1000 * config.hop_length / config.sample_rate
+    found, _ = _pyworld().harvest(
+        padded,
+        config.sample_rate,
+        f0_floor=config.f0_min,
+        f0_ceil=config.f0_max,
+        frame_period=period,
+    )
+    f0 = found[lead : lead + frames]
+    return f0.astype(np.float32), _repeats(signal, f0, config)
+
+
+def continued_f0(wave: np.ndarray, config: PitchConfig) -> tuple[np.ndarray, np.ndarray]:
+    """F0 of the extractor, followed from its voiced frames to neighbours that repeat, too.
+
+    Returns:
+        (T,) float32 Hz, 0 in frames that are not voiced; and (T,) bool, the voiced frames.
+    """
+    known = extract_f0(wave, config)
+    signal, frames = _levelled(wave, config)
+    places = np.flatnonzero(known)
+    if signal is None or not len(places):
+        return known, known > 0
+    between = np.exp(np.interp(np.arange(frames), places, np.log(known[places])))
+    padded, lead = _on_frame_centres(signal, frames, config)
+    times = np.arange(frames + 2 * lead) * (config.hop_length / config.sample_rate)
+    refined = _pyworld().stonemask(padded, np.pad(between, lead), times, config.sample_rate)
+    refined = refined[lead : lead + frames]
+    refined = np.where((refined >= config.f0_min) & (refined <= config.f0_max), refined, 0.0)
+    f0 = np.where(known > 0, known, refined)
+    voiced = _repeats(signal, f0, config)
+    return np.where(voiced, f0, 0).astype(np.float32), voiced
+
+
+def _repeats(signal: np.ndarray, f0: np.ndarray, config: PitchConfig) -> np.ndarray:
+    """The frames (T,) in which a signal (S,) repeats after a period of F0 (T,)."""
+    grid = FrameGrid(sample_rate=config.sample_rate, hop_length=config.hop_length)
+    harmonic = speech_band(signal, config.sample_rate)
+    return voiced_frames(periodicity(harmonic, f0, grid, config.f0_min))
 
 
 def f0_scalars(f0: np.ndarray) -> dict[str, float]:
@@ -144,6 +187,24 @@ def f0_sums(arrays: Sequence[np.ndarray]) -> dict[str, float]:
             sums["min"] = min(sums.get("min", np.inf), float(voiced.min()))
             sums["max"] = max(sums.get("max", 0.0), float(voiced.max()))
     return sums
+
+
+def _levelled(wave: np.ndarray, config: PitchConfig) -> tuple[np.ndarray | None, int]:
+    """The signal (S,) with a mean of 0 and an RMS of 1, None for silence; and its frames, T.
+
+    Raises:
+        ValueError: the wave has more than one axis or values that are not finite.
+    """
+    if wave.ndim != 1:
+        raise ValueError(f"expected one channel (S,), got shape {wave.shape}: mix it down first")
+    grid = FrameGrid(sample_rate=config.sample_rate, hop_length=config.hop_length)
+    frames = grid.frames(len(wave))
+    signal = wave.astype(np.float64)
+    signal -= signal.mean() if frames else 0.0
+    rms = float(np.sqrt(np.mean(signal**2))) if frames else 0.0
+    if not np.isfinite(rms):
+        raise ValueError("the wave holds NaN or infinity: reject it when decoding")
+    return (signal / rms if rms > 0 else None), frames
 
 
 def _dio(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:

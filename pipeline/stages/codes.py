@@ -42,14 +42,17 @@ class CodesStage(Stage):
     order: ClassVar[int] = 6
 
     def __init__(
-        self, codec_name: str = "encodec_24khz", weights: Path | None = None, quantizers: int = 16
+        self,
+        codec_name: str = "encodec_24khz",
+        weights: Path | None = None,
+        quantizers: int | None = None,
     ) -> None:
         """Name a codec; it is loaded later.
 
         Args:
             codec_name: one of `ns2.model.codec.CODECS`, or a file that `ns2 codec train` made.
             weights: a file with EnCodec's weights, or None for those it finds by itself.
-            quantizers: Q.
+            quantizers: Q; None for all quantisers of the codec, or 16 of EnCodec.
 
         Raises:
             UserError: no such codec, or it has fewer quantisers, or weights of its own.

@@ -3,7 +3,7 @@
 A step is a function of the weights, the optimiser's state and the step's number alone: all random
 numbers follow from the seed and the step.
 
-Letters for shapes: B batch, S samples, T frames, D latent width.
+Letters for shapes: B batch, S samples, T frames, D latent width, L classes of F0.
 """
 
 from __future__ import annotations
@@ -20,23 +20,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ns2.model.codec.mini.codebooks import CodebookTrainer, start_from
+from ns2.model.codec.mini.blocks import quantise
+from ns2.model.codec.mini.codebooks import CodebookTrainer
 from ns2.model.codec.mini.losses import SpectralLoss
 from ns2.model.codec.mini.mini_config import HOP_LENGTH, SAMPLE_RATE
-from ns2.model.codec.mini.network import MiniNetwork, quantise
+from ns2.model.codec.mini.network import MiniNetwork
+from ns2.model.codec.mini.pitch import embed_pitch
 from ns2.model.log_mel import LogMel
 from ns2.pipeline.core.errors import UserError
-from ns2.train.codec.crops import Crops, Voices
+from ns2.train.codec.crops import Crops, Piece, Voices
 from ns2.train.codec.training_config import CodecTraining
 from ns2.train.step.averaging import average, averaged_copy
 
-VERSION = 3
+VERSION = 4
 """The version of checkpoints' content."""
 _START_BATCHES = 16
 """Batches from whose latents the first codebooks are made."""
 _SETTLE_FRAMES = 60
 """Frames for each entry to which the codebooks are fitted at the end."""
 _VALIDATION_SECONDS = 60.0
+_REPULSION = (0.1, 0.3)
+"""The shares of the training between which the repulsion rises, see `SpectralLoss`."""
+_UNVOICED = 0.25
+"""The weight of the F0 of an unvoiced frame."""
 
 
 @dataclass
@@ -72,18 +78,18 @@ class CodecTrainer:
         """Begin with random weights, or with those of another network.
 
         Args:
-            init: a network of the same sizes, see `start_from`.
+            init: a network of the same sizes.
         """
         self.config, self.spent, self._device = config, Spent(), device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self._network = MiniNetwork(config.network)
         if init is not None:
-            start_from(self._network, init)
+            self._network.load_state_dict(init.state_dict())
             self.spent.quantised = 0
         self._network.to(device)
         self.averaged = averaged_copy(self._network)
-        self._codebooks = CodebookTrainer(self._network.codebooks)
+        self._codebooks = CodebookTrainer(self._network.spectral_codebooks)
         self._optimizer = torch.optim.AdamW(
             self._network.parameters(),
             lr=config.learning_rate,
@@ -93,7 +99,7 @@ class CodecTrainer:
         )
         samples = config.frames * HOP_LENGTH
         self._crops = Crops(voices, batch=config.batch, samples=samples, seed=config.seed)
-        self._validation = [torch.from_numpy(wave) for wave in voices.validation]
+        self._validation = [torch.from_numpy(one.wave) for one in voices.validation]
         self._loss = SpectralLoss(SAMPLE_RATE, device)
         self._half = _half_precision(device)
 
@@ -124,6 +130,11 @@ class CodecTrainer:
         config = self.config
         return float(np.clip((self.share - config.hold) / (config.natural - config.hold), 0, 1))
 
+    def _repulsion(self) -> float:
+        """The repulsion of the spectral loss: none at first, then rising to its full weight."""
+        begin, full = _REPULSION
+        return float(np.clip((self.share - begin) / (full - begin), 0, 1))
+
     def _learning_rate(self) -> float:
         config = self.config
         rise = min(1.0, (self.spent.step + 1) / config.warmup)
@@ -143,19 +154,21 @@ class CodecTrainer:
         rng = self._crops.rng(number)
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        waves = self._crops.batch(rng, self._natural()).to(self._device)
+        piece = self._crops.batch(rng, self._natural()).to(self._device)
 
         # codebooks are made from latents of an encoder that has learned something already
         if self.spent.quantised < 0 and self._has_plain_steps():
             self._start_codebooks(rng)
             self.spent.quantised = number
 
-        losses = self._losses(waves, rng)
-        loss = sum((getattr(self.config, name) * one for name, one in losses.items()), start=0.0)
-        assert isinstance(loss, Tensor)
+        losses = self._losses(piece, rng)
+        loss = sum(
+            (getattr(self.config, name) * one for name, one in losses.items()),
+            start=torch.zeros((), device=self._device),
+        )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        norm = self._clip()
         self._optimizer.step()
         self._average()
         self.spent.step += 1
@@ -164,28 +177,71 @@ class CodecTrainer:
             "step": self.spent.step,
             "seconds": round(self.spent.seconds, 1),
             "learning_rate": self._learning_rate(),
-            "gradient": float(norm),
+            "gradient": norm,
             **{name: float(one.detach()) for name, one in losses.items()},
         }
 
-    def _losses(self, waves: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The losses of a batch of waves (B, S), without their weights."""
-        features = self._network.features(waves)
+    def _clip(self) -> float:
+        """Bound the gradients, those of the encoder of F0 apart; return the norm of the others."""
+        pitch = self._network.encoder.pitch
+        apart = {id(one) for one in pitch.parameters()}
+        torch.nn.utils.clip_grad_norm_(pitch.parameters(), 1.0)
+        others = [one for one in self._network.parameters() if id(one) not in apart]
+        return float(torch.nn.utils.clip_grad_norm_(others, 1.0))
+
+    def _losses(self, piece: Piece, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The losses of a batch, without their weights.
+
+        The decoder gets the true F0, which its encoder learns apart from everything else: the
+        spectra tell too little of how to change F0.
+        """
+        encoder, decoder = self._network.encoder, self._network.decoder
+        features = self._network.features(piece.waves)
         with self._autocast():
-            latents = self._network.encoder(features)
+            latents = encoder.spectra(features)
+            scores, voicing = encoder.pitch(features)
         latents = latents.float()
         parts: dict[str, Tensor] = {}
         if self.spent.quantised >= 0:
             used = self._depths(rng)
             self._codebooks.revive(latents, self.spent.step, rng)
             latents, parts["commitment"] = self._codebooks(latents, used)
+        found = encoder.pitch.log_f0(scores)
+        # what is not known is what the encoder finds, as it is when the codec is used
+        log_f0 = torch.where(piece.known, piece.log_f0, found.detach())
+        pitch = embed_pitch(log_f0, piece.voiced)
+        latents = self._noisy(torch.cat([latents, pitch], dim=-1), rng)
         with self._autocast():
-            made = self._network.decoder(latents)
-        return {**self._loss(made, waves), **parts}
+            controls = decoder.controls(latents)
+        shape = piece.waves.shape
+        made, other = decoder.sound(controls, self._normal(shape, rng), self._normal(shape, rng))
+        parts["pitch"] = (
+            class_loss(scores, encoder.pitch.classes, piece)
+            + 10 * pitch_mean((found - piece.log_f0).abs().clamp(max=0.1), piece)
+            + 10 * pitch_mean((controls.log_f0 - log_f0).abs(), piece)
+        )
+        parts["voicing"] = torch.nn.functional.binary_cross_entropy_with_logits(
+            voicing, piece.voiced.to(voicing)
+        )
+        return {**self._loss(made, other, piece.waves, self._repulsion()), **parts}
+
+    def _noisy(self, latents: Tensor, rng: np.random.Generator) -> Tensor:
+        """Latents (B, T, D) with noise in half of the pieces, but for the first steps."""
+        if self.spent.quantised < 0:
+            return latents
+        share = rng.uniform(0, self.config.latent_noise, self.config.batch)
+        share *= rng.random(self.config.batch) < 0.5
+        deviation = (
+            latents.detach().std(dim=(0, 1)) * torch.from_numpy(share).to(latents)[:, None, None]
+        )
+        return latents + deviation * self._normal(latents.shape, rng)
+
+    def _normal(self, shape: torch.Size, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(rng.standard_normal(tuple(shape), np.float32)).to(self._device)
 
     def _depths(self, rng: np.random.Generator) -> np.ndarray:
         """The number of quantisers for each piece, in falling order: all for half of the pieces."""
-        most = self.config.network.quantizers
+        most = len(self._network.spectral_codebooks)
         fewer = rng.integers(1, most + 1, self.config.batch)
         depths = np.where(rng.random(self.config.batch) < 0.5, most, fewer)
         depths[0] = most
@@ -193,7 +249,7 @@ class CodecTrainer:
 
     def _average(self) -> None:
         average(self.averaged, self._network, decay=self.config.ema, step=self.spent.step)
-        self.averaged.codebooks.copy_(self._network.codebooks)
+        self.averaged.spectral_codebooks.copy_(self._network.spectral_codebooks)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.split(":")[0], torch.bfloat16, enabled=self._half)
@@ -204,8 +260,7 @@ class CodecTrainer:
     def _start_codebooks(self, rng: np.random.Generator) -> None:
         latents = []
         for _ in range(_START_BATCHES):
-            waves = self._crops.batch(rng).to(self._device)
-            latents.append(self._network.encode(waves).flatten(0, 1))
+            latents.append(self._spectra(self._network, self._crops.batch(rng)))
         self._codebooks.start(torch.cat(latents), rng)
 
     @torch.no_grad()
@@ -221,28 +276,32 @@ class CodecTrainer:
         groups = []
         for corpus, count in enumerate(np.ceil(batches * shares).astype(int).tolist()):
             latents = [
-                self.averaged.encode(
-                    crops.batch(rng, natural=1.0, corpus=corpus).to(self._device)
-                ).flatten(0, 1)
+                self._spectra(self.averaged, crops.batch(rng, natural=1.0, corpus=corpus))
                 for _ in range(count)
             ]
             groups.append(torch.cat(latents))
         self._codebooks.settle(groups)
-        self.averaged.codebooks.copy_(self._network.codebooks)
+        self.averaged.spectral_codebooks.copy_(self._network.spectral_codebooks)
+
+    @torch.no_grad()
+    def _spectra(self, network: MiniNetwork, piece: Piece) -> Tensor:
+        """The channels of spectra (B * T, D - 4) of a batch."""
+        waves = piece.waves.to(self._device)
+        return network.encoder.spectra(network.features(waves)).flatten(0, 1)
 
     # -- validation ------------------------------------------------------------------------------
 
     @torch.no_grad()
     def copies(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Validation recordings and the averaged network's copies of them, (S,) each."""
-        network = self.averaged
+        network, books = self.averaged, self.averaged.codebooks
         for wave in self._validation:
             whole = wave[: len(wave) // HOP_LENGTH * HOP_LENGTH]
             latents = network.encode(whole[None].to(self._device))
             if self.spent.quantised >= 0:
-                codes = quantise(latents, network.codebooks)
+                codes = quantise(latents, books)
                 latents = sum(
-                    (book[codes[..., q]] for q, book in enumerate(network.codebooks)),
+                    (book[codes[..., q]] for q, book in enumerate(books)),
                     start=torch.zeros_like(latents),
                 )
             yield whole, network.decoder(latents)[0].cpu()
@@ -289,6 +348,25 @@ class CodecTrainer:
         self.averaged.load_state_dict(state["averaged"])
         self._codebooks.load(state["codebooks"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+
+def class_loss(scores: Tensor, classes: Tensor, piece: Piece) -> Tensor:
+    """The cross entropy of classes of F0 with those around the true F0.
+
+    Args:
+        scores: (B, T, L).
+        classes: (L,) the natural logarithm of each class's F0 in Hz.
+    """
+    width = float(classes[1] - classes[0])
+    goal = (-0.5 * ((classes - piece.log_f0[..., None]) / (0.7 * width)).square()).exp()
+    goal = goal / goal.sum(-1, keepdim=True).clamp(min=1e-6)
+    return pitch_mean(-(goal * scores.log_softmax(-1)).sum(-1), piece)
+
+
+def pitch_mean(values: Tensor, piece: Piece) -> Tensor:
+    """The mean of values (B, T) over frames of known F0; unvoiced ones count a quarter."""
+    weights = piece.known.to(values) * torch.where(piece.voiced, 1.0, _UNVOICED)
+    return (values * weights).sum() / weights.sum().clamp(min=1)
 
 
 def _half_precision(device: str) -> bool:

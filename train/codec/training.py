@@ -1,21 +1,23 @@
 """The training of a `mini` codec: `ns2 codec train`.
 
 Beside CODEC.safetensors, the folder `CODEC.training/` holds `checkpoint.pt`, from which the
-training goes on, `log.jsonl` and `samples/`. A training that was stopped and resumed ends with the
-same weights as an undisturbed one, on the same machine with the same number of threads.
+training goes on, `log.jsonl`, `samples/`, and F0 of all recordings, `f0.npz`. A training that was
+stopped and resumed ends with the same weights as an undisturbed one, on the same machine with the
+same number of threads.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from ns2.model.codec.interface import CodecError
-from ns2.model.codec.mini.mini_codec import load_network, pack_mini
 from ns2.model.codec.mini.mini_config import SAMPLE_RATE, MiniConfig
 from ns2.model.codec.mini.network import MiniNetwork
+from ns2.model.codec.mini_codec import load_network, pack_mini
 from ns2.model.codec.registry import codec_file
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
@@ -27,7 +29,7 @@ from ns2.train.codec.training_config import CodecTraining
 from ns2.train.run.checkpoint import read_state, write_state
 from ns2.train.run.step_log import StepLog
 
-_CHECKPOINT, _LOG, _SAMPLES = "checkpoint.pt", "log.jsonl", "samples"
+_CHECKPOINT, _LOG, _SAMPLES, _PITCH = "checkpoint.pt", "log.jsonl", "samples", "f0.npz"
 _LOG_EVERY = 50
 _SAMPLE_COUNT = 3
 
@@ -41,6 +43,7 @@ def train_codec(
     device: str = "cpu",
     init: MiniNetwork | None = None,
     resume: bool = False,
+    credits: str = "",
 ) -> float:
     """Train a codec on all recordings of some corpora, and write it.
 
@@ -48,6 +51,7 @@ def train_codec(
         out: the file to write; the folder of the training lies beside it.
         init: a network of the same sizes whose weights the training begins with.
         resume: go on from the checkpoint of a training that was stopped.
+        credits: names the recordings and their licences, for the file's metadata.
 
     Returns:
         the validation figure, see `CodecTrainer.validate`.
@@ -69,18 +73,21 @@ def train_codec(
         layout=config.layout,
         sample_rate=SAMPLE_RATE,
         val_share=config.val_share,
+        thorough=60 * config.harvest_minutes,
+        cache=folder / _PITCH,
         progress=progress,
     )
     try:
         trainer = CodecTrainer(config, voices, device, init)
     except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA at all
         raise UserError(f"torch can't use the device {device!r}: {error}; try cpu") from error
+    torch.set_flush_denormal(True)  # digital silence would take CPUs many times as long
     (folder / _SAMPLES).mkdir(parents=True, exist_ok=True)
     if resume:
         trainer.load(read_state(checkpoint, f"delete {folder}, and begin anew"))
     _run(trainer, folder, progress)
     with atomic_write(out) as file:
-        file.write(pack_mini(trainer.averaged))
+        file.write(pack_mini(trainer.averaged, credits))
     return trainer.validate()
 
 
@@ -150,7 +157,7 @@ def initial_network(name: str, quantizers: int | None) -> MiniNetwork:
 
 
 def network_sizes(init: MiniNetwork | None, quantizers: int | None) -> MiniConfig:
-    """The sizes of the network to train: those of `init`, with the newest form of its head."""
+    """The sizes of the network to train: those of `init`, where there is one."""
     if init is not None:
-        return replace(init.config, direct_bins=MiniConfig.direct_bins)
+        return init.config
     return MiniConfig(quantizers=quantizers or MiniConfig.quantizers)

@@ -53,17 +53,28 @@ class CodecTraining:
     magnitude: float = 0.5
     """The weight of the loss on log magnitudes, see `SpectralLoss`."""
 
-    complex: float = 0.3
-    """The weight of the loss on complex spectra, see `SpectralLoss`."""
+    pitch: float = 1.0
+    """The weight of the losses on F0, in the encoder and in the decoder."""
+
+    voicing: float = 0.5
+    """The weight of the losses on voicing, in the encoder and in the decoder."""
 
     commitment: float = 0.25
     """The weight of the quantiser's commitment loss."""
+
+    latent_noise: float = 0.15
+    """The most noise that is added to latents before they are decoded, as a share of their
+    deviation, in half of the pieces: models leave noise in the latents that they sample."""
 
     ema: float = 0.999
     """The decay of the averaged weights (EMA), which are the result."""
 
     layout: str | None = None
     """The layout of the corpora, such as ljspeech; without it the layout is recognised."""
+
+    harvest_minutes: float = 6.0
+    """The minutes of recordings, the same of each corpus, whose F0 Harvest extracts; that takes
+    half as long. F0 of the others is extracted by DIO."""
 
     val_share: float = 0.03
     """The share of each corpus's recordings that are validated and not trained on."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ns2.model.codec.mini.network import MiniNetwork, nearest
+from ns2.model.codec.mini.blocks import nearest
 
 _DECAY = 0.99
 """The decay of the moving averages."""
@@ -29,31 +29,6 @@ _BALANCE = np.linspace(4.0, 1.0, 10)
 """The weight, in each round, of the penalty of frequently chosen entries while codebooks settle."""
 _ROWS = 1024
 """Vectors whose distances to all entries are computed at once: few enough to stay in the cache."""
-
-
-@torch.no_grad()
-def start_from(network: MiniNetwork, other: MiniNetwork) -> None:
-    """Copy the weights of another network, whose sizes may differ in `direct_bins` only.
-
-    Where `direct_bins` differ, the outputs for levels are copied, and those for the real and
-    imaginary parts or phases of bins that have them in both networks; other outputs keep their
-    random weights.
-    """
-    state = other.state_dict()
-    for part in ("weight", "bias"):
-        name = f"decoder.leave.{part}"
-        rows = network.state_dict()[name].clone()
-        bins = network.config.n_fft // 2 + 1
-        new, old = network.config.direct_bins, other.config.direct_bins
-        theirs = state[name]
-        rows[:bins] = theirs[:bins]
-        both = min(new, old)
-        for place, from_place in ((bins, bins), (bins + new, bins + old)):
-            rows[place : place + both] = theirs[from_place : from_place + both]
-        phases = bins - max(new, old)
-        rows[-phases:] = theirs[-phases:]
-        state[name] = rows
-    network.load_state_dict(state)
 
 
 class CodebookTrainer:

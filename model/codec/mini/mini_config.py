@@ -5,40 +5,52 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ns2.model.codec.interface import CodecError, CodecSpec
 
 NAME = "mini"
-"""The name of all codecs of this kind in dataset cards and specs."""
+"""The name of all codecs of this kind, of both versions, in dataset cards and specs."""
 SAMPLE_RATE = 24_000
 HOP_LENGTH = 320
-FORMAT = "ns2-mini-codec"
+FORMAT = "ns2-mini-codec-2"
 """The field of a file's metadata that contains its `MiniConfig` as JSON."""
+CREDITS = "credits"
+"""The field of a file's metadata that names the recordings that the codec learned from."""
+PITCH_DIM = 4
+"""The number of channels of the latents that hold F0 and voicing, the last ones."""
+PITCH_STAGE = 1
+"""The stage of the residual quantiser that quantises them: the second, so that the first alone
+makes speech, a whisper."""
 
 _LONGEST_HEADER = 1 << 20
-_BEFORE = {"direct_bins": 0}
-"""Values of sizes that the first files did not contain."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MiniConfig:
     """Sizes of the network, see `ns2.model.codec.mini.network`."""
 
-    quantizers: int = 16
-    """Q, the number of stages of the residual quantiser."""
+    quantizers: int = 8
+    """Q, the number of stages of the residual quantiser; one of them is for F0 and voicing."""
 
     entries: int = 1024
     """E, the number of entries of each codebook."""
 
-    latent_dim: int = 64
-    """D, the width of the latents that are quantised."""
+    spectral_dim: int = 32
+    """The number of channels of the latents that hold spectra."""
 
     encoder_width: int = 192
-    """The number of channels of the encoder."""
+    """The number of channels of the encoder of spectra."""
 
     encoder_blocks: int = 4
-    """The number of the encoder's blocks; each adds two frames on both sides to the receptive
-    field. At most 4, so that no frame sees more than the 8 frames of zeros behind the audio."""
+    """The number of its blocks; each adds two frames on both sides to the receptive field. At most
+    4, so that no frame sees more than the 8 frames of zeros behind the audio."""
+
+    pitch_width: int = 128
+    """The number of channels of the encoder of F0 and voicing."""
+
+    pitch_blocks: int = 4
+    """The number of its blocks, at most 4."""
 
     decoder_width: int = 256
     """The number of channels of the decoder."""
@@ -50,37 +62,65 @@ class MiniConfig:
     expansion: int = 2
     """The inner width of a block, as a multiple of its channels."""
 
-    mels: int = 80
+    mels: int = 100
     """The number of bins of the input's log-mel."""
 
     fine_mels: int = 32
     """The number of bins of the log-mels of each quarter of a frame."""
 
-    partials: int = 80
-    """The number of lowest bins of the input's complex spectrum, 37.5 Hz apart."""
+    lags: int = 128
+    """The number of lags of the input's autocorrelation, which are the classes of F0, too."""
+
+    f0_min: float = 45.0
+    """The lowest F0 in Hz."""
+
+    f0_max: float = 1100.0
+    """The highest F0 in Hz."""
+
+    bands: int = 128
+    """The number of mel-spaced points of the envelopes that the decoder filters by."""
+
+    gains: int = 4
+    """The number of gains of source and noise that the decoder writes in each frame."""
 
     n_fft: int = 960
-    """The length in samples of a frame that the decoder writes; an odd number of hops."""
-
-    direct_bins: int = 60
-    """The number of lowest bins of that frame's spectrum, sample rate / n_fft Hz apart, that the
-    decoder writes as real and imaginary parts; the others are written as magnitude and phase."""
+    """The length in samples of a frame that the decoder filters; an odd number of hops."""
 
     def __post_init__(self) -> None:
-        if min({**vars(self), "direct_bins": 1}.values()) < 1:
+        if min(vars(self).values()) < 1:
             raise ValueError(f"all sizes of a codec must be at least 1, got {self}")
-        if not 0 <= self.direct_bins <= self.n_fft // 2:
-            raise ValueError(f"direct_bins must be 0 to n_fft / 2, got {self.direct_bins}")
-        if self.encoder_blocks > 4:
-            raise ValueError(f"encoder_blocks must be 1 to 4, got {self.encoder_blocks}")
+        if self.quantizers < PITCH_STAGE + 1:
+            raise ValueError(f"quantizers must be at least {PITCH_STAGE + 1}: {self.quantizers}")
+        if max(self.encoder_blocks, self.pitch_blocks) > 4:
+            raise ValueError("encoder_blocks and pitch_blocks must be 1 to 4")
+        if self.f0_max >= SAMPLE_RATE / 8 or self.f0_min >= self.f0_max:
+            raise ValueError(f"f0_min must lie below f0_max, and that below {SAMPLE_RATE // 8} Hz")
         if self.n_fft % (2 * HOP_LENGTH) != HOP_LENGTH:
             raise ValueError(
                 f"n_fft must be an odd multiple of {HOP_LENGTH}, so that frames are centred; "
                 f"got {self.n_fft}"
             )
+        if HOP_LENGTH % self.gains:
+            raise ValueError(f"gains must divide the hop of {HOP_LENGTH}, got {self.gains}")
+
+    @property
+    def latent_dim(self) -> int:
+        """D, the width of the latents: spectra, then F0 and voicing."""
+        return self.spectral_dim + PITCH_DIM
 
 
-def mini_spec(config: MiniConfig, quantizers: int | None = None) -> CodecSpec:
+class Sizes(Protocol):
+    """What the configurations of both versions have."""
+
+    @property
+    def quantizers(self) -> int: ...  # noqa: D102
+    @property
+    def entries(self) -> int: ...  # noqa: D102
+    @property
+    def latent_dim(self) -> int: ...  # noqa: D102
+
+
+def mini_spec(config: Sizes, quantizers: int | None = None) -> CodecSpec:
     """Return the rates and sizes of a codec that uses its first Q quantisers, by default all.
 
     Raises:
@@ -100,23 +140,39 @@ def mini_spec(config: MiniConfig, quantizers: int | None = None) -> CodecSpec:
     )
 
 
-def read_config(path: Path) -> MiniConfig:
-    """Read the sizes of a codec from the header of its file; loads neither torch nor weights.
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file; loads neither torch nor weights.
 
     Raises:
-        CodecError: the file cannot be read, or is not a codec that `ns2 codec train` made.
+        CodecError: the file cannot be read, or is not such a file.
     """
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             if not 2 <= size <= _LONGEST_HEADER:
                 raise ValueError("no header")
-            metadata = json.loads(file.read(size)).get("__metadata__", {})
-            return MiniConfig(**(_BEFORE | json.loads(metadata[FORMAT])))
+            return dict(json.loads(file.read(size)).get("__metadata__", {}))
     except OSError as error:
         raise CodecError(f"{path}: can't be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CodecError(
-            f"{path} is not a codec that `ns2 codec train` made (a safetensors file with "
-            f"{FORMAT} in its metadata)"
-        ) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise not_a_codec(path) from error
+
+
+def read_config(path: Path) -> MiniConfig:
+    """Read the sizes of a codec of the second version from the header of its file.
+
+    Raises:
+        CodecError: the file cannot be read, or is not a codec that `ns2 codec train` made.
+    """
+    try:
+        return MiniConfig(**json.loads(read_metadata(path)[FORMAT]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise not_a_codec(path) from error
+
+
+def not_a_codec(path: Path) -> CodecError:
+    """Return the error for a file that is no codec."""
+    return CodecError(
+        f"{path} is not a codec that `ns2 codec train` made (a safetensors file with "
+        f"{FORMAT} in its metadata)"
+    )

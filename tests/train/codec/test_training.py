@@ -20,18 +20,19 @@ from ns2.model.codec.loading import load_codec
 from ns2.model.codec.mini.mini_config import MiniConfig
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
-from ns2.train.codec.crops import Crops, read_voices
+from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
+from ns2.train.codec.crops import Crops, Voices, f0_at, read_voices
 from ns2.train.codec.training import initial_network, network_sizes, train_codec
 from ns2.train.codec.training_config import CodecTraining
 from tests.support.factories import ROOT
 
 SMALL = MiniConfig(
-    quantizers=3, entries=64, latent_dim=16, encoder_width=32, decoder_width=48,
-    encoder_blocks=1, decoder_blocks=2,
+    quantizers=3, entries=64, spectral_dim=12, encoder_width=32, decoder_width=48,
+    encoder_blocks=1, decoder_blocks=2, pitch_width=16, pitch_blocks=1,
 )  # fmt: skip
 CONFIG = CodecTraining(
     network=SMALL, steps=90, batch=4, frames=32, warmup=5, validate_every=10, val_share=0.2,
-    plain_steps=6, learning_rate=3e-3, ema=0.9,
+    plain_steps=6, learning_rate=3e-3, ema=0.9, harvest_minutes=0.05,
 )  # fmt: skip
 
 
@@ -135,54 +136,98 @@ def test_resuming_what_was_never_begun_or_is_another_codec(
         train_codec([spoken], tmp_path / "c.safetensors", other, Progress(), resume=True)
 
 
-def voices(*corpora: Path):  # type: ignore[no-untyped-def]
-    return read_voices(corpora, layout=None, sample_rate=24_000, val_share=0.2, progress=Progress())
+def voices(cache: Path, *corpora: Path) -> Voices:
+    return read_voices(
+        corpora, layout=None, sample_rate=24_000, val_share=0.2, thorough=1.0,
+        cache=cache / "f0.npz", progress=Progress(),
+    )  # fmt: skip
 
 
-def test_recordings_of_the_validation_are_not_trained_on(spoken: Path) -> None:
-    found = voices(spoken)
+def test_recordings_of_the_validation_are_not_trained_on(spoken: Path, tmp_path: Path) -> None:
+    found = voices(tmp_path, spoken)
     assert (len(found.train[0]), len(found.validation)) == (8, 2)
-    train = {wave.tobytes() for wave in found.train[0]}
-    assert train.isdisjoint(wave.tobytes() for wave in found.validation)
-    again = voices(spoken)
-    assert [w.tobytes() for w in again.validation] == [w.tobytes() for w in found.validation]
+    train = {one.wave.tobytes() for one in found.train[0]}
+    assert train.isdisjoint(one.wave.tobytes() for one in found.validation)
+    again = voices(tmp_path, spoken)
+    for one, other in zip(found.train[0], again.train[0], strict=True):  # F0 is from the cache
+        assert one.pitch and other.pitch and np.array_equal(one.pitch.f0, other.pitch.f0)
+    assert [one.wave.tobytes() for one in again.validation] == [
+        one.wave.tobytes() for one in found.validation
+    ]
+
+
+def test_what_a_corpus_holds_out_is_not_trained_on(spoken: Path, tmp_path: Path) -> None:
+    paths = sorted((spoken / "wavs").iterdir())
+    rows = [
+        {"audio": str(path), "text": "a", "split": "train" if i < 7 else "val"}
+        for i, path in enumerate(paths)
+    ]
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = voices(tmp_path, manifest)
+    assert (len(found.train[0]), len(found.validation)) == (7, len(paths) - 7)
+
+
+def test_f0_of_pieces_is_that_of_the_places_they_were_cut_from(
+    spoken: Path, tmp_path: Path
+) -> None:
+    """Pieces whose speed is changed too: the loudest period of their sound is that of their F0."""
+    crops = Crops(voices(tmp_path, spoken), batch=100, samples=6_400, seed=1)
+    piece = crops.batch(crops.rng(0))
+    errors = []
+    for wave, log_f0, voiced in zip(piece.waves, piece.log_f0, piece.voiced, strict=True):
+        found = extract_f0(wave.numpy(), PitchConfig(f0_max=800.0))
+        both = (found > 0) & voiced.numpy()
+        errors.append(1200 * np.abs(np.log2(found[both]) - log_f0.numpy()[both] / np.log(2)))
+    cents = np.concatenate(errors)
+    assert len(cents) > 300
+    assert np.median(cents) < 15
+    assert np.mean(cents > 100) < 0.1
+
+
+def test_f0_between_frames() -> None:
+    f0 = np.array([100.0, 200.0, 0.0, 300.0])
+    places = np.array([0.0, 160.0, 320.0, 480.0, 650.0, 900.0, 1_100.0, 1_279.0, 1_300.0])
+    wanted = [100.0, 100.0, 150.0, 200.0, 0.0, 0.0, 300.0, 300.0, 0.0]
+    assert f0_at(f0, places).tolist() == pytest.approx(wanted, abs=4.0)
 
 
 def test_pieces_are_the_same_for_the_same_step_and_shared_by_corpora(
     spoken: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "wavs").mkdir()
-    silence = np.full(4_000, 0.25, np.float32)  # known by its level: no variation makes speech
-    for name in ("a", "b"):
-        soundfile.write(tmp_path / "wavs" / f"{name}.wav", silence, 24_000)
-    (tmp_path / "metadata.csv").write_text("a|a|a\nb|b|b\n")
-    crops = Crops(voices(spoken, tmp_path), batch=200, samples=3_200, seed=1)
-    batch = crops.batch(crops.rng(7))
+    flat_corpus(tmp_path)  # known by its level: no variation makes speech
+    crops = Crops(voices(tmp_path, spoken, tmp_path), batch=200, samples=3_200, seed=1)
+    batch = crops.batch(crops.rng(7)).waves
     assert batch.shape == (200, 3_200)
-    assert torch.equal(batch, crops.batch(crops.rng(7)))
-    assert not torch.equal(batch, crops.batch(crops.rng(8)))
+    assert torch.equal(batch, crops.batch(crops.rng(7)).waves)
+    assert not torch.equal(batch, crops.batch(crops.rng(8)).waves)
     assert float(batch.abs().max()) <= 1
     middle = batch[:, 800:2400]
     flat = (middle.std(1) < 0.3 * middle.mean(1).abs()).float().mean()
     assert 0.3 < float(flat) < 0.6  # half of the pieces, but for those with much noise
 
 
-def test_some_pieces_end_where_recordings_of_lower_rates_do(spoken: Path) -> None:
-    crops = Crops(voices(spoken), batch=300, samples=3_200, seed=1)
-    spectra = torch.fft.rfft(crops.batch(crops.rng(0), natural=1.0)).abs()
+def test_some_pieces_end_where_recordings_of_lower_rates_do(spoken: Path, tmp_path: Path) -> None:
+    crops = Crops(voices(tmp_path, spoken), batch=300, samples=3_200, seed=1)
+    spectra = torch.fft.rfft(crops.batch(crops.rng(0), natural=1.0).waves).abs()
     top = spectra[:, int(spectra.shape[1] * 0.7) :].amax(1) / spectra.amax(1).clamp(min=1e-9)
     assert 0.05 < float((top < 1e-5).float().mean()) < 0.25
 
 
 def test_pieces_of_one_corpus(spoken: Path, tmp_path: Path) -> None:
-    (tmp_path / "wavs").mkdir()
-    for name in ("a", "b"):
-        soundfile.write(tmp_path / "wavs" / f"{name}.wav", np.full(4_000, 0.25), 24_000)
-    (tmp_path / "metadata.csv").write_text("a|a|a\nb|b|b\n")
-    crops = Crops(voices(spoken, tmp_path), batch=20, samples=3_200, seed=1)
-    flat = crops.batch(crops.rng(0), natural=1.0, corpus=1)[:, 400:2_800]
-    assert float((flat - 0.25).abs().max()) < 0.1
+    flat_corpus(tmp_path)
+    crops = Crops(voices(tmp_path, spoken, tmp_path), batch=20, samples=3_200, seed=1)
+    piece = crops.batch(crops.rng(0), natural=1.0, corpus=1)
+    assert float((piece.waves[:, 400:2_800] - 0.25).abs().max()) < 0.1
+    assert not piece.voiced.any()
     assert crops.seconds[1] == pytest.approx(4_000 / 24_000)  # the other one is for validation
+
+
+def flat_corpus(folder: Path) -> None:
+    (folder / "wavs").mkdir()
+    for name in ("a", "b"):
+        soundfile.write(folder / "wavs" / f"{name}.wav", np.full(4_000, 0.25), 24_000)
+    (folder / "metadata.csv").write_text("a|a|a\nb|b|b\n")
 
 
 def test_a_corpus_of_one_recording_is_too_small(tmp_path: Path) -> None:
@@ -190,7 +235,7 @@ def test_a_corpus_of_one_recording_is_too_small(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "wavs" / "a.wav", np.ones(2400, np.float32) / 4, 24_000)
     (tmp_path / "metadata.csv").write_text("a|a|a\n")
     with pytest.raises(UserError, match="at least two recordings"):
-        voices(tmp_path)
+        voices(tmp_path, tmp_path)
 
 
 def test_a_device_that_is_not_there(spoken: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The codec `mini` behind the interface of codecs, and its file format.
+"""Both versions of the codec `mini` behind the interface of codecs, and their file format.
 
 Letters for shapes: D latent width, T frames, Q quantisers.
 """
@@ -13,14 +13,17 @@ from pathlib import Path
 from torch import Tensor
 
 from ns2.model.codec.interface import Codec, CodecError
-from ns2.model.codec.mini.mini_config import FORMAT, MiniConfig, mini_spec, read_config
-from ns2.model.codec.mini.network import MiniNetwork, quantise
+from ns2.model.codec.mini.blocks import quantise
+from ns2.model.codec.mini.mini_config import CREDITS, FORMAT, mini_spec, read_config
+from ns2.model.codec.mini.network import MiniNetwork
+from ns2.model.codec.mini_1.mini_1_config import Mini1Config, read_any_config
+from ns2.model.codec.mini_1.mini_1_network import Mini1Network
 
 
 class MiniCodec(Codec):
-    """A codec that is a trained `MiniNetwork`."""
+    """A codec that is a trained network of either version."""
 
-    def __init__(self, network: MiniNetwork, quantizers: int | None = None) -> None:
+    def __init__(self, network: MiniNetwork | Mini1Network, quantizers: int | None = None) -> None:
         """Wrap a network with its weights.
 
         Args:
@@ -52,24 +55,49 @@ class MiniCodec(Codec):
 
 
 def load_mini(path: Path, quantizers: int | None = None) -> MiniCodec:
-    """Open a codec from a file that `pack_mini` made.
+    """Open a codec of either version from its file.
 
     Raises:
         CodecError: the file is broken or another one, or has fewer quantisers.
     """
-    return MiniCodec(load_network(path), quantizers)
+    config = read_any_config(path)
+    network = Mini1Network(config) if isinstance(config, Mini1Config) else MiniNetwork(config)
+    _load_weights(network, path)
+    return MiniCodec(network, quantizers)
 
 
 def load_network(path: Path) -> MiniNetwork:
-    """Load the network from a file that `pack_mini` made, with all its quantisers, for training.
+    """Load the network of a codec of the second version, with all its quantisers, for training.
 
     Raises:
         CodecError: the file is broken or another one.
     """
+    network = MiniNetwork(read_config(path))
+    _load_weights(network, path)
+    return network
+
+
+def pack_mini(network: MiniNetwork, credits: str = "") -> bytes:
+    """Return the bytes of a safetensors file in half precision, with the sizes in its header.
+
+    Args:
+        credits: names the recordings that the codec learned from, with their licences.
+    """
+    from safetensors.torch import save
+
+    state: Mapping[str, Tensor] = network.state_dict()
+    return save(
+        {key: value.detach().cpu().half().contiguous() for key, value in state.items()},
+        metadata={
+            FORMAT: json.dumps(asdict(network.config), sort_keys=True),
+            **({CREDITS: credits} if credits else {}),
+        },
+    )
+
+
+def _load_weights(network: MiniNetwork | Mini1Network, path: Path) -> None:
     from safetensors.torch import load_file
 
-    config = read_config(path)
-    network = MiniNetwork(config)
     try:
         state = {key: value.float() for key, value in load_file(path).items()}
         network.load_state_dict(state)
@@ -77,18 +105,3 @@ def load_network(path: Path) -> MiniNetwork:
         raise CodecError(
             f"{path}: its tensors do not fit its header; the file may be broken"
         ) from error
-    return network
-
-
-def pack_mini(network: MiniNetwork) -> bytes:
-    """Return the bytes of a safetensors file in half precision, with the sizes in its header."""
-    from safetensors.torch import save
-
-    state: Mapping[str, Tensor] = network.state_dict()
-    return save(
-        {key: value.detach().cpu().half().contiguous() for key, value in state.items()},
-        metadata={FORMAT: json.dumps(asdict(network.config), sort_keys=True)},
-    )
-
-
-__all__ = ["MiniCodec", "MiniConfig", "load_mini", "load_network", "pack_mini"]

@@ -1,0 +1,63 @@
+"""F0 and voicing in the latents of `mini`: four channels that a codebook of fixed entries covers.
+
+F0 is a point on a helix: its height is the octave, its angle the place within the octave. So F0
+is read more exactly than from its height alone, although a model that samples latents leaves some
+noise in each channel. The fourth channel is 1 for voiced and -1 for unvoiced frames, which have an
+F0, too: what little repeats in pauses and breath has one.
+
+Letters for shapes: E entries, and ... for any others.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ns2.model.codec.mini.mini_config import MiniConfig
+
+_CENTRE_HZ = 200.0
+"""The F0 whose height and angle are 0."""
+
+
+def embed_pitch(log_f0: Tensor, voiced: Tensor) -> Tensor:
+    """Compute the channels (..., 4) of F0.
+
+    Args:
+        log_f0: (...) natural logarithm of Hz.
+        voiced: (...) bool.
+    """
+    octaves = (log_f0 - math.log(_CENTRE_HZ)) / math.log(2)
+    angle = 2 * math.pi * octaves
+    sign = torch.where(voiced, 1.0, -1.0).to(octaves)
+    return torch.stack([octaves, angle.cos(), angle.sin(), sign], dim=-1)
+
+
+def read_pitch(channels: Tensor, config: MiniConfig) -> tuple[Tensor, Tensor]:
+    """Read F0 and voicing from channels (..., 4), which may be noisy.
+
+    Returns:
+        (...) the natural logarithm of Hz, within the codec's range; and (...) 1 for voiced frames
+        to -1 for unvoiced ones.
+    """
+    octaves, cosine, sine, voicing = channels.unbind(-1)
+    angle = torch.atan2(sine, cosine)
+    turn = angle / (2 * math.pi)
+    octaves = turn + (octaves - turn).detach().round()
+    log_f0 = math.log(_CENTRE_HZ) + octaves * math.log(2)
+    return log_f0.clamp(math.log(config.f0_min), math.log(config.f0_max)), voicing
+
+
+def pitch_codebook(config: MiniConfig) -> Tensor:
+    """Compute the entries (E, 4): F0 in equal steps of pitch, of unvoiced and of voiced frames.
+
+    Of 1,024 entries 896 are voiced, 6 cents apart; the others are 43 cents apart.
+    """
+    unvoiced = config.entries // 8
+    parts = []
+    for count, voiced in ((unvoiced, False), (config.entries - unvoiced, True)):
+        steps = torch.linspace(0, 1, count, dtype=torch.float64)
+        log_f0 = math.log(config.f0_min) + steps * math.log(config.f0_max / config.f0_min)
+        parts.append(embed_pitch(log_f0, torch.full((count,), voiced)))
+    return torch.cat(parts).float()

@@ -1,0 +1,1 @@
+"""The first version of the codec `mini`, which datasets and runs of before were made with."""
