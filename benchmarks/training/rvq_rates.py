@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ns2.model.codec.interface import EXTRA_FRAMES, codes_to_latents
-from ns2.model.codec.mini.mini_codec import MiniCodec, load_network
+from ns2.model.codec.mini_codec import MiniCodec, load_network
 from ns2.model.codec.registry import MINI_WEIGHTS
 from ns2.model.diffusion.rvq import rvq_logits
 from tests.support.seeded_encodec import spoken

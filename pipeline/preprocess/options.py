@@ -44,8 +44,8 @@ class Options:
     shows how they are distributed."""
 
     codec: str = "encodec_24khz"
-    """The codec that makes the codes: encodec_24khz, mini (which comes with ns2), or a file that
-    `ns2 codec train` made."""
+    """The codec that makes the codes: encodec_24khz, mini (which comes with ns2), mini-1 (its first
+    version), or a file that `ns2 codec train` made."""
 
     codec_weights: Path | None = None
     """A file with EnCodec's weights in their published layout; without it they come from torch

@@ -242,7 +242,7 @@ def test_space_for_an_hour_of_speech(tmp_path: Path) -> None:
     corpus = write_ljspeech(tmp_path / "corpus", make_clips(4, seconds=6.5))
     takes = {
         quantizers: preview(
-            corpus, tmp_path / "out", Options(codec="mini", quantizers=quantizers)
+            corpus, tmp_path / "out", Options(codec="mini-1", quantizers=quantizers)
         ).bytes
         for quantizers in (16, 8)
     }

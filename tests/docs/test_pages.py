@@ -173,7 +173,7 @@ def test_imports_of_the_code_work(page: str) -> None:
 
 
 def test_the_readme_says_what_an_utterance_holds(spoken: Path, tmp_path: Path) -> None:
-    run_inline(spoken, tmp_path / "shards", None, codec="mini", quantizers=16, limit=2)
+    run_inline(spoken, tmp_path / "shards", None, codec="mini-1", quantizers=16, limit=2)
     code = blocks(read("README.md"), "python")[0]
     names: dict[str, Any] = {}
     with contextlib.chdir(tmp_path):

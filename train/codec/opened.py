@@ -17,7 +17,7 @@ def open_codec(name: str, weights: Path | None = None, quantizers: int | None = 
     """Open a codec by its name or file.
 
     Args:
-        name: encodec_24khz, mini, or a file that `ns2 codec train` made.
+        name: one of `ns2.model.codec.CODECS`, or a file that `ns2 codec train` made.
         weights: a file with EnCodec's weights, where ns2 does not find them by itself.
         quantizers: how many of its quantisers to use, from the first on; None for all.
 

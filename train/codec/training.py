@@ -17,6 +17,7 @@ import torch
 from ns2.model.codec.interface import CodecError
 from ns2.model.codec.mini.mini_config import SAMPLE_RATE, MiniConfig
 from ns2.model.codec.mini.network import MiniNetwork
+from ns2.model.codec.mini_1.mini_1_config import Mini1Config, read_any_config
 from ns2.model.codec.mini_codec import load_network, pack_mini
 from ns2.model.codec.registry import codec_file
 from ns2.pipeline.core.atomic import atomic_write
@@ -140,12 +141,18 @@ def initial_network(name: str, quantizers: int | None) -> MiniNetwork:
         quantizers: the number that was asked for; None for no number.
 
     Raises:
-        UserError: there is no such codec, it is EnCodec, or it has another number of quantisers.
+        UserError: there is no such codec, it is EnCodec or of the first version of `mini`, or it has
+            another number of quantisers.
     """
     try:
         path = codec_file(name)
         if path is None:
             raise UserError(f"--init takes mini or a file of `ns2 codec train`, not {name}")
+        if isinstance(read_any_config(path), Mini1Config):
+            raise UserError(
+                f"{name} is a codec of the first version, which is no longer trained: begin with "
+                "--init mini, or without --init"
+            )
         network = load_network(path)
     except CodecError as error:
         raise UserError(str(error)) from error

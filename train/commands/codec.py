@@ -19,7 +19,7 @@ from ns2.train.run.train_options import TrainOptions
 def codec() -> None:
     """Train a codec, measure a codec, or hear its copy of a recording.
 
-    CODEC is encodec_24khz, mini, or a file that `ns2 codec train` made.
+    CODEC is encodec_24khz, mini, mini-1 (its first version), or a file that `ns2 codec train` made.
     """
 
 
@@ -55,7 +55,7 @@ QUANTIZERS = click.option(
 )
 @click.option(
     "--quantizers",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(2, 64),
     help="The number of the codec's residual quantizers.  [default: that of --init, or "
     f"{MiniConfig.quantizers}]",
 )
@@ -147,7 +147,7 @@ def codec_eval(
     "name",
     default="mini",
     show_default=True,
-    help="The codec: encodec_24khz, mini, or a file of `ns2 codec train`.",
+    help="The codec: encodec_24khz, mini, mini-1, or a file of `ns2 codec train`.",
 )
 @QUANTIZERS
 @CODEC_WEIGHTS

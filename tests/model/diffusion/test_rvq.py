@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ns2.model.codec.encodec import EncodecCodec
 from ns2.model.codec.interface import EXTRA_FRAMES, codes_to_latents
-from ns2.model.codec.mini.mini_codec import load_mini
+from ns2.model.codec.mini_codec import load_mini
 from ns2.model.codec.registry import MINI_WEIGHTS
 from ns2.model.diffusion.rvq import rvq_cross_entropy, rvq_cross_entropy_of_all, rvq_logits
 from tests.support.seeded_encodec import spoken, spoken_encodec

@@ -33,7 +33,7 @@ PROMPTS = PromptConfig(shortest=15, longest=30, whole_below=40)
 @pytest.fixture(scope="module")
 def speech(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = tmp_path_factory.mktemp("overfit") / "shards"
-    run_inline(spoken, out, None, codec="mini", quantizers=16)
+    run_inline(spoken, out, None, codec="mini")
     return Dataset(out)
 
 

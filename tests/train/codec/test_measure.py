@@ -80,7 +80,7 @@ def test_copy_writes_as_many_samples_and_fewer_quantizers_are_worse(
 ) -> None:
     source = sorted((spoken / "wavs").iterdir())[0]
     errors = {}
-    for k in (1, 16):
+    for k in (1, 8):
         out = tmp_path / f"{k}.wav"
         ns2("codec", "copy", source, out, "--quantizers", k)
         copy, rate = soundfile.read(out, dtype="float32")
@@ -89,13 +89,13 @@ def test_copy_writes_as_many_samples_and_fewer_quantizers_are_worse(
         spectra = [np.abs(np.fft.rfft(w[: len(w) // 512 * 512].reshape(-1, 512)))
                    for w in (copy, wave)]  # fmt: skip
         errors[k] = np.abs(spectra[0] - spectra[1]).sum() / spectra[1].sum()
-    assert errors[16] < errors[1] < 1
+    assert errors[8] < errors[1] < 1
 
 
 def test_eval_tells_what_is_lost(spoken: Path) -> None:
     found = evaluate(open_codec("mini"), spoken, Progress(), limit=2)
     few = evaluate(open_codec("mini", None, 2), spoken, Progress(), limit=2)
-    assert (found["recordings"], found["bit_rate"], few["bit_rate"]) == (2, 12_000, 1_500)
+    assert (found["recordings"], found["bit_rate"], few["bit_rate"]) == (2, 6_000, 1_500)
     assert found["log_mel_l1"] < few["log_mel_l1"] < 1
     assert found["f0_median_cents"] < 100
     if found["stoi"] is not None:
@@ -134,12 +134,12 @@ def test_entropies() -> None:
 
 def test_the_command_line(spoken: Path, tmp_path: Path) -> None:
     told = ns2("codec", "eval", "mini", spoken, "--limit", 1)
-    assert "16 quantizers of 1024 entries, 12 kbit/s" in told
+    assert "8 quantizers of 1024 entries, 6 kbit/s" in told
     assert json.loads(ns2("codec", "eval", "mini", spoken, "--limit", 1, "--json"))["seconds"] > 1
     wav = sorted((spoken / "wavs").iterdir())[0]
     for arguments, code, words in (
         (("eval", "opus", spoken), 2, "mini"),
-        (("eval", "mini", spoken, "--quantizers", 99), 2, "1 to 16"),
+        (("eval", "mini", spoken, "--quantizers", 99), 2, "1 to 8"),
         (("copy", wav, tmp_path / "x.mp3"), 2, ".wav"),
         (("copy", spoken / "metadata.csv", tmp_path / "x.wav"), 1, "metadata.csv"),
         (("train", spoken, "-o", tmp_path / "c", "--steps", 5, "--minutes", 1), 2, "not both"),

@@ -86,6 +86,8 @@ def test_a_training_may_begin_with_the_weights_of_another(
         initial_network(str(trained), 2)
     with pytest.raises(UserError, match="not encodec_24khz"):
         initial_network("encodec_24khz", None)
+    with pytest.raises(UserError, match="first version"):
+        initial_network("mini-1", None)
     with pytest.raises(UserError, match="no such codec file"):
         initial_network(str(tmp_path / "none.safetensors"), None)
     assert network_sizes(None, 5) == MiniConfig(quantizers=5)
