@@ -141,7 +141,7 @@ def initial_network(name: str, quantizers: int | None) -> MiniNetwork:
         quantizers: the number that was asked for; None for no number.
 
     Raises:
-        UserError: there is no such codec, it is EnCodec or of the first version of `mini`, or it has
+        UserError: there is no such codec, it is EnCodec or the first version of `mini`, or it has
             another number of quantisers.
     """
     try:
