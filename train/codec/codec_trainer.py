@@ -39,7 +39,7 @@ _START_BATCHES = 16
 _SETTLE_FRAMES = 60
 """Frames for each entry to which the codebooks are fitted at the end."""
 _VALIDATION_SECONDS = 60.0
-_REPULSION = (0.1, 0.3)
+_REPULSION = (0.05, 0.25)
 """The shares of the training between which the repulsion rises, see `SpectralLoss`."""
 _UNVOICED = 0.25
 """The weight of the F0 of an unvoiced frame."""
@@ -213,8 +213,11 @@ class CodecTrainer:
         latents = self._noisy(torch.cat([latents, pitch], dim=-1), rng)
         with self._autocast():
             controls = decoder.controls(latents)
-        shape = piece.waves.shape
-        made, other = decoder.sound(controls, self._normal(shape, rng), self._normal(shape, rng))
+        # what no latent tells is drawn anew: the noise, and where in a period the voice begins
+        made, other = (
+            decoder.sound(controls, self._normal(piece.waves.shape, rng), self._phases(rng))
+            for _ in range(2)
+        )
         parts["pitch"] = (
             class_loss(scores, encoder.pitch.classes, piece)
             + 10 * pitch_mean((found - piece.log_f0).abs().clamp(max=0.1), piece)
@@ -235,6 +238,9 @@ class CodecTrainer:
             latents.detach().std(dim=(0, 1)) * torch.from_numpy(share).to(latents)[:, None, None]
         )
         return latents + deviation * self._normal(latents.shape, rng)
+
+    def _phases(self, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(rng.random((self.config.batch, 1))).to(self._device)
 
     def _normal(self, shape: torch.Size, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(rng.standard_normal(tuple(shape), np.float32)).to(self._device)

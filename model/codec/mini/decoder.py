@@ -27,6 +27,8 @@ _QUIETEST, _LOUDEST = -14.0, 6.0
 """The bounds of natural logarithms of magnitudes."""
 _FINE_TUNING = 0.06
 """How far F0 is corrected where channels contradict each other, a semitone."""
+_LOW_LEVEL, _HIGH_LEVEL, _LESS_NOISE = -2.0, -7.5, 2.5
+"""Levels at the lowest and the highest frequency, and of noise below them, before training."""
 _SEED = 0
 
 
@@ -37,7 +39,7 @@ class Controls:
     Attributes:
         log_f0: (B, T) the natural logarithm of F0 in Hz.
         harmonics, noise: (B, T, N) log magnitudes of the filters of source and noise.
-        gains: (B, T * gains, 2) log gains of source and noise.
+        gains: (B, T * gains, 2) log gains of source and noise, whose mean over a frame is 0.
         breath: (B, T) how much the noise follows the source's periods, 0 to 1.
     """
 
@@ -63,9 +65,11 @@ class Decoder(nn.Module):
         self.noise = nn.Linear(width, config.bands)
         self.gains = nn.Linear(width, 2 * config.gains)
         self.source = nn.Linear(width, 2)
-        # learning begins with a voice and little noise
-        nn.init.constant_(self.harmonics.bias, -3.0)
-        nn.init.constant_(self.noise.bias, -5.0)
+        # Learning begins with the slope of a voice, and less noise: a source that is much too
+        # loud or quiet somewhere is turned off by the first steps, and the other one takes over.
+        slope = torch.linspace(_LOW_LEVEL, _HIGH_LEVEL, config.bands)
+        self.harmonics.bias.data.copy_(slope)
+        self.noise.bias.data.copy_(slope - _LESS_NOISE)
         nn.init.constant_(self.source.bias, -3.0)
         self.register_buffer("points", band_points(config.bands, config.n_fft), persistent=False)
         window = torch.hann_window(config.n_fft, periodic=True)
@@ -76,7 +80,7 @@ class Decoder(nn.Module):
         controls = self.controls(latents)
         shape = (1, latents.shape[1] * HOP_LENGTH)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(_SEED))
-        return self.sound(controls, noise.to(latents.device))[0]
+        return self.sound(controls, noise.to(latents.device))
 
     def controls(self, latents: Tensor) -> Controls:
         """Compute what is written for each frame of latents (B, T, D)."""
@@ -89,36 +93,34 @@ class Decoder(nn.Module):
             log_f0=log_f0 + _FINE_TUNING * torch.tanh(tuning),
             harmonics=_bounded(self.harmonics(x)) @ self.points,
             noise=_bounded(self.noise(x)) @ self.points,
-            gains=self.gains(x).float().clamp(-6, 6).reshape(batch, frames * self._config.gains, 2),
+            gains=_about_their_mean(self.gains(x).float().reshape(batch, frames, -1, 2)),
             breath=breath.sigmoid(),
         )
 
-    def sound(self, controls: Controls, *noises: Tensor) -> list[Tensor]:
-        """Make audio (B, S) of controls, with each of several noises.
+    def sound(self, controls: Controls, noise: Tensor, begin: Tensor | float = 0.0) -> Tensor:
+        """Make audio (B, S) of controls.
 
         Args:
-            noises: (B, S) or (1, S) of a standard normal distribution.
+            noise: (B, S) or (1, S) of a standard normal distribution.
+            begin: (B, 1) the phase of the source before the first sample, 0 to 1.
         """
-        source, phase = self._pulses(controls.log_f0.detach())
-        rise = 1 + _between(controls.breath, HOP_LENGTH) * phase.cos()
+        source, phase = self._pulses(controls.log_f0.detach(), begin)
         gains = functional.interpolate(
             controls.gains.exp().transpose(1, 2),
             scale_factor=HOP_LENGTH // self._config.gains,
             mode="linear",
         )
+        rise = 1 + _between(controls.breath, HOP_LENGTH) * phase.cos()
         voice = self._frames(source * gains[:, 0]) * self._filter(controls.harmonics)
-        filtering, level = self._filter(controls.noise), rise * gains[:, 1]
-        return [
-            self._overlap(
-                torch.fft.irfft(voice + self._frames(noise * level) * filtering, self._config.n_fft)
-            )
-            for noise in noises
-        ]
+        breath = self._frames(noise * rise * gains[:, 1]) * self._filter(controls.noise)
+        return self._overlap(torch.fft.irfft(voice + breath, self._config.n_fft))
 
-    def _pulses(self, log_f0: Tensor) -> tuple[Tensor, Tensor]:
+    def _pulses(
+        self, log_f0: Tensor, begin: Tensor | float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         """Make the pulse train (B, S) of F0 (B, T), of equal power for any F0, and its phase."""
         f0 = _between(log_f0, HOP_LENGTH).exp()
-        phase = torch.cumsum(f0.double() / SAMPLE_RATE, dim=1)  # float32 would drift
+        phase = begin + torch.cumsum(f0.double() / SAMPLE_RATE, dim=1)  # float32 would drift
         phase = ((phase - phase.floor()) * (2 * math.pi)).float()
         count = torch.floor(SAMPLE_RATE / 2 / f0)
         below = torch.sin(phase / 2)
@@ -165,6 +167,11 @@ def band_points(bands: int, n_fft: int) -> Tensor:
     matrix[below, bins] = 1 - part
     matrix[below + 1, bins] += part
     return matrix
+
+
+def _about_their_mean(gains: Tensor) -> Tensor:
+    """Take the mean of each frame off log gains (B, T, gains, 2): (B, T * gains, 2)."""
+    return (gains - gains.mean(2, keepdim=True)).clamp(-6, 6).flatten(1, 2)
 
 
 def _bounded(level: Tensor) -> Tensor:
