@@ -15,9 +15,9 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import Utterance
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.text.clauses import base_language
+from ns2.train.bundled.make_mini import SPEAKERS
 
 ACCENTS = "accents-40"
-ACCENT_SPEAKERS = ("o0036", "o0594", "o1027", "o1309", "o2022", "o2129", "o2242", "o2621")
 LJ = "LJSpeech"
 LJ_IDS = tuple(f"LJ001-{number:04d}" for number in range(29, 33))
 LANGUAGE = "en-us"
@@ -61,7 +61,7 @@ def every_tenth(found: Sequence[Utterance]) -> Sequence[Utterance]:
 
 def five_of_each(found: Sequence[Utterance]) -> Sequence[Utterance]:
     """Return the first five utterances of each speaker that is held out of `ACCENTS`."""
-    return [u for name in ACCENT_SPEAKERS for u in [u for u in found if u.speaker == name][:5]]
+    return [u for name in SPEAKERS for u in [u for u in found if u.speaker == name][:5]]
 
 
 AGREED: dict[str, Callable[[Sequence[Utterance]], Sequence[Utterance]]] = {

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from benchmarks.codecs.copies import names_of
-from benchmarks.codecs.copy_groups import ACCENT_SPEAKERS, Clip, corpus_group, pooled, real_groups
+from benchmarks.codecs.copy_groups import Clip, corpus_group, pooled, real_groups
 from benchmarks.codecs.copy_measures import RECORDING, Copied, f0_of
 from benchmarks.codecs.copy_table import POOLED, figures, limits
 from benchmarks.codecs.latents import together
 from ns2.model.codec.loading import load_codec
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.sound.wav import save_wav
+from ns2.train.bundled.make_mini import SPEAKERS
 
 
 def corpus(folder: Path, speakers: list[str], language: str) -> None:
@@ -33,13 +34,13 @@ def corpus(folder: Path, speakers: list[str], language: str) -> None:
 def test_what_is_held_out_of_the_corpora_of_real_people(tmp_path: Path) -> None:
     corpus(tmp_path / "english-reader", ["reader"] * 40, "en-us")
     corpus(tmp_path / "german-reader", ["reader"] * 25, "de")
-    corpus(tmp_path / "accents-40", [*ACCENT_SPEAKERS, "o9999"] * 7, "en-us")
+    corpus(tmp_path / "accents-40", [*SPEAKERS, "o9999"] * 7, "en-us")
     found = real_groups(tmp_path)
     ids = {name: [int(clip.id) for clip in clips] for name, clips in found.items()}
     assert ids["english-reader"] == list(range(26, 41))
     assert ids["german-reader"] == [10, 20]
     assert ids["accents-40"][:6] == [1, 10, 19, 28, 37, 2]  # five of the first speaker, then on
-    assert len(ids["accents-40"]) == 5 * len(ACCENT_SPEAKERS)
+    assert len(ids["accents-40"]) == 5 * len(SPEAKERS)
     assert pooled(found) == ["english-reader"]
 
 

@@ -115,9 +115,7 @@ class Decoder(nn.Module):
         breath = self._frames(noise * rise * gains[:, 1]) * self._filter(controls.noise)
         return self._overlap(torch.fft.irfft(voice + breath, self._config.n_fft))
 
-    def _pulses(
-        self, log_f0: Tensor, begin: Tensor | float = 0.0
-    ) -> tuple[Tensor, Tensor]:
+    def _pulses(self, log_f0: Tensor, begin: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
         """Make the pulse train (B, S) of F0 (B, T), of equal power for any F0, and its phase."""
         f0 = _between(log_f0, HOP_LENGTH).exp()
         phase = begin + torch.cumsum(f0.double() / SAMPLE_RATE, dim=1)  # float32 would drift
