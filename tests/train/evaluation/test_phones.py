@@ -38,7 +38,7 @@ def rate_of(waves: list[np.ndarray], speech: Speech) -> float:
 
 
 def test_it_tells_speech_from_worse_speech(speech: Speech) -> None:
-    codec = load_codec("mini")
+    codec = load_codec("mini-1")
     waves = [wave for _, wave in speech]
     codes = [codec.encode(torch.from_numpy(wave)) for wave in waves]
     recordings = rate_of(waves, speech)
