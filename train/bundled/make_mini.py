@@ -32,7 +32,7 @@ LJ_RECORDINGS = 28
 """The number of recordings of LJSpeech that are trained on, the first of LJ001."""
 CREDITS = Path(__file__).with_name("CREDITS.md")
 """What the codec learned from, with licences; its text goes into the metadata of the weights."""
-TRAINING = CodecTraining(steps=6_000, batch=8)
+TRAINING = CodecTraining(steps=3_700, batch=8)
 
 _EVERYBODY = [
     f"{language}{variant}"
