@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ns2.model.codec.registry import MINI_WEIGHTS
+from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.progress import display
 from ns2.pipeline.corpora.spoken.espeak import speak_corpus
 from ns2.train.codec.training import train_codec
@@ -161,7 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             resume=args.resume,
             credits=CREDITS.read_text("utf-8"),
         )
-    args.out.write_bytes(made.read_bytes())
+    with atomic_write(args.out) as file:
+        file.write(made.read_bytes())
 
 
 def recordings(work: Path, lj: Path, real: Path) -> Iterator[Path]:

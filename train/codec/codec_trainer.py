@@ -131,7 +131,12 @@ class CodecTrainer:
         return float(np.clip((self.share - config.hold) / (config.natural - config.hold), 0, 1))
 
     def _repulsion(self) -> float:
-        """The repulsion of the spectral loss: none at first, then rising to its full weight."""
+        """The repulsion of the spectral loss: none at first, then rising to its full weight.
+
+        A network that another training has made has its full weight from the first step.
+        """
+        if self.spent.quantised == 0:
+            return 1.0
         begin, full = _REPULSION
         return float(np.clip((self.share - begin) / (full - begin), 0, 1))
 

@@ -9,7 +9,6 @@ end.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -23,12 +22,11 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ns2.pipeline.core.errors import OptionError
+from ns2.pipeline.core.processes import end_with
 from ns2.train.run.signals import STOPPING
 
 _GRACE = 10.0
 """Seconds from the first failure until the processes that are left are killed."""
-_DIES_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of Linux's prctl."""
 
 
 def check_devices(device: str, count: int) -> None:
@@ -124,8 +122,7 @@ def _work(
     """One process: set torchrun's environment variables, then do the work."""
     # a group of its own, and a stop signal if the parent dies: see the module's documentation
     os.setpgid(0, 0)
-    ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, int(signal.SIGTERM))
-    if os.getppid() != parent:  # the parent died before the line above
+    if not end_with(parent):  # it has died already
         return
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.update(

@@ -98,7 +98,7 @@ class Decoder(nn.Module):
         )
 
     def sound(self, controls: Controls, noise: Tensor, begin: Tensor | float = 0.0) -> Tensor:
-        """Make audio (B, S) of controls.
+        """Make audio (B, S) of controls; no gradient flows from it to F0.
 
         Args:
             noise: (B, S) or (1, S) of a standard normal distribution.

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.hashing import short_hash
+from ns2.pipeline.core.processes import fresh_pool
 from ns2.pipeline.corpora.spoken.espeak import speak, write_wav
 
 
@@ -101,7 +100,7 @@ def speak_spoken(
     # Speech takes long, so recordings are made in processes of their own.
     done = len(utterances) - len(missing)
     tell(done, len(utterances))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with fresh_pool(workers) as pool:
         jobs = pool.map(_speak_one, [out] * len(missing), missing, chunksize=8)
         for _ in jobs:
             done += 1

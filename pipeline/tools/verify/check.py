@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.processes import fresh_pool
 from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED, SUMS, TARGET
 from ns2.pipeline.tools.tool_options import VerifyOptions
 from ns2.pipeline.tools.verify.fault import Fault, caught
@@ -245,7 +245,7 @@ def _results(tasks: Iterator[ShardTask], workers: int) -> Iterator[tuple[ShardTa
         yield from ((task, check_shard(task)) for task in tasks)
         return
     waiting: deque[tuple[ShardTask, Future[ShardResult]]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with fresh_pool(workers) as pool:
         for task in tasks:
             waiting.append((task, pool.submit(check_shard, task)))
             if len(waiting) > 2 * workers:
