@@ -33,7 +33,9 @@ LJ_RECORDINGS = 28
 """The number of recordings of LJSpeech that are trained on, the first of LJ001."""
 CREDITS = Path(__file__).with_name("CREDITS.md")
 """What the codec learned from, with licences; its text goes into the metadata of the weights."""
-TRAINING = CodecTraining(steps=3_700, batch=8)
+PEOPLE_SHARE = 2.0
+"""How often each of `MANIFESTS` is drawn from, beside 1 for each of the other corpora."""
+TRAINING = CodecTraining(steps=9_000, batch=8)
 
 _EVERYBODY = [
     f"{language}{variant}"
@@ -161,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             progress,
             resume=args.resume,
             credits=CREDITS.read_text("utf-8"),
+            shares=[PEOPLE_SHARE if path.stem in MANIFESTS else 1.0 for path in corpora],
         )
     with atomic_write(args.out) as file:
         file.write(made.read_bytes())

@@ -32,15 +32,13 @@ from ns2.train.codec.crops import Crops, Piece, Voices
 from ns2.train.codec.training_config import CodecTraining
 from ns2.train.step.averaging import average, averaged_copy
 
-VERSION = 4
+VERSION = 5
 """The version of checkpoints' content."""
 _START_BATCHES = 16
 """Batches from whose latents the first codebooks are made."""
 _SETTLE_FRAMES = 60
 """Frames for each entry to which the codebooks are fitted at the end."""
 _VALIDATION_SECONDS = 60.0
-_REPULSION = (0.05, 0.25)
-"""The shares of the training between which the repulsion rises, see `SpectralLoss`."""
 _UNVOICED = 0.25
 """The weight of the F0 of an unvoiced frame."""
 
@@ -130,16 +128,6 @@ class CodecTrainer:
         config = self.config
         return float(np.clip((self.share - config.hold) / (config.natural - config.hold), 0, 1))
 
-    def _repulsion(self) -> float:
-        """The repulsion of the spectral loss: none at first, then rising to its full weight.
-
-        A network that another training has made has its full weight from the first step.
-        """
-        if self.spent.quantised == 0:
-            return 1.0
-        begin, full = _REPULSION
-        return float(np.clip((self.share - begin) / (full - begin), 0, 1))
-
     def _learning_rate(self) -> float:
         config = self.config
         rise = min(1.0, (self.spent.step + 1) / config.warmup)
@@ -219,10 +207,7 @@ class CodecTrainer:
         with self._autocast():
             controls = decoder.controls(latents)
         # what no latent tells is drawn anew: the noise, and where in a period the voice begins
-        made, other = (
-            decoder.sound(controls, self._normal(piece.waves.shape, rng), self._phases(rng))
-            for _ in range(2)
-        )
+        made = decoder.sound(controls, self._normal(piece.waves.shape, rng), self._phases(rng))
         parts["pitch"] = (
             class_loss(scores, encoder.pitch.classes, piece)
             + 10 * pitch_mean((found - piece.log_f0).abs().clamp(max=0.1), piece)
@@ -231,7 +216,7 @@ class CodecTrainer:
         parts["voicing"] = torch.nn.functional.binary_cross_entropy_with_logits(
             voicing, piece.voiced.to(voicing)
         )
-        return {**self._loss(made, other, piece.waves, self._repulsion()), **parts}
+        return {**self._loss(made, piece.waves), **parts}
 
     def _noisy(self, latents: Tensor, rng: np.random.Generator) -> Tensor:
         """Latents (B, T, D) with noise in half of the pieces, but for the first steps."""

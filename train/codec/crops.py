@@ -76,10 +76,13 @@ class Voices:
     Attributes:
         train: the recordings of each corpus.
         validation: recordings of all corpora that are never trained on.
+        shares: (corpora,) how often a corpus is drawn from, relative to the others; empty where
+            all are as often.
     """
 
     train: tuple[tuple[Recording, ...], ...]
     validation: tuple[Recording, ...]
+    shares: tuple[float, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -96,6 +99,7 @@ def read_voices(
     thorough: float,
     cache: Path,
     progress: Progress,
+    shares: Sequence[float] = (),
 ) -> Voices:
     """Decode all recordings of some corpora; recordings that can't be used are noted and left out.
 
@@ -108,6 +112,7 @@ def read_voices(
         val_share: the share of each corpus's recordings that is for validation.
         thorough: the seconds of recordings that Harvest works on, see `extract_all`.
         cache: a file that keeps F0, so that a training that goes on need not extract it again.
+        shares: how often each corpus is drawn from; empty where all are as often.
 
     Raises:
         UserError: a corpus has fewer than two recordings that can be used.
@@ -137,6 +142,7 @@ def read_voices(
     return Voices(
         tuple(tuple(Recording(w, pitches[digest_of(w)]) for w in train) for train, _ in waves),
         tuple(Recording(w) for _, val in waves for w in val),
+        tuple(shares),
     )
 
 
@@ -152,12 +158,14 @@ def _held_out(utterances: Sequence[Utterance], val_share: float) -> set[str]:
 class Crops:
     """Batches of augmented pieces of recordings; batch n is the same whenever it is asked for.
 
-    Every corpus gives the same share of pieces, whatever its length; within a corpus every second
-    is as likely as any other.
+    A corpus gives its share of pieces, whatever its length; within a corpus every second is as
+    likely as any other.
     """
 
     def __init__(self, voices: Voices, *, batch: int, samples: int, seed: int) -> None:
         self._voices, self._batch, self._samples, self._seed = voices, batch, samples, seed
+        shares = np.array(voices.shares or [1.0] * len(voices.train))
+        self._shares = np.cumsum(shares / shares.sum())
         self._ends = [np.cumsum([len(one.wave) for one in corpus]) for corpus in voices.train]
 
     def rng(self, number: int) -> np.random.Generator:
@@ -188,7 +196,8 @@ class Crops:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """A wave (S,), its F0 (T,) in Hz, 0 where it is not known, and which are voiced, (T,)."""
         if corpus is None:
-            corpus = int(rng.integers(len(self._ends)))
+            drawn = int(np.searchsorted(self._shares, rng.random(), "right"))
+            corpus = min(drawn, len(self._ends) - 1)
         ends = self._ends[corpus]
         one = self._voices.train[corpus][
             int(np.searchsorted(ends, rng.integers(ends[-1]), "right"))

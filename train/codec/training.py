@@ -45,6 +45,7 @@ def train_codec(
     init: MiniNetwork | None = None,
     resume: bool = False,
     credits: str = "",
+    shares: Sequence[float] = (),
 ) -> float:
     """Train a codec on all recordings of some corpora, and write it.
 
@@ -53,6 +54,8 @@ def train_codec(
         init: a network of the same sizes whose weights the training begins with.
         resume: go on from the checkpoint of a training that was stopped.
         credits: names the recordings and their licences, for the file's metadata.
+        shares: how often each corpus is drawn from, relative to the others; empty where all are
+            as often.
 
     Returns:
         the validation figure, see `CodecTrainer.validate`.
@@ -77,6 +80,7 @@ def train_codec(
         thorough=60 * config.harvest_minutes,
         cache=folder / _PITCH,
         progress=progress,
+        shares=shares,
     )
     try:
         trainer = CodecTrainer(config, voices, device, init)

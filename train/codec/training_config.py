@@ -53,6 +53,9 @@ class CodecTraining:
     magnitude: float = 0.5
     """The weight of the loss on log magnitudes, see `SpectralLoss`."""
 
+    envelope: float = 1.0
+    """The weight of the loss on the envelopes of bands, see `SpectralLoss`."""
+
     pitch: float = 1.0
     """The weight of the losses on F0, in the encoder and in the decoder."""
 

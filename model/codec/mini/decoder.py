@@ -41,6 +41,7 @@ class Controls:
         harmonics, noise: (B, T, N) log magnitudes of the filters of source and noise.
         gains: (B, T * gains, 2) log gains of source and noise, whose mean over a frame is 0.
         breath: (B, T) how much the noise follows the source's periods, 0 to 1.
+        voicing: (B, T) how much of the source there is, 0 in unvoiced frames to 1.
     """
 
     log_f0: Tensor
@@ -48,6 +49,7 @@ class Controls:
     noise: Tensor
     gains: Tensor
     breath: Tensor
+    voicing: Tensor
 
 
 class Decoder(nn.Module):
@@ -65,6 +67,9 @@ class Decoder(nn.Module):
         self.noise = nn.Linear(width, config.bands)
         self.gains = nn.Linear(width, 2 * config.gains)
         self.source = nn.Linear(width, 2)
+        # what a linear map of the latents does exactly, such as level, the trunk need not learn
+        self._sizes = (config.bands, config.bands, 2 * config.gains)
+        self.direct = nn.Linear(2 * config.latent_dim, sum(self._sizes), bias=False)
         # Learning begins with the slope of a voice, and less noise: a source that is much too
         # loud or quiet somewhere is turned off by the first steps, and the other one takes over.
         slope = torch.linspace(_LOW_LEVEL, _HIGH_LEVEL, config.bands)
@@ -85,20 +90,26 @@ class Decoder(nn.Module):
     def controls(self, latents: Tensor) -> Controls:
         """Compute what is written for each frame of latents (B, T, D)."""
         around = self.enter(latents.transpose(1, 2)).transpose(1, 2)
-        x = self.trunk(torch.cat([latents, around], dim=-1))
-        log_f0, _ = read_pitch(latents[..., -PITCH_DIM:].float(), self._config)
+        near = torch.cat([latents, around], dim=-1)
+        x = self.trunk(near)
+        harmonics, noise, gains = self.direct(near).float().split(self._sizes, dim=-1)
+        log_f0, sign = read_pitch(latents[..., -PITCH_DIM:].float(), self._config)
         tuning, breath = self.source(x).float().unbind(-1)
         batch, frames = log_f0.shape
         return Controls(
             log_f0=log_f0 + _FINE_TUNING * torch.tanh(tuning),
-            harmonics=_bounded(self.harmonics(x)) @ self.points,
-            noise=_bounded(self.noise(x)) @ self.points,
-            gains=_about_their_mean(self.gains(x).float().reshape(batch, frames, -1, 2)),
+            harmonics=_bounded(self.harmonics(x) + harmonics) @ self.points,
+            noise=_bounded(self.noise(x) + noise) @ self.points,
+            gains=_about_their_mean((self.gains(x) + gains).float().reshape(batch, frames, -1, 2)),
             breath=breath.sigmoid(),
+            voicing=(0.5 + sign).clamp(0, 1),  # exact also where a model left noise in the channel
         )
 
     def sound(self, controls: Controls, noise: Tensor, begin: Tensor | float = 0.0) -> Tensor:
         """Make audio (B, S) of controls; no gradient flows from it to F0.
+
+        Unvoiced frames are of noise alone: a loss on spectra would rather have pulses there, which
+        come nearer to any spectrum than noise does, and are heard as a voice.
 
         Args:
             noise: (B, S) or (1, S) of a standard normal distribution.
@@ -110,7 +121,8 @@ class Decoder(nn.Module):
             scale_factor=HOP_LENGTH // self._config.gains,
             mode="linear",
         )
-        rise = 1 + _between(controls.breath, HOP_LENGTH) * phase.cos()
+        source = source * _between(controls.voicing, HOP_LENGTH)
+        rise = 1 + _between(controls.breath * controls.voicing, HOP_LENGTH) * phase.cos()
         voice = self._frames(source * gains[:, 0]) * self._filter(controls.harmonics)
         breath = self._frames(noise * rise * gains[:, 1]) * self._filter(controls.noise)
         return self._overlap(torch.fft.irfft(voice + breath, self._config.n_fft))

@@ -76,6 +76,9 @@ class Encoder(nn.Module):
         width = config.encoder_width
         self.spectral = Trunk(features, width, config.encoder_blocks, config.expansion, 5)
         self.leave = nn.Linear(width, config.spectral_dim)
+        # what a linear map does exactly, such as level, the network need not learn
+        self._heard = features - config.lags
+        self.direct = nn.Linear(self._heard, config.spectral_dim, bias=False)
         self.pitch = PitchEncoder(config, features)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -86,5 +89,5 @@ class Encoder(nn.Module):
 
     def spectra(self, features: Tensor) -> Tensor:
         """Compute the channels of the latents that hold spectra."""
-        out: Tensor = self.leave(self.spectral(features))
+        out: Tensor = self.leave(self.spectral(features)) + self.direct(features[..., : self._heard])
         return out.float()

@@ -9,12 +9,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
 SIZES = ((2048, 1024, 128), (1024, 256, 80), (512, 256, 48), (256, 128, 24))
 """(window, hop, mel bins) of each spectrum, in samples at 24 kHz."""
 
 _FLOOR = 1e-5
+_ENVELOPE_SIZE = 512
+"""The size among `SIZES` whose bands' envelopes are compared."""
+_SEGMENT, _STEP = 36, 9
+"""Length and step in hops of the segments of envelopes, 384 and 96 ms."""
+_QUIET = 1e-4
+"""The share of the loudest segment's energy below which a segment is not heard."""
 
 
 class _Spectrum(torch.autograd.Function):
@@ -44,12 +51,10 @@ def _planes(frames: Tensor) -> Tensor:
 
 
 class SpectralLoss:
-    """The spectral energy distance of a signal to one that is made with noise.
+    """Differences of spectra: absolute ones of logarithms, and how envelopes of bands correlate.
 
-    Where the wanted signal is noise, no signal comes near it: among all that could be made, the
-    mean distance is the smallest for one without noise. So the distance between two signals that
-    were made of the same codes with different noise is subtracted, half of it: then the smallest
-    loss is that of the right amount of noise (Gritsenko et al. 2020, arXiv:2008.01160).
+    The latter is about what STOI measures (Taal et al. 2011, "An algorithm for intelligibility
+    prediction of time-frequency weighted noisy speech").
     """
 
     def __init__(self, sample_rate: int = 24_000, device: str = "cpu") -> None:
@@ -62,31 +67,51 @@ class SpectralLoss:
             for size, _, bins in SIZES
         ]
 
-    def __call__(
-        self, made: Tensor, other: Tensor, wanted: Tensor, repulsion: float = 1.0
-    ) -> dict[str, Tensor]:
+    def __call__(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
         """Compute the mean distances over all sizes.
 
         Args:
-            made, other: (B, S) the codec's audio with two kinds of noise; gradients flow to both.
+            made: (B, S) the codec's audio, which gradients flow to.
             wanted: (B, S) the original audio.
-            repulsion: the share of the distance between `made` and `other` that is subtracted, 0
-                to 1. A network that has not learned yet takes voices for noise with 1.
 
         Returns:
-            () each by name: "mel" and "magnitude".
+            () each by name: "mel", "magnitude", and "envelope".
         """
         totals = {name: torch.zeros((), device=made.device) for name in ("mel", "magnitude")}
-        both = torch.cat([made, other])
+        envelope = totals["mel"]
         for (size, hop, _), window, filters in zip(
             SIZES, self._windows, self._filters, strict=True
         ):
-            found = _logarithms(_Spectrum.apply(both.unfold(1, size, hop) * window), filters)
+            found = _logarithms(_Spectrum.apply(made.unfold(1, size, hop) * window), filters)
             with torch.no_grad():
                 goal = _logarithms(_planes(wanted.unfold(1, size, hop) * window), filters)
             for name, value in found.items():
-                totals[name] = totals[name] + _energy_distance(value, goal[name], repulsion)
-        return {name: value / len(SIZES) for name, value in totals.items()}
+                totals[name] = totals[name] + (value - goal[name]).abs().mean()
+            if size == _ENVELOPE_SIZE:
+                envelope = envelope_distance(found["mel"].exp(), goal["mel"].exp())
+        return {name: value / len(SIZES) for name, value in totals.items()} | {"envelope": envelope}
+
+
+def envelope_distance(made: Tensor, wanted: Tensor) -> Tensor:
+    """Compute 1 less the mean correlation of bands' envelopes in segments that are heard.
+
+    Args:
+        made, wanted: (B, N, K) magnitudes of bands.
+
+    Returns:
+        () 0 for the same envelopes but for the level of each band, to 2.
+    """
+    length = min(_SEGMENT, made.shape[1])
+
+    def mean(values: Tensor) -> Tensor:  # over segments, (B, K, segments)
+        return functional.avg_pool1d(values.transpose(1, 2), length, _STEP)
+
+    one, two, power = mean(made), mean(wanted), mean(wanted.square())
+    apart = (mean(made.square()) - one.square()).clamp(min=0) * (power - two.square()).clamp(min=0)
+    near = (mean(made * wanted) - one * two) / (apart + 1e-6 * power.square() + _FLOOR**4).sqrt()
+    loudness = power.sum(1)
+    heard = (loudness > _QUIET * loudness.amax(1, keepdim=True)).to(made)
+    return ((1 - near.mean(1)) * heard).sum() / heard.sum().clamp(min=1)
 
 
 def _logarithms(planes: Tensor, filters: Tensor) -> dict[str, Tensor]:
@@ -96,10 +121,3 @@ def _logarithms(planes: Tensor, filters: Tensor) -> dict[str, Tensor]:
         "mel": (magnitude @ filters).clamp(min=_FLOOR).log(),
         "magnitude": (magnitude + 1e-3).log(),
     }
-
-
-def _energy_distance(found: Tensor, goal: Tensor, repulsion: float) -> Tensor:
-    """Compute the distance of found (2 B, ...), two of each, to goal (B, ...)."""
-    one, two = found.chunk(2)
-    near = (one - goal).abs().mean() + (two - goal).abs().mean()
-    return (near - repulsion * (one - two).abs().mean()) / 2
