@@ -89,5 +89,7 @@ class Encoder(nn.Module):
 
     def spectra(self, features: Tensor) -> Tensor:
         """Compute the channels of the latents that hold spectra."""
-        out: Tensor = self.leave(self.spectral(features)) + self.direct(features[..., : self._heard])
+        out: Tensor = self.leave(self.spectral(features)) + self.direct(
+            features[..., : self._heard]
+        )
         return out.float()

@@ -13,8 +13,10 @@ NAME = "mini"
 """The name of all codecs of this kind, of both versions, in dataset cards and specs."""
 SAMPLE_RATE = 24_000
 HOP_LENGTH = 320
-FORMAT = "ns2-mini-codec-2"
+FORMAT = "ns2-mini-codec-3"
 """The field of a file's metadata that contains its `MiniConfig` as JSON."""
+_TRIAL_FORMAT = "ns2-mini-codec-2"
+"""The field in files of a network without a linear path, which is no longer read."""
 CREDITS = "credits"
 """The field of a file's metadata that names the recordings that the codec learned from."""
 PITCH_DIM = 4
@@ -164,8 +166,14 @@ def read_config(path: Path) -> MiniConfig:
     Raises:
         CodecError: the file cannot be read, or is not a codec that `ns2 codec train` made.
     """
+    metadata = read_metadata(path)
+    if _TRIAL_FORMAT in metadata:
+        raise CodecError(
+            f"{path} was trained by an earlier ns2, with a network that is no longer read: train "
+            "it again with `ns2 codec train`, and preprocess again"
+        )
     try:
-        return MiniConfig(**json.loads(read_metadata(path)[FORMAT]))
+        return MiniConfig(**json.loads(metadata[FORMAT]))
     except (ValueError, KeyError, TypeError) as error:
         raise not_a_codec(path) from error
 

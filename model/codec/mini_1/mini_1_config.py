@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ns2.model.codec.interface import CodecSpec
-from ns2.model.codec.mini.mini_config import FORMAT as FORMAT_2
 from ns2.model.codec.mini.mini_config import (
     HOP_LENGTH,
     MiniConfig,
@@ -102,9 +101,9 @@ def read_any_config(path: Path) -> MiniConfig | Mini1Config:
     Raises:
         CodecError: the file cannot be read, or is no such codec.
     """
-    if FORMAT_2 in read_metadata(path):
-        return read_config(path)
-    return read_mini_1_config(path)
+    if FORMAT in read_metadata(path):
+        return read_mini_1_config(path)
+    return read_config(path)
 
 
 def read_spec(path: Path, quantizers: int | None = None) -> CodecSpec:

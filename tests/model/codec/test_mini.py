@@ -206,6 +206,20 @@ def test_the_source_has_the_f0_that_is_asked_for_and_no_alias() -> None:
         assert len(loud.round().unique()) == pytest.approx(12_000 // hertz, abs=1)
 
 
+def test_unvoiced_frames_have_no_pulses_even_where_a_model_left_noise_in_voicing() -> None:
+    decoder = Decoder(MiniConfig(decoder_width=8, decoder_blocks=1))
+    latents = torch.zeros(1, 90, 36)
+    latents[..., -4:] = embed_pitch(torch.full((1, 90), np.log(150.0)), torch.ones(1, 90) > 0)
+    latents[:, 30:60, -1] = -1.0
+    latents[..., -1] += 0.3 * torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, 90)))
+    with torch.inference_mode():
+        controls = decoder.controls(latents)
+        heard = decoder.sound(controls, torch.zeros(1, 90 * 320))[0]  # without noise
+    level = heard.reshape(90, 320).square().mean(1).sqrt()
+    assert bool((controls.voicing[0, :30] == 1).all() and (controls.voicing[0, 30:60] == 0).all())
+    assert float(level[33:57].max()) < 1e-6 < 1e-3 < float(level[3:27].min())
+
+
 def test_noise_is_the_same_each_time_and_does_not_depend_on_what_follows() -> None:
     codes = codec().encode(speech(32_000))
     whole, again, part = (codec().decode(one) for one in (codes, codes, codes[:, :60]))
@@ -279,6 +293,11 @@ def test_what_a_user_can_get_wrong(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(CodecError, match="is not a codec that `ns2 codec train` made"):
             codec_spec(str(path))
+    trial = tmp_path / "trial.safetensors"
+    header = json.dumps({"__metadata__": {"ns2-mini-codec-2": "{}"}}).encode()
+    trial.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(CodecError, match="train it again"):
+        codec_spec(str(trial))
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(MINI_WEIGHTS.read_bytes()[:100_000])
     assert codec_spec(str(cut)).quantizers == 8  # the header is whole

@@ -210,6 +210,17 @@ def test_pieces_are_the_same_for_the_same_step_and_shared_by_corpora(
     assert 0.3 < float(flat) < 0.6  # half of the pieces, but for those with much noise
 
 
+def test_a_corpus_gives_its_share_of_pieces(spoken: Path, tmp_path: Path) -> None:
+    flat_corpus(tmp_path)
+    both = replace(voices(tmp_path, spoken, tmp_path), shares=(1.0, 4.0))
+    middle = (
+        Crops(both, batch=200, samples=3_200, seed=1)
+        .batch(np.random.default_rng(0), natural=1.0)
+        .waves[:, 800:2_400]
+    )
+    assert 0.7 < float((middle.std(1) < 0.1 * middle.mean(1).abs()).float().mean()) < 0.9
+
+
 def test_some_pieces_end_where_recordings_of_lower_rates_do(spoken: Path, tmp_path: Path) -> None:
     crops = Crops(voices(tmp_path, spoken), batch=300, samples=3_200, seed=1)
     spectra = torch.fft.rfft(crops.batch(crops.rng(0), natural=1.0).waves).abs()
