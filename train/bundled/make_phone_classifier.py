@@ -1,13 +1,14 @@
 """Train the network that recognises phones, `train/evaluation/phone_classifier.safetensors`.
 
-    python -m ns2.train.bundled.make_phone_classifier [OUT]
+    python -m ns2.train.bundled.make_phone_classifier [OUT] [--recorded DATASET CORPUS]...
 
 espeak-ng speaks random English sentences in the voices of `labelled_speech.py`, which are not those
-that ns2 is measured with. Each is used as it is or spoilt, and once more as a copy by the codec
-`mini` with a random number of quantisers and noise on its latents, since the network has to judge
-copies and generated speech. The loss begins as the cross-entropy of frames whose phones are known
-and becomes that of connectionist temporal classification (CTC). It takes 24 minutes and 2 GB on
-half a core; the same machine makes the same bytes.
+that ns2 is measured with. People speak the utterances of each DATASET, which `ns2 preprocess` made of
+CORPUS with phonemes, durations and meta; the durations of its aligner say where the phones are. Each
+utterance is used as it is or spoilt, and once more as a copy by the codec `mini` with a random number
+of quantisers and noise on its latents, since the network has to judge copies and generated speech.
+The loss begins as the cross-entropy of frames whose phones are known and becomes that of
+connectionist temporal classification (CTC). The same machine makes the same bytes.
 
 Letters for shapes: B batch, M mel bins, T frames, H frames of the network's output, P phones, S
 samples.
@@ -23,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import soxr
@@ -36,10 +38,12 @@ from ns2.model.codec.loading import load_codec
 from ns2.model.log_mel import LogMel
 from ns2.model.phone_net import BLANK, STRIDE, PhoneNet, padded
 from ns2.pipeline.corpora.spoken.espeak import speak
+from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.text.engine import bare
 from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled.arguments import maker_arguments
 from ns2.train.bundled.labelled_speech import HOP, SAMPLE_RATE, VARIANTS, closed, sentence, spoil
+from ns2.train.evaluation.held_out import recording
 from ns2.train.evaluation.phones import HEADER, bare_phones
 
 OUT = Path(__file__).resolve().parents[1] / "evaluation" / "phone_classifier.safetensors"
@@ -94,6 +98,16 @@ def _arguments() -> argparse.ArgumentParser:
         default=PASSES,
         help="The number of passes over all utterances (epochs).",
     )
+    parser.add_argument(
+        "--recorded",
+        type=Path,
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("DATASET", "CORPUS"),
+        help="A dataset with phonemes, durations and meta, and the corpus that it was made of, "
+        "whose recordings are learned, too.",
+    )
     return parser
 
 
@@ -106,6 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Utterances with a phone that is too rare to be learned are left out.
     began = time.monotonic()
     speech = list(spoken(args.utterances, args.seed))
+    for dataset, corpus in args.recorded:
+        speech += recorded(dataset, corpus)
     counts = Counter(phone for utterance in speech for phone in utterance.phones)
     phones = sorted(phone for phone, count in counts.items() if count >= RAREST)
     speech = [utterance for utterance in speech if set(utterance.phones) <= set(phones)]
@@ -144,6 +160,31 @@ def spoken(count: int, seed: int) -> Iterator[Spoken]:
             phones=tuple(phones),
             sounds=tuple(ipa for _, ipa in sounds),
             starts=np.array([start for start, _ in sounds]) / (rate * stretch),
+        )
+
+
+def recorded(root: Path, corpus: Path) -> Iterator[Spoken]:
+    """The utterances of a dataset, with the phones and borders of its aligner.
+
+    Args:
+        root: the dataset.
+        corpus: the folder or the manifest that it was made of.
+
+    Raises:
+        UserError: a recording is missing, or is not the one that the dataset was made from.
+    """
+    dataset = Dataset(root)
+    for key in sorted(dataset.keys):
+        meta = dataset.read("meta", key)
+        tokens = dataset.phoneme_table.symbols(dataset.read("phonemes", key))
+        ends = np.cumsum(dataset.read("durations", key))
+        lasting = [i for i, frames in enumerate(np.diff(ends, prepend=0)) if frames]
+        found = SimpleNamespace(key=key, source=meta["source"], samples=meta["samples"])
+        yield Spoken(
+            wave=recording(dataset, corpus, found).astype(np.float32),
+            phones=tuple(bare_phones(tokens)),
+            sounds=tuple("".join(bare_phones([tokens[i]])) for i in lasting),
+            starts=np.array([ends[i - 1] if i else 0 for i in lasting]) * HOP / SAMPLE_RATE,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -125,7 +126,18 @@ def _read(dataset: Dataset, position: int, seed: int, longest_prompt: int) -> He
     )
 
 
-def recording(dataset: Dataset, corpus: Path, utterance: HeldOut) -> np.ndarray:
+class Recorded(Protocol):
+    """An utterance whose recording is known, see `HeldOut`."""
+
+    @property
+    def key(self) -> str: ...  # noqa: D102
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def samples(self) -> int: ...  # noqa: D102
+
+
+def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray:
     """The recording (S,) that an utterance was made from, at the dataset's sampling rate.
 
     Args:
