@@ -7,6 +7,6 @@ from ns2.model.moved import moved
 moved(
     __name__,
     {
-        "phone_classifier": "ns2.train.evaluation.phones",
+        "phone_classifier": "ns2.train.evaluation.judges.phones",
     },
 )

@@ -14,7 +14,7 @@ from benchmarks.codecs.copy_groups import LJ, Clip
 from benchmarks.codecs.copy_measures import RECORDING, Copied, Values
 from benchmarks.support.machine import verdict
 from ns2.pipeline.sound.measures import PitchErrors
-from ns2.train.evaluation.words import WordErrors, spoken_words, word_errors
+from ns2.train.evaluation.judges.words import WordErrors, spoken_words, word_errors
 
 SIGNAL_LIMIT, P808_LIMIT = 0.25, 0.3
 """How far below the recordings the means of copies may lie."""

@@ -29,8 +29,8 @@ from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.train.codec.measure import evaluate, render
-from ns2.train.evaluation.recognisers import POCKETSPHINX, open_recogniser
-from ns2.train.evaluation.words import spoken_words, word_errors
+from ns2.train.evaluation.judges.recognisers import POCKETSPHINX, open_recogniser
+from ns2.train.evaluation.judges.words import spoken_words, word_errors
 from tests.support.seeded_encodec import spoken, spoken_encodec
 
 ENCODE_LIMIT, DECODE_LIMIT = 100.0, 50.0

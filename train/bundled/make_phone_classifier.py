@@ -1,14 +1,15 @@
-"""Train the network that recognises phones, `train/evaluation/phone_classifier.safetensors`.
+"""Train the network that recognises phones, `train/evaluation/judges/phone_classifier.safetensors`.
 
     python -m ns2.train.bundled.make_phone_classifier [OUT] [--recorded DATASET CORPUS]...
 
-espeak-ng speaks random English sentences in the voices of `labelled_speech.py`, which are not those
-that ns2 is measured with. People speak the utterances of each DATASET, which `ns2 preprocess` made of
-CORPUS with phonemes, durations and meta; the durations of its aligner say where the phones are. Each
-utterance is used as it is or spoilt, and once more as a copy by the codec `mini` with a random number
-of quantisers and noise on its latents, since the network has to judge copies and generated speech.
-The loss begins as the cross-entropy of frames whose phones are known and becomes that of
-connectionist temporal classification (CTC). The same machine makes the same bytes.
+espeak-ng speaks random English sentences in the voices of `labelled_speech.py`, which are not
+those that ns2 is measured with. People speak the utterances of each DATASET, which `ns2
+preprocess` made of CORPUS with phonemes, durations and meta; the durations of its aligner say
+where the phones are. Each utterance is used as it is or spoilt, and once more as a copy by the
+codec `mini` with a random number of quantisers and noise on its latents, since the network has to
+judge copies and generated speech. The loss begins as the cross-entropy of frames whose phones are
+known and becomes that of connectionist temporal classification (CTC). The same machine makes the
+same bytes.
 
 Letters for shapes: B batch, M mel bins, T frames, H frames of the network's output, P phones, S
 samples.
@@ -43,10 +44,11 @@ from ns2.pipeline.text.engine import bare
 from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled.arguments import maker_arguments
 from ns2.train.bundled.labelled_speech import HOP, SAMPLE_RATE, VARIANTS, closed, sentence, spoil
+from ns2.train.evaluation import judges
 from ns2.train.evaluation.held_out import recording
-from ns2.train.evaluation.phones import HEADER, bare_phones
+from ns2.train.evaluation.judges.phones import HEADER, bare_phones
 
-OUT = Path(__file__).resolve().parents[1] / "evaluation" / "phone_classifier.safetensors"
+OUT = Path(judges.__file__).with_name("phone_classifier.safetensors")
 UTTERANCES, SEED, WIDTH = 4000, 3, 176
 PASSES, FRAMES, RATE = 4, 5000, 2.5e-3
 ACCENTS = {"en-us": 6, "en": 2, "en-gb-x-rp": 1, "en-gb-scotland": 1}

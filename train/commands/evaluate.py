@@ -10,7 +10,7 @@ import click
 from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors, config_options
 from ns2.train.commands.speaking_options import SHARED, speaking_options
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
-from ns2.train.evaluation.whisper_base import WHISPER_BASE
+from ns2.train.evaluation.judges.whisper_base import WHISPER_BASE
 
 
 @click.command()

@@ -70,7 +70,7 @@ def _train(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
     import os
 
     from ns2.pipeline.core.progress import Progress, display
-    from ns2.train.evaluation.phones import load_phone_classifier
+    from ns2.train.evaluation.judges.phones import load_phone_classifier
     from ns2.train.loop.loop import train as run
 
     config, data = _chosen(datasets, options)

@@ -29,11 +29,11 @@ from ns2.pipeline.sound.pitch import extract_f0
 from ns2.train.data.alike import Aspect, Makeup, differences, makeup_of
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.evaluation.held_out import HeldOut, held_out, recording, seeds
-from ns2.train.evaluation.mos import Dnsmos, MosScores
-from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
-from ns2.train.evaluation.recognisers import Recogniser, open_recogniser
-from ns2.train.evaluation.speakers import SpeakerModel, open_speaker_model, similarity
-from ns2.train.evaluation.words import WordErrors, spoken_words, word_errors
+from ns2.train.evaluation.judges.mos import Dnsmos, MosScores
+from ns2.train.evaluation.judges.phones import bare_phones, load_phone_classifier, phone_errors
+from ns2.train.evaluation.judges.recognisers import Recogniser, open_recogniser
+from ns2.train.evaluation.judges.speakers import SpeakerModel, open_speaker_model, similarity
+from ns2.train.evaluation.judges.words import WordErrors, spoken_words, word_errors
 from ns2.train.speak.facts import facts_of
 from ns2.train.speak.lines import Line, Speech
 from ns2.train.speak.synthesizer import Synthesizer

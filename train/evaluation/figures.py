@@ -13,9 +13,9 @@ from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.measures import DurationErrors, PitchErrors, error_interval, error_rate
 from ns2.pipeline.text.clauses import base_language
 from ns2.train.evaluation.evaluator import RECORDING, VERSIONS, Measured, Result
-from ns2.train.evaluation.mos import MosScores
-from ns2.train.evaluation.phones import LANGUAGE
-from ns2.train.evaluation.words import WordErrors
+from ns2.train.evaluation.judges.mos import MosScores
+from ns2.train.evaluation.judges.phones import LANGUAGE
+from ns2.train.evaluation.judges.words import WordErrors
 
 _EMPTY = "-"
 UNKNOWN_SHARE = 0.02

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from ns2.pipeline.core.errors import UserError
-from ns2.train.evaluation.speakers import RESEMBLYZER
-from ns2.train.evaluation.whisper_base import PACKAGES
+from ns2.train.evaluation.judges.speakers import RESEMBLYZER
+from ns2.train.evaluation.judges.whisper_base import PACKAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def judging(
 
 def _unknown(languages: Collection[str]) -> str:
     """Why the recogniser can't hear a language, or ""."""
-    from ns2.train.evaluation.recognisers import open_recogniser
+    from ns2.train.evaluation.judges.recognisers import open_recogniser
 
     try:
         recogniser = open_recogniser()

@@ -25,10 +25,10 @@ from ns2.train.evaluation.evaluator import Measured
 from ns2.train.evaluation.evaluator import Result as Evaluated
 from ns2.train.evaluation.figures import render, summary
 from ns2.train.evaluation.held_out import held_out, recording, seeds
+from ns2.train.evaluation.judges.phones import bare_phones, load_phone_classifier, phone_errors
+from ns2.train.evaluation.judges.whisper_base import PACKAGES, packaged_whisper_base
+from ns2.train.evaluation.judges.words import WordErrors, spoken_words
 from ns2.train.evaluation.page import write_page
-from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
-from ns2.train.evaluation.whisper_base import PACKAGES, packaged_whisper_base
-from ns2.train.evaluation.words import WordErrors, spoken_words
 from tests.support.dataset_factories import Recipe, make_dataset
 
 PROMPTS = {"shortest": 20, "whole_below": 60, "longest": 60}

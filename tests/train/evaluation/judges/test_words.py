@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from ns2.train.evaluation.words import (
+from ns2.train.evaluation.judges.words import (
     WordErrors,
     edit_distance,
     plain_words,

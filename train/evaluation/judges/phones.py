@@ -17,7 +17,7 @@ import numpy as np
 from ns2.pipeline.dataset.phoneme_table import STRESSES, PhonemeTable
 from ns2.pipeline.sound.decode import resample
 from ns2.pipeline.text.clauses import base_language
-from ns2.train.evaluation.words import edit_distance
+from ns2.train.evaluation.judges.words import edit_distance
 
 if TYPE_CHECKING:
     from ns2.model.phone_net import PhoneNet
@@ -89,7 +89,7 @@ def load_phone_classifier() -> PhoneClassifier:
 
     from ns2.model.phone_net import network_from_tensors
 
-    content = resources.files("ns2.train.evaluation").joinpath(_RESOURCE).read_bytes()
+    content = resources.files("ns2.train.evaluation.judges").joinpath(_RESOURCE).read_bytes()
     # safetensors gives the header of a file alone, not of bytes: it is JSON before the weights.
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])

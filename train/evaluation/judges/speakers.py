@@ -15,7 +15,7 @@ import numpy as np
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.sound.decode import resample
-from ns2.train.evaluation.transformers_models import load_transformers, not_loaded
+from ns2.train.evaluation.judges.transformers_models import load_transformers, not_loaded
 
 RESEMBLYZER = "resemblyzer"
 RATE = 16_000

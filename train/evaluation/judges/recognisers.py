@@ -17,9 +17,9 @@ import numpy as np
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.sound.decode import resample
 from ns2.pipeline.text.clauses import base_language
-from ns2.train.evaluation.transformers_models import load_transformers, not_loaded
-from ns2.train.evaluation.whisper_base import PACKAGES, WHISPER_BASE, packaged_whisper_base
-from ns2.train.evaluation.words import load_jiwer
+from ns2.train.evaluation.judges.transformers_models import load_transformers, not_loaded
+from ns2.train.evaluation.judges.whisper_base import PACKAGES, WHISPER_BASE, packaged_whisper_base
+from ns2.train.evaluation.judges.words import load_jiwer
 
 POCKETSPHINX = "pocketsphinx"
 RATE = 16_000

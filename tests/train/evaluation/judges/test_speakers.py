@@ -11,7 +11,7 @@ import pytest
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.sound.decode import read_audio, resample
-from ns2.train.evaluation.speakers import SpeakerModel, open_speaker_model, similarity
+from ns2.train.evaluation.judges.speakers import SpeakerModel, open_speaker_model, similarity
 from tests.support.factories import LJSPEECH, needs_ljspeech
 
 RATE = 22_050

@@ -14,7 +14,7 @@ from ns2.pipeline.sound.decode import resample
 from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled import make_phone_classifier
 from ns2.train.bundled.labelled_speech import VARIANTS
-from ns2.train.evaluation.phones import bare_phones, load_phone_classifier, phone_errors
+from ns2.train.evaluation.judges.phones import bare_phones, load_phone_classifier, phone_errors
 
 RATE = 24_000
 Speech = list[tuple[list[str], np.ndarray]]
