@@ -36,7 +36,7 @@ from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_speech
 from ns2.train.speak.lines import Line, Speech, batches, joined, request_of
 from ns2.train.speak.pieces import pieces
 from ns2.train.speak.speaker_prompt import loudest_stretch
-from ns2.train.step.ranks import check_device
+from ns2.train.step.ranks import avoid_cudnn_attention, check_device
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
@@ -78,6 +78,7 @@ class Synthesizer:
         """
         run = Path(run)
         check_device(device)
+        avoid_cudnn_attention()
         facts, table = read_speech(run)
         model = load_model(run)
         return Synthesizer(

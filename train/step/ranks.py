@@ -23,6 +23,15 @@ def check_device(device: str) -> None:
         raise UserError("torch finds no GPU here; --device cpu needs none")
 
 
+def avoid_cudnn_attention() -> None:
+    """Keep torch from cuDNN's attention, which torch 2.11 prefers on Hopper.
+
+    With masks it gave gradients that are NaN (pytorch #196678), it rounds dropout rates (#174245),
+    and it plans each shape anew. The other kernels of torch do the same work.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 class Ranks:
     """This process among the processes of the run.
 
@@ -41,6 +50,7 @@ class Ranks:
         Raises:
             UserError: torch finds no GPU of that number.
         """
+        avoid_cudnn_attention()
         self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device(device)
         if self.device.type == "cuda":
