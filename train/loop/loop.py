@@ -79,10 +79,7 @@ def train(
     with Ranks(options.device) as ranks:
         folder = RunFolder(out)
         trainer = Trainer(config, data, ranks, compiled=options.compile)
-        state = _open_together(folder, trainer, fresh=options.fresh)
-        if state:
-            trainer.load(state)
-            trainer.check_finite(f"{out}: the newest checkpoint holds")
+        if _open_together(folder, trainer, fresh=options.fresh):
             progress.note(f"{out}: goes on after step {trainer.step}")
         session = Session(
             trainer=trainer,
@@ -97,11 +94,13 @@ def train(
         return run(session) is Outcome.DONE
 
 
-def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> dict[str, Any]:
-    """Open the run's folder in the first process, then read its state in the others.
+def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> bool:
+    """Open the run's folder in the first process, and load its newest checkpoint in all of them.
+
+    Nothing keeps what was read: a checkpoint is three times as large as the weights.
 
     Returns:
-        the state of the newest checkpoint; empty where the run begins.
+        whether there is a checkpoint; False where the run begins.
     """
     data, ranks = trainer.data, trainer.ranks
     problem: UserError | None = None
@@ -115,7 +114,12 @@ def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> dict[
     # the others wait here: the first may have deleted an older run's checkpoints
     if ranks.any(problem is not None):
         raise problem or SystemExit(1)  # the first process shows the message
-    return folder.newest() if ranks.rank else state
+    if ranks.rank:
+        state = folder.newest()
+    if state:
+        trainer.load(state)
+        trainer.check_finite(f"{folder.root}: the newest checkpoint holds")
+    return bool(state)
 
 
 def run(session: Session) -> Outcome:
