@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,14 @@ def train(
             were not finite ended the run.
     """
     with Ranks(options.device) as ranks:
+        if options.device == "auto":
+            progress.note(f"computes on {ranks.device_name}")
         folder = RunFolder(out)
         trainer = Trainer(config, data, ranks, compiled=options.compile)
         if _open_together(folder, trainer, fresh=options.fresh):
             progress.note(f"{out}: goes on after step {trainer.step}")
+            if (told := _prolonged(folder.steps_before, trainer)) is not None:
+                progress.note(told)
         session = Session(
             trainer=trainer,
             folder=folder,
@@ -92,6 +96,19 @@ def train(
             open_judge=open_judge,
         )
         return run(session) is Outcome.DONE
+
+
+def _prolonged(before: int | None, trainer: Trainer) -> str | None:
+    """What another number of steps changes of the learning rate; None where it changes nothing."""
+    config, step = trainer.config, trainer.step
+    if before is None or before == config.steps or config.decay != "cosine":
+        return None
+    was = replace(config, steps=before).learning_rate_at(max(0, step - 1))
+    now = config.learning_rate_at(step)
+    return (
+        f"the cosine decay ends at step {config.steps}, no longer at {before}: the learning rate "
+        f"was {was:.2e} before and is {now:.2e} from step {step + 1} on"
+    )
 
 
 def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> bool:
