@@ -139,11 +139,31 @@ class CodesStage(Stage):
         return Product(value=_codes(self._codec.encode(_wave(item))))
 
     def compute_batch(self, items: Sequence[Item]) -> list[Product | Exception]:
-        """Products in order: one by one on the CPU, by length on a GPU."""
+        """Products in order: one by one on the CPU, by length on a GPU.
+
+        A batch that fails there, as where memory runs out, is encoded in halves.
+        """
         if self.device == "cpu":
             return super().compute_batch(items)
-        found = self._codec.encode_many([_wave(item) for item in items])
-        return [Product(value=_codes(codes)) for codes in found]
+        try:
+            found = self._codec.encode_many([_wave(item) for item in items])
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+            self._free(error)
+        else:
+            return [Product(value=_codes(codes)) for codes in found]
+        # too much for the GPU's memory, or one of them can't be encoded: the others can
+        half = len(items) // 2
+        return [*self.compute_batch(items[:half]), *self.compute_batch(items[half:])]
+
+    def _free(self, error: Exception) -> None:
+        """Let go of what a failed batch took of the GPU's memory."""
+        import torch
+
+        error.__traceback__ = None  # its frames hold the batch's tensors
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def library_versions(self) -> dict[str, str]:
         """Versions of the libraries that the codec is made with."""

@@ -85,6 +85,7 @@ def codec_train(
     """
     from ns2.pipeline.core.progress import display
     from ns2.train.codec.training import initial_network, network_sizes, train_codec
+    from ns2.train.step.ranks import chosen_device
 
     given = click.get_current_context().get_parameter_source("steps")
     if settings["minutes"] and given is not ParameterSource.DEFAULT:
@@ -93,7 +94,7 @@ def codec_train(
     config = CodecTraining(network=network_sizes(begin, quantizers), **settings)
     with display() as progress:
         figure = train_codec(
-            corpora, out, config, progress, device=device, init=begin, resume=resume
+            corpora, out, config, progress, device=chosen_device(device), init=begin, resume=resume
         )
     click.echo(f"{out}: log-mel distance {figure:.3f} on recordings that were not trained on")
 

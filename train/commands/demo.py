@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ def demo(directory: Path, **options: Any) -> None:
     It needs no network, no GPU and no recordings, since espeak-ng speaks; with --corpus it learns
     from your own recordings. A demo that was stopped goes on with the same command.
     """
-    chosen = Demo(root=directory, **options)
-
-    from ns2.train.step.ranks import check_device
+    from ns2.train.step.ranks import check_device, chosen_device
     from ns2.train.tour.tour import tour
 
+    chosen = Demo(root=directory, **options)
+    chosen = replace(chosen, device="cuda" if chosen_device(chosen.device) == "cuda" else "cpu")
     check_device(chosen.device)
     tour(chosen, click.echo)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
@@ -79,10 +80,19 @@ def makeup_of(dataset: Dataset, columns: Sequence[str]) -> Makeup:
 
 
 def codebooks_of(dataset: Dataset) -> np.ndarray:
-    """The codebooks of a dataset's codec, (Q, E, D) float32."""
+    """The codebooks of a dataset's codec, (Q, E, D) float32.
+
+    Raises:
+        UserError: values of them are not finite.
+    """
     from safetensors.numpy import load_file
 
     books: np.ndarray = load_file(dataset.asset("codebooks"))["codebooks"]
+    if not np.isfinite(books).all():
+        raise UserError(
+            f"{dataset.asset('codebooks')} is damaged: its codebooks hold values that are not "
+            "finite. Run `ns2 preprocess` anew with a sound codec."
+        )
     return books
 
 

@@ -71,6 +71,7 @@ class Step:
         batch: the result of `collate`; None where this rank has no utterance in this step.
         utterances, frames: how many this rank has of them.
         global_utterances, global_frames: how many all ranks together have, as planned.
+        numbers: of the utterances that all ranks together have, as planned.
         skipped: messages on utterances that were left out as damaged.
     """
 
@@ -82,6 +83,7 @@ class Step:
     frames: int
     global_utterances: int
     global_frames: int
+    numbers: np.ndarray
     skipped: tuple[str, ...] = ()
 
 
@@ -252,6 +254,7 @@ class Reader:
             frames=int(self._data.frames[[one.number for one in fetched]].sum()),
             global_utterances=len(whole),
             global_frames=int(self._data.frames[whole].sum()),
+            numbers=whole,
             skipped=tuple(skipped),
         )
 

@@ -166,7 +166,10 @@ class Data:
     def _read(self, owner: int, column: str, positions: np.ndarray, check: bool) -> list[Any]:
         dataset = self.datasets[owner]
         try:
-            return dataset.read_many(column, positions, check=check)
+            arrays = dataset.read_many(column, positions, check=check)
+            if check:
+                _check_finite(column, arrays, lambda i: dataset.keys_at(positions[i : i + 1])[0])
+            return arrays
         except (ValueError, OSError) as error:
             raise DamageError(
                 f"{dataset.root}: an utterance can't be read: {error}; "
@@ -297,6 +300,18 @@ def open_data(
             "Take the same, or start a new run."
         )
     return data
+
+
+def _check_finite(column: str, arrays: Sequence[Any], key: Callable[[int], str]) -> None:
+    """See that arrays hold neither NaN nor infinity; `key` names the utterance of one of them.
+
+    Raises:
+        ValueError: naming the first that does.
+    """
+    for i, array in enumerate(arrays):
+        floats = isinstance(array, np.ndarray) and array.dtype.kind == "f"
+        if floats and not np.isfinite(array).all():
+            raise ValueError(f"{column} of {key(i)} holds values that are not finite")
 
 
 def _choose(dataset: Dataset, split: str, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

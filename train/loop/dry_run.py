@@ -19,7 +19,7 @@ from ns2.train.data.selection import Data
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.train_options import TrainOptions
 from ns2.train.step.build import sizes_of
-from ns2.train.step.ranks import Ranks, peak_memory
+from ns2.train.step.ranks import Ranks, chosen_device, peak_memory
 from ns2.train.step.trainer import Share, Trainer
 
 _REPEATED_BELOW = 20.0
@@ -57,7 +57,7 @@ def dry_run(config: TrainConfig, data: Data, options: TrainOptions) -> str:
     epochs = config.steps / len(plan)
     padding = plan.padding(devices, config.frame_multiple)
     on = "one device" if devices == 1 else f"{devices} devices"
-    of = "of the GPU" if options.device == "cuda" else "of this process"
+    of = "of the GPU" if chosen_device(options.device) == "cuda" else "of this process"
     rows = {
         "utterances": f"{len(data):,} ({hours:.2f} h)",
         "an epoch": f"{len(plan):,} steps of at most {config.global_frames:,} frames",

@@ -37,9 +37,11 @@ def check_devices(device: str, count: int) -> None:
     """
     if "WORLD_SIZE" in os.environ:
         raise OptionError("torchrun has started the processes of this run: leave out --devices")
-    if device != "cpu":
-        import torch
+    import torch
 
+    from ns2.train.step.ranks import chosen_device
+
+    if chosen_device(device) == "cuda":
         there = torch.cuda.device_count()
         if count > there:
             raise OptionError(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,18 @@ from ns2.train.loop.session import Session
 from ns2.train.loop.watch import Watch
 from ns2.train.run.checkpoint import save_checkpoint
 from ns2.train.run.folder import RunFolder
-from ns2.train.run.names import WEIGHTS
+from ns2.train.run.names import METRICS, WEIGHTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.signals import StopRequest, stop_request
 from ns2.train.run.train_options import TrainOptions
 from ns2.train.speak.facts import facts_of, keep_speech, open_codec_of
 from ns2.train.step.ranks import Ranks, peak_memory
 from ns2.train.step.trainer import Trainer
+
+SKIPS = 10
+"""So many steps in a row that are not finite end a run."""
+_NAMED = 5
+"""Utterances of such a step that the progress names."""
 
 
 class Outcome(Enum):
@@ -68,15 +73,18 @@ def train(
         whether all steps are done; False where a signal stopped the run.
 
     Raises:
-        UserError: the folder is another run's, or the data is damaged or was changed.
+        UserError: the folder is another run's, the data is damaged or was changed, or steps that
+            were not finite ended the run.
     """
     with Ranks(options.device) as ranks:
+        if options.device == "auto":
+            progress.note(f"computes on {ranks.device_name}")
         folder = RunFolder(out)
         trainer = Trainer(config, data, ranks, compiled=options.compile)
-        state = _open_together(folder, trainer, fresh=options.fresh)
-        if state:
-            trainer.load(state)
+        if _open_together(folder, trainer, fresh=options.fresh):
             progress.note(f"{out}: goes on after step {trainer.step}")
+            if (told := _prolonged(folder.steps_before, trainer)) is not None:
+                progress.note(told)
         session = Session(
             trainer=trainer,
             folder=folder,
@@ -90,11 +98,26 @@ def train(
         return run(session) is Outcome.DONE
 
 
-def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> dict[str, Any]:
-    """Open the run's folder in the first process, then read its state in the others.
+def _prolonged(before: int | None, trainer: Trainer) -> str | None:
+    """What another number of steps changes of the learning rate; None where it changes nothing."""
+    config, step = trainer.config, trainer.step
+    if before is None or before == config.steps or config.decay != "cosine":
+        return None
+    was = replace(config, steps=before).learning_rate_at(max(0, step - 1))
+    now = config.learning_rate_at(step)
+    return (
+        f"the cosine decay ends at step {config.steps}, no longer at {before}: the learning rate "
+        f"was {was:.2e} before and is {now:.2e} from step {step + 1} on"
+    )
+
+
+def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> bool:
+    """Open the run's folder in the first process, and load its newest checkpoint in all of them.
+
+    Nothing keeps what was read: a checkpoint is three times as large as the weights.
 
     Returns:
-        the state of the newest checkpoint; empty where the run begins.
+        whether there is a checkpoint; False where the run begins.
     """
     data, ranks = trainer.data, trainer.ranks
     problem: UserError | None = None
@@ -108,11 +131,21 @@ def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> dict[
     # the others wait here: the first may have deleted an older run's checkpoints
     if ranks.any(problem is not None):
         raise problem or SystemExit(1)  # the first process shows the message
-    return folder.newest() if ranks.rank else state
+    if ranks.rank:
+        state = folder.newest()
+    if state:
+        trainer.load(state)
+        trainer.check_finite(f"{folder.root}: the newest checkpoint holds")
+    return bool(state)
 
 
 def run(session: Session) -> Outcome:
-    """Do all steps that are left."""
+    """Do all steps that are left.
+
+    Raises:
+        UserError: steps were skipped, since their loss or gradient was not finite: several in a
+            row, or the last one.
+    """
     trainer, config = session.trainer, session.trainer.config
     watch = Watch(session)
     reader = session.reader(
@@ -130,6 +163,12 @@ def run(session: Session) -> Outcome:
         while trainer.step < config.steps:
             if loop.step() is Outcome.STOPPED:
                 break
+    if trainer.skips:
+        left = "" if trainer.step < config.steps else " with more --steps"
+        raise session.problem(
+            f"step {trainer.step}, the last one, was skipped: its loss or gradient was not finite. "
+            f"The same command goes on{left}; a lower learning_rate needs a new run."
+        )
     return Outcome.DONE if trainer.step >= config.steps else Outcome.STOPPED
 
 
@@ -164,6 +203,8 @@ class _Loop:
         best = watch.validate()
         if learned.stop or best or trainer.due(trainer.config.checkpoint_every):
             self._save(best=best)
+        if trainer.skips and trainer.skips % SKIPS == 0:
+            self._give_up()
         if learned.stop:
             return Outcome.STOPPED  # samples of this step are made when the run goes on
         watch.sample()
@@ -206,16 +247,19 @@ class _Loop:
         # one process is signalled, and all of them stop after the same step
         stops, skipped = trainer.ranks.total(self._request.made, len(step.skipped))
         seconds = time.perf_counter() - began
-        row = {
+        row: dict[str, Any] = {
             "step": trainer.step,
             **losses,
             "lr": learning_rate,
             "frames": step.global_frames,
             "epoch": step.epoch,
             "skipped": int(skipped),
+            "step_skipped": int(trainer.skips > 0),
             "data_wait": (self._reader.meter.waited - waited) / seconds,
             "seconds": seconds,
         }
+        if trainer.skips:
+            row["utterances"] = trainer.data.keys(step.numbers)
         return _Learned(row, losses, statistics, stops > 0)
 
     def _show(self, learned: _Learned) -> None:
@@ -234,9 +278,33 @@ class _Loop:
             f"{duration(pace * (steps - trainer.step))} left"
         )
         self._session.progress.training(trainer.step, steps, losses["loss"], more)
+        if trainer.skips:
+            keys = row["utterances"]
+            self._session.progress.note(
+                f"step {trainer.step} changed nothing: its loss ({losses['loss']}) or gradient "
+                f"({losses['grad_norm']}) is not finite; utterances {', '.join(keys[:_NAMED])}"
+                f"{f' and {len(keys) - _NAMED} more' if len(keys) > _NAMED else ''} ({METRICS} "
+                "names all)"
+            )
+
+    def _give_up(self) -> None:
+        """Save, and end the run: hardly anything would be learned from here on."""
+        self._save()
+        raise self._session.problem(
+            f"the last {self._trainer.skips} steps were skipped: loss or gradient were not finite. "
+            f"The weights of step {self._trainer.step - self._trainer.skips} are saved. Begin anew "
+            "with a lower learning_rate or --set precision=fp32; look at the utterances that "
+            f"{METRICS} names if it is always the same ones."
+        )
 
     def _save(self, *, best: bool = False) -> None:
-        """Write a checkpoint, and the averaged weights for use elsewhere."""
+        """Write a checkpoint, and the averaged weights for use elsewhere.
+
+        Raises:
+            UserError: something in them is not finite, and nothing was written.
+        """
+        # every process looks, so that all end together
+        self._trainer.check_finite(f"step {self._trainer.step}: the state to save holds")
         # points that TensorBoard shows before the checkpoint are not shown again after it
         self._watch.flush()
         if not self._session.writes:

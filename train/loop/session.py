@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ns2.model.codec.interface import Codec
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.train.data.prefetch import Fetched, OnDamage, Reader
 from ns2.train.data.selection import Data
@@ -39,6 +40,10 @@ class Session:
     def writes(self) -> bool:
         """Whether this process writes the run's files: the first does, the others only compute."""
         return self.trainer.ranks.rank == 0
+
+    def problem(self, message: str) -> BaseException:
+        """What to raise for a problem that all processes meet: the first one shows its message."""
+        return UserError(message) if self.writes else SystemExit(1)
 
     def reader(
         self,

@@ -17,7 +17,7 @@ from ns2.train.loop.session import Session
 from ns2.train.loop.validation import Validation
 from ns2.train.run.names import METRICS, STATISTICS, VALIDATION
 
-_HIDDEN = ("step", "frames", "epoch", "skipped", "seconds")
+_HIDDEN = ("step", "frames", "epoch", "skipped", "seconds", "step_skipped", "utterances")
 """Fields of the metrics that TensorBoard has no curve of."""
 
 
@@ -121,7 +121,8 @@ class Watch:
         if self._validation is None or not trainer.due(trainer.config.validate_every):
             return False
         losses = self._validation.losses()
-        best = losses["loss"] < (trainer.best[1] if trainer.best else math.inf)  # never where NaN
+        lowest = trainer.best[1] if trainer.best else math.inf
+        best = math.isfinite(losses["loss"]) and losses["loss"] < lowest
         if best:
             trainer.best = (trainer.step, losses["loss"])
         if self._session.writes:

@@ -60,10 +60,16 @@ _ADVICE = "Choose another folder, or begin anew with --fresh."
 
 
 class RunFolder:
-    """The files of one run."""
+    """The files of one run.
+
+    Attributes:
+        steps_before: the number of steps in all that a run which goes on had until now; None
+            before `open`, and for a run that begins.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.steps_before: int | None = None
 
     def open(
         self, config: TrainConfig, about: dict[str, Any], data: Identity, *, fresh: bool
@@ -130,6 +136,7 @@ class RunFolder:
             stored = from_values(TrainConfig, json.loads((self.root / CONFIG).read_text("utf-8")))
         except ValueError as error:
             raise UserError(f"{self.root / CONFIG} can't be read: {error}. {_ADVICE}") from error
+        self.steps_before = stored.steps
         changed = _flat(values).items() ^ _flat(_as_read(stored)).items()
         names = sorted({name for name, _ in changed if name.partition(".")[0] not in _FREE})
         if names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ class StepLog:
         self.path = path
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write one line at the end."""
+        """Write one line at the end; numbers that are not finite become null, as JSON has none."""
+        row = {name: value if _is_json(value) else None for name, value in row.items()}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(row, allow_nan=False) + "\n")
 
     def cut(self, step: int) -> None:
         """Remove the lines of steps after this one: they are done, and written, once more.
@@ -37,3 +39,7 @@ class StepLog:
             if row["step"] <= step:
                 kept.append(f"{line}\n")
         write_if_changed(self.path, "".join(kept).encode())
+
+
+def _is_json(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)

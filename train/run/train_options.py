@@ -34,8 +34,8 @@ class TrainOptions:
     split: str = "train"
     """The split of the datasets that is trained on; '' takes all utterances."""
 
-    device: Literal["cpu", "cuda"] = "cpu"
-    """The device to compute on: cpu, or cuda for a GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """The device to compute on: cpu, cuda for a GPU, or auto for a GPU where torch finds one."""
 
     compile: bool = False
     """The training step is compiled by torch.compile, which pays on GPUs."""

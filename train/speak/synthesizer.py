@@ -36,7 +36,7 @@ from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_speech
 from ns2.train.speak.lines import Line, Speech, batches, joined, request_of
 from ns2.train.speak.pieces import pieces
 from ns2.train.speak.speaker_prompt import loudest_stretch
-from ns2.train.step.ranks import check_device
+from ns2.train.step.ranks import avoid_cudnn_attention, check_device, chosen_device
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
@@ -69,7 +69,7 @@ class Synthesizer:
 
         Args:
             run: the run's folder.
-            device: the device to compute on, cpu or cuda.
+            device: the device to compute on: cpu, cuda or auto.
             codec: the name or file of the run's codec, where ns2 does not find it by itself.
             codec_weights: a file with EnCodec's weights, where ns2 does not find them by itself.
 
@@ -77,7 +77,9 @@ class Synthesizer:
             UserError: the folder is no run, it has no weights yet, or its codec can't be opened.
         """
         run = Path(run)
+        device = chosen_device(device)
         check_device(device)
+        avoid_cudnn_attention()
         facts, table = read_speech(run)
         model = load_model(run)
         return Synthesizer(

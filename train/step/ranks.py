@@ -13,6 +13,13 @@ from torch import Tensor
 from ns2.pipeline.core.errors import UserError
 
 
+def chosen_device(device: str) -> str:
+    """The device that is meant: for auto, cuda where torch finds a GPU, and cpu elsewhere."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def check_device(device: str) -> None:
     """See that torch has the device that was asked for.
 
@@ -21,6 +28,15 @@ def check_device(device: str) -> None:
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("torch finds no GPU here; --device cpu needs none")
+
+
+def avoid_cudnn_attention() -> None:
+    """Keep torch from cuDNN's attention, which torch 2.11 prefers on Hopper.
+
+    With masks it gave gradients that are NaN (pytorch #196678), it rounds dropout rates (#174245),
+    and it plans each shape anew. The other kernels of torch do the same work.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 class Ranks:
@@ -36,13 +52,14 @@ class Ranks:
         """Join the other processes, where torchrun or `--devices` started more than one.
 
         Args:
-            device: "cpu" or "cuda"; each process takes the GPU of its local rank.
+            device: "cpu", "cuda" or "auto"; each process takes the GPU of its local rank.
 
         Raises:
             UserError: torch finds no GPU of that number.
         """
+        avoid_cudnn_attention()
         self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        self.device = torch.device(device)
+        self.device = torch.device(chosen_device(device))
         if self.device.type == "cuda":
             local = int(os.environ.get("LOCAL_RANK", 0))
             if local >= torch.cuda.device_count():
@@ -54,6 +71,13 @@ class Ranks:
             torch.cuda.set_device(self.device)
         if self.count > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+
+    @property
+    def device_name(self) -> str:
+        """The device in words."""
+        if self.device.type == "cuda":
+            return f"the GPU ({torch.cuda.get_device_name(self.device)})"
+        return "the CPU" if torch.cuda.is_available() else "the CPU, since torch finds no GPU"
 
     def sum(self, tensors: Iterable[Tensor]) -> None:
         """Add up tensors over all processes, in place and in one message."""

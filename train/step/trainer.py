@@ -8,6 +8,7 @@ step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from ns2.model.tts.batch import Batch, Counts, Example, collate
 from ns2.model.tts.draws import Draws, draw
+from ns2.pipeline.core.errors import UserError
 from ns2.train.data.epochs import mixed
 from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
@@ -56,6 +58,8 @@ class Trainer:
         step: the number of steps that are done.
         place: (epoch, step within it) of the next step.
         best: step and loss of the best validation so far; None before the first.
+        skips: the number of steps in a row, up to the last, that changed nothing, since their
+            loss or gradient was not finite.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Trainer:
         self.step = 0
         self.place = (0, 0)
         self.best: tuple[int, float] | None = None
+        self.skips = 0
 
     def due(self, every: int) -> bool:
         """Whether something that is done every so many steps, and at the end, is due now.
@@ -142,6 +147,8 @@ class Trainer:
     ) -> dict[str, float]:
         """Do one step; `step` and `place` are left to the caller.
 
+        A step whose loss or gradient is not finite changes nothing, and is counted in `skips`.
+
         Args:
             share: of this process; None where it has no utterance in this step.
             statistics: is filled with those of `ns2.train.step.inside`; None takes none.
@@ -191,11 +198,19 @@ class Trainer:
 
         watch = None if statistics is None else WeightWatch(self.model)
         norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or float("inf"))
+        # as torch's GradScaler tells it: the device itself decides, and nothing waits for it
+        damaged = ~(norm + summed["loss"]).isfinite()
+        self._optimizer.found_inf = damaged.float()  # type: ignore[attr-defined]
         self._optimizer.step()
         if statistics is not None and watch is not None:
             statistics.update(by_name(watch.after()))
-        average(self.averaged, self.model, decay=config.ema, step=self.step)
-        return by_name({**summed, "grad_norm": norm})
+        found = by_name({**summed, "grad_norm": norm})  # the step's only wait
+        if math.isfinite(found["grad_norm"] + found["loss"]):
+            average(self.averaged, self.model, decay=config.ema, step=self.step)
+            self.skips = 0
+        else:
+            self.skips += 1
+        return found
 
     def summed(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses of all processes added up, their total first; a process without them adds 0."""
@@ -238,6 +253,7 @@ class Trainer:
             "step": self.step,
             "place": list(self.place),
             "best": list(self.best or ()),
+            "skips": self.skips,
             "data": self.data.digest,
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -250,9 +266,35 @@ class Trainer:
         self.place = (state["place"][0], state["place"][1])
         best = state.get("best")
         self.best = (best[0], best[1]) if best else None
+        self.skips = state.get("skips", 0)
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+    def check_finite(self, where: str) -> None:
+        """See that nothing that a checkpoint holds is NaN or infinite.
+
+        Args:
+            where: what holds it; the beginning of the message.
+
+        Raises:
+            UserError: naming a weight that is not finite.
+        """
+        named = {
+            **self.model.state_dict(),
+            **{f"averaged {name}": t for name, t in self.averaged.state_dict().items()},
+        }
+        for number, values in self._optimizer.state_dict()["state"].items():
+            named |= {f"the optimiser's {name} {number}": t for name, t in values.items()}
+        named = {name: t for name, t in named.items() if t.is_floating_point()}
+        sound = torch.stack([t.isfinite().all().to(self.ranks.device) for t in named.values()])
+        wrong = [name for name, fine in zip(named, sound.tolist(), strict=True) if not fine]
+        if wrong:
+            raise UserError(
+                f"{where} values that are not finite ({wrong[0]}, {len(wrong)} of {len(named)} "
+                "tensors): the training has diverged. Nothing of it is saved. Go on from an older "
+                "checkpoint (delete those behind it), or begin anew with a lower learning_rate."
+            )
 
 
 def by_name(values: dict[str, Tensor]) -> dict[str, float]:

@@ -49,8 +49,9 @@ class Demo:
     cores: int | None = None
     """The number of CPU cores that work at the same time.  [default: all, 8 at most]"""
 
-    device: Literal["cpu", "cuda"] = "cpu"
-    """The device that the model is trained and speaks on: cpu, or cuda for a GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """The device that the model is trained and speaks on: cpu, cuda for a GPU, or auto for a GPU
+    where torch finds one."""
 
     def __post_init__(self) -> None:
         for message in self._contradictions():

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from ns2.pipeline.core.hashing import sha256_file
@@ -178,6 +179,13 @@ class SmallFiles:
 
     def _check_assets(self) -> None:
         self.assets = tuple(name for name in self.named_assets() if self._check_file(name))
+        path = self.asset("codebooks")
+        if path is not None:
+            from safetensors.numpy import load_file
+
+            if not np.isfinite(load_file(path)["codebooks"]).all():
+                name = path.relative_to(self.root).as_posix()
+                self.fault(name, "the codebooks hold values that are not finite")
 
     def asset(self, prefix: str) -> Path | None:
         """The file of an asset that is what was written, or None."""

@@ -208,3 +208,22 @@ def test_mel_settings_decide_its_config_and_column() -> None:
     assert other.config != MelStage().config
     assert MelStage().column.dims == (80, "T")
     json.dumps(other.config)
+
+
+def test_a_batch_that_memory_has_no_room_for_is_encoded_in_halves(weights: Path) -> None:
+    stage = CodesStage("encodec_24khz", weights, 16)
+    stage.setup()
+    waves = [speech(1000 + 100 * i) for i in range(5)]
+    waves[3] = np.broadcast_to(np.float32(0), 10**14)  # 400 TB: no machine has room for it
+    items = [Item(key=str(i), record={}, inputs={"audio": wave}) for i, wave in enumerate(waves)]
+    stage.device = "cpu:0"  # as on a GPU: all at once
+    products = stage.compute_batch(items)
+    assert isinstance(products[3], RuntimeError | MemoryError) and "alloc" in str(products[3])
+    for i in (0, 1, 2, 4):
+        found = products[i]
+        assert not isinstance(found, Exception) and isinstance(found.value, np.ndarray)
+        expected = stage._codec.encode(torch.tensor(waves[i])).numpy()
+        assert found.value.shape == expected.shape
+        assert np.mean(found.value != expected) < 0.01
+    only = stage.compute_batch(items[3:4])
+    assert len(only) == 1 and isinstance(only[0], Exception)

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file, save
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset import layout
@@ -479,6 +480,17 @@ def test_wrong_use_is_refused(root: Path) -> None:
         VerifyOptions(sample=0)
     with pytest.raises(UserError, match="--workers"):
         VerifyOptions(workers=0)
+
+
+def test_codebooks_that_are_not_finite_are_found_where_all_checksums_hold(root: Path) -> None:
+    path = next((root / layout.ASSETS).glob("codebooks-*"))
+    books = load_file(path)["codebooks"].copy()
+    books[1, 2, 0] = np.nan
+    path.write_bytes(save({"codebooks": books}))
+    name = path.relative_to(root).as_posix()
+    reseal(root)
+    (fault,) = verify(root).faults
+    assert fault.place == name and "codebooks hold values that are not finite" in fault.message
 
 
 def test_a_fault_reads_well() -> None:

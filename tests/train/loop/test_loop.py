@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -19,8 +20,13 @@ from ns2.cli import main
 from ns2.model.config_values import changed, from_values, to_values
 from ns2.model.tts.presets import preset
 from ns2.pipeline.core.atomic import TEMPORARY
+from ns2.pipeline.core.progress import Progress
+from ns2.train.data.selection import open_data
+from ns2.train.loop.loop import train as run_in
 from ns2.train.run.checkpoint import checkpoints
+from ns2.train.run.recipes import training
 from ns2.train.run.settings import TrainConfig
+from ns2.train.run.train_options import TrainOptions
 
 SETTINGS = {
     "global_frames": 900,
@@ -189,3 +195,36 @@ def test_learning_rates() -> None:
     cosine = TrainConfig(learning_rate=1.0, warmup=100, steps=1100, decay="cosine")
     assert cosine.learning_rate_at(600) == pytest.approx(0.5, abs=1e-3)
     assert cosine.learning_rate_at(1100) == pytest.approx(0.0, abs=1e-6)
+
+
+def live_bytes() -> int:
+    """The bytes of all tensors that anything holds, each storage once."""
+    gc.collect()
+    found = [one for one in gc.get_objects() if type(one) in (torch.Tensor, torch.nn.Parameter)]
+    storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in found}
+    return sum(storages.values())
+
+
+class Weighing(Progress):
+    """Notes how many bytes of tensors there are after each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes: dict[int, int] = {}
+
+    def training(self, step: int, steps: int, loss: float, more: str = "") -> None:
+        self.bytes[step] = live_bytes()
+
+
+def test_a_run_that_goes_on_holds_no_more_than_one_that_began(
+    dataset: Path, tmp_path: Path
+) -> None:
+    settings = {**SETTINGS, "validate_every": 0, "steps": 4}
+    config, data = changed(training("tiny"), settings), open_data([dataset])
+    begun, gone_on = Weighing(), Weighing()
+    run_in(changed(config, {"steps": 2}), data, tmp_path / "run", begun, TrainOptions())
+    run_in(config, data, tmp_path / "run", gone_on, TrainOptions())
+    weights = sum(t.nbytes for t in load_file(tmp_path / "run" / "model.safetensors").values())
+    assert list(begun.bytes) == [1, 2] and list(gone_on.bytes) == [3, 4]
+    # batches differ by less than the averaged weights, which only a checkpoint holds once more
+    assert gone_on.bytes[4] < begun.bytes[2] + weights / 2

@@ -164,3 +164,23 @@ def test_without_held_out_utterances_there_is_a_note(root: Path, tmp_path: Path)
     message = train(bare, tmp_path / "bare-run", 2, validate_every=1)
     assert message.count("no validation") == 1
     assert not (tmp_path / "bare-run" / "validation.jsonl").exists()
+
+
+def test_auto_takes_a_gpu_where_there_is_one_and_says_so(root: Path, tmp_path: Path) -> None:
+    there = torch.cuda.is_available()
+    shown = train(root, tmp_path / "run", 1, validate_every=0)
+    assert (
+        "computes on the GPU" if there else "computes on the CPU, since torch finds no"
+    ) in shown
+    about = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+    assert about["device"]["type"] == ("cuda" if there else "cpu")
+
+
+def test_a_cosine_with_more_steps_tells_both_rates(root: Path, tmp_path: Path) -> None:
+    cosine = {"decay": "cosine", "validate_every": 0}
+    train(root, tmp_path / "run", 4, **cosine)
+    shown = train(root, tmp_path / "run", 7, **cosine)
+    before, after = (row["lr"] for row in lines(tmp_path / "run", "metrics.jsonl")[3:5])
+    assert f"the learning rate was {before:.2e} before and is {after:.2e} from step 5" in shown
+    assert after > before
+    assert "learning rate was" not in train(root, tmp_path / "run", 7, **cosine)

@@ -23,3 +23,11 @@ def test_the_average_is_an_exponential_mean_with_a_quick_start() -> None:
         expected = decay * expected + (1 - decay) * model.weight.detach()
         torch.testing.assert_close(averaged.weight.detach(), expected)
     assert averaged.weight.is_leaf and float(averaged.running_mean.abs().max()) == 0
+
+
+def test_no_graph_of_past_steps_hangs_on_the_average() -> None:
+    model = nn.Linear(3, 2)
+    averaged = averaged_copy(model)
+    for step in range(3):
+        average(averaged, model, decay=0.8, step=step)  # gradients are on, as in training
+    assert all(mean.grad_fn is None and mean.is_leaf for mean in averaged.parameters())

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from ns2.cli import main
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data.prefetch import Fetched, Reader, Step
+from ns2.train.step.ranks import Ranks
 from tests.support.dataset_factories import ENTRIES, LATENT_DIM, Recipe, make_dataset
 from tests.train.loop.test_loop import arguments, metrics, train
 
@@ -144,3 +145,15 @@ def test_two_processes_then_one_then_two(shards: Path, tmp_path: Path) -> None:
     for epoch in range(epochs):
         assert seen[epoch] == Counter(wanted), epoch
     assert max(seen[epochs].values()) == 1
+
+
+def test_training_and_speaking_keep_away_from_cudnns_attention() -> None:
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        with Ranks("cpu"):
+            assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert torch.backends.cuda.flash_sdp_enabled()
+        assert torch.backends.cuda.mem_efficient_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
