@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 from isal.isal_zlib import crc32  # the same checksums as zlib's, but faster
 
+from ns2.pipeline.core.errors import DamageError
+from ns2.pipeline.core.names import path_in
+from ns2.pipeline.core.reading import open_regular
 from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.dataset.shards import decode_value
 
@@ -67,25 +70,29 @@ class MappedTars:
             key: gives the key of a position, for error messages.
 
         Raises:
-            ValueError: a tar is missing, or its bytes are not those that were committed.
+            DamageError: a tar is missing, or its bytes are not those that were committed.
         """
         tars, headers, values = self._tars, _headers, list[Any]()
         for position, file, offset, size, crc in places:
             mapped, view = tars.get(file) or self._map(file, spec, position, key)
             end, data = offset + size, offset + _HEADER
             if end > len(view):
-                raise ValueError(f"{file}: ends before {spec.name} of {key(position)}")
+                raise DamageError(f"{file}: ends before {spec.name} of {key(position)}")
             if crc is not None and crc32(view[offset:end]) != crc:
-                raise ValueError(f"{file}: {spec.name} of {key(position)} is damaged")
+                raise DamageError(f"{file}: {spec.name} of {key(position)} is damaged")
             first = mapped[offset:data]
             header = headers.get(first) or _parse_header(spec, first)
             if header is None:
-                with self._lock:
-                    values.append(decode_value(spec, mapped[offset:end]))
+                try:
+                    with self._lock:
+                        values.append(decode_value(spec, mapped[offset:end]))
+                except ValueError as error:
+                    wanted = f"{spec.name} of {key(position)}"
+                    raise DamageError(f"{file}: {wanted} {error}") from None
                 continue
             dtype, shape, length = header
             if length != size:
-                raise ValueError(f"{file}: {spec.name} of {key(position)} is damaged")
+                raise DamageError(f"{file}: {spec.name} of {key(position)} is damaged")
             values.append(np.ndarray(shape, dtype, mapped, data))
         return values
 
@@ -95,13 +102,16 @@ class MappedTars:
             if file in self._tars:
                 return self._tars[file]
             try:
-                with (self._root / file).open("rb") as tar:
+                with open_regular(path_in(self._root, file)) as tar:
                     mapped = mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ)
             except FileNotFoundError:
                 wanted = f"{spec.name} of {key(position)}"
-                raise ValueError(f"{file} with {wanted} is missing") from None
-            except ValueError as error:  # an empty file
-                raise ValueError(f"{file} with {spec.name} of {key(position)}: {error}") from None
+                raise DamageError(f"{file} with {wanted} is missing") from None
+            except OSError as error:
+                wanted = f"{spec.name} of {key(position)}"
+                raise DamageError(f"{file} with {wanted} {error.strerror}") from None
+            except ValueError as error:  # an empty file, or no name of a file in the folder
+                raise DamageError(f"{spec.name} of {key(position)}: {error}") from None
             while len(self._tars) >= _OPEN_TARS:
                 del self._tars[next(iter(self._tars))]
             self._tars[file] = made = (mapped, memoryview(mapped))

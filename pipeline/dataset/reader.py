@@ -13,7 +13,6 @@ Only numpy and pyarrow are needed; no stage is imported.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.names import path_in
+from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
 from ns2.pipeline.dataset.card import open_card
 from ns2.pipeline.dataset.index_reader import IndexReader, as_codes
@@ -126,7 +127,7 @@ class Dataset(IndexReader):
             check: compare the arrays' CRC-32s with the index.
 
         Raises:
-            ValueError: a tar is missing, or its bytes are not those that were committed.
+            DamageError: a tar is missing, or its bytes are not those that were committed.
         """
         places = self._places.get(column) or self._load(column)
         at, names = np.asarray(positions, np.int64), places.names
@@ -175,11 +176,14 @@ class Dataset(IndexReader):
         """The current tars of a column, in the order of shards.
 
         Raises:
-            UserError: there is no such column.
+            UserError: there is no such column, or the index names what lies elsewhere.
         """
         self._check_column(column)
         files = self.fields([f"{column}_file"])[f"{column}_file"].unique().to_pylist()
-        return [self.root / file for file in files]
+        try:
+            return [path_in(self.root, file) for file in files]
+        except ValueError as error:
+            raise UserError(f"{error}; `ns2 verify` says more") from error
 
     def asset(self, prefix: str) -> Path:
         """The current file of an asset.
@@ -193,7 +197,7 @@ class Dataset(IndexReader):
         for name in self.card.assets:
             stem = name.removeprefix(f"{ASSETS}/")
             if stem.startswith(f"{prefix}-") and not (prefix == "aligner" and ".json" in stem):
-                return self.root / name
+                return path_in(self.root, name)
         raise UserError(f"{self.root} has no asset {prefix}")
 
     @cached_property
@@ -207,8 +211,8 @@ class Dataset(IndexReader):
 
         path = self.asset("phonemes")
         try:
-            return PhonemeTable.from_json(json.loads(path.read_text("utf-8")))
-        except ValueError as error:
+            return PhonemeTable.from_json(read_json(path))
+        except (ValueError, OSError) as error:
             raise UserError(f"{path} is damaged: {error}; `ns2 verify` says more") from error
 
     def _position(self, which: int | str) -> int:

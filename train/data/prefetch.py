@@ -27,9 +27,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ns2.pipeline.core.errors import DamageError
 from ns2.train.data.epochs import EpochPlan, mixed
 from ns2.train.data.in_turn import InTurn
-from ns2.train.data.selection import DamageError, Data
+from ns2.train.data.selection import Data
 
 OnDamage = Literal["raise", "skip"]
 

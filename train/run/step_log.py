@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.atomic import open_end, refuse_link, write_if_changed
 
 
 class StepLog:
@@ -18,14 +18,15 @@ class StepLog:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Write one line at the end."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        with open_end(self.path) as file:
+            file.write((json.dumps(row) + "\n").encode())
 
     def cut(self, step: int) -> None:
         """Remove the lines of steps after this one: they are done, and written, once more.
 
         A line that was cut off in the middle, by a crash, is removed with all that follow it.
         """
+        refuse_link(self.path)
         if not self.path.is_file():
             return
         kept = []

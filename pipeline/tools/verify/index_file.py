@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ns2.pipeline.core.names import key_faults
 from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.dataset.card import Card
 from ns2.pipeline.dataset.index import index_schema, row_crc
@@ -54,12 +55,10 @@ class IndexCheck:
         return True
 
     def compare(self) -> None:
-        """Every key is there once, and the counts are those of the card."""
+        """Every key is one and there once, and the counts are those of the card."""
         table = pq.read_table(self._path, columns=["key", *_COUNTED])
-        counted = pc.value_counts(table["key"].combine_chunks())
-        repeated = counted.filter(pc.greater(counted.field("counts"), 1)).to_pylist()
-        for count in repeated[:MOST_FAULTS]:
-            self._fault(f"the key is there {count['counts']} times", key=str(count["values"]))
+        for key, message in key_faults(table["key"], MOST_FAULTS):
+            self._fault(message, key=key)
         if self._card is not None:
             self._compare_counts(table, self._card)
 
