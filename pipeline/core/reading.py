@@ -89,8 +89,10 @@ def read_json(path: Path) -> Any:
 
 
 def _check(status: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder, no file", str(path))
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "is no regular file, but a folder, pipe or device", str(path))
+        raise OSError(errno.EINVAL, "is no regular file, but a pipe or a device", str(path))
 
 
 def _not_a_number(text: str) -> NoReturn:

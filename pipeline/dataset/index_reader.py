@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.core.names import check_keys
-from ns2.pipeline.core.reading import check_regular
+from ns2.pipeline.dataset.index import index_faults
 from ns2.pipeline.dataset.layout import INDEX
+from ns2.pipeline.dataset.tables import check_table, read_table
 
 
 class IndexReader:
     """The index of a dataset; what is asked for is read when it is first asked for.
 
-    Wherever keys are read, all of them are checked: they become names of files.
+    Whatever is read is checked first, as `index_faults` does: keys become names of files.
 
     Attributes:
         root: the dataset's folder.
@@ -42,7 +42,7 @@ class IndexReader:
             UserError: the index is missing or damaged.
         """
         with self._reading_index():
-            check_regular(self.root / INDEX)
+            check_table(self.root / INDEX)
             return pq.read_schema(self.root / INDEX)
 
     def fields(self, names: Sequence[str], *, codes: Sequence[str] = ()) -> pa.Table:
@@ -97,15 +97,9 @@ class IndexReader:
 
     def _read_index(self, names: list[str] | None, codes: Sequence[str] = ()) -> pa.Table:
         with self._reading_index():
-            check_regular(self.root / INDEX)
-            table = pq.read_table(
-                self.root / INDEX,
-                columns=names,
-                read_dictionary=list(codes),
-                page_checksum_verification=True,
-            )
-            if "key" in table.column_names:
-                check_keys(table["key"])
+            table = read_table(self.root / INDEX, names, dictionaries=codes)
+            if faults := index_faults(table):
+                raise ValueError(faults[0])
             return table
 
     @contextmanager

@@ -20,6 +20,7 @@ from ns2.pipeline.core.errors import DamageError
 from ns2.pipeline.core.names import path_in
 from ns2.pipeline.core.reading import open_regular
 from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.dataset.contract import check_kind
 from ns2.pipeline.dataset.shards import decode_value
 
 _OPEN_TARS = 256
@@ -27,7 +28,7 @@ _OPEN_TARS = 256
 _HEADER = 128
 """Bytes of a .npy before its data, for every array of few dimensions that numpy writes."""
 _HEADERS = 65_536
-"""The most headers that are remembered."""
+"""The most headers of a column that are remembered."""
 
 _WRITTEN = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '([<|][bfiu]\d+)', 'fortran_order': False, "
@@ -44,9 +45,6 @@ Tar = tuple[mmap.mmap, memoryview]
 Place = tuple[int, str, int, int, int | None]
 """Position of an utterance; file, offset and size of its array; the CRC-32 to check, or None."""
 
-_headers: dict[bytes, Header] = {}
-"""All headers that were parsed so far; they mean the same in every dataset."""
-
 
 class MappedTars:
     """The tars of a dataset, mapped when an array of theirs is first read.
@@ -57,6 +55,7 @@ class MappedTars:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._tars: dict[str, Tar] = {}
+        self._headers: dict[str, dict[bytes, Header]] = {}  # by column; each fits its column
         self._lock = threading.Lock()
 
     def read(
@@ -72,24 +71,27 @@ class MappedTars:
         Raises:
             DamageError: a tar is missing, or its bytes are not those that were committed.
         """
-        tars, headers, values = self._tars, _headers, list[Any]()
+        tars, values = self._tars, list[Any]()
+        headers = self._headers.setdefault(spec.name, {})
         for position, file, offset, size, crc in places:
             mapped, view = tars.get(file) or self._map(file, spec, position, key)
             end, data = offset + size, offset + _HEADER
-            if end > len(view):
+            if not 0 <= offset < end <= len(view):
                 raise DamageError(f"{file}: ends before {spec.name} of {key(position)}")
             if crc is not None and crc32(view[offset:end]) != crc:
                 raise DamageError(f"{file}: {spec.name} of {key(position)} is damaged")
             first = mapped[offset:data]
-            header = headers.get(first) or _parse_header(spec, first)
+            header = headers.get(first)
             if header is None:
                 try:
-                    with self._lock:
-                        values.append(decode_value(spec, mapped[offset:end]))
+                    header = _parse_header(spec, first, headers)
+                    if header is None:
+                        with self._lock:
+                            values.append(_decoded(spec, mapped[offset:end]))
+                        continue
                 except ValueError as error:
                     wanted = f"{spec.name} of {key(position)}"
-                    raise DamageError(f"{file}: {wanted} {error}") from None
-                continue
+                    raise DamageError(f"{file}: {wanted}: {error}") from None
             dtype, shape, length = header
             if length != size:
                 raise DamageError(f"{file}: {spec.name} of {key(position)} is damaged")
@@ -124,11 +126,24 @@ class MappedTars:
         return {"_root": self._root}  # maps and locks can't be pickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._root, self._tars, self._lock = state["_root"], {}, threading.Lock()
+        self._root, self._tars, self._headers = state["_root"], {}, {}
+        self._lock = threading.Lock()
 
 
-def _parse_header(spec: ColumnSpec, data: bytes) -> Header | None:
-    """Parse the header of a .npy and remember it; None if it is unusual."""
+def _decoded(spec: ColumnSpec, data: bytes) -> Any:
+    """The value of a member with an unusual header, or of JSON."""
+    value = decode_value(spec, data)
+    if spec.dtype != "json":
+        check_kind(spec, value.dtype, value.shape)
+    return value
+
+
+def _parse_header(spec: ColumnSpec, data: bytes, headers: dict[bytes, Header]) -> Header | None:
+    """Parse the header of a .npy and remember it; None if it is unusual.
+
+    Raises:
+        ValueError: dtype or shape is not the column's.
+    """
     if spec.dtype == "json":
         return None
     found = _WRITTEN.match(data)
@@ -136,8 +151,9 @@ def _parse_header(spec: ColumnSpec, data: bytes) -> Header | None:
         return None
     dtype = np.dtype(found[1].decode())
     shape = tuple(int(n) for n in found[2].replace(b",", b" ").split())
-    if len(_headers) >= _HEADERS:
-        _headers.clear()
+    check_kind(spec, dtype, shape)
+    if len(headers) >= _HEADERS:
+        headers.clear()
     length = _HEADER + dtype.itemsize * math.prod(shape)
-    _headers[data] = header = (dtype, shape, length)
+    headers[data] = header = (dtype, shape, length)
     return header

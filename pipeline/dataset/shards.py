@@ -31,8 +31,9 @@ from ns2.pipeline.core.atomic import (
 )
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
-from ns2.pipeline.core.reading import check_regular, open_regular, parse_json
+from ns2.pipeline.core.reading import open_regular, parse_json
 from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.dataset.tables import read_table
 
 MARKER_METADATA = b"ns2"
 
@@ -153,7 +154,7 @@ def _decode_array(data: bytes) -> np.ndarray:
         raise ValueError(f"is no .npy file that can be read: {error}") from None
     begin = stream.tell()
     if dtype.hasobject:
-        raise ValueError("holds Python objects (a pickle), which are never loaded")
+        raise ValueError("holds Python objects (a pickle), and allow_pickle is never set")
     if min(shape, default=0) < 0 or size != len(data) - begin:
         raise ValueError(
             f"{len(data) - begin} bytes are no array of {dtype} of shape {shape}, as its head says"
@@ -275,8 +276,7 @@ def read_marker(path: Path) -> Marker:
         ValueError: it is not a marker, or damaged.
     """
     try:
-        check_regular(path)
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = read_table(path)
         metadata = parse_json(table.schema.metadata[MARKER_METADATA])
         columns = table.to_pydict()
         scalars = [name for name in columns if name.startswith("scalar.")]

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.reading import check_regular
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
@@ -80,9 +82,17 @@ def makeup_of(dataset: Dataset, columns: Sequence[str]) -> Makeup:
 
 def codebooks_of(dataset: Dataset) -> np.ndarray:
     """The codebooks of a dataset's codec, (Q, E, D) float32."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    books: np.ndarray = load_file(dataset.asset("codebooks"))["codebooks"]
+    path = dataset.asset("codebooks")
+    try:
+        check_regular(path)
+        books: np.ndarray = load_file(path)["codebooks"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise UserError(f"{path} can't be read: {error}; `ns2 verify` says more") from error
+    if books.ndim != 3 or not np.isfinite(books).all():
+        raise UserError(f"{path} holds no codebooks (Q, E, D) of numbers; `ns2 verify` says more")
     return books
 
 

@@ -76,7 +76,7 @@ def read_state(path: Path, advice: str) -> dict[str, Any]:
         UserError: it is damaged.
     """
     try:
-        with open_regular(path) as file:
+        with open_regular(path) as file:  # opening a pipe would wait for ever
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(f"{path} can't be read ({error}); {advice}") from error

@@ -30,6 +30,7 @@ from ns2.pipeline.core.atomic import (
     write_if_changed,
 )
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.reading import read_json
 from ns2.train.data.identity import Identity
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
 from ns2.train.run.names import ABOUT, CONFIG, FOLDERS, LOGS, WEIGHTS
@@ -131,7 +132,7 @@ class RunFolder:
     def _check_settings(self, values: dict[str, Any]) -> None:
         """See that every setting that a step depends on is what it was."""
         try:  # settings that an older ns2 did not have are at their defaults
-            stored = from_values(TrainConfig, json.loads((self.root / CONFIG).read_text("utf-8")))
+            stored = from_values(TrainConfig, read_json(self.root / CONFIG))
         except ValueError as error:
             raise UserError(f"{self.root / CONFIG} can't be read: {error}. {_ADVICE}") from error
         changed = _flat(values).items() ^ _flat(_as_read(stored)).items()
@@ -141,8 +142,11 @@ class RunFolder:
 
     def _check_data(self, data: Identity) -> None:
         """See that the data is what it was."""
-        about = json.loads((self.root / ABOUT).read_text("utf-8"))
-        made_by = [str(one.get("made_by", "")) for one in about.get("datasets", ())]
+        try:
+            about = read_json(self.root / ABOUT)
+            made_by = [str(one.get("made_by", "")) for one in about.get("datasets", ())]
+        except (ValueError, AttributeError, TypeError) as error:
+            raise UserError(f"{self.root / ABOUT} can't be read: {error}. {_ADVICE}") from error
         if not data.was(about.get("data", ""), made_by):
             raise UserError(
                 f"{self.root} is a run on other data: another dataset, one that was changed since, "

@@ -30,10 +30,12 @@ class StepLog:
         if not self.path.is_file():
             return
         kept = []
-        for line in self.path.read_text("utf-8").splitlines():
+        for line in self.path.read_bytes().decode("utf-8", "replace").splitlines():
             try:
                 row = json.loads(line)
             except ValueError:
+                break
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
                 break
             if row["step"] <= step:
                 kept.append(f"{line}\n")

@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.names import path_in
 from ns2.pipeline.core.reading import parse_json, read_small
 from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, FrameGrid, Kind, Reason
 from ns2.pipeline.dataset.card import Card, card_text, missing_parts, sealed
 from ns2.pipeline.dataset.card_values import card_problems
+from ns2.pipeline.dataset.contract import entries_of
 from ns2.pipeline.dataset.index import REJECTED_SCHEMA
 from ns2.pipeline.dataset.layout import (
     ASSETS,
@@ -33,6 +32,7 @@ from ns2.pipeline.dataset.layout import (
     TARGET,
 )
 from ns2.pipeline.dataset.sums import LARGEST_SUMS, checksum_text
+from ns2.pipeline.dataset.tables import read_table
 from ns2.pipeline.tools.verify.fault import MOST_FAULTS, Fault, caught
 from ns2.pipeline.tools.verify.index_file import IndexCheck
 
@@ -154,7 +154,7 @@ class SmallFiles:
         """The ledger: every row is of a known kind and reason, and the card's counts add up."""
         if not self._check_file(REJECTED):
             return
-        table = pq.read_table(self.root / REJECTED, page_checksum_verification=True)
+        table = read_table(self.root / REJECTED)
         if table.schema.names != REJECTED_SCHEMA.names:
             raise ValueError(f"has columns {', '.join(table.schema.names)}")
         kinds, reasons = Counter(table["kind"].to_pylist()), Counter(table["reason"].to_pylist())
@@ -198,10 +198,7 @@ class SmallFiles:
         path = self.asset("codebooks")
         if path is None:
             return None
-        from safetensors import safe_open
-
-        with safe_open(path, framework="numpy") as file:
-            return int(file.get_slice("codebooks").get_shape()[1])  # (Q, E, D)
+        return entries_of(path)
 
     def specs(self) -> dict[str, ColumnSpec]:
         """Specifications of all columns; without a card, those that every dataset shares."""
