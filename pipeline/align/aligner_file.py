@@ -16,6 +16,7 @@ from ns2.pipeline.align.bundled_network import bundled_network, network_digest
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.reading import check_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,6 +114,7 @@ def load_aligner(path: Path) -> Aligner:
 
     remedy = "delete it and run again: it will be trained anew from its recorded sample"
     try:
+        check_regular(path)
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})[_HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

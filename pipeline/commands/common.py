@@ -53,12 +53,15 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from ns2.pipeline.core.errors import OptionError, UserError
+        from ns2.pipeline.core.errors import DamageError, OptionError, UserError
 
         try:
             return command(*args, **kwargs)
         except OptionError as error:
             raise click.UsageError(str(error)) from error
+        except DamageError as error:
+            more = "" if "verify" in str(error) else "; `ns2 verify` finds all that is damaged"
+            raise click.ClickException(f"{error}{more}") from error
         except UserError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:

@@ -23,3 +23,7 @@ class UserError(Exception):
 
 class OptionError(UserError):
     """An option has an impossible value, or does not go with another. The exit code is 2."""
+
+
+class DamageError(UserError, ValueError):
+    """Something in a dataset is not what was written, or not what its format says."""

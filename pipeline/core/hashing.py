@@ -8,6 +8,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ns2.pipeline.core.reading import open_regular
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces, so that a value has only one text.
@@ -34,6 +36,6 @@ def unit_interval(text: str, salt: str) -> float:
 
 
 def sha256_file(path: Path) -> str:
-    """The SHA-256 of a file's content, in 64 hex digits."""
-    with path.open("rb") as file:
+    """The SHA-256 of a regular file's content, in 64 hex digits."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,8 +18,10 @@ SILENCE = "<sil>"
 BORDER = "|"
 """The token between two words without a punctuation mark; speakers may pause there, too."""
 
-_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_KEY_LENGTH = 80  # a member's name must fit a ustar header
+KEY_LENGTH = 80
+"""The most characters of a key: a member's name must fit a ustar header."""
+KEY = re.compile(rf"[A-Za-z0-9_-]{{1,{KEY_LENGTH}}}")
+"""A key of an utterance; a dot would split a WebDataset sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +73,11 @@ class Utterance:
 def make_key(utterance_id: str) -> str:
     """The WebDataset key of an id: the id itself if possible, else a slug and 8 hex digits.
 
-    Keys are `[A-Za-z0-9_-]+`: a dot would split a WebDataset sample.
+    Keys are `[A-Za-z0-9_-]{1,80}`: a dot would split a WebDataset sample.
     """
-    if len(utterance_id) <= _KEY_LENGTH and _KEY.fullmatch(utterance_id):
+    if KEY.fullmatch(utterance_id):
         return utterance_id
-    slug = re.sub(r"[^A-Za-z0-9_]+", "-", utterance_id).strip("-")[: _KEY_LENGTH - 9]
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", utterance_id).strip("-")[: KEY_LENGTH - 9]
     digest = hashlib.sha256(utterance_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{slug}-{digest}" if slug else digest
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,13 @@ from ns2.pipeline.core.schema import Reason
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 """Suffixes of audio; if a name has several of them, the first in this order is taken."""
+
+_DEEPEST = 100
+"""The most folders above a folder of a corpus."""
+_LONGEST_PATH = 2000
+"""The most characters of a path in a table: the system opens none that is much longer."""
+_MOST_WAYS = 100
+"""The most ways by which links may lead to the same folder: a mesh of links has endlessly many."""
 
 
 def nfc(text: str) -> str:
@@ -129,19 +137,34 @@ def walk(root: Path, start: str = "") -> Iterator[Folder]:
     Args:
         root: the folder of the corpus.
         start: the folder to begin with, relative to root, as are the paths of the results.
-    """
 
-    def visit(path: str, above: frozenset[tuple[int, int]]) -> Iterator[Folder]:
-        status = (root / path).stat()
+    Raises:
+        UserError: a folder can't be listed, lies too deep, or is reached in too many ways by links.
+    """
+    ways = Counter[tuple[int, int]]()
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(start, frozenset())]
+    while waiting:
+        path, above = waiting.pop()
+        status = _folder_status(root / path)
         this = (status.st_dev, status.st_ino)
         if this in above:
-            return
+            continue
+        ways[this] += 1
+        if len(above) > _DEEPEST or ways[this] > _MOST_WAYS:
+            why = "lies too deep" if len(above) > _DEEPEST else "is reached by too many links"
+            raise UserError(f"the folder {root / path} {why}; name a folder without such folders")
         folder = list_folder(root, path)
         yield folder
-        for name in folder.folders:
-            yield from visit(folder.source(name), above | {this})
+        # the last of the list is taken first
+        below = [(folder.source(name), above | {this}) for name in folder.folders]
+        waiting += reversed(below)
 
-    return visit(start, frozenset())
+
+def _folder_status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise UserError(f"cannot list the folder {path}: {error.strerror}") from error
 
 
 def read_transcript(root: Path, folder: Folder, names: Sequence[str]) -> str:
@@ -298,6 +321,8 @@ class Lookup:
         name = path.rpartition("/")[2]
         written = path[: len(path) - len(name)]
         folder = self._folders.get(written)
+        if len(path) > _LONGEST_PATH:
+            return Folder(""), name[:100]  # no file system has it
         if folder is None:
             relative = self._relative(self._on_disk(Path(written)))
             there = (self._root / relative).is_dir()

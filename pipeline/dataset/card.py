@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import short_hash
+from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
+from ns2.pipeline.dataset.card_values import card_problems
 from ns2.pipeline.dataset.layout import CARD, FORMAT, FORMAT_VERSION
 
 _PARTS = ("grid", "corpus", "options", "counts", "columns", "stages", "statistics")
 """The fields that hold JSON objects."""
 _NEEDED = ("grid", "counts", "columns")
 """The fields that reading arrays needs; the cards of all versions have them."""
+_NUMBER = re.compile(r" *[\d.eE+-]+,?")
+"""A line of an indented JSON text that is a number in a list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,16 +240,25 @@ def sealed(card: Mapping[str, Any]) -> dict[str, Any]:
 def card_text(card: Mapping[str, Any]) -> str:
     """The text of a card, indented for people, with lists of numbers on one line."""
     text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
-    return _numbers_on_one_line(text) + "\n"
+    return "\n".join(_numbers_on_one_line(text.split("\n"))) + "\n"
 
 
-def _numbers_on_one_line(text: str) -> str:
-    """Join the lines of lists that hold only numbers."""
-    return re.sub(
-        r"\[\s+((?:-?[\d.eE+-]+,\s+)*-?[\d.eE+-]+)\s+\]",
-        lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]",
-        text,
-    )
+def _numbers_on_one_line(lines: Sequence[str]) -> Iterator[str]:
+    """Join the lines of lists that hold only numbers; every line is looked at once."""
+    held: list[str] = []  # a line that opens a list, and the lines of numbers behind it
+    for line in lines:
+        if held and _NUMBER.fullmatch(line):
+            held.append(line)
+        elif len(held) > 1 and line.lstrip().startswith("]"):
+            numbers = " ".join(number.strip() for number in held[1:])
+            yield f"{held[0]}{numbers}{line.lstrip()}"
+            held = []
+        else:
+            yield from held
+            held = [line] if line.endswith("[") else []
+            if not held:
+                yield line
+    yield from held
 
 
 def missing_parts(card: Mapping[str, Any]) -> list[str]:
@@ -256,13 +269,18 @@ def missing_parts(card: Mapping[str, Any]) -> list[str]:
 def read_card(root: Path) -> Card | None:
     """The card of a dataset, or None where there is no JSON object.
 
-    Neither its format nor its digest is checked, see `open_card` and `ns2 verify`.
+    Neither its format nor its digest is checked, see `open_card` and `ns2 verify`. Where a value is
+    of the wrong type, the card holds its format, and no other field.
     """
     try:
-        values = json.loads((root / CARD).read_text("utf-8"))
+        values = read_json(root / CARD)
     except (OSError, ValueError):
         return None
-    return Card.from_json(values) if isinstance(values, dict) else None
+    if not isinstance(values, dict):
+        return None
+    if card_problems(values):
+        return replace(Card.from_json({"format": str(values.get("format"))}), raw=values)
+    return Card.from_json(values)
 
 
 def open_card(root: Path) -> Card:
@@ -287,4 +305,6 @@ def open_card(root: Path) -> Card:
         )
     if missing := missing_parts(card):
         raise UserError(f"{root / CARD} is damaged: it has no {', '.join(missing)}")
+    if problems := card_problems(card.raw):
+        raise UserError(f"{root / CARD} is damaged: {problems[0]}; `ns2 verify` says more")
     return card

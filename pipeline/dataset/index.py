@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.names import key_faults
 
 ROW_GROUP = 65_536
 """Rows in a row group of `index.parquet`."""
@@ -42,6 +44,9 @@ _COLUMN_FIELDS: list[tuple[str, pa.DataType]] = [
 ]
 """Where an array lies, for each column of the dataset, as `mel_file`, `mel_offset` and so on."""
 
+_MEASURED = ("level_db", "voiced_share", "f0_median", "phone_rate", "align_score")
+"""The fields that may be missing: not every dataset has the columns that they are made from."""
+
 REJECTED_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "key", "source", "kind", "stage", "reason", "message")]
 )
@@ -54,6 +59,35 @@ def index_schema(columns: Sequence[str]) -> pa.Schema:
     for column in columns:
         fields.extend((f"{column}_{name}", kind) for name, kind in _COLUMN_FIELDS)
     return pa.schema([*fields, ("row_crc", pa.uint32())])
+
+
+def index_faults(table: pa.Table) -> list[str]:
+    """What is wrong with the fields that were read of an index, each as a whole.
+
+    Keys are keys and there once; no field but those of measures is missing; shards and frames are
+    not negative, and seconds are above 0. Where arrays lie is looked at when one is read.
+    """
+    faults = []
+    for name, kind in _FIELDS:
+        if name not in table.column_names or name in _MEASURED:
+            continue
+        column = table[name]
+        found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if found != kind:
+            faults.append(f"{name} is of type {found}, expected {kind}")
+        elif name == "key":
+            faults += [f"key {key}: {message}" for key, message in key_faults(column, 1)]
+        elif column.null_count:
+            faults.append(f"{name} of {column.null_count} utterances is missing")
+        elif name in ("shard", "frames", "phones") and (pc.min(column).as_py() or 0) < 0:
+            faults.append(f"{name} of an utterance is negative")
+        elif name == "seconds" and not pc.all(_is_length(column), min_count=0).as_py():
+            faults.append("seconds of an utterance are no number above 0")
+    return faults
+
+
+def _is_length(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.and_(pc.is_finite(seconds), pc.greater(seconds, 0.0))
 
 
 def row_crc(row: Mapping[str, Any]) -> int:

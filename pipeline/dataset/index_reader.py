@@ -12,11 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.index import index_faults
 from ns2.pipeline.dataset.layout import INDEX
+from ns2.pipeline.dataset.tables import check_table, read_table
 
 
 class IndexReader:
     """The index of a dataset; what is asked for is read when it is first asked for.
+
+    Whatever is read is checked first, as `index_faults` does: keys become names of files.
 
     Attributes:
         root: the dataset's folder.
@@ -38,6 +42,7 @@ class IndexReader:
             UserError: the index is missing or damaged.
         """
         with self._reading_index():
+            check_table(self.root / INDEX)
             return pq.read_schema(self.root / INDEX)
 
     def fields(self, names: Sequence[str], *, codes: Sequence[str] = ()) -> pa.Table:
@@ -92,18 +97,16 @@ class IndexReader:
 
     def _read_index(self, names: list[str] | None, codes: Sequence[str] = ()) -> pa.Table:
         with self._reading_index():
-            return pq.read_table(
-                self.root / INDEX,
-                columns=names,
-                read_dictionary=list(codes),
-                page_checksum_verification=True,
-            )
+            table = read_table(self.root / INDEX, names, dictionaries=codes)
+            if faults := index_faults(table):
+                raise ValueError(faults[0])
+            return table
 
     @contextmanager
     def _reading_index(self) -> Iterator[None]:
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise UserError(
                 f"{self.root / INDEX} can't be read: {error}; `ns2 verify` says more"
             ) from error

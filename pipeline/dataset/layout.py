@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ns2.pipeline.core.atomic import TEMPORARY
+from ns2.pipeline.core.atomic import TEMPORARY, open_end
 from ns2.pipeline.core.errors import UserError
 
 # The card's format.
@@ -66,15 +66,18 @@ OURS = re.compile(
 """Every name that ns2 gives at the top of the folder, temporary files included."""
 COLUMN_FOLDER = re.compile(rf"[a-z][a-z0-9]*-{_FINGERPRINT}")
 """The folder of a column."""
-TARGET_FILE = re.compile(r"\d{5,}-[0-9a-f]{16}\.(tar|parquet)")
+TARGET_FILE = re.compile(r"[0-9]{5,9}-[0-9a-f]{16}\.(tar|parquet)")
 """A tar or its marker, in the folder of a column."""
-TARGET = re.compile(r"(?P<folder>(?P<column>[a-z0-9]+)-[0-9a-f]+)/(?P<shard>\d{5,})-[0-9a-f]+")
-"""The path of a tar or marker, relative to the dataset and without its suffix."""
+TARGET = re.compile(
+    r"(?P<stem>(?P<folder>(?P<column>[a-z][a-z0-9]*)-[0-9a-f]+)/(?P<shard>[0-9]{5,9})-[0-9a-f]+)"
+    r"\.(?:tar|parquet)"
+)
+"""The whole path of a tar or marker, relative to the dataset."""
 ASSET_FILE = re.compile(rf"[a-z][a-z0-9]*-{_FINGERPRINT}\.(json|safetensors)")
 """A file in the folder of assets."""
 SCREEN_FOLDER = re.compile(rf"screen-{_FINGERPRINT}")
 """The folder of a screening, in the folder of state."""
-SCREEN_FILE = re.compile(r"\d{5,}\.parquet")
+SCREEN_FILE = re.compile(r"[0-9]{5,9}\.parquet")
 """The results of a shard, in the folder of a screening."""
 
 # Paths in the folder of state.
@@ -100,6 +103,19 @@ def scores_file(out: Path) -> Path:
     return out / STATE / "scores.json"
 
 
+def our_folders(out: Path) -> list[Path]:
+    """The folders of a dataset that ns2 writes into, itself included; none is a link."""
+    state = out / STATE
+    below = [*_folders(out, COLUMN_FOLDER), out / ASSETS, state, *_folders(state, SCREEN_FOLDER)]
+    return [out, *(folder for folder in below if folder.is_dir() and not folder.is_symlink())]
+
+
+def _folders(folder: Path, named: re.Pattern[str]) -> list[Path]:
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if named.fullmatch(path.name))
+
+
 @contextmanager
 def lock(path: Path, out: Path) -> Iterator[None]:
     """Hold the lock of a dataset's folder, so that only one run works in it.
@@ -109,9 +125,9 @@ def lock(path: Path, out: Path) -> Iterator[None]:
         out: the dataset's folder, which the message names.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or it is a link.
     """
-    with path.open("a") as file:
+    with open_end(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 from isal.isal_zlib import crc32  # the same checksums as zlib's, but faster
 
+from ns2.pipeline.core.errors import DamageError
+from ns2.pipeline.core.names import path_in
+from ns2.pipeline.core.reading import open_regular
 from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.dataset.contract import check_kind
 from ns2.pipeline.dataset.shards import decode_value
 
 _OPEN_TARS = 256
@@ -24,7 +28,7 @@ _OPEN_TARS = 256
 _HEADER = 128
 """Bytes of a .npy before its data, for every array of few dimensions that numpy writes."""
 _HEADERS = 65_536
-"""The most headers that are remembered."""
+"""The most headers of a column that are remembered."""
 
 _WRITTEN = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '([<|][bfiu]\d+)', 'fortran_order': False, "
@@ -41,9 +45,6 @@ Tar = tuple[mmap.mmap, memoryview]
 Place = tuple[int, str, int, int, int | None]
 """Position of an utterance; file, offset and size of its array; the CRC-32 to check, or None."""
 
-_headers: dict[bytes, Header] = {}
-"""All headers that were parsed so far; they mean the same in every dataset."""
-
 
 class MappedTars:
     """The tars of a dataset, mapped when an array of theirs is first read.
@@ -54,6 +55,7 @@ class MappedTars:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._tars: dict[str, Tar] = {}
+        self._headers: dict[str, dict[bytes, Header]] = {}  # by column; each fits its column
         self._lock = threading.Lock()
 
     def read(
@@ -67,25 +69,32 @@ class MappedTars:
             key: gives the key of a position, for error messages.
 
         Raises:
-            ValueError: a tar is missing, or its bytes are not those that were committed.
+            DamageError: a tar is missing, or its bytes are not those that were committed.
         """
-        tars, headers, values = self._tars, _headers, list[Any]()
+        tars, values = self._tars, list[Any]()
+        headers = self._headers.setdefault(spec.name, {})
         for position, file, offset, size, crc in places:
             mapped, view = tars.get(file) or self._map(file, spec, position, key)
             end, data = offset + size, offset + _HEADER
-            if end > len(view):
-                raise ValueError(f"{file}: ends before {spec.name} of {key(position)}")
+            if not 0 <= offset < end <= len(view):
+                raise DamageError(f"{file}: ends before {spec.name} of {key(position)}")
             if crc is not None and crc32(view[offset:end]) != crc:
-                raise ValueError(f"{file}: {spec.name} of {key(position)} is damaged")
+                raise DamageError(f"{file}: {spec.name} of {key(position)} is damaged")
             first = mapped[offset:data]
-            header = headers.get(first) or _parse_header(spec, first)
+            header = headers.get(first)
             if header is None:
-                with self._lock:
-                    values.append(decode_value(spec, mapped[offset:end]))
-                continue
+                try:
+                    header = _parse_header(spec, first, headers)
+                    if header is None:
+                        with self._lock:
+                            values.append(_decoded(spec, mapped[offset:end]))
+                        continue
+                except ValueError as error:
+                    wanted = f"{spec.name} of {key(position)}"
+                    raise DamageError(f"{file}: {wanted}: {error}") from None
             dtype, shape, length = header
             if length != size:
-                raise ValueError(f"{file}: {spec.name} of {key(position)} is damaged")
+                raise DamageError(f"{file}: {spec.name} of {key(position)} is damaged")
             values.append(np.ndarray(shape, dtype, mapped, data))
         return values
 
@@ -95,13 +104,16 @@ class MappedTars:
             if file in self._tars:
                 return self._tars[file]
             try:
-                with (self._root / file).open("rb") as tar:
+                with open_regular(path_in(self._root, file)) as tar:
                     mapped = mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ)
             except FileNotFoundError:
                 wanted = f"{spec.name} of {key(position)}"
-                raise ValueError(f"{file} with {wanted} is missing") from None
-            except ValueError as error:  # an empty file
-                raise ValueError(f"{file} with {spec.name} of {key(position)}: {error}") from None
+                raise DamageError(f"{file} with {wanted} is missing") from None
+            except OSError as error:
+                wanted = f"{spec.name} of {key(position)}"
+                raise DamageError(f"{file} with {wanted} {error.strerror}") from None
+            except ValueError as error:  # an empty file, or no name of a file in the folder
+                raise DamageError(f"{spec.name} of {key(position)}: {error}") from None
             while len(self._tars) >= _OPEN_TARS:
                 del self._tars[next(iter(self._tars))]
             self._tars[file] = made = (mapped, memoryview(mapped))
@@ -114,11 +126,24 @@ class MappedTars:
         return {"_root": self._root}  # maps and locks can't be pickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._root, self._tars, self._lock = state["_root"], {}, threading.Lock()
+        self._root, self._tars, self._headers = state["_root"], {}, {}
+        self._lock = threading.Lock()
 
 
-def _parse_header(spec: ColumnSpec, data: bytes) -> Header | None:
-    """Parse the header of a .npy and remember it; None if it is unusual."""
+def _decoded(spec: ColumnSpec, data: bytes) -> Any:
+    """The value of a member with an unusual header, or of JSON."""
+    value = decode_value(spec, data)
+    if spec.dtype != "json":
+        check_kind(spec, value.dtype, value.shape)
+    return value
+
+
+def _parse_header(spec: ColumnSpec, data: bytes, headers: dict[bytes, Header]) -> Header | None:
+    """Parse the header of a .npy and remember it; None if it is unusual.
+
+    Raises:
+        ValueError: dtype or shape is not the column's.
+    """
     if spec.dtype == "json":
         return None
     found = _WRITTEN.match(data)
@@ -126,8 +151,9 @@ def _parse_header(spec: ColumnSpec, data: bytes) -> Header | None:
         return None
     dtype = np.dtype(found[1].decode())
     shape = tuple(int(n) for n in found[2].replace(b",", b" ").split())
-    if len(_headers) >= _HEADERS:
-        _headers.clear()
+    check_kind(spec, dtype, shape)
+    if len(headers) >= _HEADERS:
+        headers.clear()
     length = _HEADER + dtype.itemsize * math.prod(shape)
-    _headers[data] = header = (dtype, shape, length)
+    headers[data] = header = (dtype, shape, length)
     return header

@@ -13,7 +13,6 @@ Only numpy and pyarrow are needed; no stage is imported.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,10 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
-from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.errors import DamageError, UserError
+from ns2.pipeline.core.names import path_in
+from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
 from ns2.pipeline.dataset.card import open_card
+from ns2.pipeline.dataset.contract import Contract
 from ns2.pipeline.dataset.index_reader import IndexReader, as_codes
 from ns2.pipeline.dataset.layout import ASSETS
 from ns2.pipeline.dataset.mapped_tars import MappedTars
@@ -79,6 +82,9 @@ class Dataset(IndexReader):
         self.columns = tuple(self._specs if columns is None else columns)
         self._count = self.card.counts.written
         self._tars = MappedTars(self.root)
+        self._contract = Contract(
+            frames=self._all_frames, codebooks=self._codebooks, ids=self._count_ids
+        )
         self._places: dict[str, _Places] = {}
         self._crcs: dict[str, np.ndarray] = {}
 
@@ -105,7 +111,8 @@ class Dataset(IndexReader):
             copy: False gives the mapped bytes themselves, read-only.
 
         Raises:
-            ValueError: the tar is missing, or its bytes are not those that were committed.
+            DamageError: the tar is missing, or its bytes are not what was committed, or not what
+                the format says.
         """
         at = self._position(which)
         places = self._places.get(column) or self._load(column)
@@ -113,6 +120,7 @@ class Dataset(IndexReader):
         file, offset = places.names[places.tar.item(at)], places.offset.item(at)
         place = (at, file, offset, places.size.item(at), crc)
         value = self._tars.read(self._specs[column], (place,), self.key)[0]
+        self._keep(column, (at,), (file,), (value,))
         return value.copy() if copy and isinstance(value, np.ndarray) else value
 
     def read_many(
@@ -126,7 +134,7 @@ class Dataset(IndexReader):
             check: compare the arrays' CRC-32s with the index.
 
         Raises:
-            ValueError: a tar is missing, or its bytes are not those that were committed.
+            DamageError: a tar is missing, or its bytes are not those that were committed.
         """
         places = self._places.get(column) or self._load(column)
         at, names = np.asarray(positions, np.int64), places.names
@@ -134,7 +142,24 @@ class Dataset(IndexReader):
         tar, offset, size = (a[at].tolist() for a in (places.tar, places.offset, places.size))
         files = [names[i] for i in tar]
         arrays = zip(at.tolist(), files, offset, size, crcs, strict=True)
-        return self._tars.read(self._specs[column], arrays, self.key)
+        values = self._tars.read(self._specs[column], arrays, self.key)
+        self._keep(column, at.tolist(), files, values)
+        return values
+
+    def _keep(
+        self, column: str, at: Sequence[int], files: Sequence[str], values: Sequence[Any]
+    ) -> None:
+        """See that values keep the contract, whatever their checksums say.
+
+        Raises:
+            DamageError: one does not, naming its key and file.
+        """
+        spec, check = self._specs[column], self._contract.check
+        for position, file, value in zip(at, files, values, strict=True):
+            try:
+                check(spec, position, value)
+            except ValueError as error:
+                raise DamageError(f"{file}: {column} of {self.key(position)}: {error}") from None
 
     def prepare(self, columns: Sequence[str], *, check: bool = False) -> None:
         """Load what reading these columns needs now, instead of at the first read.
@@ -175,11 +200,14 @@ class Dataset(IndexReader):
         """The current tars of a column, in the order of shards.
 
         Raises:
-            UserError: there is no such column.
+            UserError: there is no such column, or the index names what lies elsewhere.
         """
         self._check_column(column)
         files = self.fields([f"{column}_file"])[f"{column}_file"].unique().to_pylist()
-        return [self.root / file for file in files]
+        try:
+            return [path_in(self.root, file) for file in files]
+        except ValueError as error:
+            raise UserError(f"{error}; `ns2 verify` says more") from error
 
     def asset(self, prefix: str) -> Path:
         """The current file of an asset.
@@ -193,8 +221,18 @@ class Dataset(IndexReader):
         for name in self.card.assets:
             stem = name.removeprefix(f"{ASSETS}/")
             if stem.startswith(f"{prefix}-") and not (prefix == "aligner" and ".json" in stem):
-                return self.root / name
+                return path_in(self.root, name)
         raise UserError(f"{self.root} has no asset {prefix}")
+
+    def _all_frames(self) -> np.ndarray:
+        return self.numbers("frames")
+
+    def _count_ids(self) -> int:
+        return len(self.phoneme_table)
+
+    def _codebooks(self) -> Path | None:
+        named = any(name.startswith(f"{ASSETS}/codebooks-") for name in self.card.assets)
+        return self.asset("codebooks") if named else None
 
     @cached_property
     def phoneme_table(self) -> PhonemeTable:
@@ -207,9 +245,19 @@ class Dataset(IndexReader):
 
         path = self.asset("phonemes")
         try:
-            return PhonemeTable.from_json(json.loads(path.read_text("utf-8")))
-        except ValueError as error:
+            return PhonemeTable.from_json(read_json(path))
+        except (ValueError, OSError) as error:
             raise UserError(f"{path} is damaged: {error}; `ns2 verify` says more") from error
+
+    def _read_index(self, names: list[str] | None, codes: Sequence[str] = ()) -> pa.Table:
+        """See `IndexReader`; the card must count as many rows."""
+        table = super()._read_index(names, codes)
+        if table.num_rows != self._count:
+            raise UserError(
+                f"{self.root}: the card counts {self._count} utterances, the index has "
+                f"{table.num_rows} rows; `ns2 verify` says more"
+            )
+        return table
 
     def _position(self, which: int | str) -> int:
         """The position of an utterance, from 0 on."""
@@ -232,7 +280,11 @@ class Dataset(IndexReader):
         self._check_column(column)
         file, offset, size = (f"{column}_{name}" for name in ("file", "offset", "size"))
         table = self.fields([file, offset, size], codes=[file])
-        places = _Places(*as_codes(table[file]), table[offset].to_numpy(), table[size].to_numpy())
+        named = table[file]
+        if named.null_count:  # a null is no name, and reading such an array says so
+            named = named.cast(pa.string()).fill_null("")
+        begins, sizes = (table[name].fill_null(-1).to_numpy() for name in (offset, size))
+        places = _Places(*as_codes(named), begins, sizes)
         self._places[column] = places
         return places
 

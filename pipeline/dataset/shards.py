@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import math
 import os
 import tarfile
 import zlib
@@ -22,10 +22,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.core.atomic import atomic_write, put_in_place, temporary_path
+from ns2.pipeline.core.atomic import (
+    atomic_write,
+    member_folder,
+    new_file,
+    put_in_place,
+    temporary_path,
+)
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.reading import open_regular, parse_json
 from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.dataset.tables import read_table
 
 MARKER_METADATA = b"ns2"
 
@@ -130,8 +138,29 @@ def decode_value(spec: ColumnSpec, data: bytes | memoryview) -> Any:
         ValueError: the bytes are not an array or JSON text.
     """
     if spec.dtype == "json":
-        return json.loads(bytes(data))
-    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        return parse_json(bytes(data))
+    return _decode_array(bytes(data))
+
+
+def _decode_array(data: bytes) -> np.ndarray:
+    """The array of a .npy file of version 1.0; nothing is allocated before its size is compared."""
+    stream = io.BytesIO(data)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError("expected a .npy file of version 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        size = math.prod(shape) * dtype.itemsize
+    except Exception as error:  # numpy parses Python, and fails in many ways
+        raise ValueError(f"is no .npy file that can be read: {error}") from None
+    begin = stream.tell()
+    if dtype.hasobject:
+        raise ValueError("holds Python objects (a pickle), and allow_pickle is never set")
+    if min(shape, default=0) < 0 or size != len(data) - begin:
+        raise ValueError(
+            f"{len(data) - begin} bytes are no array of {dtype} of shape {shape}, as its head says"
+        )
+    flat = np.frombuffer(data, dtype, offset=begin).copy()
+    return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def member_info(name: str, size: int) -> tarfile.TarInfo:
@@ -146,10 +175,10 @@ class TarWriter:
     """Writes one target, which takes its name on `commit` and not before."""
 
     def __init__(self, folder: Path, shard: int, spec: ColumnSpec) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        member_folder(folder.parent, folder.name)
         self._folder, self._shard, self._spec = folder, shard, spec
         self._temporary = temporary_path(folder / f"{shard:05d}.tar")
-        self._file = self._temporary.open("wb")
+        self._file = new_file(self._temporary)
         self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
         self._rows: list[MemberRow] = []
 
@@ -247,8 +276,8 @@ def read_marker(path: Path) -> Marker:
         ValueError: it is not a marker, or damaged.
     """
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
-        metadata = json.loads(table.schema.metadata[MARKER_METADATA])
+        table = read_table(path)
+        metadata = parse_json(table.schema.metadata[MARKER_METADATA])
         columns = table.to_pydict()
         scalars = [name for name in columns if name.startswith("scalar.")]
         rows = tuple(
@@ -287,7 +316,7 @@ def read_member(tar: Path, row: MemberRow) -> bytes:
     Raises:
         ValueError: the tar ends early, or the bytes are not those that were committed.
     """
-    with tar.open("rb") as file:
+    with open_regular(tar) as file:
         file.seek(row.offset)
         data = file.read(row.size)
     if len(data) != row.size or zlib.crc32(data) != row.crc32:

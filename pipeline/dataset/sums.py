@@ -8,9 +8,13 @@ from pathlib import Path
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.reading import read_small
 from ns2.pipeline.dataset.card import read_card
 from ns2.pipeline.dataset.layout import SUMS
 from ns2.pipeline.dataset.shards import Marker
+
+LARGEST_SUMS = 1 << 30
+"""The most bytes that SHA256SUMS may have: those of ten million files."""
 
 
 def target_checksums(root: Path, markers: Iterable[Marker]) -> list[tuple[str, str]]:
@@ -31,13 +35,13 @@ def vouched_sums(root: Path) -> dict[str, str]:
     """SHA-256 by name from SHA256SUMS; empty unless a card confirms that file."""
     card = read_card(root)
     try:
-        data = (root / SUMS).read_bytes()
+        data = read_small(root / SUMS, LARGEST_SUMS)
     except OSError:
         return {}
     if card is None or hashlib.sha256(data).hexdigest() != card.sha256sums:
         return {}
-    lines = (line.split("  ", 1) for line in data.decode().splitlines())
-    return {name: digest for digest, name in lines}
+    lines = (line.partition("  ") for line in data.decode("utf-8", "replace").splitlines())
+    return {name: digest for digest, _, name in lines}
 
 
 def check_vouched(root: Path, sums: Iterable[tuple[str, str]], vouched: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ns2.pipeline.align.aligner_file import aligner_config, train_and_save
-from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.atomic import member_folder, write_if_changed
 from ns2.pipeline.core.hashing import canonical_json, short_hash, unit_interval
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
@@ -134,7 +134,7 @@ class AlignerAsset:
         )
         if last is not None and last.fingerprint == record.fingerprint:
             return last
-        self._folder.mkdir(parents=True, exist_ok=True)
+        member_folder(self._folder.parent, self._folder.name)
         text = canonical_json(
             {
                 "config": record.config,

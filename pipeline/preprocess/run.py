@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ns2.pipeline.core.atomic import TEMPORARY
+from ns2.pipeline.core.atomic import member_folder, remove_temporaries
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.core.schema import Kind, Rejection
 from ns2.pipeline.corpora.corpus import Corpus
@@ -50,7 +50,7 @@ def preprocess(
     for warning in corpus.warnings:
         progress.note(f"warning: {warning}")
     check_folder(out, graph.grid)
-    (out / layout.STATE).mkdir(parents=True, exist_ok=True)
+    member_folder(out, layout.STATE)
     with lock(out / layout.STATE / "lock", out):
         return _Run(corpus, out, options, graph, executor, progress).carry_out()
 
@@ -76,8 +76,8 @@ class _Run:
 
     def carry_out(self) -> Summary:
         """Carry out the run: what there is, then its columns, the aligner in between, the end."""
-        for path in self._out.rglob(f"{TEMPORARY}*"):  # left by a run that was killed
-            path.unlink(missing_ok=True)
+        for folder in layout.our_folders(self._out):  # left by a run that was killed
+            remove_temporaries(folder)
         sources, self._unreadable = self._find_sources()
         self._shards = self._place(sources)
         if "durations" in self._columns and self._graph.missing_assets("durations"):

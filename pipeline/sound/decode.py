@@ -15,6 +15,11 @@ from ns2.pipeline.sound.containers import check_container, counted_mp3
 SILENCE_DB = -80.0
 """A recording whose loudest sample lies below this level (dBFS) is silent."""
 
+LARGEST = 1 << 28
+"""The most samples of all channels that are decoded: 1 GiB as float32, 93 minutes at 48,000 Hz."""
+
+_UNKNOWN = 1 << 62
+"""A header that declares so many samples does not know their number."""
 RESAMPLER = "soxr VHQ"
 _RATES = range(4_000, 768_001)
 
@@ -106,6 +111,12 @@ def _read_all(file) -> np.ndarray:  # type: ignore[no-untyped-def] # soundfile h
     decoding of MP3.
     """
     declared = file.frames
+    if declared * file.channels > LARGEST and 0 < declared < _UNKNOWN:
+        message = (
+            f"it decodes to {declared:,} samples of {file.channels} channels, more than "
+            f"{LARGEST:,} in all; cut it into pieces, for example: ffmpeg -i OLD -t 600 NEW"
+        )
+        raise UtteranceError(Reason.TOO_LONG, message)
     try:
         out = np.empty((declared, file.channels), np.float32)
     except (MemoryError, ValueError, OverflowError) as error:

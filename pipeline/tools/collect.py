@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ns2.pipeline.core.atomic import TEMPORARY, sync_folder
+from ns2.pipeline.core.atomic import is_temporary, member_folder, refuse_link, sync_folder
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import COLUMNS
@@ -94,9 +94,10 @@ def collect(root: Path, *, dry_run: bool = False) -> Removed:
     root = Path(root)
     open_card(root)  # refuses a folder that is not a dataset before anything is made in it
     state = root / layout.STATE
+    refuse_link(state)
     try:
         if not dry_run:
-            state.mkdir(exist_ok=True)
+            member_folder(root, layout.STATE)
         with lock(state / "lock", root) if state.is_dir() else nullcontext():
             stale = _Stale(root, *_current(root))
             if not dry_run:
@@ -137,7 +138,7 @@ def _target_faults(root: Path, files: SmallFiles) -> list[Fault]:
         for name in sorted(named - set(files.listed))
     ]
     for name, digest in files.listed.items():
-        if not TARGET.match(name):
+        if not TARGET.fullmatch(name):
             continue  # checked with the small files
         path = root / name
         if not path.is_file():
@@ -230,7 +231,7 @@ class _Stale:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda item: item.name):
                 path = folder / entry.name
-                known = entry.name.startswith(TEMPORARY) or (ours and ours.fullmatch(entry.name))
+                known = is_temporary(entry.name) or (ours and ours.fullmatch(entry.name))
                 if self._name(path) in self._current:
                     continue
                 if known and entry.is_file(follow_symlinks=False):

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.core.atomic import TEMPORARY, sync_folder
+from ns2.pipeline.core.atomic import new_file, sync_folder, temporary_path
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import ColumnSpec, make_key
 from ns2.pipeline.dataset.card import Card
@@ -78,7 +78,7 @@ def export(
     out, options = Path(out), options or ExportOptions()
     chosen = Dataset(dataset.root, options.columns or None)  # checks the columns
     _check_place(out, chosen.root)
-    temporary = out.absolute().with_name(f"{TEMPORARY}{os.getpid()}-{out.name}")
+    temporary = temporary_path(out.absolute())
     temporary.mkdir(parents=True)
     try:
         described = _write(chosen, temporary, options.shard_utterances, progress or _silent)
@@ -144,7 +144,7 @@ def _chunks(members: Sequence[int], size: int | None) -> Iterator[list[int]]:
 
 def _write_tar(dataset: Dataset, path: Path, positions: Iterable[int]) -> Iterator[int]:
     """Write one tar; yields each position when its sample is written."""
-    with path.open("wb") as file:
+    with new_file(path) as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for position in positions:
                 for name, data in _members(dataset, position):
@@ -155,7 +155,7 @@ def _write_tar(dataset: Dataset, path: Path, positions: Iterable[int]) -> Iterat
 
 
 def _write_file(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    with new_file(path) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.core.atomic import temporary_path
+from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.reader import Dataset
@@ -134,6 +134,5 @@ def _write(path: Path, data: bytes) -> None:
             f"{path} exists and has other content; name another folder, or move the file away "
             "if it is not needed"
         )
-    temporary = temporary_path(path)
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with atomic_write(path, durable=False) as file:
+        file.write(data)

@@ -20,7 +20,7 @@ from ns2.model.codec.mini.network import MiniNetwork
 from ns2.model.codec.mini_1.mini_1_config import Mini1Config, read_any_config
 from ns2.model.codec.mini_codec import load_network, pack_mini
 from ns2.model.codec.registry import codec_file
-from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.atomic import atomic_write, member_folder
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.sound.wav import save_wav
@@ -87,7 +87,7 @@ def train_codec(
     except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA at all
         raise UserError(f"torch can't use the device {device!r}: {error}; try cpu") from error
     torch.set_flush_denormal(True)  # digital silence would take CPUs many times as long
-    (folder / _SAMPLES).mkdir(parents=True, exist_ok=True)
+    member_folder(folder, _SAMPLES)
     if resume:
         trainer.load(read_state(checkpoint, f"delete {folder}, and begin anew"))
     _run(trainer, folder, progress)

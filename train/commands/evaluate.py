@@ -58,6 +58,7 @@ def evaluate(
     """
     import json
 
+    from ns2.pipeline.core.atomic import member_folder
     from ns2.pipeline.core.progress import display
     from ns2.pipeline.dataset.reader import Dataset
     from ns2.train.evaluation.evaluator import Evaluator
@@ -72,7 +73,7 @@ def evaluate(
         dataset=Dataset(dataset),
         config=config,
     )
-    out = out or run / EVALUATION
+    out = out or member_folder(run, EVALUATION)
     with display() as progress:
         found = report(evaluator, run, out, progress)
     if as_json:

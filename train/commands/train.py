@@ -56,7 +56,7 @@ def _in_one_process(datasets: Sequence[Path], out: Path, options: TrainOptions) 
     """The work of one process; an error that all of them find is shown once."""
     import os
 
-    from ns2.train.data.selection import DamageError
+    from ns2.pipeline.core.errors import DamageError
 
     try:
         clear_errors(_train)(datasets, out, options)

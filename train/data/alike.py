@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.reading import check_regular
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
@@ -83,15 +84,21 @@ def codebooks_of(dataset: Dataset) -> np.ndarray:
     """The codebooks of a dataset's codec, (Q, E, D) float32.
 
     Raises:
-        UserError: values of them are not finite.
+        UserError: the file is damaged, or values of them are not finite.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    books: np.ndarray = load_file(dataset.asset("codebooks"))["codebooks"]
-    if not np.isfinite(books).all():
+    path = dataset.asset("codebooks")
+    try:
+        check_regular(path)
+        books: np.ndarray = load_file(path)["codebooks"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise UserError(f"{path} can't be read: {error}; `ns2 verify` says more") from error
+    if books.ndim != 3 or not np.isfinite(books).all():
         raise UserError(
-            f"{dataset.asset('codebooks')} is damaged: its codebooks hold values that are not "
-            "finite. Run `ns2 preprocess` anew with a sound codec."
+            f"{path}: its codebooks hold values that are not finite, or are not (Q, E, D). Run "
+            "`ns2 preprocess` anew with a sound codec."
         )
     return books
 

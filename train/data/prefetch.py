@@ -27,9 +27,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ns2.pipeline.core.errors import DamageError
 from ns2.train.data.epochs import EpochPlan, mixed
 from ns2.train.data.in_turn import InTurn
-from ns2.train.data.selection import DamageError, Data
+from ns2.train.data.selection import Data
 
 OnDamage = Literal["raise", "skip"]
 
@@ -283,6 +284,7 @@ class Reader:
         """The utterances of a share, or of a part of it, with all their arrays."""
         data, check = self._data, self._check
         arrays = [data.read_many(name, numbers, check=check) for name in data.columns]
+        _check_together(data, numbers, dict(zip(data.columns, arrays, strict=True)))
         seeds = (mixed(self._seed, epoch, numbers) >> np.uint64(1)).tolist()
         others: list[np.ndarray | None] = [None] * len(numbers)
         for i in np.flatnonzero(data.frames[numbers] < self._other_below).tolist():
@@ -301,3 +303,18 @@ class Reader:
                 data.keys(numbers), numbers.tolist(), seeds, others, *arrays, strict=True
             )
         ]
+
+
+def _check_together(data: Data, numbers: np.ndarray, arrays: dict[str, list[np.ndarray]]) -> None:
+    """See that each utterance has as many durations as phonemes, where both are read.
+
+    Raises:
+        DamageError: one has not.
+    """
+    pairs = zip(arrays.get("phonemes", ()), arrays.get("durations", ()), strict=False)
+    for i, (phonemes, durations) in enumerate(pairs):
+        if len(phonemes) != len(durations):
+            raise DamageError(
+                f"{data.key(int(numbers[i]))} has {len(phonemes)} phonemes and {len(durations)} "
+                "durations; `ns2 verify` lists all that is damaged"
+            )

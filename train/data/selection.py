@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ns2.pipeline.core.atomic import stamp
-from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.errors import DamageError, UserError
 from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.card import open_card
@@ -36,10 +36,6 @@ from ns2.train.data.identity import Identity, content_digest
 
 COLUMNS = ("codes", "phonemes", "durations", "f0")
 """The columns that NaturalSpeech 2 learns from."""
-
-
-class DamageError(UserError):
-    """An array can't be read as it was written: its bytes changed, or its tar is missing."""
 
 
 class EmptyError(UserError):

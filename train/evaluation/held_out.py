@@ -6,7 +6,9 @@ Letters for shapes: N phonemes, T frames, P prompt frames, Q quantizers, M mel b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +16,8 @@ import numpy as np
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.core.names import path_in, shown
+from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.decode import read_audio, resample, trim_silence
 from ns2.train.speak.speaker_prompt import prompt_in_dataset
@@ -144,10 +148,11 @@ def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray
         corpus: the folder or the manifest that the dataset was made from.
 
     Raises:
-        UserError: the recording is missing, or is not the one that the dataset was made from.
+        UserError: the recording is missing, lies outside of the corpus, or is not the one that the
+            dataset was made from.
     """
     rate = dataset.grid.sample_rate
-    path = (corpus if corpus.is_dir() else corpus.parent) / utterance.source
+    path = _audio(corpus, utterance)
     try:
         wave = resample(*read_audio(path), rate)
     except UtteranceError as error:
@@ -163,6 +168,31 @@ def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray
             f"{utterance.samples:,} samples were expected, {len(wave):,} are there"
         )
     return wave
+
+
+def _audio(corpus: Path, utterance: HeldOut) -> Path:
+    """The file of a recording, whose name the dataset tells, which may be a stranger's.
+
+    It lies inside the corpus's folder, or the corpus itself names it, as a manifest does.
+
+    Raises:
+        UserError: neither is so.
+    """
+    if corpus.is_dir():
+        with suppress(ValueError):
+            return path_in(corpus, utterance.source)
+    if utterance.source not in _named_in(corpus):
+        raise UserError(
+            f"{utterance.key} was made from {shown(utterance.source)}, which {corpus} does not "
+            "hold. --corpus takes what the dataset was made from."
+        )
+    return (corpus if corpus.is_dir() else corpus.parent) / utterance.source
+
+
+@lru_cache(maxsize=1)
+def _named_in(corpus: Path) -> frozenset[str]:
+    """The files of all utterances of a corpus, relative to its folder."""
+    return frozenset(utterance.source for utterance in read_corpus(corpus).utterances)
 
 
 def seeds(held: Sequence[HeldOut], seed: int) -> list[int]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.atomic import member_folder, write_if_changed
 from ns2.pipeline.sound.wav import wav_bytes
 from ns2.train.evaluation.evaluator import VERSIONS, Result
 from ns2.train.evaluation.figures import predicted_lines, table_columns
@@ -34,14 +34,14 @@ def write_waves(out: Path, key: str, waves: Mapping[str, np.ndarray], rate: int)
         waves: (S,) each, by the names of versions and `PROMPT`.
         rate: their sampling rate in Hz.
     """
-    (out / WAVES).mkdir(parents=True, exist_ok=True)
+    member_folder(out, WAVES)
     for name, wave in waves.items():
         write_if_changed(out / _wave(key, name), wav_bytes(wave, rate))
 
 
 def write_plot(out: Path, key: str, png: bytes) -> None:
     """Write the plot of an utterance."""
-    (out / PLOTS).mkdir(parents=True, exist_ok=True)
+    member_folder(out, PLOTS)
     write_if_changed(out / _plot(key), png)
 
 

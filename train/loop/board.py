@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ns2.pipeline.core.atomic import member_folder
 from ns2.train.run.names import BOARD
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Board:
         if run is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(run / BOARD, purge_step=step + 1)
+            self._writer = SummaryWriter(member_folder(run, BOARD), purge_step=step + 1)
 
     def __enter__(self) -> Board:
         return self

@@ -14,7 +14,7 @@ Letters for shapes: N phonemes, T frames, D latent width, P prompt frames, Q qua
 
 from __future__ import annotations
 
-import shutil
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,11 +31,19 @@ from ns2.model.tts.choices import Choices
 from ns2.model.tts.duration_frames import round_durations
 from ns2.model.tts.generation import Request, generate
 from ns2.model.tts.ns2 import NS2
-from ns2.pipeline.core.atomic import TEMPORARY
+from ns2.pipeline.core.atomic import (
+    member_folder,
+    new_file,
+    refuse_link,
+    remove_known,
+    remove_temporaries,
+    temporary_path,
+)
+from ns2.pipeline.core.errors import DamageError
 from ns2.pipeline.sound.pitch import extract_f0
 from ns2.pipeline.sound.wav import save_wav, wav_bytes
 from ns2.train.data.epochs import mixed
-from ns2.train.data.selection import COLUMNS, DamageError, Data
+from ns2.train.data.selection import COLUMNS, Data
 from ns2.train.loop.board import Board
 from ns2.train.loop.sample_figures import Heard, PhoneJudge, sample_figures
 from ns2.train.run.folder import RunFolder
@@ -55,6 +63,7 @@ REFERENCE, GIVEN, PREDICTED = "reference", "given", "predicted"
 with predicted durations and pitch. They name files and plots."""
 SPOKEN = (GIVEN, PREDICTED)
 _SEED = 0x50EE
+_OURS = re.compile(r"[A-Za-z0-9_-]+\.(wav|png)")
 _SECONDS = (1.5, 10.0)
 """The shortest and longest utterance that is preferred."""
 _LONGEST = 3.0
@@ -164,8 +173,7 @@ class Samples:
 
     def _reference(self, sample: Sample) -> Tensor:
         """The codec's copy (S,) of the recording; it and the prompt's are written once."""
-        folder = self._folder / REFERENCE
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = member_folder(self._folder.parent, SAMPLES, REFERENCE)
         assert sample.line.prompt is not None
         waves = []
         for name, codes in (
@@ -214,13 +222,15 @@ class Samples:
 
     def _publish(self, step: int, files: Mapping[str, bytes]) -> None:
         """Write the folder of a step, which appears whole or not at all."""
-        folder, made = self._folder / f"{step:08d}", self._folder / f"{TEMPORARY}{step:08d}"
-        for left in self._folder.glob(f"{TEMPORARY}*"):
-            shutil.rmtree(left)
-        made.mkdir(parents=True)
+        folder = member_folder(self._folder.parent, SAMPLES) / f"{step:08d}"
+        refuse_link(folder)
+        remove_temporaries(self._folder)
+        made = temporary_path(folder)
+        made.mkdir()
         for name, data in files.items():
-            (made / name).write_bytes(data)
-        shutil.rmtree(folder, ignore_errors=True)
+            with new_file(made / name) as file:
+                file.write(data)
+        remove_known(folder, _OURS)
         made.rename(folder)
 
     @property

@@ -9,15 +9,19 @@ They hold only tensors, numbers and text, and are read with `weights_only=True`.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ns2.pipeline.core.atomic import TEMPORARY, atomic_write
+from ns2.pipeline.core.atomic import atomic_write, member_folder, remove_temporaries
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.reading import open_regular
 from ns2.train.run.names import BEST, CHECKPOINTS
+
+_NAME = re.compile(r"[0-9]{8,12}\.pt")
 
 
 def save_checkpoint(
@@ -29,20 +33,19 @@ def save_checkpoint(
         best: its validation loss is the lowest so far, and it becomes best.pt too. That file is
             written first: a run that goes on from this state does not validate it once more.
     """
-    folder = run / CHECKPOINTS
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = member_folder(run, CHECKPOINTS)
     path = folder / f"{step:08d}.pt"
     write_state(state, *((folder / BEST, path) if best else (path,)))
     for old in checkpoints(run)[:-keep]:
         old.unlink()
-    for left in folder.glob(f"{TEMPORARY}*"):
-        left.unlink()
+    remove_temporaries(folder)
     return path
 
 
 def checkpoints(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first; best.pt is not among them."""
-    return sorted((run / CHECKPOINTS).glob("[0-9]*.pt"))
+    found = (run / CHECKPOINTS).glob("[0-9]*.pt")
+    return sorted(path for path in found if _NAME.fullmatch(path.name) and not path.is_dir())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -73,7 +76,8 @@ def read_state(path: Path, advice: str) -> dict[str, Any]:
         UserError: it is damaged.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:  # opening a pipe would wait for ever
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(f"{path} can't be read ({error}); {advice}") from error
     return state

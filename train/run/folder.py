@@ -17,33 +17,26 @@ run/
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from pathlib import Path
 from typing import Any
 
 from ns2.model.config_values import from_values, to_values
-from ns2.pipeline.core.atomic import TEMPORARY, write_if_changed
+from ns2.pipeline.core.atomic import (
+    is_temporary,
+    refuse_link,
+    remove_known,
+    remove_temporaries,
+    write_if_changed,
+)
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.reading import read_json
 from ns2.train.data.identity import Identity
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
-from ns2.train.run.names import (
-    ABOUT,
-    BOARD,
-    CHECKPOINTS,
-    CONFIG,
-    EVALUATION,
-    METRICS,
-    SAMPLE_LOG,
-    SAMPLES,
-    SPEECH,
-    STATISTICS,
-    VALIDATION,
-    WEIGHTS,
-)
+from ns2.train.run.names import ABOUT, CONFIG, FOLDERS, LOGS, WEIGHTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.step_log import StepLog
 
-_LOGS = (METRICS, VALIDATION, SAMPLE_LOG, STATISTICS)
 _FREE = (
     "steps",
     "checkpoint_every",
@@ -56,6 +49,7 @@ _FREE = (
 )
 """Settings that may change when a run goes on: no step depends on them, apart from the learning
 rates of a cosine decay, which follow `steps`."""
+_TOP = re.compile("|".join(re.escape(name) for name in (CONFIG, ABOUT, WEIGHTS, *LOGS)))
 _ADVICE = "Choose another folder, or begin anew with --fresh."
 
 
@@ -86,12 +80,14 @@ class RunFolder:
 
         Raises:
             UserError: the folder holds a run with other settings or data, or files of something
-                else.
+                else; or a folder or log of it is a link.
         """
         root = self.root
         root.mkdir(parents=True, exist_ok=True)
+        for name in (*FOLDERS, *LOGS):
+            refuse_link(root / name)
         begun = (root / CONFIG).is_file() and (root / ABOUT).is_file()
-        if not begun and any(not path.name.startswith(TEMPORARY) for path in root.iterdir()):
+        if not begun and any(not is_temporary(path.name) for path in root.iterdir()):
             raise UserError(f"{root} holds files, but no run of ns2; choose another folder")
         values = _as_read(config)
         if begun and fresh:
@@ -99,14 +95,13 @@ class RunFolder:
         elif begun:
             self._check_settings(values)
             self._check_data(data)
-        for left in self.root.rglob(f"{TEMPORARY}*"):  # by a start that was killed
-            if left.is_file():
-                left.unlink()
+        for folder in (root, *(root / name for name in FOLDERS)):  # by a start that was killed
+            remove_temporaries(folder)
         self._write(CONFIG, values)
         self._write(ABOUT, about)
         # lines of steps behind the checkpoint would stand in the logs twice
         state = self.newest()
-        for name in _LOGS:
+        for name in LOGS:
             self.log(name).cut(int(state.get("step", 0)))
         return state
 
@@ -124,16 +119,26 @@ class RunFolder:
         write_if_changed(self.root / name, text.encode())
 
     def _remove(self) -> None:
-        """Delete the run but for config.json and run.json, which are written anew."""
-        for name in (*_LOGS, WEIGHTS):
+        """Delete the run but for config.json and run.json, which are written anew.
+
+        Only files under the names that ns2 gives are deleted; notes beside them stay.
+        """
+        for name in (*LOGS, WEIGHTS):
             (self.root / name).unlink(missing_ok=True)
-        for name in (CHECKPOINTS, SAMPLES, BOARD, SPEECH, EVALUATION):
-            shutil.rmtree(self.root / name, ignore_errors=True)
+        for name, known in FOLDERS.items():
+            remove_known(self.root / name, known)
+
+    def remove(self) -> None:
+        """Delete the whole run, and its folder if nothing else is in it."""
+        remove_known(self.root, _TOP)
+        for name, known in FOLDERS.items():
+            remove_known(self.root / name, known)
+        remove_known(self.root, _TOP)
 
     def _check_settings(self, values: dict[str, Any]) -> None:
         """See that every setting that a step depends on is what it was."""
         try:  # settings that an older ns2 did not have are at their defaults
-            stored = from_values(TrainConfig, json.loads((self.root / CONFIG).read_text("utf-8")))
+            stored = from_values(TrainConfig, read_json(self.root / CONFIG))
         except ValueError as error:
             raise UserError(f"{self.root / CONFIG} can't be read: {error}. {_ADVICE}") from error
         self.steps_before = stored.steps
@@ -144,8 +149,11 @@ class RunFolder:
 
     def _check_data(self, data: Identity) -> None:
         """See that the data is what it was."""
-        about = json.loads((self.root / ABOUT).read_text("utf-8"))
-        made_by = [str(one.get("made_by", "")) for one in about.get("datasets", ())]
+        try:
+            about = read_json(self.root / ABOUT)
+            made_by = [str(one.get("made_by", "")) for one in about.get("datasets", ())]
+        except (ValueError, AttributeError, TypeError) as error:
+            raise UserError(f"{self.root / ABOUT} can't be read: {error}. {_ADVICE}") from error
         if not data.was(about.get("data", ""), made_by):
             raise UserError(
                 f"{self.root} is a run on other data: another dataset, one that was changed since, "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 CONFIG, ABOUT, WEIGHTS = "config.json", "run.json", "model.safetensors"
 METRICS, VALIDATION, STATISTICS = "metrics.jsonl", "validation.jsonl", "statistics.jsonl"
 CHECKPOINTS, BEST = "checkpoints", "best.pt"
@@ -11,3 +13,16 @@ SPEECH = "speech"
 BOARD = "tensorboard"
 EVALUATION = "evaluation"
 """The folder that `ns2 evaluate` writes unless another one is named."""
+
+LOGS = (METRICS, VALIDATION, SAMPLE_LOG, STATISTICS)
+"""The files that a run appends lines to."""
+
+_FILE = r"[A-Za-z0-9_-]{1,120}"
+FOLDERS = {
+    CHECKPOINTS: re.compile(r"[0-9]{8,12}\.pt|best\.pt"),
+    SAMPLES: re.compile(rf"(reference|[0-9]{{8,12}})/{_FILE}\.(wav|png)"),
+    BOARD: re.compile(r"events\.out\.tfevents\.[^/]+"),
+    SPEECH: re.compile(r"phonemes\.json|speech\.json"),
+    EVALUATION: re.compile(rf"index\.html|evaluation\.json|wavs/{_FILE}\.wav|plots/{_FILE}\.png"),
+}
+"""A run's folders, and the paths of the files that ns2 writes into each: no other is deleted."""

@@ -17,8 +17,12 @@ from typing import Any
 
 from ns2.model.config_values import changed
 from ns2.pipeline.core.errors import OptionError
+from ns2.pipeline.core.reading import read_small
 from ns2.train.run.recipes import training
 from ns2.train.run.settings import TrainConfig
+
+_LARGEST = 1 << 20
+"""The most bytes of a file of settings."""
 
 
 def choose(
@@ -64,11 +68,17 @@ def read_settings(file: Path) -> dict[str, Any]:
     class Reader(yaml.SafeLoader):
         """Safe YAML that reads 1e-3 as a number, as JSON does; YAML 1.1 wants 1.0e-3."""
 
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            """Refuse aliases: a few lines of them stand for more values than fit into memory."""
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("aliases (*name) are not taken; write the values out")
+            return super().compose_node(parent, index)
+
     number = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
     Reader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
     try:
-        values = yaml.load(file.read_text("utf-8"), Reader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = yaml.load(read_small(file, _LARGEST).decode("utf-8"), Reader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"the file is neither YAML nor JSON: {error}") from error
     if values is None:
         return {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.atomic import open_end, refuse_link, write_if_changed
 
 
 class StepLog:
@@ -20,21 +20,24 @@ class StepLog:
     def append(self, row: Mapping[str, Any]) -> None:
         """Write one line at the end; numbers that are not finite become null, as JSON has none."""
         row = {name: value if _is_json(value) else None for name, value in row.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
+        with open_end(self.path) as file:
+            file.write((json.dumps(row, allow_nan=False) + "\n").encode())
 
     def cut(self, step: int) -> None:
         """Remove the lines of steps after this one: they are done, and written, once more.
 
         A line that was cut off in the middle, by a crash, is removed with all that follow it.
         """
+        refuse_link(self.path)
         if not self.path.is_file():
             return
         kept = []
-        for line in self.path.read_text("utf-8").splitlines():
+        for line in self.path.read_bytes().decode("utf-8", "replace").splitlines():
             try:
                 row = json.loads(line)
             except ValueError:
+                break
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
                 break
             if row["step"] <= step:
                 kept.append(f"{line}\n")

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ns2.model.log_mel import MelConfig
-from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.atomic import member_folder, write_if_changed
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.pitch import PitchConfig
 from ns2.train.run.names import SPEECH
@@ -107,8 +108,7 @@ def _most_tokens(dataset: Dataset) -> int:
 
 def keep_speech(run: Path, datasets: Sequence[Dataset]) -> None:
     """Write the facts and the phoneme table into a run's folder."""
-    folder = run / SPEECH
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = member_folder(run, SPEECH)
     table = datasets[0].phoneme_table.to_json()
     for name, value in ((_TABLE, table), (_SPEECH, asdict(facts_of(datasets)))):
         text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -123,8 +123,8 @@ def read_speech(run: Path) -> tuple[SpeechFacts, PhonemeTable]:
     """
     folder = run / SPEECH
     try:
-        facts = json.loads((folder / _SPEECH).read_text("utf-8"))
-        table = json.loads((folder / _TABLE).read_text("utf-8"))
+        facts = read_json(folder / _SPEECH)
+        table = read_json(folder / _TABLE)
         facts["languages"] = tuple(facts["languages"])
         return SpeechFacts(**facts), PhonemeTable.from_json(table)
     except FileNotFoundError as error:

@@ -12,20 +12,21 @@ Letters for shapes: N phonemes, T frames, P prompt frames, Q quantizers, S sampl
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ns2.model.config_values import from_values
+from ns2.model.config_values import from_values, to_values
 from ns2.model.tts.choices import Choices
 from ns2.model.tts.generation import Generated, generate
 from ns2.model.tts.ns2 import NS2
-from ns2.model.tts.ns2_config import Sizes
+from ns2.model.tts.ns2_config import NS2Config, Sizes
 from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.reading import check_regular, read_json
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.decode import read_audio, resample
@@ -40,6 +41,11 @@ from ns2.train.step.ranks import avoid_cudnn_attention, check_device, chosen_dev
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
+
+_COUNTS = ("layers", "depth")
+"""The settings that count layers, each of which has tensors of its own."""
+_WIDEST = 1 << 20
+"""The most that any other whole number among a model's settings may be."""
 
 
 class Synthesizer:
@@ -228,15 +234,15 @@ def load_model(run: Path) -> NS2:
 
     # The settings say how the model is built.
     try:
-        values = json.loads((run / CONFIG).read_text("utf-8"))
-        config = from_values(TrainConfig, values)
+        config = from_values(TrainConfig, read_json(run / CONFIG))
     except FileNotFoundError as error:
         raise UserError(f"{run} is no run of `ns2 train`: it has no {CONFIG}") from error
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise UserError(f"{run / CONFIG} can't be read: {error}") from error
 
     # Weights of a training that diverged would speak noise, or nothing, without an error.
     try:
+        check_regular(run / WEIGHTS)
         weights = load_file(run / WEIGHTS)
     except FileNotFoundError as error:
         raise UserError(
@@ -253,14 +259,44 @@ def load_model(run: Path) -> NS2:
         raise UserError(f"{run} is an unconditional model, which can't speak a text")
 
     # The sizes that the dataset decided are those of the weights.
-    quantizers, entries, latent_dim = weights["codebooks"].shape
-    sizes = Sizes(
-        latent_dim=latent_dim,
-        quantizers=quantizers,
-        entries=entries,
-        phonemes=len(weights["phone_of"]),
-        phones=len(weights["phone.weight"]),
-    )
-    model = NS2(config.model, sizes)
-    model.load_state_dict(weights)
+    try:
+        quantizers, entries, latent_dim = weights["codebooks"].shape
+        sizes = Sizes(
+            latent_dim=latent_dim,
+            quantizers=quantizers,
+            entries=entries,
+            phonemes=len(weights["phone_of"]),
+            phones=len(weights["phone.weight"]),
+        )
+        _check_fits(config.model, sizes, weights)
+        model = NS2(config.model, sizes)
+        model.load_state_dict(weights)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"{run / WEIGHTS} and {CONFIG} do not go together: {error}") from error
     return model
+
+
+def _check_fits(config: NS2Config, sizes: Sizes, weights: Mapping[str, Tensor]) -> None:
+    """See that weights are those of a config before anything of their size is allocated.
+
+    Raises:
+        ValueError: they are not.
+    """
+    for name, value in _numbers(to_values(config)):
+        if value > (len(weights) if name in _COUNTS else _WIDEST):
+            raise ValueError(f"{name} is {value}, which no model with these weights has")
+    with torch.device("meta"):  # sizes without memory
+        expected = {name: tuple(one.shape) for name, one in NS2(config, sizes).state_dict().items()}
+    found = {name: tuple(one.shape) for name, one in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
+
+
+def _numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Names and values of all whole numbers in a config."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value)
+        elif isinstance(value, int):
+            yield name, value

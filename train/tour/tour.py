@@ -12,13 +12,14 @@ that is shown. Nothing that is there already is done again, so a demo that was s
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.atomic import refuse_link, write_if_changed
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.reading import read_json
+from ns2.train.run.folder import RunFolder
 from ns2.train.run.names import CONFIG, EVALUATION, METRICS
 from ns2.train.tour.demo_config import Demo
 from ns2.train.tour.own_recordings import OwnRecordings
@@ -27,6 +28,7 @@ from ns2.train.tour.shown_command import command, run_ns2
 from ns2.train.tour.spoken_recordings import SpokenRecordings
 
 PRESET = "demo"
+_TRIAL = "trial"
 _TRIAL_STEPS = 24
 """The number of steps that are tried to measure how long a step takes."""
 _UNWATCHED = ("--set", "samples=0", "--set", "validate_every=0")
@@ -77,11 +79,13 @@ def begin(demo: Demo) -> None:
         UserError: it began with others.
     """
     chosen, note = demo.remembered, demo.root / "demo.json"
+    for folder in (demo.root / "corpus", demo.shards, demo.run, demo.root / _TRIAL):
+        refuse_link(folder)
     if not note.is_file():
         demo.root.mkdir(parents=True, exist_ok=True)
         write_if_changed(note, json.dumps(chosen).encode())
         return
-    before = json.loads(note.read_text("utf-8"))
+    before = read_json(note)
     names = dict.fromkeys((*chosen, *before))
     other = [name for name in names if chosen.get(name) != before.get(name)]
     if "corpus" in other:  # that of another corpus differs in more, and that says nothing
@@ -116,8 +120,8 @@ def steps_in(demo: Demo) -> int:
         return int(json.loads((demo.run / CONFIG).read_text("utf-8"))["steps"])
     except (OSError, ValueError, KeyError):
         pass
-    trial = demo.root / "trial"
-    shutil.rmtree(trial, ignore_errors=True)  # a demo that was killed may have left it
+    trial = demo.root / _TRIAL
+    RunFolder(trial).remove()  # a demo that was killed may have left it
     words = [*training_run(demo, _TRIAL_STEPS, trial), *_UNWATCHED]
     try:
         done = run_ns2(words, capture_output=True, text=True)
@@ -125,7 +129,7 @@ def steps_in(demo: Demo) -> int:
             raise UserError(f"training does not work here: {done.stderr.strip()}")
         lines = (trial / METRICS).read_text("utf-8").splitlines()
     finally:
-        shutil.rmtree(trial, ignore_errors=True)
+        RunFolder(trial).remove()
     # The first steps take longer.
     seconds = [json.loads(line)["seconds"] for line in lines[_TRIAL_STEPS // 3 :]]
     return max(1, round(60 * demo.minutes / statistics.mean(seconds)))

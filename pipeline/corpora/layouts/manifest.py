@@ -119,6 +119,8 @@ def _json_row(line: bytes) -> _Row:
         return error
     except json.JSONDecodeError as error:
         return _bad(f"not a JSON object on one line: {error.msg} at column {error.colno}")
+    except ValueError:  # a number of thousands of digits
+        return _bad("not a JSON object of a manifest: it holds a giant number")
     except RecursionError:
         return _bad("not a JSON object of a manifest: nested too deeply")
     if not isinstance(row, dict):

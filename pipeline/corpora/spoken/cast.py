@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.atomic import atomic_write, member_folder
 from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.processes import fresh_pool
 from ns2.pipeline.corpora.spoken.espeak import speak, write_wav
@@ -91,7 +91,7 @@ def speak_spoken(
     Returns:
         the path of the manifest, which is written last.
     """
-    (out / "wavs").mkdir(parents=True, exist_ok=True)
+    member_folder(out, "wavs")
     missing = [
         utterance
         for utterance in utterances
@@ -126,6 +126,4 @@ def _speak_one(out: Path, utterance: Spoken) -> None:
     samples, rate, _ = speak(
         utterance.text, utterance.speaker.voice, utterance.speaker.rate, utterance.speaker.pitch
     )
-    part = out / "wavs" / f".{utterance.id}.part"
-    write_wav(part, samples, rate)
-    part.replace(out / "wavs" / f"{utterance.id}.wav")
+    write_wav(out / "wavs" / f"{utterance.id}.wav", samples, rate)

@@ -25,6 +25,8 @@ from typing import ClassVar
 import espeakng_loader
 import numpy as np
 
+from ns2.pipeline.core.atomic import atomic_write, member_folder
+
 WORD = "<word>"
 """Marks the beginning of a word in a list of phones; an empty string is a pause."""
 
@@ -217,7 +219,7 @@ def speak(
 
 def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
     """Write samples (S,) int16 as a mono WAV file."""
-    with wave.open(str(path), "wb") as out:
+    with atomic_write(path, durable=False) as file, wave.open(file, "wb") as out:
         out.setparams((1, 2, sample_rate, 0, "NONE", ""))
         out.writeframes(samples.astype("<i2").tobytes())
 
@@ -264,18 +266,18 @@ def speak_corpus(
     rng = random.Random(seed)
     texts = list(SENTENCES if sentences is None else sentences)
     rng.shuffle(texts)
-    (out / "wavs").mkdir(parents=True, exist_ok=True)
+    member_folder(out, "wavs")
     with (
-        (out / "metadata.csv").open("w", encoding="utf-8") as meta,
-        (out / "truth.jsonl").open("w", encoding="utf-8") as truth,
+        atomic_write(out / "metadata.csv") as meta,
+        atomic_write(out / "truth.jsonl") as truth,
     ):
         for i in range(utterances):
             text, voice = texts[i % len(texts)], rng.choice(voices)
             samples, rate, phones = speak(text, voice, rng.randint(140, 200), rng.randint(*pitch))
             key = f"speak{seed:03d}-{i:05d}"
             write_wav(out / "wavs" / f"{key}.wav", samples, rate)
-            meta.write(f"{key}|{text}|{text}\n")
-            truth.write(truth_line(key, voice, rate, samples, phones))
+            meta.write(f"{key}|{text}|{text}\n".encode())
+            truth.write(truth_line(key, voice, rate, samples, phones).encode())
     return out
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ns2.pipeline.core.atomic import member_folder
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import Kind, Rejection
 from ns2.pipeline.dataset import layout
@@ -252,7 +253,7 @@ class Finisher:
     def _write_assets(self) -> list[Path]:
         """Write the stages' assets; gives all files of the assets folder that are current."""
         folder, graph = self.out / layout.ASSETS, self.scene.graph
-        folder.mkdir(exist_ok=True)
+        member_folder(self.out, layout.ASSETS)
         written = [
             stage.write_asset(folder, graph.fingerprint(name))
             for name, stage in graph.stages.items()

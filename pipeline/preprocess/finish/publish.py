@@ -15,7 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.core.atomic import put_in_place, sync_folder, temporary_path, write_if_changed
+from ns2.pipeline.core.atomic import (
+    new_file,
+    put_in_place,
+    sync_folder,
+    temporary_path,
+    write_if_changed,
+)
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import Rejection
@@ -109,9 +115,10 @@ def write_index(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema
     """Stream rows into a temporary file beside `path`; give it back for `Publisher.replace`."""
     temporary = temporary_path(path)
     try:
-        with pq.ParquetWriter(
-            temporary, schema, compression="zstd", write_page_checksum=True
-        ) as writer:
+        with (
+            new_file(temporary) as file,
+            pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+        ):
             group: list[Mapping[str, Any]] = []
             for row in rows:
                 group.append(row)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.atomic import atomic_write, member_folder
 from ns2.pipeline.core.schema import Kind, Reason
 from ns2.pipeline.preprocess.work.failure import Failure
 
@@ -68,7 +68,8 @@ class ScreenStore:
                 },
             }
         )
-        self._folder.mkdir(parents=True, exist_ok=True)
+        state = self._folder.parent
+        member_folder(state.parent, state.name, self._folder.name)
         with atomic_write(self.path(shard)) as file:
             pq.write_table(table, file, write_page_checksum=True)
 

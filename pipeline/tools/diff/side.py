@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.dataset.card import open_card, sealed
+from ns2.pipeline.dataset.index import index_faults
 from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED
+from ns2.pipeline.dataset.tables import read_table
 
 EXAMPLES = 3
 """Values, or rows of the ledger, that are listed for a difference."""
@@ -53,8 +54,12 @@ class Side:
 
     def _table(self, name: str, columns: list[str] | None) -> pa.Table:
         try:
-            return pq.read_table(self.root / name, columns=columns, page_checksum_verification=True)
-        except (pa.ArrowException, OSError) as error:
+            table = read_table(self.root / name, columns)
+            faults = index_faults(table) if name == INDEX else []
+            if faults or not set(columns or ()) <= set(table.column_names):
+                raise ValueError(faults[0] if faults else "columns are missing")
+            return table
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise UserError(
                 f"{self.root / name} can't be read: {error}; `ns2 verify` says more"
             ) from error
@@ -68,8 +73,8 @@ class Side:
         """What the aligner was trained on, from the JSON file beside its weights."""
         path = self.root / ASSETS / f"aligner-{self.assets()['aligner']}.json"
         try:
-            return dict(json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError) as error:
+            return dict(read_json(path))
+        except (OSError, ValueError, TypeError) as error:
             raise UserError(f"{path} can't be read: {error}; `ns2 verify` says more") from error
 
 

@@ -7,7 +7,7 @@ gives one report, and the rest is still checked.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.names import shown
 from ns2.pipeline.core.processes import fresh_pool
 from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED, SUMS, TARGET
 from ns2.pipeline.tools.tool_options import VerifyOptions
@@ -195,10 +196,10 @@ class _Shards:
     def _targets(self, number: int, rows: pa.Table | None) -> tuple[Target, ...]:
         files = self._files
         if rows is None:
-            tars = files.listed_targets()[number]
+            tars: Mapping[str, str | None] = files.listed_targets()[number]
         else:
             tars = {column: self._indexed_tar(number, column, rows) for column in self._specs}
-        return tuple(
+        return tuple(  # what is not a tar's name is named as a fault, and never opened
             Target(
                 spec=self._specs[column],
                 shard=number,
@@ -207,22 +208,26 @@ class _Shards:
                 marker_sha256=files.vouched(marker_name(tar)),
             )
             for column, tar in tars.items()
+            if tar is not None
         )
 
-    def _indexed_tar(self, number: int, column: str, rows: pa.Table) -> str:
-        """The tar that a shard's rows refer to: one for all of them, in the column's folder."""
+    def _indexed_tar(self, number: int, column: str, rows: pa.Table) -> str | None:
+        """The tar that a shard's rows refer to: one for all of them, in the column's folder.
+
+        None where the name is not one of a tar.
+        """
         files = self._files
         names = Counter(str(name) for name in rows[f"{column}_file"].to_pylist()).most_common()
         tar = names[0][0]
-        match = TARGET.match(tar)
-        folder = files.card.columns[column].folder if files.card else match and match[1]
+        match = TARGET.fullmatch(tar)
+        folder = files.card.columns[column].folder if files.card else match and match["folder"]
         if len(names) > 1:
-            message = f"its rows refer to several tars: {', '.join(name for name, _ in names[:3])}"
+            message = f"its rows refer to several tars: {', '.join(shown(n) for n, _ in names[:3])}"
             files.fault(INDEX, message, column=column, shard=number)
-        fits = match is not None and (int(match["shard"]), match[1]) == (number, folder)
+        fits = match is not None and (int(match["shard"]), match["folder"]) == (number, folder)
         if not fits or not tar.endswith(".tar"):
-            files.fault(INDEX, f"{tar} is not its tar", column=column, shard=number)
-        return tar
+            files.fault(INDEX, f"{shown(tar)} is not its tar", column=column, shard=number)
+        return tar if match is not None else None
 
     def _shares(self) -> Counter[int] | None:
         """How many arrays of each shard are read; None for all."""

@@ -45,6 +45,8 @@ def caught(faults: list[Fault], place: str, **where: Any) -> Iterator[None]:
         yield
     except FileNotFoundError:
         faults.append(Fault(place=place, message="is missing", **where))
+    except OSError as error:
+        faults.append(Fault(place=place, message=error.strerror or str(error), **where))
     except ValueError as error:
         faults.append(Fault(place=place, message=str(error), **where))
     except Exception as error:

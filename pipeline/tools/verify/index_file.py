@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ns2.pipeline.core.names import key_faults
 from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.dataset.card import Card
-from ns2.pipeline.dataset.index import index_schema, row_crc
+from ns2.pipeline.dataset.index import index_faults, index_schema, row_crc
 from ns2.pipeline.dataset.layout import INDEX
+from ns2.pipeline.dataset.tables import check_table
 from ns2.pipeline.tools.verify.fault import MOST_FAULTS, Fault
 
 _COUNTED = ("split", "speaker", "language", "seconds", "frames", "phones")
@@ -41,6 +43,7 @@ class IndexCheck:
         Raises:
             ValueError: the schema is another.
         """
+        check_table(self._path)
         schema, expected = pq.read_schema(self._path), index_schema(list(self._specs))
         if self._specs and sorted(schema, key=_name) != sorted(expected, key=_name):
             raise ValueError(f"its columns are not those of a dataset: {', '.join(schema.names)}")
@@ -54,12 +57,12 @@ class IndexCheck:
         return True
 
     def compare(self) -> None:
-        """Every key is there once, and the counts are those of the card."""
-        table = pq.read_table(self._path, columns=["key", *_COUNTED])
-        counted = pc.value_counts(table["key"].combine_chunks())
-        repeated = counted.filter(pc.greater(counted.field("counts"), 1)).to_pylist()
-        for count in repeated[:MOST_FAULTS]:
-            self._fault(f"the key is there {count['counts']} times", key=str(count["values"]))
+        """Every key is one and there once, and the counts are those of the card."""
+        table = pq.read_table(self._path, columns=["key", "shard", *_COUNTED])
+        for key, message in key_faults(table["key"], MOST_FAULTS):
+            self._fault(message, key=key)
+        for message in index_faults(table.drop_columns(["key"])):
+            self._fault(message)
         if self._card is not None:
             self._compare_counts(table, self._card)
 

@@ -7,7 +7,6 @@ lists every other file.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -15,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.names import path_in
+from ns2.pipeline.core.reading import parse_json, read_small
 from ns2.pipeline.core.schema import COLUMNS, ColumnSpec, FrameGrid, Kind, Reason
 from ns2.pipeline.dataset.card import Card, card_text, missing_parts, sealed
+from ns2.pipeline.dataset.card_values import card_problems
+from ns2.pipeline.dataset.contract import entries_of
 from ns2.pipeline.dataset.index import REJECTED_SCHEMA
 from ns2.pipeline.dataset.layout import (
     ASSETS,
@@ -31,8 +33,9 @@ from ns2.pipeline.dataset.layout import (
     SUMS,
     TARGET,
 )
-from ns2.pipeline.dataset.sums import checksum_text
-from ns2.pipeline.tools.verify.fault import Fault, caught
+from ns2.pipeline.dataset.sums import LARGEST_SUMS, checksum_text
+from ns2.pipeline.dataset.tables import read_table
+from ns2.pipeline.tools.verify.fault import MOST_FAULTS, Fault, caught
 from ns2.pipeline.tools.verify.index_file import IndexCheck
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
@@ -90,9 +93,9 @@ class SmallFiles:
                 "run it again, it goes on where it stopped",
             )
             return False
-        text = path.read_bytes()
+        text = read_small(path)
         try:
-            card = json.loads(text.decode("utf-8"))
+            card = parse_json(text)
         except ValueError as error:
             self.fault(CARD, f"is not JSON: {error}")
             return True
@@ -110,12 +113,16 @@ class SmallFiles:
             self.fault(CARD, "its digest is right, but ns2 formats the file differently")
         if missing := missing_parts(card):
             self.fault(CARD, f"has no {', '.join(missing)}")
-        self.card = Card.from_json(card)
+        problems = card_problems(card)
+        for problem in problems[:MOST_FAULTS]:
+            self.fault(CARD, problem)
+        if not problems:
+            self.card = Card.from_json(card)
         return True
 
     def _check_sums(self) -> None:
         """The SHA-256 of SHA256SUMS is the one in the card, and each line is well formed."""
-        data = (self.root / SUMS).read_bytes()
+        data = read_small(self.root / SUMS, LARGEST_SUMS)
         digest = hashlib.sha256(data).hexdigest()
         self.sums_whole = True
         if self.card is not None and digest != self.card.sha256sums:
@@ -123,10 +130,11 @@ class SmallFiles:
             self.fault(SUMS, f"SHA-256 is {digest}, the card says {self.card.sha256sums}")
         for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
             match = _LINE.fullmatch(line)
-            if match is not None:
+            if match is not None and _is_inside(self.root, match[2]):
                 self.listed[match[2]] = match[1]
             elif self.sums_whole:
-                self.fault(SUMS, f"line {number} is not a SHA-256, two spaces and a name")
+                expected = "a SHA-256, two spaces and a name in the folder"
+                self.fault(SUMS, f"line {number} is not {expected}")
 
     def vouched(self, name: str) -> str:
         """The SHA-256 that a file must have; empty where it is not known."""
@@ -134,8 +142,8 @@ class SmallFiles:
 
     def _check_file(self, name: str) -> bool:
         """A file is there and the one that was written."""
-        path = self.root / name
-        if not path.is_file():
+        path = path_in(self.root, name)
+        if not path.exists():
             self.fault(name, "is missing")
             return False
         digest = self.found[name] = sha256_file(path)
@@ -148,7 +156,7 @@ class SmallFiles:
         """The ledger: every row is of a known kind and reason, and the card's counts add up."""
         if not self._check_file(REJECTED):
             return
-        table = pq.read_table(self.root / REJECTED, page_checksum_verification=True)
+        table = read_table(self.root / REJECTED)
         if table.schema.names != REJECTED_SCHEMA.names:
             raise ValueError(f"has columns {', '.join(table.schema.names)}")
         kinds, reasons = Counter(table["kind"].to_pylist()), Counter(table["reason"].to_pylist())
@@ -199,16 +207,13 @@ class SmallFiles:
         path = self.asset("codebooks")
         if path is None:
             return None
-        from safetensors import safe_open
-
-        with safe_open(path, framework="numpy") as file:
-            return int(file.get_slice("codebooks").get_shape()[1])  # (Q, E, D)
+        return entries_of(path)
 
     def specs(self) -> dict[str, ColumnSpec]:
         """Specifications of all columns; without a card, those that every dataset shares."""
         if self.card is not None:
             return {name: column.spec(name) for name, column in self.card.columns.items()}
-        folders = {match["column"] for name in self.listed if (match := TARGET.match(name))}
+        folders = {match["column"] for name in self.listed if (match := TARGET.fullmatch(name))}
         return {
             name: ColumnSpec(name=name, dtype=dtype, dims=dims)
             for name, (dtype, dims) in COLUMNS.items()
@@ -223,8 +228,9 @@ class SmallFiles:
         """The tar of each column, by shard and column, as SHA256SUMS lists them."""
         targets: dict[int, dict[str, str]] = {}
         for name in self.listed:
-            if match := TARGET.match(name):
-                targets.setdefault(int(match["shard"]), {})[match["column"]] = f"{match[0]}.tar"
+            if match := TARGET.fullmatch(name):
+                tars = targets.setdefault(int(match["shard"]), {})
+                tars[match["column"]] = f"{match['stem']}.tar"
         return targets
 
     def _check_index(self) -> None:
@@ -255,7 +261,15 @@ class SmallFiles:
                 self.fault(name, message, **place_of(name))
 
 
+def _is_inside(root: Path, name: str) -> bool:
+    try:
+        path_in(root, name)
+    except ValueError:
+        return False
+    return True
+
+
 def place_of(name: str) -> dict[str, Any]:
     """Column and shard of a tar or marker, taken from its name."""
-    match = TARGET.match(name)
+    match = TARGET.fullmatch(name)
     return {} if match is None else {"column": match["column"], "shard": int(match["shard"])}

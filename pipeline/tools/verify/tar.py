@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ns2.pipeline.core.reading import open_regular
 from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.dataset.shards import Marker, MemberRow, member_info
 from ns2.pipeline.tools.verify.fault import Fault, caught
@@ -96,11 +97,11 @@ class TarCheck:
     def run(self, keys: Collection[str] | None) -> None:
         """Read all of the tar, or only the members of these keys; what is wrong becomes a fault."""
         with caught(self.faults, self.target.tar, **self.target.where):
-            if not self._path.is_file():
+            if not self._path.exists():
                 self._fault("is missing", self.layout[0].key if self.layout else "")
                 return
             self.size = self._path.stat().st_size
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 if keys is None:
                     self._read_whole(file)
                 else:

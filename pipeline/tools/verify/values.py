@@ -7,13 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.core.schema import (
-    META_FIELDS,
-    ColumnSpec,
-    FrameGrid,
-    check_array,
-    check_durations,
-)
+from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, check_array, check_durations
+from ns2.pipeline.dataset.contract import check_meta
 from ns2.pipeline.dataset.shards import MemberRow, decode_value
 
 FIRST = ("meta", "phonemes", "durations")
@@ -53,7 +48,8 @@ class Values:
         """
         value, key = decode_value(spec, data), row.key
         if spec.dtype == "json":
-            self._kept[spec.name, key] = check_meta(key, value)
+            if spec.name == "meta":
+                self._kept[spec.name, key] = _meta(key, value)
             return
         if value.shape != tuple(row.shape):
             raise ValueError(f"shape is {value.shape}, recorded is {tuple(row.shape)}")
@@ -155,26 +151,9 @@ class Values:
             yield "f0_median", "its f0 makes", median
 
 
-def check_meta(key: str, meta: Any) -> Mapping[str, Any]:
-    """Check that an utterance's meta has its fields, and its word spans in order in the tokens.
-
-    Returns:
-        the meta.
-
-    Raises:
-        ValueError: saying what is wrong.
-    """
-    if not isinstance(meta, dict):
-        raise ValueError(f"meta of {key}: expected an object, got {type(meta).__name__}")
-    missing = [name for name in META_FIELDS if name not in meta]
-    if missing:
-        raise ValueError(f"meta of {key}: has no {', '.join(missing)}")
-    tokens, end = len(meta["phonemes"]), 0
-    for word, first, behind in meta["words"]:
-        if not end <= first < behind <= tokens:
-            raise ValueError(
-                f"meta of {key}: word {word!r} spans tokens [{first}, {behind}); it must begin "
-                f"at {end} or later and end by {tokens}"
-            )
-        end = behind
-    return meta
+def _meta(key: str, meta: Any) -> Mapping[str, Any]:
+    """The meta of an utterance, checked; the message of a ValueError names the key."""
+    try:
+        return check_meta(meta)
+    except ValueError as error:
+        raise ValueError(f"meta of {key}: {error}") from None

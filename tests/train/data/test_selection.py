@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.errors import DamageError, UserError
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import card_text, sealed
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data.prefetch import Fetched, Reader, Step
-from ns2.train.data.selection import COLUMNS, DamageError, Data, open_data
+from ns2.train.data.selection import COLUMNS, Data, open_data
 from tests.support.dataset_factories import Recipe, folder, make_dataset
 from tests.support.processes import loaded
 

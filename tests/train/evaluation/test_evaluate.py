@@ -362,7 +362,8 @@ def test_recordings_of_trimmed_datasets_are_trimmed_again(tmp_path: Path) -> Non
     for expected in (whole, trimmed):
         got = recording(dataset, tmp_path, replace(one, samples=len(expected)))
         assert np.array_equal(got, expected)
-    (tmp_path / "manifest.jsonl").write_text("")  # a corpus may be named by its manifest
+    row = {"audio": one.source, "text": one.text}  # a corpus may be named by its manifest
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(row))
     got = recording(dataset, tmp_path / "manifest.jsonl", replace(one, samples=len(whole)))
     assert np.array_equal(got, whole)
     with pytest.raises(UserError, match="24,001 samples were expected"):
