@@ -170,7 +170,7 @@ def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray
     return wave
 
 
-def _audio(corpus: Path, utterance: HeldOut) -> Path:
+def _audio(corpus: Path, utterance: Recorded) -> Path:
     """The file of a recording, whose name the dataset tells, which may be a stranger's.
 
     It lies inside the corpus's folder, or the corpus itself names it, as a manifest does.
