@@ -13,10 +13,15 @@ from benchmarks.codecs.copy_groups import Clip, corpus_group, pooled, real_group
 from benchmarks.codecs.copy_measures import RECORDING, Copied, f0_of
 from benchmarks.codecs.copy_table import POOLED, figures, limits
 from benchmarks.codecs.latents import together
+from benchmarks.speaking.phones import share_wrong, versions
 from ns2.model.codec.loading import load_codec
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
+from ns2.pipeline.sound.decode import resample
 from ns2.pipeline.sound.wav import save_wav
+from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled.make_mini import SPEAKERS
+from ns2.train.evaluation.judges.phones import bare_phones, load_phone_classifier
 
 
 def corpus(folder: Path, speakers: list[str], language: str) -> None:
@@ -110,3 +115,21 @@ def test_figures_of_several_seeds_are_means_and_missing_ones_stay_missing() -> N
     ]
     found = together(runs)["full"]
     assert found["phones wrong"] == pytest.approx(0.2) and found["log-mel"] is None
+
+
+def test_the_classifier_hears_recordings_better_than_coarse_copies_and_these_than_nothing() -> None:
+    speech = []
+    for voice, text in zip(VOICES[:4], SENTENCES[:4], strict=True):
+        samples, rate, _ = speak(text, voice)
+        wave = resample(samples.astype(np.float32) / 32768, rate, 24_000).astype(np.float32)
+        speech.append((bare_phones(pronounce(text, "en-us").tokens), wave))
+    done = versions(load_codec("mini"))
+    rates = {
+        name: share_wrong(load_phone_classifier(), speech, [change(wave) for _, wave in speech])
+        for name, change in done.items()
+    }
+    assert list(rates) == [
+        "recordings", "copies", "first 4", "first 2", "first 1", "noisy copies", "reversed",
+    ]  # fmt: skip
+    assert rates["recordings"] < 0.06 and rates["recordings"] < rates["first 1"] < 0.4
+    assert rates["reversed"] > 0.8

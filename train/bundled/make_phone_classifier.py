@@ -49,6 +49,8 @@ from ns2.train.evaluation.held_out import recording
 from ns2.train.evaluation.judges.phones import HEADER, bare_phones
 
 OUT = Path(judges.__file__).with_name("phone_classifier.safetensors")
+CREDITS = Path(__file__).with_name("CREDITS.md")
+"""What was learned from, with licences; its text goes into the metadata of the weights."""
 UTTERANCES, SEED, WIDTH = 4000, 3, 176
 PASSES, FRAMES, RATE = 4, 5000, 2.5e-3
 ACCENTS = {"en-us": 6, "en": 2, "en-gb-x-rp": 1, "en-gb-scotland": 1}
@@ -137,7 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     network = PhoneNet(examples[0].mel.shape[0], WIDTH, len(phones))
     train(network, examples, args.passes, rng)
     tensors = {name: value.half().contiguous() for name, value in network.state_dict().items()}
-    save_file(tensors, args.out, {HEADER: json.dumps({"phones": phones}, ensure_ascii=False)})
+    metadata = {HEADER: json.dumps({"phones": phones}, ensure_ascii=False)}
+    if args.recorded:
+        metadata["credits"] = CREDITS.read_text("utf-8")
+    save_file(tensors, args.out, metadata)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes, {time.monotonic() - began:.0f} s")
 
 

@@ -1,7 +1,7 @@
 """Recognition of phones by the small network that comes with the package.
 
 The share of a text's phones that it hears wrongly, the phone error rate, says how intelligible
-codec copies and generated speech are. It was trained on English as espeak-ng speaks it.
+codec copies and generated speech are. It was trained on English as espeak-ng and people speak it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,17 +84,30 @@ def _groups(frames: dict[int, int]) -> list[list[int]]:
 
 
 @cache
-def load_phone_classifier() -> PhoneClassifier:
-    """The classifier of the package, which `ns2.train.bundled.make_phone_classifier` trains."""
+def load_phone_classifier(path: Path | None = None) -> PhoneClassifier:
+    """The classifier that `ns2.train.bundled.make_phone_classifier` trains.
+
+    Args:
+        path: its file; None for the one of the package.
+
+    Raises:
+        ValueError: the file is no such classifier.
+    """
     from safetensors.torch import load
 
     from ns2.model.phone_net import network_from_tensors
 
-    content = resources.files("ns2.train.evaluation.judges").joinpath(_RESOURCE).read_bytes()
+    if path is None:
+        content = resources.files(__package__).joinpath(_RESOURCE).read_bytes()
+    else:
+        content = path.read_bytes()
     # safetensors gives the header of a file alone, not of bytes: it is JSON before the weights.
     length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    phones = json.loads(header["__metadata__"][HEADER])["phones"]
+    try:
+        header = json.loads(content[8 : 8 + length])
+        phones = json.loads(header["__metadata__"][HEADER])["phones"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no phone classifier") from error
     return PhoneClassifier(network_from_tensors(load(content)), phones)
 
 

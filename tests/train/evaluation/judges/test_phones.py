@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from ns2.cli import main
 from ns2.model.codec.loading import load_codec
-from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
+from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak, speak_corpus
 from ns2.pipeline.sound.decode import resample
 from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled import make_phone_classifier
 from ns2.train.bundled.labelled_speech import VARIANTS
+from ns2.train.evaluation import judges
 from ns2.train.evaluation.judges.phones import bare_phones, load_phone_classifier, phone_errors
 
 RATE = 24_000
@@ -86,6 +89,40 @@ def test_phones_are_compared_without_stress_and_marks() -> None:
     assert phone_errors(["a", "b", "oʊ", "t"], tokens) == 0
     assert phone_errors(["a", "oʊ", "d", "t"], tokens) == 2
     assert phone_errors([], tokens) == 4
+
+
+def test_recordings_are_learned_with_the_phones_and_borders_of_their_dataset(
+    tmp_path: Path,
+) -> None:
+    """What espeak-ng says where each of its phones begins is near what the aligner found."""
+    corpus, out = tmp_path / "spoken", tmp_path / "dataset"
+    speak_corpus(corpus, 4, 3, ["en-us+m3"], SENTENCES[:4])
+    words = ["preprocess", str(corpus), "-o", str(out), "--executor", "inline", "--columns"]
+    done = CliRunner().invoke(main, [*words, "phonemes,durations,meta"])
+    assert done.exit_code == 0, done.output
+    found = list(make_phone_classifier.recorded(out, corpus))
+    assert len(found) == 4
+    for one in found:
+        assert [ipa for ipa in one.sounds if ipa] == list(one.phones)
+        assert (np.diff(one.starts) > 0).all() and one.starts[0] == 0
+        assert one.starts[-1] < len(one.wave) / RATE
+        loud = [
+            np.abs(one.wave[int(start * RATE) : int(end * RATE)]).mean()
+            for start, end, ipa in zip(one.starts, one.starts[1:], one.sounds, strict=False)
+            if ipa in ("i", "ɑː", "oʊ", "eɪ", "æ", "ɛ", "ɪ")
+        ]
+        assert len(loud) > 2 and np.median(loud) > np.abs(one.wave).mean()
+
+
+def test_it_names_what_it_learned_from() -> None:
+    content = Path(judges.__file__).with_name("phone_classifier.safetensors").read_bytes()
+    assert b"LibriSpeech" in content[: int.from_bytes(content[:8], "little")]
+
+
+def test_a_file_that_is_no_classifier(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\x02" + bytes(7) + b"{}")
+    with pytest.raises(ValueError, match="no phone classifier"):
+        load_phone_classifier(tmp_path / "x")
 
 
 def test_the_maker_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
