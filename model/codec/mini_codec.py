@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ns2.model.codec.interface import Codec, CodecError
 from ns2.model.codec.mini.blocks import quantise
-from ns2.model.codec.mini.mini_config import CREDITS, FORMAT, mini_spec, read_config
+from ns2.model.codec.mini.mini_config import CREDITS, FORMAT, check_room, mini_spec, read_config
 from ns2.model.codec.mini.network import MiniNetwork
 from ns2.model.codec.mini_1.mini_1_config import Mini1Config, read_any_config
 from ns2.model.codec.mini_1.mini_1_network import Mini1Network
@@ -61,6 +61,7 @@ def load_mini(path: Path, quantizers: int | None = None) -> MiniCodec:
         CodecError: the file is broken or another one, or has fewer quantisers.
     """
     config = read_any_config(path)
+    check_room(config, path)
     network = Mini1Network(config) if isinstance(config, Mini1Config) else MiniNetwork(config)
     _load_weights(network, path)
     return MiniCodec(network, quantizers)
@@ -72,7 +73,9 @@ def load_network(path: Path) -> MiniNetwork:
     Raises:
         CodecError: the file is broken or another one.
     """
-    network = MiniNetwork(read_config(path))
+    config = read_config(path)
+    check_room(config, path)
+    network = MiniNetwork(config)
     _load_weights(network, path)
     return network
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -16,7 +15,7 @@ from ns2.pipeline.align.bundled_network import bundled_network, network_digest
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
-from ns2.pipeline.core.reading import check_regular
+from ns2.pipeline.core.reading import check_regular, parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,7 +115,7 @@ def load_aligner(path: Path) -> Aligner:
     try:
         check_regular(path)
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
+            header = parse_json((file.metadata() or {})[_HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if header["version"] != VERSION:
             raise UserError(f"{path} was made by another version of ns2; {remedy}")

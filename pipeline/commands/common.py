@@ -17,6 +17,9 @@ import click
 
 from ns2.model.config_values import field_docs
 
+_LONGEST = 4000
+"""The most characters of a message."""
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DATASET = click.Path(path_type=Path, exists=True, file_okay=False)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -53,25 +56,41 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from ns2.pipeline.core.errors import DamageError, OptionError, UserError
+        from ns2.model.codec.interface import CodecError
+        from ns2.pipeline.core.errors import DamageError, OptionError, UserError, UtteranceError
 
         try:
             return command(*args, **kwargs)
         except OptionError as error:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(_told(error)) from error
         except DamageError as error:
             more = "" if "verify" in str(error) else "; `ns2 verify` finds all that is damaged"
-            raise click.ClickException(f"{error}{more}") from error
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_told(f"{error}{more}")) from error
+        except (UserError, UtteranceError, CodecError) as error:
+            raise click.ClickException(_told(error)) from error
         except OSError as error:
             place = f": {error.filename}" if error.filename else ""
             raise click.ClickException(
-                f"{error.strerror or error}{place}. What is written stays: put it right and run "
-                "again."
+                _told(
+                    f"{error.strerror or error}{place}. What is written stays: put it right and "
+                    "run again."
+                )
+            ) from error
+        except MemoryError as error:
+            raise click.ClickException(
+                "there is not enough memory. What is written stays: use a machine with more, or "
+                "smaller batches or fewer workers, and run again."
             ) from error
 
     return wrapped
+
+
+def _told(error: object) -> str:
+    """A message for the terminal: a stranger's giant values are cut."""
+    from ns2.pipeline.core.terminal import printable
+
+    text = printable(str(error))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def config_options(

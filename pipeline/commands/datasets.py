@@ -16,6 +16,7 @@ from ns2.pipeline.commands.common import (
     clear_errors,
     config_options,
 )
+from ns2.pipeline.core.terminal import say
 from ns2.pipeline.tools.tool_options import ExportOptions, TextGridOptions, VerifyOptions
 
 as_json_option = click.option(
@@ -29,7 +30,7 @@ def _print(
     """Print what a tool found: its JSON values as they are, or as text for people."""
     import json
 
-    click.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else render(values))
+    say(json.dumps(values, indent=2, ensure_ascii=False) if as_json else render(values))
 
 
 @click.command()
@@ -80,7 +81,7 @@ def inspect(
         from ns2.pipeline.tools.inspection.plot import plot_utterance
 
         drawn = plot_utterance(opened, key, plot)
-        click.echo(f"{plot}: {drawn}", err=True)
+        say(f"{plot}: {drawn}", err=True)
         if key is None:
             return
     if key is None:
@@ -97,7 +98,7 @@ def _list_files(paths: list[Path], as_json: bool) -> None:
     import json
 
     names = [str(path) for path in paths]
-    click.echo(json.dumps(names, indent=2) if as_json else "\n".join(names))
+    say(json.dumps(names, indent=2) if as_json else "\n".join(names))
 
 
 @click.command()
@@ -147,7 +148,7 @@ def export(dataset: Path, out: Path, **options: Any) -> None:
     with display() as progress:
         progress.phase("exporting")
         tars = write(Dataset(dataset), out, chosen, progress=progress.reach)
-    click.echo(f"{out}: {len(tars)} tars, and export.json, which says what is in them")
+    say(f"{out}: {len(tars)} tars, and export.json, which says what is in them")
 
 
 @click.command()
@@ -169,7 +170,7 @@ def textgrid(dataset: Path, out: Path, **options: Any) -> None:
     with display() as progress:
         progress.phase("writing TextGrids")
         count = write_textgrids(Dataset(dataset), out, chosen, progress=progress.reach)
-    click.echo(f"{out}: {count} TextGrids with the tiers words and phones")
+    say(f"{out}: {count} TextGrids with the tiers words and phones")
 
 
 @click.command()
@@ -192,7 +193,7 @@ def gc(dataset: Path, dry_run: bool) -> None:
     from ns2.pipeline.tools.collect import collect
 
     removed = collect(dataset, dry_run=dry_run)
-    click.echo(removed.render(dataset, dry_run=dry_run))
+    say(removed.render(dataset, dry_run=dry_run))
 
 
 @click.command()
@@ -237,4 +238,4 @@ def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
     found = evaluate(Dataset(dataset), truth)
     _print(found, as_json, render)
     for warning in found["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ns2.pipeline.commands.common import DATASET, FOLDER, NAME_LIST, clear_errors, config_options
+from ns2.pipeline.core.terminal import say
 from ns2.pipeline.preprocess.options import Options
 
 TOO_MANY_REJECTED = 3
@@ -97,13 +98,13 @@ def preprocess(
         from ns2.pipeline.preprocess.preview import preview, render
 
         found = preview(corpus, out, chosen)
-        click.echo(json.dumps(found.to_json(), indent=2) if as_json else render(found))
+        say(json.dumps(found.to_json(), indent=2) if as_json else render(found))
         return
     with display() as progress, open_executor(executor, workers, ray_address, gpus) as crew:
         summary = run(corpus, out, chosen, crew, progress)
-    click.echo(summary.render(out))
+    say(summary.render(out))
     if summary.rejected_share > chosen.max_rejected:
-        click.echo(
+        say(
             f"{summary.rejected_share:.1%} of the utterances were rejected, more than "
             f"--max-rejected {chosen.max_rejected:g}; {out / 'rejected.parquet'} says why.",
             err=True,

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import click
+from ns2.pipeline.core.terminal import printable, say
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -133,11 +133,11 @@ class Lines(Progress):
         self._finish()
         super().phase(name, total, unit=unit)
         self._last = time.monotonic()
-        click.echo(name, err=True)
+        say(name, err=True)
 
     def note(self, message: str) -> None:
         """Print the message immediately."""
-        click.echo(message, err=True)
+        say(message, err=True)
 
     def _show(self, status: str) -> None:
         self._waiting = status
@@ -146,7 +146,7 @@ class Lines(Progress):
 
     def _finish(self) -> None:
         if self._waiting:
-            click.echo(f"  {self._waiting}", err=True)
+            say(f"  {self._waiting}", err=True)
         self._waiting, self._last = "", time.monotonic()
 
 
@@ -185,7 +185,7 @@ class Live(Progress):
 
     def note(self, message: str) -> None:
         """Print the message above the bars."""
-        self._bars.console.print(message, markup=False)
+        self._bars.console.print(printable(message), markup=False)
 
     def _show(self, status: str) -> None:
         if self._task is not None:

@@ -324,11 +324,17 @@ class Lookup:
         if len(path) > _LONGEST_PATH:
             return Folder(""), name[:100]  # no file system has it
         if folder is None:
-            relative = self._relative(self._on_disk(Path(written)))
-            there = (self._root / relative).is_dir()
-            folder = list_folder(self._root, relative) if there else Folder(relative)
+            try:
+                folder = self._folder(written)
+            except OSError:  # a part is too long, or its folder is not ours to read
+                folder = Folder("")
             self._folders[written] = folder
         return folder, name
+
+    def _folder(self, written: str) -> Folder:
+        relative = self._relative(self._on_disk(Path(written)))
+        there = (self._root / relative).is_dir()
+        return list_folder(self._root, relative) if there else Folder(relative)
 
     def _on_disk(self, written: Path) -> Path:
         """The absolute path of a folder with each part spelled as it is on disk."""

@@ -1,4 +1,4 @@
-"""Arrays straight from tars that are mapped into memory.
+"""Arrays straight from tars that are mapped into memory, or read where too many are.
 
 The header of a .npy is parsed once for every dtype and shape that occurs.
 """
@@ -6,12 +6,12 @@ The header of a .npy is parsed once for every dtype and shape that occurs.
 from __future__ import annotations
 
 import math
-import mmap
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from isal.isal_zlib import crc32  # the same checksums as zlib's, but faster
@@ -21,10 +21,12 @@ from ns2.pipeline.core.names import path_in
 from ns2.pipeline.core.reading import open_regular
 from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.dataset.contract import check_kind
+from ns2.pipeline.dataset.open_maps import MAPS, Mapped, MappedFiles
 from ns2.pipeline.dataset.shards import decode_value
 
-_OPEN_TARS = 256
-"""The most tars that are mapped at the same time."""
+if TYPE_CHECKING:
+    import mmap
+
 _HEADER = 128
 """Bytes of a .npy before its data, for every array of few dimensions that numpy writes."""
 _HEADERS = 65_536
@@ -40,8 +42,6 @@ of Python 3.11 can't do at the same time: it is used only where a header is unus
 
 Header = tuple[np.dtype[Any], tuple[int, ...], int]
 """Dtype and shape of an array, and the size in bytes of the whole .npy."""
-Tar = tuple[mmap.mmap, memoryview]
-"""A mapped tar, and a view of it from which slices are cut without copies."""
 Place = tuple[int, str, int, int, int | None]
 """Position of an utterance; file, offset and size of its array; the CRC-32 to check, or None."""
 
@@ -54,7 +54,7 @@ class MappedTars:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._tars: dict[str, Tar] = {}
+        self._tars = MappedFiles()
         self._headers: dict[str, dict[bytes, Header]] = {}  # by column; each fits its column
         self._lock = threading.Lock()
 
@@ -74,7 +74,12 @@ class MappedTars:
         tars, values = self._tars, list[Any]()
         headers = self._headers.setdefault(spec.name, {})
         for position, file, offset, size, crc in places:
-            mapped, view = tars.get(file) or self._map(file, spec, position, key)
+            found = tars.get(file) or self._map(file, spec, position, key)
+            if found is None:
+                mapped: mmap.mmap | bytes = self._read(file, offset, size)
+                view, offset = memoryview(mapped), 0
+            else:
+                mapped, view = found
             end, data = offset + size, offset + _HEADER
             if not 0 <= offset < end <= len(view):
                 raise DamageError(f"{file}: ends before {spec.name} of {key(position)}")
@@ -98,14 +103,16 @@ class MappedTars:
             values.append(np.ndarray(shape, dtype, mapped, data))
         return values
 
-    def _map(self, file: str, spec: ColumnSpec, position: int, key: Callable[[int], str]) -> Tar:
-        """Map the tar of an array; where too many are mapped, those mapped first are dropped."""
+    def _map(
+        self, file: str, spec: ColumnSpec, position: int, key: Callable[[int], str]
+    ) -> Mapped | None:
+        """Map the tar of an array; None where as many are mapped as may be."""
         with self._lock:
             if file in self._tars:
                 return self._tars[file]
             try:
                 with open_regular(path_in(self._root, file)) as tar:
-                    mapped = mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ)
+                    return MAPS.add(self._tars, file, tar)
             except FileNotFoundError:
                 wanted = f"{spec.name} of {key(position)}"
                 raise DamageError(f"{file} with {wanted} is missing") from None
@@ -114,10 +121,14 @@ class MappedTars:
                 raise DamageError(f"{file} with {wanted} {error.strerror}") from None
             except ValueError as error:  # an empty file, or no name of a file in the folder
                 raise DamageError(f"{spec.name} of {key(position)}: {error}") from None
-            while len(self._tars) >= _OPEN_TARS:
-                del self._tars[next(iter(self._tars))]
-            self._tars[file] = made = (mapped, memoryview(mapped))
-            return made
+
+    def _read(self, file: str, offset: int, size: int) -> bytes:
+        """The bytes of an array of a tar that `_map` has found; fewer where the tar ends."""
+        if offset < 0 or size < 0:
+            return b""
+        with open_regular(path_in(self._root, file)) as tar:
+            tar.seek(offset)
+            return tar.read(min(size, os.fstat(tar.fileno()).st_size))
 
     def __len__(self) -> int:
         return len(self._tars)
@@ -126,7 +137,7 @@ class MappedTars:
         return {"_root": self._root}  # maps and locks can't be pickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._root, self._tars, self._headers = state["_root"], {}, {}
+        self._root, self._tars, self._headers = state["_root"], MappedFiles(), {}
         self._lock = threading.Lock()
 
 

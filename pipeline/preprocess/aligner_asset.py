@@ -8,7 +8,6 @@ changes later finds the record and trains nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from ns2.pipeline.align.aligner_file import aligner_config, train_and_save
 from ns2.pipeline.core.atomic import member_folder, write_if_changed
 from ns2.pipeline.core.hashing import canonical_json, short_hash, unit_interval
+from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
 from ns2.pipeline.dataset.shards import Stored, decode_value
@@ -93,7 +93,7 @@ class AlignerAsset:
     def _all(self) -> Iterator[AlignerRecord]:
         for path in sorted(self._folder.glob("aligner-*.json")):
             try:
-                found = json.loads(path.read_text("utf-8"))
+                found = read_json(path)
                 record = AlignerRecord(
                     config=found["config"],
                     inputs=found["inputs"],

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from ns2.model.codec.mini.mini_config import MiniConfig
 from ns2.pipeline.commands.common import FILE, clear_errors, config_options
+from ns2.pipeline.core.terminal import say
 from ns2.pipeline.preprocess.options import Options
 from ns2.train.codec.training_config import CodecTraining
 from ns2.train.run.train_options import TrainOptions
@@ -96,7 +97,7 @@ def codec_train(
         figure = train_codec(
             corpora, out, config, progress, device=chosen_device(device), init=begin, resume=resume
         )
-    click.echo(f"{out}: log-mel distance {figure:.3f} on recordings that were not trained on")
+    say(f"{out}: log-mel distance {figure:.3f} on recordings that were not trained on")
 
 
 @codec.command("eval")
@@ -137,7 +138,7 @@ def codec_eval(
     opened = open_codec(name, codec_weights, quantizers)
     with display() as progress:
         found = evaluate(opened, corpus, progress, layout=layout, limit=limit)
-    click.echo(json.dumps(found, indent=2) if as_json else render(found))
+    say(json.dumps(found, indent=2) if as_json else render(found))
 
 
 @codec.command("copy")
@@ -161,4 +162,4 @@ def codec_copy(
     from ns2.train.codec.opened import open_codec
 
     done = copy_recording(open_codec(name, codec_weights, quantizers), source, target)
-    click.echo(f"{target}: {done['seconds']:.1f} s at {done['bit_rate'] / 1000:g} kbit/s")
+    say(f"{target}: {done['seconds']:.1f} s at {done['bit_rate'] / 1000:g} kbit/s")

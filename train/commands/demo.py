@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ns2.pipeline.commands.common import FOLDER, clear_errors, config_options
+from ns2.pipeline.core.terminal import say
 from ns2.train.tour.demo_config import Demo
 
 
@@ -33,4 +34,4 @@ def demo(directory: Path, **options: Any) -> None:
     chosen = Demo(root=directory, **options)
     chosen = replace(chosen, device="cuda" if chosen_device(chosen.device) == "cuda" else "cpu")
     check_device(chosen.device)
-    tour(chosen, click.echo)
+    tour(chosen, say)

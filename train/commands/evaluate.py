@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors, config_options
+from ns2.pipeline.core.terminal import say
 from ns2.train.commands.speaking_options import SHARED, speaking_options
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.evaluation.judges.whisper_base import WHISPER_BASE
@@ -77,7 +78,7 @@ def evaluate(
     with display() as progress:
         found = report(evaluator, run, out, progress)
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        say(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    click.echo(render(found["all"]))
-    click.echo(f"\nlisten and look: {out / 'index.html'}")
+    say(render(found["all"]))
+    say(f"\nlisten and look: {out / 'index.html'}")

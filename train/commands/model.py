@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ns2.pipeline.commands.common import DATASET, clear_errors
+from ns2.pipeline.core.terminal import say
 
 
 @click.command()
@@ -42,4 +43,4 @@ def model(dataset: Path | None, name: str, as_json: bool) -> None:
     except ValueError as error:
         raise OptionError(str(error)) from error
     parts = count_parts(config, sizes_of(Dataset(dataset)) if dataset else usual_sizes())
-    click.echo(json.dumps([asdict(p) for p in parts], indent=2) if as_json else render(parts))
+    say(json.dumps([asdict(p) for p in parts], indent=2) if as_json else render(parts))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ns2.pipeline.commands.common import DATASET, clear_errors, config_options
+from ns2.pipeline.core.terminal import say
 from ns2.train.commands.speaking_options import SHARED, speaking_options
 from ns2.train.speak.speaking import SynthesizeOptions
 
@@ -44,12 +45,12 @@ def synthesize(
     prompt = None if chosen.prompt is None else voice.read_prompt(chosen.prompt)
     jobs, refused = jobs_of(voice, chosen, prompt)
     for message in refused:
-        click.echo(message, err=True)
+        say(message, err=True)
     if not jobs:
         raise UserError(f"{chosen.text_file} has no line that can be spoken")
 
     timing = speak_jobs(voice, jobs, choices, plot=chosen.plot)
-    click.echo(
+    say(
         f"{chosen.out}: {timing.seconds:.1f} s of speech in {timing.took:.1f} s, real-time factor "
         f"{timing.took / timing.seconds:.2f}"
     )

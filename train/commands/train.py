@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors, config_options
+from ns2.pipeline.core.terminal import say
 from ns2.train.run.train_options import TrainOptions
 
 if TYPE_CHECKING:
@@ -78,14 +79,14 @@ def _train(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
     with Progress() if quiet else display() as progress:
         done = run(config, data, out, progress, options, load_phone_classifier)
     if not quiet:
-        click.echo(f"{out}: {'done' if done else 'stopped; the same command goes on'}")
+        say(f"{out}: {'done' if done else 'stopped; the same command goes on'}")
 
 
 def _try(datasets: Sequence[Path], options: TrainOptions) -> None:
     from ns2.train.loop.dry_run import dry_run
 
     config, data = _chosen(datasets, options)
-    click.echo(dry_run(config, data, options))
+    say(dry_run(config, data, options))
 
 
 def _chosen(datasets: Sequence[Path], options: TrainOptions) -> tuple[TrainConfig, Data]:

@@ -19,11 +19,10 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-import click
-
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress, duration
+from ns2.pipeline.core.terminal import say
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
 from ns2.train.loop.about import about
@@ -229,7 +228,7 @@ class _Loop:
         for message in step.skipped:
             self._session.progress.note(f"left out: {message}")
             if not self._session.writes:  # its display is quiet
-                click.echo(f"left out: {message}", err=True)
+                say(f"left out: {message}", err=True)
         return step
 
     def _learn(self, step: Step, began: float, waited: float) -> _Learned:

@@ -9,7 +9,6 @@ A file is YAML, of which JSON is a part. Names may be nested, dotted, or both:
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from ns2.model.config_values import changed
 from ns2.pipeline.core.errors import OptionError
-from ns2.pipeline.core.reading import read_small
+from ns2.pipeline.core.reading import parse_json, read_small
 from ns2.train.run.recipes import training
 from ns2.train.run.settings import TrainConfig
 
@@ -78,7 +77,9 @@ def read_settings(file: Path) -> dict[str, Any]:
     Reader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
     try:
         values = yaml.load(read_small(file, _LARGEST).decode("utf-8"), Reader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # tags such as !!int fail in many ways
         raise ValueError(f"the file is neither YAML nor JSON: {error}") from error
     if values is None:
         return {}
@@ -93,7 +94,7 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals:
         raise OptionError(f"--set takes NAME=VALUE, got {text!r}")
     try:
-        return name.strip(), json.loads(value)
+        return name.strip(), parse_json(value)
     except ValueError:
         return name.strip(), value.strip()
 

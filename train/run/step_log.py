@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.core.atomic import open_end, refuse_link, write_if_changed
+from ns2.pipeline.core.reading import parse_json
 
 
 class StepLog:
@@ -34,7 +35,7 @@ class StepLog:
         kept = []
         for line in self.path.read_bytes().decode("utf-8", "replace").splitlines():
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError:
                 break
             if not isinstance(row, dict) or not isinstance(row.get("step"), int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,10 @@ PITCH_STAGE = 1
 makes speech, a whisper."""
 
 _LONGEST_HEADER = 1 << 20
+_LARGEST = 8192
+_MOST = {"entries": 65_536, "mels": 1024, "fine_mels": 1024, "lags": 2048, "bands": 2048}
+_HERTZ = ("f0_min", "f0_max")
+"""Sizes that need not be whole numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +94,7 @@ class MiniConfig:
     """The length in samples of a frame that the decoder filters; an odd number of hops."""
 
     def __post_init__(self) -> None:
-        if min(vars(self).values()) < 1:
-            raise ValueError(f"all sizes of a codec must be at least 1, got {self}")
+        check_sizes(self, _MOST)
         if self.quantizers < PITCH_STAGE + 1:
             raise ValueError(f"quantizers must be at least {PITCH_STAGE + 1}: {self.quantizers}")
         if max(self.encoder_blocks, self.pitch_blocks) > 4:
@@ -110,9 +114,23 @@ class MiniConfig:
         """D, the width of the latents: spectra, then F0 and voicing."""
         return self.spectral_dim + PITCH_DIM
 
+    @property
+    def least_parameters(self) -> int:
+        """A number of parameters that the network has at least."""
+        blocks = (
+            self.encoder_blocks * self.encoder_width**2
+            + self.pitch_blocks * self.pitch_width**2
+            + self.decoder_blocks * self.decoder_width**2
+        )
+        books = (self.quantizers - 1) * self.entries * self.spectral_dim
+        return 2 * self.expansion * blocks + books + 2 * self.bands * self.decoder_width
+
 
 class Sizes(Protocol):
     """What the configurations of both versions have."""
+
+    @property
+    def least_parameters(self) -> int: ...  # noqa: D102
 
     @property
     def quantizers(self) -> int: ...  # noqa: D102
@@ -120,6 +138,39 @@ class Sizes(Protocol):
     def entries(self) -> int: ...  # noqa: D102
     @property
     def latent_dim(self) -> int: ...  # noqa: D102
+
+
+def check_sizes(config: object, most: Mapping[str, int], least: Mapping[str, int] = {}) -> None:
+    """Check that the sizes in a config are whole numbers that a codec may have.
+
+    Args:
+        most: the most of some sizes; the others are at most 8,192.
+        least: the least of some sizes; the others are at least 1.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name, value in vars(config).items():
+        low, high = least.get(name, 1), most.get(name, _LARGEST)
+        if name in _HERTZ:
+            right = isinstance(value, int | float) and low <= value <= high
+        else:
+            right = type(value) is int and low <= value <= high
+        if not right:
+            raise ValueError(f"{name} of a codec must be {low} to {high}, got {value!r:.40}")
+
+
+def check_room(config: Sizes, path: Path) -> None:
+    """See that a file has room for the tensors that its header claims, before they are made.
+
+    Raises:
+        CodecError: it is too small for them.
+    """
+    if 2 * config.least_parameters > path.stat().st_size:
+        raise CodecError(
+            f"{path}: its header claims at least {config.least_parameters:,} parameters, more than "
+            "are in the file; it may be broken"
+        )
 
 
 def mini_spec(config: Sizes, quantizers: int | None = None) -> CodecSpec:
@@ -149,6 +200,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         CodecError: the file cannot be read, or is not such a file.
     """
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise CodecError(f"{path}: {'no regular' if path.exists() else 'no such'} file")
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             if not 2 <= size <= _LONGEST_HEADER:
@@ -156,7 +209,7 @@ def read_metadata(path: Path) -> dict[str, str]:
             return dict(json.loads(file.read(size)).get("__metadata__", {}))
     except OSError as error:
         raise CodecError(f"{path}: can't be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise not_a_codec(path) from error
 
 
@@ -174,7 +227,7 @@ def read_config(path: Path) -> MiniConfig:
         )
     try:
         return MiniConfig(**json.loads(metadata[FORMAT]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise not_a_codec(path) from error
 
 

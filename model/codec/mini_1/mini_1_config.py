@@ -10,6 +10,7 @@ from ns2.model.codec.interface import CodecSpec
 from ns2.model.codec.mini.mini_config import (
     HOP_LENGTH,
     MiniConfig,
+    check_sizes,
     mini_spec,
     not_a_codec,
     read_config,
@@ -21,6 +22,7 @@ FORMAT = "ns2-mini-codec"
 
 _BEFORE = {"direct_bins": 0}
 """Values of sizes that the first files did not contain."""
+_MOST = {"entries": 65_536, "mels": 1024, "fine_mels": 1024, "partials": 1024}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +72,7 @@ class Mini1Config:
     decoder writes as real and imaginary parts; the others are written as magnitude and phase."""
 
     def __post_init__(self) -> None:
-        if min({**vars(self), "direct_bins": 1}.values()) < 1:
-            raise ValueError(f"all sizes of a codec must be at least 1, got {self}")
+        check_sizes(self, _MOST, {"direct_bins": 0})
         if not 0 <= self.direct_bins <= self.n_fft // 2:
             raise ValueError(f"direct_bins must be 0 to n_fft / 2, got {self.direct_bins}")
         if self.encoder_blocks > 4:
@@ -82,6 +83,15 @@ class Mini1Config:
                 f"got {self.n_fft}"
             )
 
+    @property
+    def least_parameters(self) -> int:
+        """A number of parameters that the network has at least."""
+        blocks = (
+            self.encoder_blocks * self.encoder_width**2
+            + self.decoder_blocks * self.decoder_width**2
+        )
+        return 2 * self.expansion * blocks + self.quantizers * self.entries * self.latent_dim
+
 
 def read_mini_1_config(path: Path) -> Mini1Config:
     """Read the sizes of a codec of the first version from the header of its file.
@@ -91,7 +101,7 @@ def read_mini_1_config(path: Path) -> Mini1Config:
     """
     try:
         return Mini1Config(**(_BEFORE | json.loads(read_metadata(path)[FORMAT])))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise not_a_codec(path) from error
 
 

@@ -7,7 +7,6 @@ the column (its fingerprint), key or source state is another try.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from ns2.pipeline.core.atomic import write_if_changed
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.core.schema import PASSING, Kind, Reason
 from ns2.pipeline.dataset.layout import failures_file, scores_file
 from ns2.pipeline.preprocess.work.failure import Failure
@@ -61,7 +61,7 @@ class Remembered:
 
 
 def _rows(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
+    return read_json(path)
 
 
 def _read_failures(path: Path) -> dict[Place, Failure]:

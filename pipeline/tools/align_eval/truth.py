@@ -10,7 +10,6 @@ announces a change of language, are ignored.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.reading import parse_json
 
 PAUSE, WORD = "", "<word>"
 _LANGUAGE = re.compile(r"\([a-z-]+\)")
@@ -92,7 +92,7 @@ def read_truth(path: Path) -> list[Truth]:
             continue
         place = f"{path}, line {number}"
         try:
-            value = json.loads(line)
+            value = parse_json(line)
         except ValueError as error:
             raise UserError(f"{place} is not JSON: one object a line is expected") from error
         if not isinstance(value, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from ns2.pipeline.core.hashing import sha256_file
+from ns2.pipeline.core.reading import parse_json
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.index import row_crc
 from ns2.pipeline.dataset.layout import INDEX, SUMS
@@ -136,7 +136,7 @@ class _ShardCheck:
             return None
         from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
-        return PhonemeTable.from_json(json.loads(self._task.table))
+        return PhonemeTable.from_json(parse_json(self._task.table))
 
     def _check_rows(self) -> None:
         faults: list[Fault] = []

@@ -316,5 +316,5 @@ def test_what_a_user_can_get_wrong(tmp_path: Path) -> None:
     ],
 )
 def test_sizes_that_can_not_be(change: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"encoder_blocks|n_fft|sizes|quantizers|f0_max"):
+    with pytest.raises(ValueError, match=r"encoder_blocks|n_fft|entries|sizes|quantizers|f0_max"):
         MiniConfig(**change)

@@ -17,6 +17,7 @@ from ns2.pipeline.core.errors import DamageError, UserError
 from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.index import row_crc
+from ns2.pipeline.dataset.open_maps import OpenMaps
 from ns2.pipeline.dataset.reader import Dataset
 from tests.support.dataset_factories import Recipe, folder, make_dataset
 from tests.support.processes import loaded
@@ -140,7 +141,7 @@ def test_it_travels_to_other_processes(root: Path) -> None:
 def test_mapped_arrays_are_read_only_and_outlive_their_map(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ns2.pipeline.dataset.mapped_tars._OPEN_TARS", 1)
+    monkeypatch.setattr("ns2.pipeline.dataset.mapped_tars.MAPS", OpenMaps(1))
     dataset, truth = Dataset(root), by_hand(root, "codes")
     arrays = [dataset.read("codes", i, check=True, copy=False) for i in range(9)]
     for array, expected in zip(arrays, truth.values(), strict=True):
@@ -197,11 +198,34 @@ def test_fields_are_read_without_the_rest(root: Path) -> None:
 
 
 def test_few_tars_stay_open(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ns2.pipeline.dataset.mapped_tars._OPEN_TARS", 2)
-    dataset, all_open = Dataset(root), Dataset(root)
+    all_open = [Dataset(root)[i] for i in range(9)]
+    monkeypatch.setattr("ns2.pipeline.dataset.mapped_tars.MAPS", OpenMaps(2))
+    before = open_maps(root)
+    one, other = Dataset(root), Dataset(root)
     for i in (0, 8, 4, 0):
-        np.testing.assert_array_equal(dataset[i]["mel"], all_open[i]["mel"])
-    assert len(dataset._tars) == 2
+        for dataset in (one, other):
+            np.testing.assert_array_equal(dataset[i]["mel"], all_open[i]["mel"])
+        assert open_maps(root) - before <= 2
+
+
+def test_where_no_map_can_be_let_go_bytes_are_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = by_hand(root, "codes")
+    monkeypatch.setattr("ns2.pipeline.dataset.mapped_tars.MAPS", OpenMaps(1))
+    before = open_maps(root)
+    kept = Dataset(root).read("mel", 0, copy=False)
+    dataset = Dataset(root)
+    values = dataset.read_many("codes", np.arange(9), check=True)
+    for value, expected in zip(values, truth.values(), strict=True):
+        np.testing.assert_array_equal(value, expected)
+    assert open_maps(root) - before == 1 and kept.size
+
+
+def open_maps(root: Path) -> int:
+    """The number of tars below a folder that this process has mapped."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return sum(str(root) in line and line.endswith(".tar") for line in lines)
 
 
 def test_rows_carry_their_crc(root: Path) -> None:
