@@ -57,10 +57,12 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         from ns2.model.codec.interface import CodecError
+        from ns2.pipeline.core.ending import ends_cleanly
         from ns2.pipeline.core.errors import DamageError, OptionError, UserError, UtteranceError
 
         try:
-            return command(*args, **kwargs)
+            with ends_cleanly():
+                return command(*args, **kwargs)
         except OptionError as error:
             raise click.UsageError(_told(error)) from error
         except DamageError as error:

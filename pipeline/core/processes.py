@@ -7,9 +7,21 @@ import multiprocessing
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal that a process gets when its parent dies."""
+
+
+class _FreshPool(ProcessPoolExecutor):
+    """A pool that an error ends at once, with what its processes are doing."""
+
+    def __exit__(self, kind: type[BaseException] | None, *more: Any) -> bool | None:
+        if kind is not None:
+            for process in list((self._processes or {}).values()):
+                process.terminate()
+            self.shutdown(wait=True, cancel_futures=True)
+        return super().__exit__(kind, *more)
 
 
 def fresh_pool(workers: int) -> ProcessPoolExecutor:
@@ -18,7 +30,7 @@ def fresh_pool(workers: int) -> ProcessPoolExecutor:
     Forked ones would take over the locks of torch's threads. Without the signal the workers of a
     killed process wait for ever: each of them holds the pipe open that the others wait at.
     """
-    return ProcessPoolExecutor(
+    return _FreshPool(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_work_for,

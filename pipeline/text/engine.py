@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import re
+import shutil
+import tempfile
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,6 +25,8 @@ Phones = tuple[str, ...]
 STRESSES = "ˈˌ"
 _STRESS = re.compile(f"[{STRESSES}]")
 _NO_PHONE = re.compile(r"\(.*?\)|[\x00-\x1f%|]")  # flags of a language, control characters
+_COPIES = "ns2-espeak-"
+_COPYING = threading.Lock()
 _UNSAFE = frozenset({"kl"})  # espeak-ng 1.52 ends the process at the digit 0 of this voice
 
 
@@ -63,15 +70,16 @@ class Engine:
         self.language = language
         self._lock = threading.Lock()
         self._separator = Separator(phone="_", word=" ")
-        self.backend = EspeakBackend(
-            language,
-            # Nothing is split and nothing removed here: `clauses` has done so before.
-            preserve_punctuation=False,
-            punctuation_marks=re.compile(r"(?!)"),
-            language_switch="remove-flags",
-            with_stress=True,
-            logger=quiet,
-        )
+        with _copies():
+            self.backend = EspeakBackend(
+                language,
+                # Nothing is split and nothing removed here: `clauses` has done so before.
+                preserve_punctuation=False,
+                punctuation_marks=re.compile(r"(?!)"),
+                language_switch="remove-flags",
+                with_stress=True,
+                logger=quiet,
+            )
         self.alone = lru_cache(maxsize=50_000)(self._alone)
 
     def speak(self, text: str) -> list[Phones]:
@@ -100,6 +108,39 @@ def bare_phones(phones: Sequence[str]) -> Phones:
     return tuple(b for phone in phones if (b := bare(phone)))
 
 
+@contextlib.contextmanager
+def _copies() -> Iterator[None]:
+    """A place for phonemizer's copies of the library, which a killed process would leave behind.
+
+    A copy that is loaded is not needed on the disk, and the next run removes the folders of
+    processes that are gone.
+    """
+    with _COPYING:
+        before = tempfile.tempdir
+        place = Path(tempfile.gettempdir())
+        for old in place.glob(f"{_COPIES}*"):
+            process = old.name.removeprefix(_COPIES).partition("-")[0]
+            if process.isdigit() and not Path("/proc", process).exists():
+                _remove(old)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_COPIES}{os.getpid()}-"))
+        weakref.finalize(Engine, _remove, folder)  # at exit, behind those that are made later
+        tempfile.tempdir = str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+            for copy in folder.glob("*/*"):
+                copy.unlink()
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder of copies of our own user; a link is deleted, and not what it leads to."""
+    with contextlib.suppress(OSError):
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            return
+        shutil.rmtree(folder)
+
+
 @cache
 def wrapper_class() -> Any:
     """phonemizer's wrapper of espeak-ng, after it was given the library and the data."""
@@ -118,7 +159,9 @@ def _voices() -> frozenset[str]:
 
     data = Path(espeakng_loader.get_data_path())
     found = set()
-    for voice in wrapper_class()().available_voices():
+    with _copies():
+        wrapper = wrapper_class()()
+    for voice in wrapper.available_voices():
         file = data / "lang" / voice.identifier
         if not file.is_file():  # mbrola voices need programs that espeakng-loader does not bring
             continue

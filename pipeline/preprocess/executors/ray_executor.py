@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ns2.pipeline.core.ending import hear_sigterm
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.preprocess.executors.parts import carry_out
 from ns2.pipeline.preprocess.executors.pools import Crew, Pool
@@ -109,6 +110,7 @@ class RayExecutor:
                 configure_logging=False,
             )
             self._started = True
+            hear_sigterm()  # Ray's own handler prints stacks, and ends without cleaning up
             return
         try:
             ray.init(address=self._address, log_to_driver=False, configure_logging=False)
@@ -119,6 +121,7 @@ class RayExecutor:
                 "node and here if it asks for a token."
             ) from error
         self._started = True
+        hear_sigterm()
         cores = int(ray.cluster_resources().get("CPU", 1))
         self._workers = self._workers or max(cores - 1, 1)
         self._count_gpus(int(ray.cluster_resources().get("GPU", 0)))

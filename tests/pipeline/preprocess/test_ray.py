@@ -137,12 +137,14 @@ def test_a_file_that_crashes_its_worker_costs_one_utterance(
     assert verify(tmp_path / "out").faults == []
 
 
-def start(corpus: Path, out: Path, weights: Path) -> subprocess.Popen[bytes]:
+def start(
+    corpus: Path, out: Path, weights: Path, errors: Any = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     """`ns2 preprocess` on Ray, as the tests' dataset was made."""
     command = [sys.executable, "-m", "ns2.cli", "preprocess", str(corpus), "-o", str(out)]
     command += ["--codec-weights", str(weights), "--quantizers", "4"]
     command += ["--shard-utterances", "4", "--workers", "2"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, cwd=ROOT)
 
 
 def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
@@ -194,3 +196,19 @@ def test_workers_that_are_killed_are_replaced(
     assert process.wait(timeout=300) == 0
     assert len(killed) == 4
     assert contents(tmp_path / "out") == contents(dataset)
+
+
+def test_sigterm_ends_it_in_order(
+    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    with log.open("wb") as errors:
+        process = start(spoken, out, weights, errors)
+        wait_for(lambda: len(list(out.glob("*-*/*.tar"))) > 0, process)
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    last = log.read_text().splitlines()[-1]
+    assert last == "Stopped by SIGTERM. What is written stays; the same command goes on."
+    assert "PC: @" not in log.read_text() and "Traceback" not in log.read_text()
+    assert start(spoken, out, weights).wait(timeout=300) == 0
+    assert contents(out) == contents(dataset)
