@@ -8,13 +8,15 @@ are new files under names that nobody can foresee, and only names that ns2 gives
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ns2.pipeline.core.errors import UserError
 
@@ -29,6 +31,20 @@ _END = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | 
 def temporary_path(path: Path) -> Path:
     """A path beside `path` that no other process writes or foresees, and no reader opens."""
     return path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}-{path.name}")
+
+
+def remove_abandoned(path: Path) -> None:
+    """Delete the temporary files and folders of this path whose processes are gone."""
+    named = re.compile(rf"\.tmp-([0-9]+)-[0-9a-f]{{16}}-{re.escape(path.name)}")
+    with contextlib.suppress(OSError):
+        for entry in list(path.parent.iterdir()):
+            found = named.fullmatch(entry.name)
+            if found is None or Path("/proc", found[1]).exists() or not Path("/proc/self").exists():
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
 
 def is_temporary(name: str) -> bool:
@@ -67,13 +83,28 @@ def member_folder(root: Path, *names: str) -> Path:
     return root
 
 
+class _Raw(io.FileIO):
+    """A file whose errors of writing, such as a full disk, name it."""
+
+    def __init__(self, descriptor: int, mode: str, path: Path) -> None:
+        super().__init__(descriptor, mode)
+        self._path = str(path)
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self._path
+            raise
+
+
 def new_file(path: Path) -> BinaryIO:
     """Open a file that is not there yet, to be written; never through a link.
 
     Raises:
         FileExistsError: there is something of this name.
     """
-    return os.fdopen(os.open(path, _NEW, 0o666), "wb")
+    return io.BufferedWriter(_Raw(os.open(path, _NEW, 0o666), "wb", path))
 
 
 def open_end(path: Path) -> BinaryIO:
@@ -83,7 +114,7 @@ def open_end(path: Path) -> BinaryIO:
         UserError: it is one.
     """
     refuse_link(path)
-    file = os.fdopen(os.open(path, _END, 0o666), "ab")
+    file = io.BufferedWriter(_Raw(os.open(path, _END, 0o666), "ab", path))
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise UserError(f"{path} is no regular file, and ns2 writes into no other; move it away")

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ns2.pipeline.core.atomic import new_file, sync_folder, temporary_path
+from ns2.pipeline.core.atomic import new_file, remove_abandoned, sync_folder, temporary_path
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import ColumnSpec, make_key
 from ns2.pipeline.dataset.card import Card
@@ -78,6 +78,7 @@ def export(
     out, options = Path(out), options or ExportOptions()
     chosen = Dataset(dataset.root, options.columns or None)  # checks the columns
     _check_place(out, chosen.root)
+    remove_abandoned(out.absolute())
     temporary = temporary_path(out.absolute())
     temporary.mkdir(parents=True)
     try:
