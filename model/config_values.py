@@ -38,6 +38,9 @@ def from_values(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
     Raises:
         ValueError: a name is unknown, or a value has another type; the message says which.
     """
+    if not isinstance(values, Mapping):
+        what = path or "a config"
+        raise ValueError(f"{what} must hold names and values, got {type(values).__name__}")
     types_of = typing.get_type_hints(kind)
     given = {}
     for name, value in values.items():
@@ -105,7 +108,10 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             )
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{where} must be {_named(kind)} that is not so large") from None
     if type(value) is not kind:
         raise ValueError(f"{where} must be {_named(kind)}, got {value!r}")
     return value

@@ -13,11 +13,13 @@ from ns2.model.codec.interface import CodecError
 from ns2.model.codec.loading import load_codec
 from ns2.model.codec.mini.mini_config import FORMAT
 from ns2.model.codec.mini_1.mini_1_config import FORMAT as FIRST
+from ns2.model.config_values import from_values
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.tools.align_eval.truth import read_truth
 from ns2.train.run.overrides import choose
+from ns2.train.run.settings import TrainConfig
 from tests.support.corpora_factories import make_clips, put, reasons, write_manifest
 
 
@@ -43,6 +45,12 @@ def test_odd_yaml(text: str, tmp_path: Path) -> None:
     put(tmp_path, {"settings.yaml": text})
     with pytest.raises(OptionError, match=r"settings.yaml: "):
         choose("tiny", tmp_path / "settings.yaml", [])
+
+
+@pytest.mark.parametrize("values", [None, [], "steps", {"clip": 10**400}, {"model": None}])
+def test_odd_configs(values: Any) -> None:
+    with pytest.raises(ValueError, match=r"must hold names|not so large|group of settings"):
+        from_values(TrainConfig, values)
 
 
 def test_nested_settings() -> None:
