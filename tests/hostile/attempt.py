@@ -61,7 +61,8 @@ def _warm_up(commands: list[list[str]]) -> None:
     import ns2.pipeline.tools.textgrids
     import ns2.pipeline.tools.verify.check
 
-    if any(words[0] in ("train", "evaluate") for words in commands):
+    if any(words[0] in ("train", "evaluate", "synthesize") for words in commands):
+        import ns2.train.evaluation.evaluator
         import ns2.train.loop.loop
 
     assert ns2 and numpy and pyarrow

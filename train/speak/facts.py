@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ns2.model.codec.registry import CODECS, MAX_QUANTIZERS
+from ns2.model.config_values import from_values
 from ns2.model.log_mel import MelConfig
 from ns2.pipeline.core.atomic import member_folder, write_if_changed
 from ns2.pipeline.core.errors import UserError
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
 
 
 _TABLE, _SPEECH = "phonemes.json", "speech.json"
+_MOST = {
+    "quantizers": MAX_QUANTIZERS,
+    "sample_rate": 768_000,
+    "hop_length": 768_000,
+    "longest": 1 << 20,
+}
+_MOST_BINS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +135,39 @@ def read_speech(run: Path) -> tuple[SpeechFacts, PhonemeTable]:
         facts = read_json(folder / _SPEECH)
         table = read_json(folder / _TABLE)
         facts["languages"] = tuple(facts["languages"])
-        return SpeechFacts(**facts), PhonemeTable.from_json(table)
+        read = SpeechFacts(**facts)
+        _check(read)
+        return read, PhonemeTable.from_json(table)
     except FileNotFoundError as error:
         raise UserError(
             f"{run} is no run of `ns2 train`: {Path(error.filename).name} is missing"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder} is damaged ({error}); train the run again") from error
+
+
+def _check(facts: SpeechFacts) -> None:
+    """See that facts are such as `facts_of` gives: a run may come from anywhere.
+
+    Raises:
+        ValueError: one is not, and its name.
+    """
+    if facts.codec not in CODECS:  # a path would be read
+        raise ValueError(f"there is no codec {facts.codec!r:.60}")
+    for name in ("codec_digest", "language", "aligner"):
+        if not isinstance(getattr(facts, name), str):
+            raise ValueError(f"{name} is no text")
+    if not all(isinstance(name, str) for name in facts.languages):
+        raise ValueError("languages are no texts")
+    for name, most in _MOST.items():
+        value = getattr(facts, name)
+        if type(value) is not int or not 1 <= value <= most:
+            raise ValueError(f"{name} is {value!r:.40}, expected 1 to {most:,}")
+    from_values(MelConfig, facts.mel)
+    from_values(PitchConfig, facts.f0)
+    if facts.mel_config().bins > _MOST_BINS:
+        raise ValueError(f"mel has more than {_MOST_BINS:,} bins")
+    facts.pitch_config()
 
 
 def open_codec_of(
