@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress, duration
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
-from ns2.train.loop.about import about
+from ns2.train.loop.opening import opened
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
 from ns2.train.loop.watch import Watch
@@ -36,9 +36,9 @@ from ns2.train.run.names import METRICS, WEIGHTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.signals import StopRequest, stop_request
 from ns2.train.run.train_options import TrainOptions
-from ns2.train.speak.facts import facts_of, keep_speech, open_codec_of
+from ns2.train.speak.facts import facts_of, open_codec_of
 from ns2.train.step.ranks import Ranks, peak_memory
-from ns2.train.step.trainer import Trainer
+from ns2.train.step.room import RoomError, enough_room
 
 SKIPS = 10
 """So many steps in a row that are not finite end a run."""
@@ -80,63 +80,20 @@ def train(
         if options.device == "auto":
             progress.note(f"computes on {ranks.device_name}")
         folder = RunFolder(out)
-        trainer = Trainer(config, data, ranks, compiled=options.compile)
-        if _open_together(folder, trainer, fresh=options.fresh):
-            progress.note(f"{out}: goes on after step {trainer.step}")
-            if (told := _prolonged(folder.steps_before, trainer)) is not None:
-                progress.note(told)
-        session = Session(
-            trainer=trainer,
-            folder=folder,
-            progress=progress,
-            open_codec=lambda: open_codec_of(
-                facts_of(data.datasets), options.codec, options.codec_weights
-            ),
-            on_damage=options.on_damage,
-            open_judge=open_judge,
-        )
-        return run(session) is Outcome.DONE
-
-
-def _prolonged(before: int | None, trainer: Trainer) -> str | None:
-    """What another number of steps changes of the learning rate; None where it changes nothing."""
-    config, step = trainer.config, trainer.step
-    if before is None or before == config.steps or config.decay != "cosine":
-        return None
-    was = replace(config, steps=before).learning_rate_at(max(0, step - 1))
-    now = config.learning_rate_at(step)
-    return (
-        f"the cosine decay ends at step {config.steps}, no longer at {before}: the learning rate "
-        f"was {was:.2e} before and is {now:.2e} from step {step + 1} on"
-    )
-
-
-def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> bool:
-    """Open the run's folder in the first process, and load its newest checkpoint in all of them.
-
-    Nothing keeps what was read: a checkpoint is three times as large as the weights.
-
-    Returns:
-        whether there is a checkpoint; False where the run begins.
-    """
-    data, ranks = trainer.data, trainer.ranks
-    problem: UserError | None = None
-    state: dict[str, Any] = {}
-    if ranks.rank == 0:
-        try:
-            state = folder.open(trainer.config, about(data, ranks), data.identity, fresh=fresh)
-            keep_speech(folder.root, data.datasets)
-        except UserError as error:
-            problem = error
-    # the others wait here: the first may have deleted an older run's checkpoints
-    if ranks.any(problem is not None):
-        raise problem or SystemExit(1)  # the first process shows the message
-    if ranks.rank:
-        state = folder.newest()
-    if state:
-        trainer.load(state)
-        trainer.check_finite(f"{folder.root}: the newest checkpoint holds")
-    return bool(state)
+        with opened(config, data, folder, ranks, progress, options) as trainer:
+            session = Session(
+                trainer=trainer,
+                folder=folder,
+                progress=progress,
+                open_codec=lambda: open_codec_of(
+                    facts_of(data.datasets), options.codec, options.codec_weights
+                ),
+                on_damage=options.on_damage,
+                open_judge=open_judge,
+            )
+            done = run(session) is Outcome.DONE
+            ranks.meet()  # the first process may still be at work in the folder
+        return done
 
 
 def run(session: Session) -> Outcome:
@@ -159,6 +116,7 @@ def run(session: Session) -> Outcome:
     session.progress.phase("training", config.steps, unit="steps")
     trainer.model.train()
     with reader, watch, stop_request() as request:
+        trainer.ranks.meet()  # the first process may have made samples
         loop = _Loop(session, watch, reader, request)
         while trainer.step < config.steps:
             if loop.step() is Outcome.STOPPED:
@@ -200,6 +158,8 @@ class _Loop:
         learned = self._learn(fetched, began, waited)
         watch.step(learned.row, learned.statistics)
         self._show(learned)
+        if trainer.step == self._first + 1:
+            trainer.ranks.settle()
         best = watch.validate()
         if learned.stop or best or trainer.due(trainer.config.checkpoint_every):
             self._save(best=best)
@@ -208,7 +168,14 @@ class _Loop:
         if learned.stop:
             return Outcome.STOPPED  # samples of this step are made when the run goes on
         watch.sample()
+        if self._alone_for_long(best):
+            trainer.ranks.meet()
         return None
+
+    def _alone_for_long(self, best: bool) -> bool:
+        """Whether the first process has worked alone after a step; all know it alike."""
+        config, due = self._trainer.config, self._trainer.due
+        return best or due(config.checkpoint_every) or due(config.sample_every)
 
     def _fetch(self) -> Step:
         """The next step's data.
@@ -241,17 +208,29 @@ class _Loop:
         """
         trainer = self._trainer
         statistics = self._watch.statistics_of_next()
-        losses = trainer.learn(step.batch, statistics)
+        try:
+            with enough_room(trainer, step.batch):
+                losses = trainer.learn(step.batch, statistics)
+        except RoomError:
+            if trainer.step > self._first:  # nothing has moved since
+                self._save()
+            raise
         learning_rate = trainer.config.learning_rate_at(trainer.step)
         trainer.step, trainer.place = trainer.step + 1, step.next
         # one process is signalled, and all of them stop after the same step
-        stops, skipped = trainer.ranks.total(self._request.made, len(step.skipped))
+        share = step.batch
+        work, computed = (share.work, share.computed) if share else (0, 0)
+        stops, skipped, work, computed = trainer.ranks.total(
+            self._request.made, len(step.skipped), work, computed
+        )
         seconds = time.perf_counter() - began
         row: dict[str, Any] = {
             "step": trainer.step,
             **losses,
             "lr": learning_rate,
             "frames": step.global_frames,
+            "computed": int(computed),
+            "padding": 1 - work / computed if computed else 0.0,
             "epoch": step.epoch,
             "skipped": int(skipped),
             "step_skipped": int(trainer.skips > 0),
@@ -305,10 +284,16 @@ class _Loop:
         """
         # every process looks, so that all end together
         self._trainer.check_finite(f"step {self._trainer.step}: the state to save holds")
+        self._trainer.ranks.check()
         # points that TensorBoard shows before the checkpoint are not shown again after it
         self._watch.flush()
         if not self._session.writes:
             return
+        with self._trainer.ranks.alone():
+            self._write(best=best)
+
+    def _write(self, *, best: bool) -> None:
+        """Write what `_save` writes."""
         from safetensors.torch import save as packed
 
         trainer, root = self._trainer, self._session.folder.root

@@ -7,12 +7,16 @@ training is touched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ns2.model.tts.batch import Batch
 from ns2.train.data.epochs import mixed
+from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
 from ns2.train.loop.session import Session
 from ns2.train.step.trainer import by_name
@@ -45,7 +49,7 @@ class Validation:
         self._batches: list[Batch] = []
         reader = session.reader(
             data,
-            trainer.batches,
+            lambda fetched: trainer.batches(_drawn(fetched)),
             seed=_SEED,
             global_frames=max(config.global_frames, int(data.frames.max())),
             epochs=max(1, rounds),
@@ -59,6 +63,14 @@ class Validation:
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
         """The named losses of all processes together, and their total `loss`."""
+        ranks = self._trainer.ranks
+        with ranks.alone():
+            summed = self._own()
+        ranks.meet()
+        return by_name(self._trainer.summed(summed))
+
+    def _own(self) -> dict[str, Tensor]:
+        """The losses of this process's share."""
         trainer = self._trainer
         model, device = trainer.averaged, trainer.ranks.device
         summed: dict[str, Tensor] = {}
@@ -69,7 +81,12 @@ class Validation:
                                self._counts)  # fmt: skip
             for name, loss in losses.items():
                 summed[name] = summed.get(name, 0) + loss
-        return by_name(trainer.summed(summed))
+        return summed
+
+
+def _drawn(fetched: Sequence[Fetched]) -> list[Fetched]:
+    """Utterances whose prompts have lengths that are drawn: they don't depend on any plan."""
+    return [replace(one, share=None) for one in fetched]
 
 
 def chosen(data: Data, frames: int) -> Data:

@@ -27,7 +27,13 @@ class TrainConfig:
     """The number of steps in all."""
 
     global_frames: int = 96_000
-    """The batch size: the number of frames in a step, at most, on all devices together."""
+    """The batch size: the number of frames in a step, at most, on all devices together; with plan 2
+    those of all prompts count."""
+
+    plan: Literal[1, 2] = 2
+    """How steps are planned: 2 counts prompts in global_frames and groups utterances by what is
+    left of them once prompts are cut out; 1 is the plan of ns2 0.1. A run goes on with the
+    plan that it began with."""
 
     learning_rate: float = 5e-4
     """The highest learning rate, which is reached at the end of the warm-up."""
@@ -71,7 +77,7 @@ class TrainConfig:
     keep: int = 3
     """The number of checkpoints that are kept, best.pt apart."""
 
-    frame_multiple: int = 64
+    frame_multiple: int = 16
     """Batches are padded to a multiple of this number of frames."""
 
     token_multiple: int = 16

@@ -44,6 +44,16 @@ class Share:
 
     parts: tuple[tuple[Batch, Draws], ...]
 
+    @property
+    def work(self) -> int:
+        """Frames of all targets and prompts, without padding."""
+        return sum(batch.work for batch, _ in self.parts)
+
+    @property
+    def computed(self) -> int:
+        """Frames of targets and prompts that are computed, with padding."""
+        return sum(batch.computed for batch, _ in self.parts)
+
     def pin_memory(self) -> Share:
         """The batches in pinned memory, so that copies to a GPU are asynchronous."""
         return Share(tuple((batch.pin_memory(), draws) for batch, draws in self.parts))
@@ -106,6 +116,7 @@ class Trainer:
                 f0=one.arrays["f0"],
                 seed=one.seed,
                 other=one.other,
+                share=one.share,
             )
             for one in fetched
         ]

@@ -38,6 +38,7 @@ def loop(bench: Bench) -> dict[str, Any]:
         global_frames=frames,
         pin=bench.gpu,
         other_below=trainer.config.model.prompt.whole_below,
+        prompts=trainer.config.model.prompt,
     )
     taken, waits, copying = [], [], []
     shapes: Counter[tuple[int, ...]] = Counter()

@@ -19,12 +19,13 @@ from ns2.model.config_values import changed
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data.prefetch import Reader
 from ns2.train.data.selection import open_data
+from ns2.train.loop.dry_run import planned
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
 from ns2.train.run.recipes import training
 from ns2.train.step.ranks import Ranks
 from ns2.train.step.trainer import Share, Trainer
 from tests.support.dataset_factories import Recipe, make_dataset
-from tests.train.loop.test_watching import SETTINGS, lines
+from tests.train.loop.test_watching import SETTINGS, config_of, lines
 
 DIVERGING = {"warmup": 1, "learning_rate": 1e30, "checkpoint_every": 1, "validate_every": 0}
 """The weights of the first step are huge, and no later loss is finite."""
@@ -146,7 +147,7 @@ def test_f0_that_is_not_finite_is_damage(tmp_path: Path) -> None:
 
     sound = make_dataset(tmp_path / "sound", Recipe(shards=4, per_shard=4))
     data = open_data([sound])
-    wrong = data.key(int(data.plan(seed=0, epoch=0, global_frames=150).step(0)[0]))
+    wrong = data.key(int(planned(config_of(), data, 0).step(0)[0]))
     root = make_dataset(tmp_path / "data", Recipe(shards=4, per_shard=4, change=change))
     done = attempt(root, tmp_path / "run", 2)
     assert done.exit_code == 1 and f"f0 of {wrong}: expected Hz" in done.output
