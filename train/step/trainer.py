@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ns2.model.tts.batch import Batch, Counts, Example, collate
 from ns2.model.tts.draws import Draws, draw
@@ -25,11 +25,10 @@ from ns2.train.data.selection import Data
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.averaging import average, averaged_copy
 from ns2.train.step.build import border_ids, build_model
+from ns2.train.step.compiling import compile_layers
 from ns2.train.step.inside import WeightWatch, activations
 from ns2.train.step.ranks import Ranks
 
-_GRAPHS = 256
-"""Graphs that torch.compile may make before it gives up."""
 _DROPOUT, _SELF_CONDITION = 101, 102
 """Purposes of a step's random numbers, which are hashed with its seed."""
 
@@ -70,11 +69,8 @@ class Trainer:
         self.model = build_model(dataset, config.model, seed=config.seed).to(ranks.device)
         self.averaged = averaged_copy(self.model)
         self.border = border_ids(dataset.phoneme_table)
-        self._loss: nn.Module = self.model
         if compiled:
-            # a graph is made for each shape, with and without self-conditioning: shapes are few
-            torch._dynamo.config.recompile_limit = _GRAPHS
-            self._loss = torch.compile(self.model, fullgraph=True, dynamic=False)  # type: ignore[assignment]
+            compile_layers(self.model)
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=config.learning_rate,
@@ -177,7 +173,7 @@ class Trainer:
         losses: dict[str, Tensor] = {}
         for batch, draws in parts:
             with self.autocast():
-                of_part = self._loss(batch, draws, counts)
+                of_part = self.model(batch, draws, counts)
             self.model.total(of_part).backward()
             for name, loss in of_part.items():
                 losses[name] = losses.get(name, 0) + loss.detach()
