@@ -25,9 +25,21 @@ _EPS = 1e-5
 _ROTARY_BASE = 10_000.0
 
 
+class RMSNorm(nn.RMSNorm):
+    """RMSNorm by torch's one kernel, for which the gains need the type of the input.
+
+    It computes in float32 inside, also where the input is bfloat16.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (..., C) to (..., C)."""
+        assert self.weight is not None
+        return functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 def norm_layer(kind: Norm, width: int) -> nn.Module:
     """Make a LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) over the last axis."""
-    return nn.LayerNorm(width, _EPS) if kind == "layer" else nn.RMSNorm(width, _EPS)
+    return nn.LayerNorm(width, _EPS) if kind == "layer" else RMSNorm(width, _EPS)
 
 
 def activation(kind: Activation) -> Callable[[Tensor], Tensor]:
