@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils import _pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ns2.model.blocks.layers import Conv
 from ns2.model.config_values import changed
 from ns2.model.tts.batch import Batch
 from ns2.model.tts.draws import draw
@@ -148,6 +149,15 @@ def test_a_step_never_leaves_the_gpu_and_never_waits_for_it(walk: Any, name: str
     state = trainer._optimizer.state_dict()["state"]
     assert all(t.device == GPU for values in state.values() for t in values.values())
     assert all(t.device == GPU for t in trainer.averaged.parameters())
+
+
+def test_convolutions_take_and_give_frames_as_they_lie_in_memory(walk: Any) -> None:
+    """Torch tells on a fake tensor how the result of a kernel would lie."""
+    for causal in (False, True):
+        with GPU:
+            conv = Conv(16, 32, 3, dilation=2, causal=causal)
+            found = conv(torch.randn(4, 50, 16), torch.ones(4, 50, dtype=torch.bool))
+        assert found.shape == (4, 50, 32) and found.is_contiguous() and found.device == GPU
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
