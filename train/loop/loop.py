@@ -21,7 +21,6 @@ from typing import Any
 
 import click
 
-from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress, duration
 from ns2.train.data.prefetch import Reader, Step
@@ -30,9 +29,9 @@ from ns2.train.loop.about import about
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
 from ns2.train.loop.watch import Watch
-from ns2.train.run.checkpoint import save_checkpoint
 from ns2.train.run.folder import RunFolder
-from ns2.train.run.names import METRICS, WEIGHTS
+from ns2.train.run.names import METRICS
+from ns2.train.run.saver import Saver
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.signals import StopRequest, stop_request
 from ns2.train.run.train_options import TrainOptions
@@ -156,13 +155,16 @@ def run(session: Session) -> Outcome:
         start=trainer.place,
         pin=trainer.ranks.device.type == "cuda",
     )
+    saver = Saver(session.folder.root, config.keep)
+    trainer.before_update = saver.settle
     session.progress.phase("training", config.steps, unit="steps")
     trainer.model.train()
-    with reader, watch, stop_request() as request:
-        loop = _Loop(session, watch, reader, request)
+    with reader, watch, stop_request() as request, saver:
+        loop = _Loop(session, watch, reader, saver, request)
         while trainer.step < config.steps:
             if loop.step() is Outcome.STOPPED:
                 break
+        loop.finish()
     if trainer.skips:
         left = "" if trainer.step < config.steps else " with more --steps"
         raise session.problem(
@@ -186,10 +188,11 @@ class _Loop:
     """The steps of one start of a run."""
 
     def __init__(
-        self, session: Session, watch: Watch, reader: Reader, request: StopRequest
+        self, session: Session, watch: Watch, reader: Reader, saver: Saver, request: StopRequest
     ) -> None:
         self._session, self._trainer = session, session.trainer
         self._watch, self._reader, self._request = watch, reader, request
+        self._saver = saver
         self._first, self._started = self._trainer.step, time.monotonic()
 
     def step(self) -> Outcome | None:
@@ -210,20 +213,32 @@ class _Loop:
         watch.sample()
         return None
 
+    def finish(self) -> None:
+        """Wait for the last checkpoint.
+
+        Raises:
+            BaseException: it could not be written.
+        """
+        problem = self._saver.problem(wait=True)
+        if self._trainer.ranks.any(problem is not None):
+            raise problem or SystemExit(1)
+
     def _fetch(self) -> Step:
         """The next step's data.
 
         Raises:
             UserError: it is damaged, or the dataset was changed; what was learned is saved first.
+            BaseException: a checkpoint could not be written.
         """
-        problem: UserError | None = None
-        try:
-            step = next(self._reader)
-        except UserError as error:
-            problem = error
+        problem = unsaved = self._saver.problem()
+        if problem is None:
+            try:
+                step = next(self._reader)
+            except UserError as error:
+                problem = error
         # of any process: the others would wait for it in the sum of gradients
         if self._trainer.ranks.any(problem is not None):
-            if self._trainer.step > self._first:
+            if unsaved is None and self._trainer.step > self._first:
                 self._save()
             raise problem or SystemExit(1)  # a process with a problem shows the message
         for message in step.skipped:
@@ -298,21 +313,8 @@ class _Loop:
         )
 
     def _save(self, *, best: bool = False) -> None:
-        """Write a checkpoint, and the averaged weights for use elsewhere.
-
-        Raises:
-            UserError: something in them is not finite, and nothing was written.
-        """
-        # every process looks, so that all end together
-        self._trainer.check_finite(f"step {self._trainer.step}: the state to save holds")
+        """Begin to write a checkpoint, and the averaged weights for use elsewhere."""
         # points that TensorBoard shows before the checkpoint are not shown again after it
         self._watch.flush()
-        if not self._session.writes:
-            return
-        from safetensors.torch import save as packed
-
-        trainer, root = self._trainer, self._session.folder.root
-        save_checkpoint(root, trainer.step, trainer.state(), trainer.config.keep, best=best)
-        weights = {name: t.contiguous() for name, t in trainer.averaged.state_dict().items()}
-        with atomic_write(root / WEIGHTS) as file:
-            file.write(packed(weights))
+        if self._session.writes:
+            self._saver.save(self._trainer.state(), best=best)

@@ -9,7 +9,7 @@ step.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +18,10 @@ from torch import Tensor
 
 from ns2.model.tts.batch import Batch, Counts, Example, collate
 from ns2.model.tts.draws import Draws, draw
-from ns2.pipeline.core.errors import UserError
 from ns2.train.data.epochs import mixed
 from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
+from ns2.train.run.saver import check_finite
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.averaging import average, averaged_copy
 from ns2.train.step.build import border_ids, build_model
@@ -59,6 +59,7 @@ class Trainer:
         best: step and loss of the best validation so far; None before the first.
         skips: the number of steps in a row, up to the last, that changed nothing, since their
             loss or gradient was not finite.
+        before_update: is called before each step changes the weights.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Trainer:
         self.place = (0, 0)
         self.best: tuple[int, float] | None = None
         self.skips = 0
+        self.before_update: Callable[[], None] = lambda: None
 
     def due(self, every: int) -> bool:
         """Whether something that is done every so many steps, and at the end, is due now.
@@ -196,6 +198,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or float("inf"))
         # as torch's GradScaler tells it: the device itself decides, and nothing waits for it
         damaged = ~(norm + summed["loss"]).isfinite()
+        self.before_update()
         self._optimizer.found_inf = damaged.float()  # type: ignore[attr-defined]
         self._optimizer.step()
         if statistics is not None and watch is not None:
@@ -276,21 +279,7 @@ class Trainer:
         Raises:
             UserError: naming a weight that is not finite.
         """
-        named = {
-            **self.model.state_dict(),
-            **{f"averaged {name}": t for name, t in self.averaged.state_dict().items()},
-        }
-        for number, values in self._optimizer.state_dict()["state"].items():
-            named |= {f"the optimiser's {name} {number}": t for name, t in values.items()}
-        named = {name: t for name, t in named.items() if t.is_floating_point()}
-        sound = torch.stack([t.isfinite().all().to(self.ranks.device) for t in named.values()])
-        wrong = [name for name, fine in zip(named, sound.tolist(), strict=True) if not fine]
-        if wrong:
-            raise UserError(
-                f"{where} values that are not finite ({wrong[0]}, {len(wrong)} of {len(named)} "
-                "tensors): the training has diverged. Nothing of it is saved. Go on from an older "
-                "checkpoint (delete those behind it), or begin anew with a lower learning_rate."
-            )
+        check_finite(self.state(), where)
 
 
 def by_name(values: dict[str, Tensor]) -> dict[str, float]:
