@@ -13,7 +13,8 @@ A step goes through these phases, in all processes alike:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -21,7 +22,6 @@ from typing import Any
 
 import click
 
-from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress, duration
 from ns2.train.data.prefetch import Reader, Step
@@ -30,9 +30,9 @@ from ns2.train.loop.opening import opened
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
 from ns2.train.loop.watch import Watch
-from ns2.train.run.checkpoint import save_checkpoint
 from ns2.train.run.folder import RunFolder
-from ns2.train.run.names import METRICS, WEIGHTS
+from ns2.train.run.names import METRICS
+from ns2.train.run.saver import Saver
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.signals import StopRequest, stop_request
 from ns2.train.run.train_options import TrainOptions
@@ -113,14 +113,17 @@ def run(session: Session) -> Outcome:
         start=trainer.place,
         pin=trainer.ranks.device.type == "cuda",
     )
+    saver = Saver(session.folder.root, config.keep)
+    trainer.before_update = saver.settle
     session.progress.phase("training", config.steps, unit="steps")
     trainer.model.train()
-    with reader, watch, stop_request() as request:
+    with reader, watch, stop_request() as request, _saving(saver, trainer.ranks):
         trainer.ranks.meet()  # the first process may have made samples
-        loop = _Loop(session, watch, reader, request)
+        loop = _Loop(session, watch, reader, saver, request)
         while trainer.step < config.steps:
             if loop.step() is Outcome.STOPPED:
                 break
+        loop.finish()
     if trainer.skips:
         left = "" if trainer.step < config.steps else " with more --steps"
         raise session.problem(
@@ -128,6 +131,16 @@ def run(session: Session) -> Outcome:
             f"The same command goes on{left}; a lower learning_rate needs a new run."
         )
     return Outcome.DONE if trainer.step >= config.steps else Outcome.STOPPED
+
+
+@contextmanager
+def _saving(saver: Saver, ranks: Ranks) -> Iterator[None]:
+    """At the end of the block the last checkpoint is waited for, however long that takes."""
+    with ExitStack() as held, saver:
+        try:
+            yield
+        finally:
+            held.enter_context(ranks.alone())
 
 
 @dataclass(frozen=True)
@@ -144,10 +157,11 @@ class _Loop:
     """The steps of one start of a run."""
 
     def __init__(
-        self, session: Session, watch: Watch, reader: Reader, request: StopRequest
+        self, session: Session, watch: Watch, reader: Reader, saver: Saver, request: StopRequest
     ) -> None:
         self._session, self._trainer = session, session.trainer
         self._watch, self._reader, self._request = watch, reader, request
+        self._saver = saver
         self._first, self._started = self._trainer.step, time.monotonic()
 
     def step(self) -> Outcome | None:
@@ -177,20 +191,35 @@ class _Loop:
         config, due = self._trainer.config, self._trainer.due
         return best or due(config.checkpoint_every) or due(config.sample_every)
 
+    def finish(self) -> None:
+        """Wait for the last checkpoint.
+
+        Raises:
+            BaseException: it could not be written.
+        """
+        ranks = self._trainer.ranks
+        with ranks.alone():
+            problem = self._saver.problem(wait=True)
+        ranks.meet()
+        if ranks.any(problem is not None):
+            raise problem or SystemExit(1)
+
     def _fetch(self) -> Step:
         """The next step's data.
 
         Raises:
             UserError: it is damaged, or the dataset was changed; what was learned is saved first.
+            BaseException: a checkpoint could not be written.
         """
-        problem: UserError | None = None
-        try:
-            step = next(self._reader)
-        except UserError as error:
-            problem = error
+        problem = unsaved = self._saver.problem()
+        if problem is None:
+            try:
+                step = next(self._reader)
+            except UserError as error:
+                problem = error
         # of any process: the others would wait for it in the sum of gradients
         if self._trainer.ranks.any(problem is not None):
-            if self._trainer.step > self._first:
+            if unsaved is None and self._trainer.step > self._first:
                 self._save()
             raise problem or SystemExit(1)  # a process with a problem shows the message
         for message in step.skipped:
@@ -277,27 +306,10 @@ class _Loop:
         )
 
     def _save(self, *, best: bool = False) -> None:
-        """Write a checkpoint, and the averaged weights for use elsewhere.
-
-        Raises:
-            UserError: something in them is not finite, and nothing was written.
-        """
-        # every process looks, so that all end together
-        self._trainer.check_finite(f"step {self._trainer.step}: the state to save holds")
+        """Begin to write a checkpoint, and the averaged weights for use elsewhere."""
         self._trainer.ranks.check()
         # points that TensorBoard shows before the checkpoint are not shown again after it
         self._watch.flush()
-        if not self._session.writes:
-            return
-        with self._trainer.ranks.alone():
-            self._write(best=best)
-
-    def _write(self, *, best: bool) -> None:
-        """Write what `_save` writes."""
-        from safetensors.torch import save as packed
-
-        trainer, root = self._trainer, self._session.folder.root
-        save_checkpoint(root, trainer.step, trainer.state(), trainer.config.keep, best=best)
-        weights = {name: t.contiguous() for name, t in trainer.averaged.state_dict().items()}
-        with atomic_write(root / WEIGHTS) as file:
-            file.write(packed(weights))
+        if self._session.writes:
+            with self._trainer.ranks.alone():
+                self._saver.save(self._trainer.state(), best=best)

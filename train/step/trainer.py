@@ -9,27 +9,26 @@ step.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ns2.model.tts.batch import Batch, Counts, Example, collate
 from ns2.model.tts.draws import Draws, draw
-from ns2.pipeline.core.errors import UserError
 from ns2.train.data.epochs import mixed
 from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
+from ns2.train.run.saver import check_finite
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.averaging import average, averaged_copy
 from ns2.train.step.build import border_ids, build_model
+from ns2.train.step.compiling import compile_layers
 from ns2.train.step.inside import WeightWatch, activations
 from ns2.train.step.ranks import Ranks
 
-_GRAPHS = 256
-"""Graphs that torch.compile may make before it gives up."""
 _DROPOUT, _SELF_CONDITION = 101, 102
 """Purposes of a step's random numbers, which are hashed with its seed."""
 
@@ -70,6 +69,7 @@ class Trainer:
         best: step and loss of the best validation so far; None before the first.
         skips: the number of steps in a row, up to the last, that changed nothing, since their
             loss or gradient was not finite.
+        before_update: is called before each step changes the weights.
     """
 
     def __init__(
@@ -80,11 +80,8 @@ class Trainer:
         self.model = build_model(dataset, config.model, seed=config.seed).to(ranks.device)
         self.averaged = averaged_copy(self.model)
         self.border = border_ids(dataset.phoneme_table)
-        self._loss: nn.Module = self.model
         if compiled:
-            # a graph is made for each shape, with and without self-conditioning: shapes are few
-            torch._dynamo.config.recompile_limit = _GRAPHS
-            self._loss = torch.compile(self.model, fullgraph=True, dynamic=False)  # type: ignore[assignment]
+            compile_layers(self.model)
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=config.learning_rate,
@@ -96,6 +93,7 @@ class Trainer:
         self.place = (0, 0)
         self.best: tuple[int, float] | None = None
         self.skips = 0
+        self.before_update: Callable[[], None] = lambda: None
 
     def due(self, every: int) -> bool:
         """Whether something that is done every so many steps, and at the end, is due now.
@@ -188,7 +186,7 @@ class Trainer:
         losses: dict[str, Tensor] = {}
         for batch, draws in parts:
             with self.autocast():
-                of_part = self._loss(batch, draws, counts)
+                of_part = self.model(batch, draws, counts)
             self.model.total(of_part).backward()
             for name, loss in of_part.items():
                 losses[name] = losses.get(name, 0) + loss.detach()
@@ -211,6 +209,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or float("inf"))
         # as torch's GradScaler tells it: the device itself decides, and nothing waits for it
         damaged = ~(norm + summed["loss"]).isfinite()
+        self.before_update()
         self._optimizer.found_inf = damaged.float()  # type: ignore[attr-defined]
         self._optimizer.step()
         if statistics is not None and watch is not None:
@@ -291,21 +290,7 @@ class Trainer:
         Raises:
             UserError: naming a weight that is not finite.
         """
-        named = {
-            **self.model.state_dict(),
-            **{f"averaged {name}": t for name, t in self.averaged.state_dict().items()},
-        }
-        for number, values in self._optimizer.state_dict()["state"].items():
-            named |= {f"the optimiser's {name} {number}": t for name, t in values.items()}
-        named = {name: t for name, t in named.items() if t.is_floating_point()}
-        sound = torch.stack([t.isfinite().all().to(self.ranks.device) for t in named.values()])
-        wrong = [name for name, fine in zip(named, sound.tolist(), strict=True) if not fine]
-        if wrong:
-            raise UserError(
-                f"{where} values that are not finite ({wrong[0]}, {len(wrong)} of {len(named)} "
-                "tensors): the training has diverged. Nothing of it is saved. Go on from an older "
-                "checkpoint (delete those behind it), or begin anew with a lower learning_rate."
-            )
+        check_finite(self.state(), where)
 
 
 def by_name(values: dict[str, Tensor]) -> dict[str, float]:

@@ -162,3 +162,17 @@ def test_codebooks_that_are_not_finite_are_refused_and_found(tmp_path: Path) -> 
     save_file({"codebooks": books}, path)
     done = attempt(root, tmp_path / "run", 2)
     assert done.exit_code == 1 and "codebooks hold values that are not finite" in done.output
+
+
+def test_weights_stay_as_they_are_until_what_is_saved_was_copied(root: Path) -> None:
+    config = changed(training("tiny"), SETTINGS)
+    with Ranks("cpu") as ranks:
+        trainer = Trainer(config, open_data([root]), ranks)
+        states: list[dict[str, Any]] = []
+        trainer.before_update = lambda: states.append(state_of(trainer))
+        for share in shares_of(trainer, 2):
+            before = state_of(trainer)
+            trainer.learn(share)
+            assert same(states[-1], before) and not same(state_of(trainer), before)
+            trainer.step += 1
+        assert len(states) == 2
