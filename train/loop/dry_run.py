@@ -229,7 +229,7 @@ def try_steps(config: TrainConfig, data: Data, large: list[Large], options: Trai
             seconds = _timed(trainer, step.batch)
             if seconds < _REPEATED_BELOW:
                 seconds = _timed(trainer, step.batch)
-            frames = options.devices * step.batch.computed if step.batch else 0
+            frames = options.devices * int(step.batch.counted.computed) if step.batch else 0
             trials.append((frames, seconds))
         memory = peak_memory(ranks.device)
     return Trial(frames=trials[0][0], seconds=trials[0][1], memory=memory)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress, duration
@@ -39,6 +40,7 @@ from ns2.train.run.train_options import TrainOptions
 from ns2.train.speak.facts import facts_of, open_codec_of
 from ns2.train.step.ranks import Ranks, peak_memory
 from ns2.train.step.room import RoomError, enough_room
+from ns2.train.step.tally import Tally
 
 SKIPS = 10
 """So many steps in a row that are not finite end a run."""
@@ -144,13 +146,28 @@ def _saving(saver: Saver, ranks: Ranks) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Learned:
-    """A step that is done: its line of the metrics, its losses, and its statistics, if any."""
+class _Told:
+    """What processes tell each other before a step, added up.
+
+    Attributes:
+        problems, stops: processes that have a problem, and that were asked to stop.
+        skipped: utterances that were left out.
+        tally: what all have in the step.
+    """
+
+    problems: int
+    stops: int
+    skipped: int
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A step that was begun: its line of the metrics without losses, and its statistics, if any."""
 
     row: dict[str, Any]
-    losses: dict[str, float]
+    numbers: np.ndarray
     statistics: dict[str, float] | None
-    stop: bool
 
 
 class _Loop:
@@ -163,23 +180,30 @@ class _Loop:
         self._watch, self._reader, self._request = watch, reader, request
         self._saver = saver
         self._first, self._started = self._trainer.step, time.monotonic()
+        self._begun: _Begun | None = None
 
     def step(self) -> Outcome | None:
-        """Do one step, and what is due after it; returns STOPPED where the run is to end."""
-        trainer, watch = self._trainer, self._watch
+        """Do one step, and what is due after it; returns STOPPED where the run is to end.
+
+        A step is waited for, and logged, when the next one is on its way; or at once, where
+        something is due after it.
+        """
+        trainer, watch, config = self._trainer, self._watch, self._trainer.config
         began, waited = time.perf_counter(), self._reader.meter.waited
-        fetched = self._fetch()
-        learned = self._learn(fetched, began, waited)
-        watch.step(learned.row, learned.statistics)
-        self._show(learned)
-        if trainer.step == self._first + 1:
+        fetched, told = self._fetch()
+        self._learn(fetched, told, began, waited)
+        dues = (config.checkpoint_every, config.validate_every, config.sample_every)
+        first, last = trainer.step == self._first + 1, trainer.step == config.steps
+        if told.stops or trainer.skips or first or last or any(map(trainer.due, dues)):
+            self._log()
+        if first:
             trainer.ranks.settle()
         best = watch.validate()
-        if learned.stop or best or trainer.due(trainer.config.checkpoint_every):
+        if told.stops or best or trainer.due(config.checkpoint_every):
             self._save(best=best)
         if trainer.skips and trainer.skips % SKIPS == 0:
             self._give_up()
-        if learned.stop:
+        if told.stops:
             return Outcome.STOPPED  # samples of this step are made when the run goes on
         watch.sample()
         if self._alone_for_long(best):
@@ -204,21 +228,24 @@ class _Loop:
         if ranks.any(problem is not None):
             raise problem or SystemExit(1)
 
-    def _fetch(self) -> Step:
-        """The next step's data.
+    def _fetch(self) -> tuple[Step, _Told]:
+        """The next step's data, and what all processes know of it.
 
         Raises:
             UserError: it is damaged, or the dataset was changed; what was learned is saved first.
             BaseException: a checkpoint could not be written.
         """
         problem = unsaved = self._saver.problem()
+        step: Step | None = None
         if problem is None:
             try:
                 step = next(self._reader)
             except UserError as error:
                 problem = error
+        told = self._tell(step)
         # of any process: the others would wait for it in the sum of gradients
-        if self._trainer.ranks.any(problem is not None):
+        if step is None or told.problems:
+            self._log()
             if unsaved is None and self._trainer.step > self._first:
                 self._save()
             raise problem or SystemExit(1)  # a process with a problem shows the message
@@ -226,10 +253,22 @@ class _Loop:
             self._session.progress.note(f"left out: {message}")
             if not self._session.writes:  # its display is quiet
                 click.echo(f"left out: {message}", err=True)
-        return step
+        return step, told
 
-    def _learn(self, step: Step, began: float, waited: float) -> _Learned:
-        """Move the weights, and count the step as done.
+    def _tell(self, step: Step | None) -> _Told:
+        """Tell the other processes what there is to know of a step, None for a problem."""
+        share = step.batch if step else None
+        problems, stops, skipped, *counts = self._trainer.ranks.total(
+            step is None,
+            # one process is signalled, and all of them stop after the same step
+            self._request.made,
+            len(step.skipped) if step else 0,
+            *(share.counted if share else Tally()),
+        )
+        return _Told(int(problems), int(stops), int(skipped), Tally(*counts))
+
+    def _learn(self, step: Step, told: _Told, began: float, waited: float) -> None:
+        """Have the weights moved, count the step as done, and log the one before.
 
         Args:
             began: the time when fetching of this step began.
@@ -239,42 +278,56 @@ class _Loop:
         statistics = self._watch.statistics_of_next()
         try:
             with enough_room(trainer, step.batch):
-                losses = trainer.learn(step.batch, statistics)
+                before = trainer.begin(step.batch, statistics, told.tally)
         except RoomError:
+            self._log()
             if trainer.step > self._first:  # nothing has moved since
                 self._save()
             raise
+        if before is not None:
+            self._log(before)
         learning_rate = trainer.config.learning_rate_at(trainer.step)
         trainer.step, trainer.place = trainer.step + 1, step.next
-        # one process is signalled, and all of them stop after the same step
-        share = step.batch
-        work, computed = (share.work, share.computed) if share else (0, 0)
-        stops, skipped, work, computed = trainer.ranks.total(
-            self._request.made, len(step.skipped), work, computed
-        )
         seconds = time.perf_counter() - began
-        row: dict[str, Any] = {
+        computed = told.tally.computed
+        row = {
             "step": trainer.step,
-            **losses,
             "lr": learning_rate,
             "frames": step.global_frames,
             "computed": int(computed),
-            "padding": 1 - work / computed if computed else 0.0,
+            "padding": 1 - told.tally.work / computed if computed else 0.0,
             "epoch": step.epoch,
-            "skipped": int(skipped),
-            "step_skipped": int(trainer.skips > 0),
+            "skipped": told.skipped,
             "data_wait": (self._reader.meter.waited - waited) / seconds,
             "seconds": seconds,
         }
-        if trainer.skips:
-            row["utterances"] = trainer.data.keys(step.numbers)
-        return _Learned(row, losses, statistics, stops > 0)
+        self._begun = _Begun(row, step.numbers, statistics)
 
-    def _show(self, learned: _Learned) -> None:
+    def _log(self, losses: dict[str, float] | None = None) -> None:
+        """Log and show the step that was begun last, if it was not logged yet.
+
+        Args:
+            losses: its losses; None waits for them.
+        """
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return
+        trainer = self._trainer
+        if losses is None and trainer.busy:
+            losses = trainer.finish()
+        if losses is None:  # it ended in an error after all
+            return
+        step, *others = begun.row.items()
+        row = dict([step, *losses.items(), *others, ("step_skipped", int(trainer.skips > 0))])
+        if trainer.skips:
+            row["utterances"] = trainer.data.keys(begun.numbers)
+        self._watch.step(row, begun.statistics)
+        self._show(row, losses)
+
+    def _show(self, row: dict[str, Any], losses: dict[str, float]) -> None:
         """The progress line of a step."""
-        trainer, row, losses = self._trainer, learned.row, learned.losses
-        steps = trainer.config.steps
-        pace = (time.monotonic() - self._started) / (trainer.step - self._first)
+        trainer, step, steps = self._trainer, row["step"], self._trainer.config.steps
+        pace = (time.monotonic() - self._started) / (step - self._first)
         named = ", ".join(
             f"{name} {value:.3g}"
             for name, value in losses.items()
@@ -283,13 +336,13 @@ class _Loop:
         more = (
             f" ({named}), lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
             f"{row['data_wait']:.1%} waiting, {peak_memory(trainer.ranks.device) / 2**30:.1f} GiB, "
-            f"{duration(pace * (steps - trainer.step))} left"
+            f"{duration(pace * (steps - step))} left"
         )
-        self._session.progress.training(trainer.step, steps, losses["loss"], more)
+        self._session.progress.training(step, steps, losses["loss"], more)
         if trainer.skips:
             keys = row["utterances"]
             self._session.progress.note(
-                f"step {trainer.step} changed nothing: its loss ({losses['loss']}) or gradient "
+                f"step {step} changed nothing: its loss ({losses['loss']}) or gradient "
                 f"({losses['grad_norm']}) is not finite; utterances {', '.join(keys[:_NAMED])}"
                 f"{f' and {len(keys) - _NAMED} more' if len(keys) > _NAMED else ''} ({METRICS} "
                 "names all)"

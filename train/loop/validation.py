@@ -19,7 +19,8 @@ from ns2.train.data.epochs import mixed
 from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
 from ns2.train.loop.session import Session
-from ns2.train.step.trainer import by_name
+from ns2.train.step.later import by_name
+from ns2.train.step.tally import tally
 
 _SEED = 0x5EED
 """Not the run's own seed: runs of all seeds are validated with the same random numbers."""
@@ -58,7 +59,7 @@ class Validation:
             for step in reader:
                 self.skipped += step.skipped
                 self._batches += step.batch or []
-        self._counts = trainer.counts(self._batches)
+        self._counts = trainer.total(tally(self._batches)).counts(trainer.ranks.device)
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:

@@ -108,7 +108,7 @@ class Watch:
         """Log a step, and its statistics where they were due."""
         if not self._session.writes:
             return
-        step = self._trainer.step
+        step = row["step"]
         self._session.folder.log(METRICS).append(row)
         shown = {name: value for name, value in row.items() if name not in _HIDDEN}
         shown["frames_per_second"] = row["frames"] / row["seconds"]

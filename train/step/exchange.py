@@ -27,7 +27,7 @@ def gathered(ranks: Ranks, value: V) -> list[V]:
         return [value]
     found: list[Any] = [None] * ranks.count
     with ranks.together():
-        dist.all_gather_object(found, value)
+        dist.all_gather_object(found, value, group=ranks.control)
     return found
 
 
@@ -37,7 +37,7 @@ def from_first(ranks: Ranks, value: V) -> V:
         return value
     found: list[Any] = [value]
     with ranks.together():
-        dist.broadcast_object_list(found, src=0, device=ranks.device)
+        dist.broadcast_object_list(found, src=0, group=ranks.control)
     return found[0]
 
 

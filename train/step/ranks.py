@@ -56,6 +56,8 @@ class Ranks:
         rank: its number, from 0 on.
         count: the number of processes.
         device: the device that it computes on.
+        control: the group of processes in which numbers are sent that lie on no GPU; None for the
+            one in which all is sent.
     """
 
     def __init__(self, device: str) -> None:
@@ -79,6 +81,7 @@ class Ranks:
                 )
             self.device = torch.device("cuda", local)
             torch.cuda.set_device(self.device)
+        self.control: dist.ProcessGroup | None = None
         self._peers: Peers | None = None
         self._met = 0
         if self.count > 1:
@@ -88,6 +91,8 @@ class Ranks:
                 timeout=FIRST_STEP,
                 device_id=self.device if gpu else None,
             )
+            if gpu:  # numbers that lie here go their own way, and wait for no GPU
+                self.control = dist.new_group(timeout=FIRST_STEP, backend="gloo")
             self._store = dist.distributed_c10d._get_default_store()
             self._peers = Peers(self.rank, self.count, self._store)
 
@@ -111,13 +116,13 @@ class Ranks:
             part.copy_(summed.view_as(part))
 
     def total(self, *values: float) -> list[float]:
-        """Numbers, each added up over all processes."""
+        """Numbers, each added up over all processes; no GPU is waited for."""
         if self.count == 1:
             return list(values)
-        summed = torch.tensor(values, dtype=torch.float64, device=self.device)
+        summed = torch.tensor(values, dtype=torch.float64)
         with self.together():
-            dist.all_reduce(summed)
-            return [float(value) for value in summed.tolist()]
+            dist.all_reduce(summed, group=self.control)
+        return [float(value) for value in summed.tolist()]
 
     def any(self, flag: bool) -> bool:
         """Whether a flag is set in any process."""
@@ -126,7 +131,8 @@ class Ranks:
     def settle(self) -> None:
         """From now on, wait only as long as is usual after the first step."""
         if self.count > 1:
-            dist.distributed_c10d._set_pg_timeout(LATER)
+            for group in (None, self.control) if self.control else (None,):
+                dist.distributed_c10d._set_pg_timeout(LATER, group)
 
     def meet(self) -> None:
         """Wait for all processes, however long one of them works alone.
@@ -137,13 +143,19 @@ class Ranks:
         if self._peers is None:
             return
         self._met += 1
-        name, pause = f"ns2-met/{self._met}", 0.002
+        self._arrive(f"ns2-met/{self._met}", of=self.count)
+
+    def _arrive(self, name: str, *, of: int) -> None:
+        """Count this process at the store, and wait until so many are counted there."""
+        assert self._peers is not None
+        pause = 0.002
         with self.together():
-            self._store.add(name, 1)
-            while self._store.add(name, 0) < self.count:
+            arrived = self._store.add(name, 1)
+            while arrived < of:
                 self._peers.check()
                 time.sleep(pause)
                 pause = min(2 * pause, 0.2)
+                arrived = self._store.add(name, 0)
 
     def check(self) -> None:
         """See that all processes are still there.
@@ -198,6 +210,8 @@ class Ranks:
             return
         if kind is None:
             self.meet()
+            # the first process may hold the store, which all have to be done with before it ends
+            self._arrive("ns2-left", of=self.count if self.rank == 0 else 0)
             self._peers.leave(well=True)
             dist.destroy_process_group()
             return

@@ -30,6 +30,7 @@ from ns2.train.run.recipes import training
 from ns2.train.step import trainer as module
 from ns2.train.step.build import usual_sizes
 from ns2.train.step.ranks import Ranks
+from ns2.train.step.tally import Tally
 from ns2.train.step.trainer import Share, Trainer
 from tests.support.backward import backward
 from tests.support.model_factories import make_batch, make_model
@@ -72,9 +73,9 @@ def walk(pretended: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     """Walks a step of a preset; gives the trainer, where it was elsewhere, and what it fetched."""
     fetched: list[set[str]] = []
 
-    def fetch(values: dict[str, Tensor]) -> dict[str, float]:
+    def fetch(values: dict[str, Tensor]) -> Callable[[], dict[str, float]]:
         fetched.append(set(values))
-        return dict.fromkeys(values, 1.0)
+        return lambda: dict.fromkeys(values, 1.0)
 
     def build(dataset: Any, config: NS2Config, seed: int) -> NS2:
         return new_model(config)
@@ -90,7 +91,7 @@ def walk(pretended: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         return trainer, log.found, fetched
 
     monkeypatch.setattr(module, "build_model", build)
-    monkeypatch.setattr(module, "by_name", fetch)
+    monkeypatch.setattr(module, "fetch_later", fetch)
     ranks = Ranks("cpu")
     ranks.device = GPU
     dataset = SimpleNamespace(phoneme_table=PhonemeTable.default())
@@ -122,7 +123,7 @@ def share_of(config: NS2Config, count: int = 20, frames: int = 576) -> Share:
         config.diffusion,
         self_condition=False,  # type: ignore[arg-type]
     )
-    return Share(((batch.to(GPU), draws.to(GPU)),))
+    return Share(((batch.to(GPU), draws.to(GPU)),), Tally(1, 1, 1, 1, 1, 1))
 
 
 class _Rows:

@@ -18,14 +18,14 @@ def test_no_room_is_told_and_the_run_goes_on_with_more_parts(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
-    learn = Trainer.learn
+    begin = Trainer.begin
 
-    def crowded(self: Trainer, share: Share | None, *more: Any) -> dict[str, float]:
+    def crowded(self: Trainer, share: Share | None, *more: Any) -> dict[str, float] | None:
         if self.step == 3 and share is not None and len(share.parts) < 2:
             torch.empty(1 << 50, dtype=torch.uint8)  # a petabyte: torch itself has no room
-        return learn(self, share, *more)
+        return begin(self, share, *more)
 
-    monkeypatch.setattr(Trainer, "learn", crowded)
+    monkeypatch.setattr(Trainer, "begin", crowded)
     failed = CliRunner().invoke(main, arguments(dataset, run, 5, checkpoint_every=100))
     assert failed.exit_code == 1 and isinstance(failed.exception, SystemExit)
     assert "no room for step 4" in failed.output and "--set accumulate=2 (now 1)" in failed.output
@@ -43,6 +43,6 @@ def test_other_errors_stay_what_they_are(
     def wrong(*_: Any) -> None:
         torch.zeros(2) @ torch.zeros(3)
 
-    monkeypatch.setattr(Trainer, "learn", wrong)
+    monkeypatch.setattr(Trainer, "begin", wrong)
     failed = CliRunner().invoke(main, arguments(dataset, tmp_path / "run", 2))
     assert isinstance(failed.exception, RuntimeError) and "size" in str(failed.exception)
