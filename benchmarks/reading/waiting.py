@@ -112,7 +112,6 @@ def reader(config: TrainConfig, data: Data, trainer: Trainer) -> Reader:
         seed=config.seed,
         global_frames=config.global_frames,
         other_below=config.model.prompt.whole_below,
-        pin=trainer.ranks.device.type == "cuda",
     )
 
 

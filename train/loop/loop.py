@@ -153,7 +153,6 @@ def run(session: Session) -> Outcome:
         seed=config.seed,
         global_frames=config.global_frames,
         start=trainer.place,
-        pin=trainer.ranks.device.type == "cuda",
     )
     saver = Saver(session.folder.root, config.keep)
     trainer.before_update = saver.settle

@@ -54,7 +54,6 @@ class Session:
         global_frames: int,
         start: tuple[int, int] = (0, 0),
         epochs: int | None = None,
-        pin: bool = False,
     ) -> Reader:
         """A reader of this process's share of each step; see `Reader` for the arguments."""
         ranks = self.trainer.ranks
@@ -69,5 +68,4 @@ class Session:
             ranks=ranks.count,
             on_damage=self.on_damage,
             other_below=self.trainer.config.model.prompt.whole_below,
-            pin=pin,
         )

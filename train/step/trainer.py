@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -39,13 +40,30 @@ class Share:
 
     Attributes:
         parts: batches and their random numbers; more than one with gradient accumulation.
+        sent: where they are on their way to a GPU, the event of their arrival.
     """
 
     parts: tuple[tuple[Batch, Draws], ...]
+    sent: torch.cuda.Event | None = None
 
-    def pin_memory(self) -> Share:
-        """The batches in pinned memory, so that copies to a GPU are asynchronous."""
-        return Share(tuple((batch.pin_memory(), draws) for batch, draws in self.parts))
+    def send(self, stream: torch.cuda.Stream) -> Share:
+        """The share on a stream's GPU; it arrives while the GPU does other work."""
+        with torch.cuda.stream(stream):
+            parts = tuple(
+                (batch.pin_memory().to(stream.device), draws.pin_memory().to(stream.device))
+                for batch, draws in self.parts
+            )
+            return Share(parts, stream.record_event())
+
+    def receive(self) -> None:
+        """Have the GPU's work from here on wait for the arrival; this process goes on."""
+        if self.sent is None:
+            return
+        stream = torch.cuda.current_stream()
+        stream.wait_event(self.sent)
+        for batch, draws in self.parts:
+            for tensor in (*batch.tensors(), *draws.tensors()):
+                tensor.record_stream(stream)  # or its memory were free for the next share too soon
 
 
 class Trainer:
@@ -121,9 +139,12 @@ class Trainer:
         ]
 
     def share(self, fetched: Sequence[Fetched]) -> Share:
-        """The share of a step that these utterances are: a reader's `collate`."""
+        """The share of a step that these utterances are: a reader's `collate`.
+
+        Its random numbers are drawn too, and where the model is on a GPU all of it is sent there.
+        """
         sizes, diffusion = self.model.sizes, self.config.model.diffusion
-        return Share(
+        share = Share(
             tuple(
                 (
                     batch,
@@ -139,6 +160,12 @@ class Trainer:
                 for batch in self.batches(fetched)
             )
         )
+        return share if self.ranks.device.type == "cpu" else share.send(self._copies)
+
+    @cached_property
+    def _copies(self) -> torch.cuda.Stream:
+        """The stream of the GPU that shares arrive by, beside that of the steps."""
+        return torch.cuda.Stream(self.ranks.device)
 
     def learn(
         self, share: Share | None, statistics: dict[str, float] | None = None
@@ -157,6 +184,8 @@ class Trainer:
         config, device = self.config, self.ranks.device
         for group in self._optimizer.param_groups:
             group["lr"] = config.learning_rate_at(self.step)
+        if share is not None:
+            share.receive()
         parts = [
             (batch.to(device), replace(draws.to(device), self_condition=self._self_conditions()))
             for batch, draws in (share.parts if share else ())
