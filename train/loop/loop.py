@@ -26,8 +26,10 @@ from ns2.pipeline.core.progress import Progress, duration
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
 from ns2.train.loop.about import about
+from ns2.train.loop.collector import frozen
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
+from ns2.train.loop.utilisation import peak
 from ns2.train.loop.watch import Watch
 from ns2.train.run.folder import RunFolder
 from ns2.train.run.names import METRICS
@@ -158,7 +160,7 @@ def run(session: Session) -> Outcome:
     trainer.before_update = saver.settle
     session.progress.phase("training", config.steps, unit="steps")
     trainer.model.train()
-    with reader, watch, stop_request() as request, saver:
+    with reader, watch, stop_request() as request, saver, frozen():
         loop = _Loop(session, watch, reader, saver, request)
         while trainer.step < config.steps:
             if loop.step() is Outcome.STOPPED:
@@ -175,12 +177,18 @@ def run(session: Session) -> Outcome:
 
 @dataclass(frozen=True)
 class _Learned:
-    """A step that is done: its line of the metrics, its losses, and its statistics, if any."""
+    """A step that is done.
+
+    Attributes:
+        row: its line of the metrics.
+        work: the floating-point operations of this process.
+    """
 
     row: dict[str, Any]
     losses: dict[str, float]
     statistics: dict[str, float] | None
     stop: bool
+    work: float
 
 
 class _Loop:
@@ -192,6 +200,7 @@ class _Loop:
         self._session, self._trainer = session, session.trainer
         self._watch, self._reader, self._request = watch, reader, request
         self._saver = saver
+        self._peak = peak(self._trainer.autocast(), self._trainer.ranks.device)
         self._first, self._started = self._trainer.step, time.monotonic()
 
     def step(self) -> Outcome | None:
@@ -255,6 +264,7 @@ class _Loop:
         """
         trainer = self._trainer
         statistics = self._watch.statistics_of_next()
+        work = trainer.work(step.batch)
         losses = trainer.learn(step.batch, statistics)
         learning_rate = trainer.config.learning_rate_at(trainer.step)
         trainer.step, trainer.place = trainer.step + 1, step.next
@@ -269,12 +279,15 @@ class _Loop:
             "epoch": step.epoch,
             "skipped": int(skipped),
             "step_skipped": int(trainer.skips > 0),
+            "gflop_per_frame": work / 1e9 / max(1, step.frames),
             "data_wait": (self._reader.meter.waited - waited) / seconds,
             "seconds": seconds,
         }
+        if self._peak is not None:
+            row["mfu"] = work / seconds / self._peak
         if trainer.skips:
             row["utterances"] = trainer.data.keys(step.numbers)
-        return _Learned(row, losses, statistics, stops > 0)
+        return _Learned(row, losses, statistics, stops > 0, work)
 
     def _show(self, learned: _Learned) -> None:
         """The progress line of a step."""
@@ -286,8 +299,11 @@ class _Loop:
             for name, value in losses.items()
             if name not in ("loss", "grad_norm")
         )
+        used = f" ({row['mfu']:.0%} of the device)" if "mfu" in row else ""
         more = (
             f" ({named}), lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
+            f"{learned.work / row['seconds'] / 1e12:.2f} TFLOP/s"
+            f"{used}, "
             f"{row['data_wait']:.1%} waiting, {peak_memory(trainer.ranks.device) / 2**30:.1f} GiB, "
             f"{duration(pace * (steps - trainer.step))} left"
         )

@@ -46,6 +46,7 @@ _FREE = (
     "samples",
     "sampler",
     "statistics_every",
+    "recompute",
 )
 """Settings that may change when a run goes on: no step depends on them, apart from the learning
 rates of a cosine decay, which follow `steps`."""

@@ -172,16 +172,23 @@ def check_finite(state: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _copied(value: Any) -> Any:
+@torch.no_grad()
+def _copied(state: Any) -> Any:
     """A copy of a state in memory of its own: pinned memory where it lies on a GPU."""
-    if isinstance(value, Tensor):
-        if not value.is_cuda:
-            return value.clone()
-        there = torch.empty_like(value, device="cpu", pin_memory=True)
-        return there.copy_(value, non_blocking=True)
-    if isinstance(value, Mapping):
-        return {name: _copied(one) for name, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list) else value
+    there: list[Tensor] = []
+
+    def same(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            there.append(torch.empty_like(value, device="cpu", pin_memory=value.is_cuda))
+            return there[-1]
+        if isinstance(value, Mapping):
+            return {name: same(one) for name, one in value.items()}
+        return [same(one) for one in value] if isinstance(value, list) else value
+
+    copy = same(state)
+    # all in one call: between calls a thread waits for its turn, behind the training
+    torch._foreach_copy_(there, _tensors(state), non_blocking=True)
+    return copy
 
 
 def _tensors(value: Any) -> list[Tensor]:

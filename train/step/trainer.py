@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ns2.model.tts.batch import Batch, Counts, Example, collate
 from ns2.model.tts.draws import Draws, draw
+from ns2.model.tts.work import PassShape, Work
 from ns2.train.data.epochs import mixed
 from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
@@ -26,9 +27,9 @@ from ns2.train.run.saver import check_finite
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.averaging import average, averaged_copy
 from ns2.train.step.build import border_ids, build_model
-from ns2.train.step.compiling import compile_layers
 from ns2.train.step.inside import WeightWatch, activations
 from ns2.train.step.ranks import Ranks
+from ns2.train.step.repeated import compile_layers, recompute_layers
 
 _DROPOUT, _SELF_CONDITION = 101, 102
 """Purposes of a step's random numbers, which are hashed with its seed."""
@@ -88,8 +89,11 @@ class Trainer:
         self.model = build_model(dataset, config.model, seed=config.seed).to(ranks.device)
         self.averaged = averaged_copy(self.model)
         self.border = border_ids(dataset.phoneme_table)
+        if config.recompute:
+            recompute_layers(self.model)
         if compiled:
             compile_layers(self.model)
+        self._work = Work(self.model)
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=config.learning_rate,
@@ -261,6 +265,21 @@ class Trainer:
         self.ranks.sum([total])
         frames, tokens, voiced, utterances = total.clamp(min=1).unbind()
         return Counts(frames=frames, tokens=tokens, voiced=voiced, utterances=utterances)
+
+    def work(self, share: Share | None) -> float:
+        """The floating-point operations of this process's share of the next step, see `Work`."""
+        return sum(
+            self._work.of_pass(
+                PassShape(
+                    batch=len(batch),
+                    frames=batch.codes.shape[2],
+                    phonemes=batch.phonemes.shape[1],
+                    prompt=batch.prompt_codes.shape[2],
+                ),
+                self_condition=self._self_conditions(),
+            )
+            for batch, _ in (share.parts if share else ())
+        )
 
     def _self_conditions(self) -> bool:
         """Whether the step conditions itself: drawn for all its utterances at once."""
