@@ -189,7 +189,7 @@ class Peer:
             self.flop[part] += self._counter.get_total_flops() - before
 
     def count(self, *given: Tensor) -> None:
-        """Count the operations of a step, two for each multiply-add of products and convolutions."""
+        """Count a step's operations, two for each multiply-add of products and convolutions."""
         plain_attention(self.model, True)
         try:
             with FlopCounterMode(display=False) as self._counter:
