@@ -59,8 +59,9 @@ class Ours:
         self.trainer = Trainer(config, data, self._ranks)
         self.trainer.model.train()
         self.parameters = sum(p.numel() for p in self.trainer.model.parameters())
-        self.spent = {"reading": 0.0, "learning": 0.0}
-        self.work = 0.0
+        self.spent = {"reading": 0.0, "learning": 0.0, "update": 0.0}
+        self.work = self._moved = 0.0
+        self.trainer.before_update = self._note_update
         # One step is prepared at a time, so that its cost falls into the step.
         self._reader = Reader(
             data,
@@ -71,6 +72,9 @@ class Ours:
             ahead=1,
             other_below=config.model.prompt.whole_below,
         )
+
+    def _note_update(self) -> None:
+        self._moved = now(self._device)
 
     def _keep_names(self, fetched: list[Fetched]) -> tuple[Share, list[int]]:
         return self.trainer.share(fetched), [utterance.number for utterance in fetched]
@@ -85,7 +89,9 @@ class Ours:
         self.trainer.learn(share)
         self.trainer.step += 1
         self.spent["reading"] += read - began
-        self.spent["learning"] += now(self._device) - read
+        end = now(self._device)
+        self.spent["learning"] += end - read
+        self.spent["update"] += end - self._moved
         return numbers, step.frames
 
     def close(self) -> None:
@@ -170,8 +176,14 @@ def show(found: dict[str, Any]) -> None:
     mean, parameters, once = found["mean"], found["parameters"], found["once"]
     ours = mean["reading"] + mean["learning"]
     print(f"\nours, {parameters['ours'] / 1e6:.0f} M parameters      {ours:>8.2f} s a step")
-    for part in ("reading", "learning"):
-        print(f"  {part:<30}{mean[part]:>8.3f} s {mean[part] / ours:>7.1%}")
+    passes = mean["learning"] - mean["update"]
+    for part, seconds in (
+        ("reading", mean["reading"]),
+        ("learning", mean["learning"]),
+        ("  forward, backward", passes),
+        ("  optimiser, averages", mean["update"]),
+    ):
+        print(f"  {part:<30}{seconds:>8.3f} s {seconds / ours:>7.1%}")
     if parameters["peer"] is not None:
         show_peer(mean, parameters, ours)
         show_operations(found)
