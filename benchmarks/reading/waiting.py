@@ -113,7 +113,6 @@ def reader(config: TrainConfig, data: Data, trainer: Trainer) -> Reader:
         global_frames=config.global_frames,
         other_below=config.model.prompt.whole_below,
         prompts=config.model.prompt,
-        pin=trainer.ranks.device.type == "cuda",
     )
 
 

@@ -59,7 +59,9 @@ class Ours:
         self.trainer = Trainer(config, data, self._ranks)
         self.trainer.model.train()
         self.parameters = sum(p.numel() for p in self.trainer.model.parameters())
-        self.spent = {"reading": 0.0, "learning": 0.0}
+        self.spent = {"reading": 0.0, "learning": 0.0, "update": 0.0}
+        self.work = self._moved = 0.0
+        self.trainer.before_update = self._note_update
         # One step is prepared at a time, so that its cost falls into the step.
         self._reader = Reader(
             data,
@@ -71,6 +73,9 @@ class Ours:
             other_below=config.model.prompt.whole_below,
         )
 
+    def _note_update(self) -> None:
+        self._moved = now(self._device)
+
     def _keep_names(self, fetched: list[Fetched]) -> tuple[Share, list[int]]:
         return self.trainer.share(fetched), [utterance.number for utterance in fetched]
 
@@ -80,10 +85,13 @@ class Ours:
         step = next(self._reader)
         share, numbers = step.batch
         read = now(self._device)
+        self.work = self.trainer.work(share)
         self.trainer.learn(share)
         self.trainer.step += 1
         self.spent["reading"] += read - began
-        self.spent["learning"] += now(self._device) - read
+        end = now(self._device)
+        self.spent["learning"] += end - read
+        self.spent["update"] += end - self._moved
         return numbers, step.frames
 
     def close(self) -> None:
@@ -139,7 +147,8 @@ def measure(args: Any, folder: Path) -> dict[str, Any]:
         after = {**ours.spent, **(peer.spent if peer else {})}
         row = {part: after[part] - before[part] for part in after}
         if number:
-            rows.append({**row, "frames": frames, "utterances": len(numbers)})
+            sizes = {"frames": frames, "utterances": len(numbers), "flop": ours.work}
+            rows.append({**row, **sizes})
             theirs = sum(row[part] for part in (*EXTRACTION, *LEARNING)) if peer else 0.0
             print(
                 f"  step {number}: {len(numbers)} utterances, {frames} frames; ours "
@@ -147,6 +156,8 @@ def measure(args: Any, folder: Path) -> dict[str, Any]:
                 f"{f', the peer {theirs:.2f} s' if peer else ''}",
                 flush=True,
             )
+    if peer:
+        peer.count(*for_the_peer(data, corpus, numbers, args.device))
     saved = saving(ours.trainer, ours.step, folder / "run", args.saves) if args.saves else None
     ours.close()
     seconds = float(data.frames.sum()) * HOP / RATE
@@ -154,6 +165,7 @@ def measure(args: Any, folder: Path) -> dict[str, Any]:
         "parameters": {"ours": ours.parameters, "peer": peer.parameters if peer else None},
         "once": {"seconds": once, "of recordings": seconds},
         "steps": rows,
+        "flop": {"ours": rows[-1]["flop"], "peer": peer.flop if peer else None},
         "mean": {part: statistics.fmean(row[part] for row in rows) for part in rows[0]},
         "saving": saved,
     }
@@ -164,10 +176,17 @@ def show(found: dict[str, Any]) -> None:
     mean, parameters, once = found["mean"], found["parameters"], found["once"]
     ours = mean["reading"] + mean["learning"]
     print(f"\nours, {parameters['ours'] / 1e6:.0f} M parameters      {ours:>8.2f} s a step")
-    for part in ("reading", "learning"):
-        print(f"  {part:<30}{mean[part]:>8.3f} s {mean[part] / ours:>7.1%}")
+    passes = mean["learning"] - mean["update"]
+    for part, seconds in (
+        ("reading", mean["reading"]),
+        ("learning", mean["learning"]),
+        ("  forward, backward", passes),
+        ("  optimiser, averages", mean["update"]),
+    ):
+        print(f"  {part:<30}{seconds:>8.3f} s {seconds / ours:>7.1%}")
     if parameters["peer"] is not None:
         show_peer(mean, parameters, ours)
+        show_operations(found)
     print(
         f"ns2 preprocess, once: {once['seconds']:.0f} s for {once['of recordings']:.0f} s of "
         "recordings, the aligner's training among them"
@@ -177,6 +196,19 @@ def show(found: dict[str, Any]) -> None:
             f"checkpoints of {saved['bytes'] / 1e9:.2f} GB: {saved['writing']:.2f} s to write, and "
             f"the training waits for {saved['blocked']:.3f} s of them, {saved['share']:.1%}"
         )
+
+
+def show_operations(found: dict[str, Any]) -> None:
+    """Print the operations of learning from the utterances of the last step, and their pace."""
+    seconds, theirs = found["steps"][-1], found["flop"]["peer"]
+    taken = {"ours": seconds["learning"], "the peer": sum(seconds[part] for part in LEARNING)}
+    flop = {"ours": found["flop"]["ours"], "the peer": sum(theirs[part] for part in LEARNING)}
+    for name in flop:
+        print(
+            f"learning, {name}: {flop[name] / 1e9:.0f} GFLOP in {taken[name]:.2f} s, "
+            f"{flop[name] / taken[name] / 1e9:.1f} GFLOP/s"
+        )
+    print(f"the peer does {flop['the peer'] / flop['ours']:.2f} times the operations of ours")
 
 
 def show_peer(mean: dict[str, float], parameters: dict[str, int], ours: float) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 Norm = Literal["layer", "rms"]
 Activation = Literal["relu", "silu", "gelu"]
@@ -84,6 +85,17 @@ def rotated(x: Tensor) -> Tensor:
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half : 2 * half]
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+def run(layer: nn.Module, *given: Any) -> Any:
+    """Call a layer of a stack.
+
+    Where its attribute `recompute` is set, and gradients are wanted, nothing inside of the layer is
+    kept for the backward pass, which computes the layer once more.
+    """
+    if getattr(layer, "recompute", False) and torch.is_grad_enabled():
+        return checkpoint(layer, *given, use_reentrant=False)
+    return layer(*given)
 
 
 class Attention(nn.Module):

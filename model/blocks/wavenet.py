@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.blocks.layers import Attention, Conv
+from ns2.model.blocks.layers import Attention, Conv, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +168,6 @@ class WaveNet(nn.Module):
         """
         total = torch.zeros_like(x)
         for layer in self.layers:
-            x, out = layer(x, time, content, tokens, mask)
+            x, out = run(layer, x, time, content, tokens, mask)
             total = total + out
         return total / math.sqrt(len(self.layers))

@@ -86,6 +86,10 @@ class Batch:
         """Copy the batch to pinned memory."""
         return self._each(lambda t: t.pin_memory())
 
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the batch."""
+        return [getattr(self, f.name) for f in fields(self)]
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(self, **{f.name: change(getattr(self, f.name)) for f in fields(self)})
 

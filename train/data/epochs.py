@@ -185,18 +185,7 @@ def plan_epoch(
     Raises:
         ValueError: there is no utterance, or one that is longer than a step or has no frames.
     """
-    if not len(frames):
-        raise ValueError("there are no utterances to plan an epoch of")
-    longest = int(np.argmax(frames))
-    if frames[longest] > global_frames:
-        over = int((frames > global_frames).sum())
-        raise ValueError(
-            f"{over} utterances have more frames than a step, the longest {frames[longest]}; "
-            f"global_frames is {global_frames}: raise it, or leave them out with "
-            f'--where "frames <= {global_frames}"'
-        )
-    if frames.min() < 1:
-        raise ValueError("an utterance has no frames")
+    _check(frames, global_frames)
     counted = frames if others is None else np.minimum(frames + others, global_frames)
     window = _windows(shards, counted, seed, epoch, window_shards, WINDOW_STEPS * global_frames)
     key = _sort_key(window, frames, others, seed, epoch)
@@ -222,6 +211,26 @@ def plan_epoch(
         lengths=Lengths(frames - own, own + others),
         prompt_shares=prompt_shares,
     )
+
+
+def _check(frames: np.ndarray, global_frames: int) -> None:
+    """See that utterances can be planned.
+
+    Raises:
+        ValueError: they can't.
+    """
+    if not len(frames):
+        raise ValueError("there are no utterances to plan an epoch of")
+    longest = int(np.argmax(frames))
+    if frames[longest] > global_frames:
+        over = int((frames > global_frames).sum())
+        raise ValueError(
+            f"{over} utterances have more frames than a step, the longest {frames[longest]}; "
+            f"global_frames is {global_frames}: raise it, or leave them out with "
+            f'--where "frames <= {global_frames}"'
+        )
+    if frames.min() < 1:
+        raise ValueError("an utterance has no frames")
 
 
 def _windows(

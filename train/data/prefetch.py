@@ -170,9 +170,8 @@ class Reader:
         self._data, self._collate = data, collate
         self._seed, self._global_frames = seed, global_frames
         self._rank, self._ranks, self._epochs = rank, ranks, epochs
-        self._check, self._on_damage = check, on_damage
-        self._other_below, self._pin, self._ahead = other_below, pin, ahead
-        self._prompts = prompts
+        self._check, self._on_damage, self._ahead = check, on_damage, ahead
+        self._other_below, self._pin, self._prompts = other_below, pin, prompts
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="ns2-planner")
         self._plans: dict[int, Future[EpochPlan]] = {}
         self._places = self._places_from(*start)

@@ -27,9 +27,11 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress, duration
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
+from ns2.train.loop.collector import frozen
 from ns2.train.loop.opening import opened
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
+from ns2.train.loop.utilisation import peak
 from ns2.train.loop.watch import Watch
 from ns2.train.run.folder import RunFolder
 from ns2.train.run.names import METRICS
@@ -113,13 +115,12 @@ def run(session: Session) -> Outcome:
         seed=config.seed,
         global_frames=config.global_frames,
         start=trainer.place,
-        pin=trainer.ranks.device.type == "cuda",
     )
     saver = Saver(session.folder.root, config.keep)
     trainer.before_update = saver.settle
     session.progress.phase("training", config.steps, unit="steps")
     trainer.model.train()
-    with reader, watch, stop_request() as request, _saving(saver, trainer.ranks):
+    with reader, watch, stop_request() as request, _saving(saver, trainer.ranks), frozen():
         trainer.ranks.meet()  # the first process may have made samples
         loop = _Loop(session, watch, reader, saver, request)
         while trainer.step < config.steps:
@@ -168,6 +169,7 @@ class _Begun:
     row: dict[str, Any]
     numbers: np.ndarray
     statistics: dict[str, float] | None
+    work: float
 
 
 class _Loop:
@@ -179,6 +181,7 @@ class _Loop:
         self._session, self._trainer = session, session.trainer
         self._watch, self._reader, self._request = watch, reader, request
         self._saver = saver
+        self._peak = peak(self._trainer.autocast(), self._trainer.ranks.device)
         self._first, self._started = self._trainer.step, time.monotonic()
         self._begun: _Begun | None = None
 
@@ -276,6 +279,7 @@ class _Loop:
         """
         trainer = self._trainer
         statistics = self._watch.statistics_of_next()
+        work = trainer.work(step.batch)
         try:
             with enough_room(trainer, step.batch):
                 before = trainer.begin(step.batch, statistics, told.tally)
@@ -298,10 +302,13 @@ class _Loop:
             "padding": 1 - told.tally.work / computed if computed else 0.0,
             "epoch": step.epoch,
             "skipped": told.skipped,
+            "gflop_per_frame": work / 1e9 / max(1, step.frames),
             "data_wait": (self._reader.meter.waited - waited) / seconds,
             "seconds": seconds,
         }
-        self._begun = _Begun(row, step.numbers, statistics)
+        if self._peak is not None:
+            row["mfu"] = work / seconds / self._peak
+        self._begun = _Begun(row, step.numbers, statistics, work)
 
     def _log(self, losses: dict[str, float] | None = None) -> None:
         """Log and show the step that was begun last, if it was not logged yet.
@@ -322,9 +329,9 @@ class _Loop:
         if trainer.skips:
             row["utterances"] = trainer.data.keys(begun.numbers)
         self._watch.step(row, begun.statistics)
-        self._show(row, losses)
+        self._show(row, losses, begun.work)
 
-    def _show(self, row: dict[str, Any], losses: dict[str, float]) -> None:
+    def _show(self, row: dict[str, Any], losses: dict[str, float], work: float) -> None:
         """The progress line of a step."""
         trainer, step, steps = self._trainer, row["step"], self._trainer.config.steps
         pace = (time.monotonic() - self._started) / (step - self._first)
@@ -333,8 +340,11 @@ class _Loop:
             for name, value in losses.items()
             if name not in ("loss", "grad_norm")
         )
+        used = f" ({row['mfu']:.0%} of the device)" if "mfu" in row else ""
         more = (
             f" ({named}), lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
+            f"{work / row['seconds'] / 1e12:.2f} TFLOP/s"
+            f"{used}, "
             f"{row['data_wait']:.1%} waiting, {peak_memory(trainer.ranks.device) / 2**30:.1f} GiB, "
             f"{duration(pace * (steps - step))} left"
         )

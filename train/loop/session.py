@@ -54,7 +54,6 @@ class Session:
         global_frames: int,
         start: tuple[int, int] = (0, 0),
         epochs: int | None = None,
-        pin: bool = False,
     ) -> Reader:
         """A reader of this process's share of each step; see `Reader` for the arguments."""
         ranks, config = self.trainer.ranks, self.trainer.config
@@ -70,5 +69,4 @@ class Session:
             on_damage=self.on_damage,
             other_below=config.model.prompt.whole_below,
             prompts=config.model.prompt if config.plan == 2 else None,
-            pin=pin,
         )

@@ -47,6 +47,7 @@ _FREE = (
     "samples",
     "sampler",
     "statistics_every",
+    "recompute",
     "accumulate",
     "frame_multiple",
     "token_multiple",

@@ -63,7 +63,7 @@ class Saver:
         device = next((t.device for t in _tensors(state) if t.is_cuda), None)
         ready = None if device is None else torch.cuda.current_stream(device).record_event()
         self._thread = Thread(
-            target=self._work, args=(state, best, ready), name="ns2-saver", daemon=True
+            target=self._work, args=(state, best, device, ready), name="ns2-saver", daemon=True
         )
         self._thread.start()
         self.blocked += time.perf_counter() - began
@@ -110,11 +110,20 @@ class Saver:
 
     # -- in the thread ---------------------------------------------------------------------------
 
-    def _work(self, state: Mapping[str, Any], best: bool, ready: torch.cuda.Event | None) -> None:
+    def _work(
+        self,
+        state: Mapping[str, Any],
+        best: bool,
+        device: torch.device | None,
+        ready: torch.cuda.Event | None,
+    ) -> None:
         began = time.perf_counter()
         try:
             try:
-                copy = _copied(state) if ready is None else self._fetched(state, ready)
+                if device is None or ready is None:
+                    copy = _copied(state)
+                else:
+                    copy = self._fetched(state, device, ready)
             finally:
                 self._copied.set()
             if self._arrived is not None:
@@ -126,10 +135,12 @@ class Saver:
             self._error = error
         self.writing += time.perf_counter() - began
 
-    def _fetched(self, state: Mapping[str, Any], ready: torch.cuda.Event) -> Any:
+    def _fetched(
+        self, state: Mapping[str, Any], device: torch.device, ready: torch.cuda.Event
+    ) -> Any:
         """A copy in pinned memory of a state on a GPU, by a stream of its own."""
-        stream = torch.cuda.Stream(ready.device)
-        with torch.cuda.device(ready.device), torch.cuda.stream(stream):
+        stream = torch.cuda.Stream(device)
+        with torch.cuda.stream(stream):
             stream.wait_event(ready)
             copy = _copied(state)
             self._arrived = stream.record_event()
@@ -172,16 +183,23 @@ def check_finite(state: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _copied(value: Any) -> Any:
+@torch.no_grad()
+def _copied(state: Any) -> Any:
     """A copy of a state in memory of its own: pinned memory where it lies on a GPU."""
-    if isinstance(value, Tensor):
-        if not value.is_cuda:
-            return value.clone()
-        there = torch.empty_like(value, device="cpu", pin_memory=True)
-        return there.copy_(value, non_blocking=True)
-    if isinstance(value, Mapping):
-        return {name: _copied(one) for name, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list) else value
+    there: list[Tensor] = []
+
+    def same(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            there.append(torch.empty_like(value, device="cpu", pin_memory=value.is_cuda))
+            return there[-1]
+        if isinstance(value, Mapping):
+            return {name: same(one) for name, one in value.items()}
+        return [same(one) for one in value] if isinstance(value, list) else value
+
+    copy = same(state)
+    # all in one call: between calls a thread waits for its turn, behind the training
+    torch._foreach_copy_(there, _tensors(state), non_blocking=True)
+    return copy
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -64,6 +64,10 @@ class TrainConfig:
     """Gradient accumulation: the number of batches into which each device splits its share of a
     step, to save memory."""
 
+    recompute: bool = False
+    """Activation checkpointing: the layers of the model are computed once more in the backward
+    pass, which takes one more forward pass and much less memory, and changes nothing else."""
+
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """The precision of a step: bf16 computes in bfloat16 where that is safe, fp32 everything in
     float32, and auto takes bf16 on a GPU and fp32 on a CPU."""

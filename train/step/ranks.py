@@ -49,6 +49,15 @@ def avoid_cudnn_attention() -> None:
     torch.backends.cuda.enable_cudnn_sdp(False)
 
 
+def expand_segments() -> None:
+    """Have torch grow its pieces of GPU memory in place, so that steps of many sizes waste little.
+
+    It reads this when it first uses the GPU. What the user has set stays.
+    """
+    if not {"PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"} & os.environ.keys():
+        os.environ["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
+
+
 class Ranks:
     """This process among the processes of the run.
 
@@ -73,6 +82,7 @@ class Ranks:
         self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device(chosen_device(device))
         if self.device.type == "cuda":
+            expand_segments()
             local = int(os.environ.get("LOCAL_RANK", 0))
             if local >= torch.cuda.device_count():
                 raise UserError(

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 from ns2.model.tts.batch import Batch, Example, collate
 from ns2.model.tts.draws import Draws, draw
 from ns2.model.tts.parameters import backward_order
+from ns2.model.tts.work import PassShape, Work
 from ns2.train.data.epochs import mixed
 from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
@@ -27,11 +29,11 @@ from ns2.train.run.saver import check_finite
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.averaging import average, averaged_copy
 from ns2.train.step.build import border_ids, build_model
-from ns2.train.step.compiling import compile_layers
 from ns2.train.step.gradients import Gradients
 from ns2.train.step.inside import WeightWatch, activations
 from ns2.train.step.later import by_name, fetch_later
 from ns2.train.step.ranks import Ranks
+from ns2.train.step.repeated import compile_layers, recompute_layers
 from ns2.train.step.tally import Tally, tally
 
 _DROPOUT, _SELF_CONDITION = 101, 102
@@ -44,10 +46,12 @@ class Share:
 
     Attributes:
         parts: batches and their random numbers; more than one with gradient accumulation.
+        sent: where they are on their way to a GPU, the event of their arrival.
         tally: what they hold; None where they lie on the CPU, and are counted when that is asked.
     """
 
     parts: tuple[tuple[Batch, Draws], ...]
+    sent: torch.cuda.Event | None = None
     tally: Tally | None = None
 
     @property
@@ -55,11 +59,24 @@ class Share:
         """What it holds."""
         return tally([batch for batch, _ in self.parts]) if self.tally is None else self.tally
 
-    def pin_memory(self) -> Share:
-        """The batches in pinned memory, so that copies to a GPU are asynchronous."""
-        return Share(
-            tuple((batch.pin_memory(), draws) for batch, draws in self.parts), self.counted
-        )
+    def send(self, stream: torch.cuda.Stream) -> Share:
+        """The share on a stream's GPU; it arrives while the GPU does other work."""
+        with torch.cuda.stream(stream):
+            parts = tuple(
+                (batch.pin_memory().to(stream.device), draws.pin_memory().to(stream.device))
+                for batch, draws in self.parts
+            )
+            return Share(parts, stream.record_event(), self.counted)
+
+    def receive(self) -> None:
+        """Have the GPU's work from here on wait for the arrival; this process goes on."""
+        if self.sent is None:
+            return
+        stream = torch.cuda.current_stream()
+        stream.wait_event(self.sent)
+        for batch, draws in self.parts:
+            for tensor in (*batch.tensors(), *draws.tensors()):
+                tensor.record_stream(stream)  # or its memory were free for the next share too soon
 
 
 class Trainer:
@@ -84,8 +101,11 @@ class Trainer:
         self.model = build_model(dataset, config.model, seed=config.seed).to(ranks.device)
         self.averaged = averaged_copy(self.model)
         self.border = border_ids(dataset.phoneme_table)
+        if config.recompute:
+            recompute_layers(self.model)
         if compiled:
             compile_layers(self.model)
+        self._work = Work(self.model)
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=config.learning_rate,
@@ -138,7 +158,10 @@ class Trainer:
         ]
 
     def share(self, fetched: Sequence[Fetched]) -> Share:
-        """The share of a step that these utterances are: a reader's `collate`."""
+        """The share of a step that these utterances are: a reader's `collate`.
+
+        Its random numbers are drawn too, and where the model is on a GPU all of it is sent there.
+        """
         sizes, diffusion = self.model.sizes, self.config.model.diffusion
         batches = self.batches(fetched)
         parts = tuple(
@@ -155,7 +178,13 @@ class Trainer:
             )
             for batch in batches
         )
-        return Share(parts, tally(batches))
+        share = Share(parts, tally=tally(batches))
+        return share if self.ranks.device.type == "cpu" else share.send(self._copies)
+
+    @cached_property
+    def _copies(self) -> torch.cuda.Stream:
+        """The stream of the GPU that shares arrive by, beside that of the steps."""
+        return torch.cuda.Stream(self.ranks.device)
 
     def learn(
         self, share: Share | None, statistics: dict[str, float] | None = None
@@ -191,6 +220,8 @@ class Trainer:
             group["lr"] = config.learning_rate_at(self.step)
         if counted is None:
             counted = self.total(share.counted if share else Tally())
+        if share is not None:
+            share.receive()
         parts = [
             (batch.to(device), replace(draws.to(device), self_condition=self._self_conditions()))
             for batch, draws in (share.parts if share else ())
@@ -281,6 +312,21 @@ class Trainer:
     def total(self, own: Tally) -> Tally:
         """What all processes together have."""
         return Tally(*self.ranks.total(*own))
+
+    def work(self, share: Share | None) -> float:
+        """The floating-point operations of this process's share of the next step, see `Work`."""
+        return sum(
+            self._work.of_pass(
+                PassShape(
+                    batch=len(batch),
+                    frames=batch.codes.shape[2],
+                    phonemes=batch.phonemes.shape[1],
+                    prompt=batch.prompt_codes.shape[2],
+                ),
+                self_condition=self._self_conditions(),
+            )
+            for batch, _ in (share.parts if share else ())
+        )
 
     def _self_conditions(self) -> bool:
         """Whether the step conditions itself: drawn for all its utterances at once."""

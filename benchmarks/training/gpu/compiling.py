@@ -9,7 +9,7 @@ from torch._dynamo.utils import counters
 
 from benchmarks.training.gpu.bench import Bench
 from benchmarks.training.gpu.models import SHARE, Shape, new_model, pass_of
-from ns2.train.step.compiling import compile_layers
+from ns2.train.step.repeated import compile_layers
 
 _SECONDS_OF_PAPER = 220
 """The seconds that must be left to compile the layers of `paper`."""

@@ -20,13 +20,13 @@ from benchmarks.training.gpu.bench import Bench
 @contextmanager
 def cudnn_attention(bench: Bench, enabled: bool) -> Iterator[None]:
     """Switch cuDNN's attention on or off in the context; no effect on a CPU."""
+    before = torch.backends.cuda.cudnn_sdp_enabled()
     if bench.gpu:
         torch.backends.cuda.enable_cudnn_sdp(enabled)
     try:
         yield
     finally:
-        if bench.gpu:
-            torch.backends.cuda.enable_cudnn_sdp(True)
+        torch.backends.cuda.enable_cudnn_sdp(before)
 
 
 def attention(bench: Bench) -> dict[str, Any]:

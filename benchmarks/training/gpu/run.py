@@ -18,38 +18,44 @@ from benchmarks.training.gpu.bench import Bench, median, resident
 from benchmarks.training.gpu.made_data import MadeData
 from benchmarks.training.gpu.models import SHARE, new_trainer, random_model, share_of
 from ns2.model.tts.presets import preset
-from ns2.train.data.prefetch import Reader
+from ns2.train.data.prefetch import Fetched, Reader
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
 from ns2.train.run.saver import Saver
 from ns2.train.step.ranks import Ranks
-from ns2.train.step.trainer import Share
+from ns2.train.step.trainer import Share, Trainer
 
 
 def loop(bench: Bench) -> dict[str, Any]:
-    """Time steps with the reader: what reading and copying cost, and what memory grows."""
+    """Time steps with the reader: what reading costs, what memory grows, what arrives.
+
+    Shares are sent to the device by threads of the reader, during the steps before.
+    """
     name, frames, count = bench.pick(("base", 12_000, 40), ("tiny", 1600, 6))
     data = MadeData(bench.pick(4096, 64))
     trainer = new_trainer(bench, name, data, global_frames=frames)
+
+    def share_and_source(fetched: list[Fetched]) -> tuple[Share, list[Fetched]]:
+        return trainer.share(fetched), fetched
+
     reader = Reader(
         data,  # type: ignore[arg-type]
-        trainer.share,
+        share_and_source,
         seed=0,
         global_frames=frames,
-        pin=bench.gpu,
         other_below=trainer.config.model.prompt.whole_below,
         prompts=trainer.config.model.prompt,
     )
-    taken, waits, copying = [], [], []
+    taken, waits, receiving = [], [], []
     shapes: Counter[tuple[int, ...]] = Counter()
     start = resident()
     with reader:
         for _ in range(count):
             began, waited = time.perf_counter(), reader.meter.waited
-            share = next(reader).batch
-            batch, draws = share.parts[0]
+            share, fetched = next(reader).batch
+            batch, _ = share.parts[0]
             prompt, tokens = batch.prompt_codes.shape[2], batch.phonemes.shape[1]
             shapes[(*batch.codes.shape[::2], tokens, prompt)] += 1
-            copying.append(bench.clock(partial(_copy, bench, share)))
+            receiving.append(bench.clock(share.receive))
             trainer.learn(share)
             trainer.step += 1
             taken.append((time.perf_counter() - began) * 1e3)
@@ -59,23 +65,27 @@ def loop(bench: Bench) -> dict[str, Any]:
         "median_ms": median(taken),
         "first10_ms": taken[:10],
         "waited_ms": sum(waits) / len(waits),
-        "copying_ms": median(copying),
+        "receiving_ms": median(receiving),
         "shapes": len(shapes),
         "of": count,
         "rss_mib_a_step": (resident() - start) / count,
         "average_is_a_leaf": average.is_leaf,
         "average_grad_fn": type(average.grad_fn).__name__,
-        "noise_pinned": draws.noise.is_pinned() if bench.gpu else None,
-        "batch_pinned": batch.codes.is_pinned() if bench.gpu else None,
+        "device": str(batch.codes.device),
+        "as_made": _as_made(trainer, share, fetched),
     }
     bench.say(f"loop of {name}: {row}")
     return {name: row}
 
 
-def _copy(bench: Bench, share: Share) -> None:
-    for batch, draws in share.parts:
-        batch.to(bench.device)
-        draws.to(bench.device)
+def _as_made(trainer: Trainer, share: Share, fetched: list[Fetched]) -> bool:
+    """Tell whether all of a share is on the device as it was made on the CPU."""
+    pairs = []
+    for (batch, draws), made in zip(share.parts, trainer.batches(fetched), strict=True):
+        drawn = trainer.model.draw(made, self_condition=False)
+        pairs += [*zip(batch.tensors(), made.tensors(), strict=True)]
+        pairs += [*zip(draws.tensors(), drawn.tensors(), strict=True)]
+    return all(torch.equal(there.cpu(), here.cpu()) for there, here in pairs)
 
 
 def checkpoint(bench: Bench) -> dict[str, Any]:

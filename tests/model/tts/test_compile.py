@@ -3,7 +3,7 @@
 Loss and total are compiled together with `fullgraph=True, dynamic=False`; random numbers are drawn
 and counted outside of it. Each shape is then a graph, and so is each value of
 `Draws.self_condition`. Training has too many shapes for that, and compiles the repeated layers for
-all of them (`ns2.train.step.compiling`).
+all of them (`ns2.train.step.repeated`).
 
 Graphs run as they were traced: a compiler of kernels takes a minute for each of them.
 """

@@ -227,6 +227,7 @@ def test_learning_rates() -> None:
 
 def live_bytes() -> int:
     """The bytes of all tensors that anything holds, each storage once."""
+    gc.unfreeze()  # a run hides what it began with from the collector
     gc.collect()
     found = [one for one in gc.get_objects() if type(one) in (torch.Tensor, torch.nn.Parameter)]
     storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in found}

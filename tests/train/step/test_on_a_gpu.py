@@ -123,7 +123,7 @@ def share_of(config: NS2Config, count: int = 20, frames: int = 576) -> Share:
         config.diffusion,
         self_condition=False,  # type: ignore[arg-type]
     )
-    return Share(((batch.to(GPU), draws.to(GPU)),), Tally(1, 1, 1, 1, 1, 1))
+    return Share(((batch.to(GPU), draws.to(GPU)),), tally=Tally(1, 1, 1, 1, 1, 1))
 
 
 class _Rows:

@@ -21,7 +21,7 @@ from ns2.model.tts.batch import Batch, Counts, collate
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import NS2Config
 from ns2.train.data.epochs import plan_epoch
-from ns2.train.step.compiling import compile_layers
+from ns2.train.step.repeated import compile_layers, recompute_layers
 from tests.model.tts.test_compile import short
 from tests.support.model_factories import PROMPTS, border, make_example, make_model, narrow
 
@@ -138,3 +138,33 @@ def test_all_shapes_of_a_longer_epoch_with_compiled_kernels(name: str) -> None:
     assert len(found.shapes) > 2 * EARLY and 0 < found.graphs[-1] <= MOST
     assert found.graphs[-1] == found.graphs[EARLY - 1], found.graphs
     assert found.worst < 1e-4
+
+
+def test_layers_that_are_computed_twice_keep_less_and_give_the_same_gradients() -> None:
+    """All layers are of those kinds, and dropout is drawn as before."""
+    config = narrow("seed", head=8)
+    found = []
+    for recompute in (False, True):
+        model = make_model(config)
+        if recompute:
+            recompute_layers(model)
+        examples = [make_example(60, 12, seed=i, other=30) for i in range(3)]
+        batch = collate(examples, border(), PROMPTS)
+        draws = model.draw(batch, self_condition=True)
+        kept: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        torch.manual_seed(5)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = model.total(model(batch, draws))
+        loss.backward()
+        weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        size = sum(size for place, size in kept.items() if place not in weights)
+        found.append((size, float(loss.detach()), gradient(model)))
+    (plain, loss, grads), (less, same_loss, same_grads) = found
+    assert less < plain / 3
+    assert loss == same_loss and torch.equal(grads, same_grads)

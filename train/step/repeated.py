@@ -1,8 +1,8 @@
-"""The repeated layers of a model, compiled by torch for sequences of any length.
+"""The repeated layers of a model: compiled by torch, or computed twice to save memory.
 
-A graph of the whole model is made anew for each shape of a batch, of which an epoch has hundreds.
-The layers hold nearly all of the work and are few kinds, so about a dozen graphs, made in the first
-steps, serve batches of all shapes.
+They are compiled for sequences of any length. A graph of the whole model is made anew for each
+shape of a batch, of which an epoch has hundreds. The layers hold nearly all of the work and are few
+kinds, so about a dozen graphs, made in the first steps, serve batches of all shapes.
 """
 
 from __future__ import annotations
@@ -39,3 +39,14 @@ def compile_layers(model: nn.Module, backend: str = "inductor") -> None:
     for module in model.modules():
         if isinstance(module, REPEATED):
             module.compile(dynamic=True, fullgraph=True, backend=backend)
+
+
+def recompute_layers(model: nn.Module) -> None:
+    """Have the repeated layers of a model keep only what they are given until the backward pass.
+
+    It computes them once more (activation checkpointing, Chen et al. 2016, arXiv:1604.06174), with
+    the same dropout and so to the same gradients.
+    """
+    for module in model.modules():
+        if isinstance(module, REPEATED):
+            module.recompute = True  # type: ignore[assignment]
