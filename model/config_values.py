@@ -12,6 +12,7 @@ import ast
 import difflib
 import functools
 import inspect
+import json
 import textwrap
 import types
 import typing
@@ -25,6 +26,21 @@ T = TypeVar("T")
 def to_values(config: Any) -> dict[str, Any]:
     """Return a config as JSON values."""
     return asdict(config)
+
+
+def flat_values(config: Any) -> dict[str, str]:
+    """Return dotted names of all settings of a config, and their values as JSON."""
+    return _flat(to_values(config), "")
+
+
+def _flat(values: Mapping[str, Any], path: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value, f"{path}{name}."))
+        else:
+            found[f"{path}{name}"] = json.dumps(value)
+    return found
 
 
 def from_values(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:

@@ -1,12 +1,16 @@
-"""Planning an epoch: the time for ten million utterances, and the share of padding in batches.
+"""Planning an epoch: the work that is wasted on padding, and the time for ten million utterances.
 
     python -m benchmarks.plan [--utterances 10000000] [--sentences FILE] [--work DIR] [--json FILE]
 
-The index is made up, with the columns and row groups of a real one. One process opens it, filters
-it, loads what reading needs and plans an epoch; this process is measured. Lengths are log-normal
-around 5.3 s, between 0.5 and 30 s, about those of LibriTTS; with `--sentences` also those of a text
-with one sentence per line, spoken at 15 characters per second. Limits: 15 s, 3 GB, 5 % of padding,
-shares of ranks within 10 % of their mean.
+Work is frames of targets and prompts, once prompts are cut out of utterances by made-up words.
+Lengths are like those of LibriTTS, LJSpeech and MLS (`benchmarks/reading/wasted.py`); with
+`--sentences` also those of a text with one sentence per line, spoken at 15 characters per second.
+Plan 1 is padded to multiples of 64, which was usual with it. `idle` adds the time in which ranks
+wait for the one that has most to compute.
+
+The index of ten million utterances is made up, with the columns and row groups of a real one. One
+process opens it, filters it, loads what reading needs and plans an epoch; this process is measured.
+`--utterances 0` leaves that out. Limits: 15 % of padding with plan 2; 15 s, 3 GB.
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +28,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.making.million import apart, show
+from benchmarks.reading.wasted import CORPORA, Corpus, Wasted, corpus, librispeech_like, wasted
 from benchmarks.support.command import add_json, add_work, arguments, folders, write_json
 from benchmarks.support.machine import machine, show_machine, verdict
-from ns2.train.data.epochs import plan_epoch
+from ns2.model.tts.prompts import PromptConfig
 
 SECONDS, BYTES = 15.0, 3e9
-PADDING, UNEVEN = 0.05, 0.10
+PADDING = 0.15
 COLUMNS = ("codes", "phonemes", "durations", "f0")
 SHARD = 512
 WHERE = "seconds < 20 and align_score > -2"
 RANKS = (1, 2, 4, 8, 16, 64)
-RANK_FRAMES = 16_000
-"""The frames of one rank in a step."""
-MULTIPLE = 8
-
-
-def lengths(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Draw the lengths of utterances like those of LibriTTS, in frames at 75 per second."""
-    seconds = np.clip(rng.lognormal(np.log(5.3), 0.65, count), 0.5, 30)
-    return np.ceil(75 * seconds).astype(np.int32)
+RANK_FRAMES = (6_000, 16_000)
+"""The frames of one rank in a step: those of the paper, and what a GPU of today has room for."""
+MULTIPLE = {1: 64, 2: 16}
+"""Of frames, to which batches are padded, by plan."""
+LOOKED_AT = 12_000
+"""Utterances that are cut to see what one row of figures tells."""
 
 
 def spoken_lengths(sentences: Path) -> np.ndarray:
@@ -59,7 +62,7 @@ def groups(utterances: int) -> Iterator[pa.Table]:
     for first in range(0, utterances, ROW_GROUP):
         number = np.arange(first, min(first + ROW_GROUP, utterances))
         n, shard = len(number), number // SHARD
-        frames = lengths(rng, n)
+        frames = librispeech_like(rng, n)
         phones = (frames / 6).astype(np.int32) + 2
         made: dict[str, Any] = {
             "key": [f"speaker{i % 2500:04d}-{i:08d}" for i in number],
@@ -131,7 +134,7 @@ def open_and_plan(root: Path) -> dict[str, Any]:
     data.prepare(check=True)
     _ = data.other(0, 0)
     prepared = time.perf_counter()
-    plan = data.plan(seed=0, epoch=0, global_frames=8 * RANK_FRAMES)
+    plan = data.plan(seed=0, epoch=0, global_frames=8 * RANK_FRAMES[1], prompts=PromptConfig())
     planned = time.perf_counter()
     return {
         "seconds": planned - began,
@@ -145,43 +148,34 @@ def open_and_plan(root: Path) -> dict[str, Any]:
     }
 
 
-def waste(frames: np.ndarray) -> list[dict[str, float]]:
-    """Return the padding and unevenness of an epoch for several numbers of ranks."""
-    shards = np.arange(len(frames), dtype=np.int32) // SHARD
-    found = []
-    for ranks in RANKS:
-        most = ranks * RANK_FRAMES
-        plan = plan_epoch(shards, frames, seed=0, epoch=0, global_frames=most)
-        loads = [
-            np.array([frames[plan.share(i, rank, ranks)].sum() for rank in range(ranks)])
-            for i in range(0, len(plan), max(1, len(plan) // 200))
-        ]
-        off = [np.abs(load / load.mean() - 1).max() for load in loads]
-        full = [o for o, load in zip(off, loads, strict=True) if load.sum() > 0.9 * most]
-        found.append(
-            {
-                "ranks": ranks,
-                "steps": len(plan),
-                "filled": float(frames.sum() / (len(plan) * most)),
-                "padding": plan.padding(ranks, MULTIPLE),
-                "uneven": float(max(full, default=0.0)),
-                "within": float(np.mean([o <= UNEVEN for o in off])),
-            }
+def waste(made: Corpus, ranks: Sequence[int], rank_frames: int, looked_at: int) -> list[Wasted]:
+    """Return what both plans waste for several numbers of ranks."""
+    return [
+        wasted(
+            made,
+            plan=plan,
+            ranks=count,
+            rank_frames=rank_frames,
+            multiple=MULTIPLE[plan],
+            looked_at=looked_at,
         )
-    return found
+        for count in ranks
+        for plan in (1, 2)
+    ]
 
 
-def show_waste(name: str, frames: np.ndarray, found: list[dict[str, float]]) -> None:
+def show_waste(name: str, made: Corpus, rank_frames: int, found: Sequence[Wasted]) -> None:
     print(
-        f"\n{name}: {len(frames)} utterances, {frames.mean() / 75:.1f} s on average; "
-        f"{RANK_FRAMES} frames per rank and step, padded to multiples of {MULTIPLE}\n"
-        "  ranks   steps   full   padding   worst share of a full step   steps within 10 %"
+        f"\n{name}: {len(made.frames):,} utterances, {made.frames.mean() / 75:.1f} s on average; "
+        f"{rank_frames:,} frames for each rank and step\n"
+        "  ranks   plan   steps   largest step   padding     idle"
     )
     for row in found:
+        met = verdict(row.padding <= PADDING) if row.plan == 2 else ""
         print(
-            f"  {row['ranks']:>5}{row['steps']:>8}{row['filled']:>7.1%}{row['padding']:>10.2%}"
-            f"{row['uneven']:>20.1%}{row['within']:>26.1%}   "
-            f"{verdict(row['padding'] <= PADDING and row['uneven'] <= UNEVEN)}"
+            f"  {row.ranks:>5}{row.plan:>7}{row.steps:>8}{row.largest:>15.2f}{row.padding:>10.1%}"
+            f"{row.idle:>9.1%}   {met}",
+            flush=True,
         )
 
 
@@ -192,7 +186,7 @@ def main() -> None:
         "--utterances",
         type=int,
         default=10_000_000,
-        help="The number of utterances in the index.  [default: %(default)s]",
+        help="The number of utterances in the index; 0 for no index.  [default: %(default)s]",
     )
     add(
         "--sentences",
@@ -205,22 +199,32 @@ def main() -> None:
     args: argparse.Namespace = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     show_machine(figures["machine"], 1)
-    texts = {"like LibriTTS": lengths(np.random.default_rng(1), 150_000)}
+    made = {name: corpus(name) for name in CORPORA}
     if args.sentences is not None:
-        texts[args.sentences.name] = spoken_lengths(args.sentences)
-    for name, frames in texts.items():
-        figures[name] = waste(frames)
-        show_waste(name, frames, figures[name])
-    with folders(args.work.absolute()) as (folder, _):
-        apart(make_index, folder / "index", args.utterances)
+        frames = spoken_lengths(args.sentences)
+        made[args.sentences.name] = Corpus(frames, np.zeros(len(frames), int))
+    for name, one in made.items():
+        for rank_frames in RANK_FRAMES:
+            found = waste(one, RANKS, rank_frames, LOOKED_AT)
+            figures[f"{name}, {rank_frames}"] = [asdict(row) for row in found]
+            show_waste(name, one, rank_frames, found)
+    if args.utterances:
+        figures["large"] = large(args.work, args.utterances)
+    write_json(args.json, figures)
+
+
+def large(work: Path, utterances: int) -> dict[str, Any]:
+    """Measure the plan of many utterances."""
+    with folders(work.absolute()) as (folder, _):
+        apart(make_index, folder / "index", utterances)
         size = (folder / "index" / "index.parquet").stat().st_size
-        print(f"\nindex of {args.utterances} utterances, {size / 1e9:.2f} GB", flush=True)
-        figures["large"] = found = apart(open_and_plan, folder / "index")
+        print(f"\nindex of {utterances} utterances, {size / 1e9:.2f} GB", flush=True)
+        found: dict[str, Any] = apart(open_and_plan, folder / "index")
     for part in ("open and filter", "places, checksums, speakers", "plan"):
         print(f"  {part:<28}{found[part]:>8.1f} s")
     print(f"  {'seconds of processors':<28}{found['processor']:>8.1f} s")
     show(f"all, {found['steps']} steps", found, SECONDS, BYTES)
-    write_json(args.json, figures)
+    return found
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.reading.plan import COLUMNS, SHARD, lengths
+from benchmarks.reading.plan import COLUMNS, SHARD
+from benchmarks.reading.wasted import librispeech_like
 from benchmarks.support.command import add_json, add_work, arguments, folders, write_json
 from benchmarks.support.machine import machine, show_machine, verdict
 
@@ -52,7 +53,7 @@ Arrays = dict[str, np.ndarray]
 def utterances(count: int) -> Iterator[tuple[str, Arrays]]:
     """Make up keys and arrays, the same in each call."""
     rng = np.random.default_rng(0)
-    for i, frames in enumerate(lengths(rng, count).tolist()):
+    for i, frames in enumerate(librispeech_like(rng, count).tolist()):
         tokens = max(3, frames // 6)
         durations = 1 + rng.multinomial(frames - tokens, np.full(tokens, 1 / tokens))
         yield (

@@ -112,7 +112,7 @@ def reader(config: TrainConfig, data: Data, trainer: Trainer) -> Reader:
         seed=config.seed,
         global_frames=config.global_frames,
         other_below=config.model.prompt.whole_below,
-        pin=trainer.ranks.device.type == "cuda",
+        prompts=config.model.prompt,
     )
 
 

@@ -113,6 +113,9 @@ def main() -> None:
 
         if args.device == "cuda" and not torch.cuda.is_available():
             raise SystemExit("torch finds no GPU here; --device cpu is the dry run")
+        from ns2.train.step.ranks import expand_segments
+
+        expand_segments()  # as training does, before the GPU is first used
         if args.device == "cpu":
             torch.set_num_threads(1)
         bench = Bench(device=args.device, minutes=args.minutes, scratch=scratch, began=_BEGAN)

@@ -32,8 +32,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.support.clock import now
+from benchmarks.training.peer import plain_attention
 
 PACKAGES = (
     "naturalspeech2-pytorch==0.1.8 audiolm-pytorch==2.4.0 vector-quantize-pytorch==1.32.0 "
@@ -105,6 +107,7 @@ class Peer:
     Attributes:
         parameters: the number of parameters without the codec.
         spent: the seconds of each part in all steps so far.
+        flop: the operations of each part in the step that `count` has counted.
     """
 
     def __init__(self, folder: Path, weights: Path, parameters: int, device: str) -> None:
@@ -140,6 +143,8 @@ class Peer:
         model.codec = codec
         self._device = device
         self.spent = dict.fromkeys((*EXTRACTION, *LEARNING), 0.0)
+        self.flop = dict.fromkeys((*EXTRACTION, *LEARNING), 0)
+        self._counter: FlopCounterMode | None = None
         self._watch(codec)
 
     def _prompt_encoder(self, parameters: int) -> nn.Module:
@@ -177,8 +182,22 @@ class Peer:
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
         began = now(self._device)
+        before = self._counter.get_total_flops() if self._counter else 0
         yield
         self.spent[part] += now(self._device) - began
+        if self._counter:
+            self.flop[part] += self._counter.get_total_flops() - before
+
+    def count(self, *given: Tensor) -> None:
+        """Count a step's operations, two for each multiply-add of products and convolutions."""
+        plain_attention(self.model, True)
+        try:
+            with FlopCounterMode(display=False) as self._counter:
+                self.step(*given)
+                self.flop["forward"] = self._counter.get_total_flops() - sum(self.flop.values())
+        finally:
+            self._counter = None
+            plain_attention(self.model, False)
 
     def step(self, audio: Tensor, prompt: Tensor, text: Tensor, text_lens: Tensor) -> float:
         """Run one iteration of its training loop; return the loss.

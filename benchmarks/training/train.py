@@ -1,7 +1,7 @@
-"""Training steps of ns2 and of `naturalspeech2-pytorch`, on the same recordings.
+"""Training steps of ns2 and of `naturalspeech2-pytorch`, on the same recordings; checkpoints.
 
-    python -m benchmarks.train --peer build/peer [--preset base] [--frames 1500] [--rounds 5]
-        [--device cpu|cuda] [--corpus DIR] [--work DIR] [--json FILE]
+    python -m benchmarks.train [--peer build/peer] [--preset base] [--frames 1500] [--rounds 5]
+        [--saves 3] [--device cpu|cuda] [--corpus DIR] [--work DIR] [--json FILE]
 
 Both models have as many parameters as the preset. They take turns with the same utterances: ns2
 reads what was extracted once and learns; the peer extracts codes, pitch, mel and alignments in
@@ -12,9 +12,11 @@ as target.
 
     pip install --no-deps --target build/peer PACKAGES
 
-(without the folder, the message lists all packages). `--corpus` is a corpus in a layout that ns2
-reads; otherwise espeak-ng synthesises one. On a CPU one thread computes, and its CPU time is
-measured.
+(if the folder does not contain it, the message lists all packages). Without `--peer` ns2 is
+measured alone. Then ns2 saves `--saves` checkpoints, each beside a step, and the time that it waits
+for them is compared with the time that they take to be written. `--corpus` is a corpus in a layout
+that ns2 reads; otherwise espeak-ng synthesises one. On a CPU one thread computes, and its CPU time
+is measured.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from benchmarks.support.corpus import QUANTIZERS, spoken, weights
 from benchmarks.support.machine import machine, show_machine
 from benchmarks.training import peer_training
 from benchmarks.training.peer_training import EXTRACTION, IDS, LEARNING, Peer
+from benchmarks.training.saving import saving
 from ns2.model.tts.presets import PRESETS, preset
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.train.data.prefetch import Fetched, Reader
@@ -56,7 +59,9 @@ class Ours:
         self.trainer = Trainer(config, data, self._ranks)
         self.trainer.model.train()
         self.parameters = sum(p.numel() for p in self.trainer.model.parameters())
-        self.spent = {"reading": 0.0, "learning": 0.0}
+        self.spent = {"reading": 0.0, "learning": 0.0, "update": 0.0}
+        self.work = self._moved = 0.0
+        self.trainer.before_update = self._note_update
         # One step is prepared at a time, so that its cost falls into the step.
         self._reader = Reader(
             data,
@@ -68,6 +73,9 @@ class Ours:
             other_below=config.model.prompt.whole_below,
         )
 
+    def _note_update(self) -> None:
+        self._moved = now(self._device)
+
     def _keep_names(self, fetched: list[Fetched]) -> tuple[Share, list[int]]:
         return self.trainer.share(fetched), [utterance.number for utterance in fetched]
 
@@ -77,10 +85,13 @@ class Ours:
         step = next(self._reader)
         share, numbers = step.batch
         read = now(self._device)
+        self.work = self.trainer.work(share)
         self.trainer.learn(share)
         self.trainer.step += 1
         self.spent["reading"] += read - began
-        self.spent["learning"] += now(self._device) - read
+        end = now(self._device)
+        self.spent["learning"] += end - read
+        self.spent["update"] += end - self._moved
         return numbers, step.frames
 
     def close(self) -> None:
@@ -126,56 +137,98 @@ def measure(args: Any, folder: Path) -> dict[str, Any]:
         frame_multiple=16,
     )
     ours = Ours(config, data, args.device)
-    peer = Peer(args.peer, codec, ours.parameters, args.device)
+    peer = Peer(args.peer, codec, ours.parameters, args.device) if args.peer else None
     rows: list[dict[str, float]] = []
     for number in range(args.rounds + 1):
-        before = {**ours.spent, **peer.spent}
+        before = {**ours.spent, **(peer.spent if peer else {})}
         numbers, frames = ours.step()
-        peer.step(*for_the_peer(data, corpus, numbers, args.device))
-        after = {**ours.spent, **peer.spent}
+        if peer:
+            peer.step(*for_the_peer(data, corpus, numbers, args.device))
+        after = {**ours.spent, **(peer.spent if peer else {})}
         row = {part: after[part] - before[part] for part in after}
         if number:
-            rows.append({**row, "frames": frames, "utterances": len(numbers)})
+            sizes = {"frames": frames, "utterances": len(numbers), "flop": ours.work}
+            rows.append({**row, **sizes})
+            theirs = sum(row[part] for part in (*EXTRACTION, *LEARNING)) if peer else 0.0
             print(
                 f"  step {number}: {len(numbers)} utterances, {frames} frames; ours "
-                f"{row['reading'] + row['learning']:.2f} s, the peer "
-                f"{sum(row[part] for part in (*EXTRACTION, *LEARNING)):.2f} s",
+                f"{row['reading'] + row['learning']:.2f} s"
+                f"{f', the peer {theirs:.2f} s' if peer else ''}",
                 flush=True,
             )
+    if peer:
+        peer.count(*for_the_peer(data, corpus, numbers, args.device))
+    saved = saving(ours.trainer, ours.step, folder / "run", args.saves) if args.saves else None
     ours.close()
     seconds = float(data.frames.sum()) * HOP / RATE
     return {
-        "parameters": {"ours": ours.parameters, "peer": peer.parameters},
+        "parameters": {"ours": ours.parameters, "peer": peer.parameters if peer else None},
         "once": {"seconds": once, "of recordings": seconds},
         "steps": rows,
+        "flop": {"ours": rows[-1]["flop"], "peer": peer.flop if peer else None},
         "mean": {part: statistics.fmean(row[part] for row in rows) for part in rows[0]},
+        "saving": saved,
     }
 
 
 def show(found: dict[str, Any]) -> None:
-    """Print the table."""
+    """Print the tables."""
     mean, parameters, once = found["mean"], found["parameters"], found["once"]
+    ours = mean["reading"] + mean["learning"]
+    print(f"\nours, {parameters['ours'] / 1e6:.0f} M parameters      {ours:>8.2f} s a step")
+    passes = mean["learning"] - mean["update"]
+    for part, seconds in (
+        ("reading", mean["reading"]),
+        ("learning", mean["learning"]),
+        ("  forward, backward", passes),
+        ("  optimiser, averages", mean["update"]),
+    ):
+        print(f"  {part:<30}{seconds:>8.3f} s {seconds / ours:>7.1%}")
+    if parameters["peer"] is not None:
+        show_peer(mean, parameters, ours)
+        show_operations(found)
+    print(
+        f"ns2 preprocess, once: {once['seconds']:.0f} s for {once['of recordings']:.0f} s of "
+        "recordings, the aligner's training among them"
+    )
+    if (saved := found["saving"]) is not None:
+        print(
+            f"checkpoints of {saved['bytes'] / 1e9:.2f} GB: {saved['writing']:.2f} s to write, and "
+            f"the training waits for {saved['blocked']:.3f} s of them, {saved['share']:.1%}"
+        )
+
+
+def show_operations(found: dict[str, Any]) -> None:
+    """Print the operations of learning from the utterances of the last step, and their pace."""
+    seconds, theirs = found["steps"][-1], found["flop"]["peer"]
+    taken = {"ours": seconds["learning"], "the peer": sum(seconds[part] for part in LEARNING)}
+    flop = {"ours": found["flop"]["ours"], "the peer": sum(theirs[part] for part in LEARNING)}
+    for name in flop:
+        print(
+            f"learning, {name}: {flop[name] / 1e9:.0f} GFLOP in {taken[name]:.2f} s, "
+            f"{flop[name] / taken[name] / 1e9:.1f} GFLOP/s"
+        )
+    print(f"the peer does {flop['the peer'] / flop['ours']:.2f} times the operations of ours")
+
+
+def show_peer(mean: dict[str, float], parameters: dict[str, int], ours: float) -> None:
+    """Print the peer's part of the table; `ours` are the seconds of our step."""
     sums = {
-        "ours": mean["reading"] + mean["learning"],
         "extraction": sum(mean[part] for part in EXTRACTION),
         "learning": sum(mean[part] for part in LEARNING),
     }
     theirs = sums["extraction"] + sums["learning"]
-    print(f"\nours, {parameters['ours'] / 1e6:.0f} M parameters      {sums['ours']:>8.2f} s a step")
-    for part in ("reading", "learning"):
-        print(f"  {part:<30}{mean[part]:>8.3f} s {mean[part] / sums['ours']:>7.1%}")
     print(f"the peer, {parameters['peer'] / 1e6:.0f} M parameters  {theirs:>8.2f} s a step")
     for title, parts in (("extraction", EXTRACTION), ("learning", LEARNING)):
         print(f"  {title:<30}{sums[title]:>8.3f} s {sums[title] / theirs:>7.1%}")
         for part in parts:
             print(f"    {part:<28}{mean[part]:>8.3f} s {mean[part] / theirs:>7.1%}")
-    print(f"the peer takes {theirs / sums['ours']:.2f} times as long a step")
+    print(
+        f"the peer takes {theirs / ours:.2f} times as long a step, and for learning alone "
+        f"{sums['learning'] / mean['learning']:.2f} times"
+    )
     times = sums["extraction"] / mean["reading"]
     print(f"the peer's extraction takes {times:.0f} times as long as our reading")
-    print(
-        f"ns2 preprocess, once: {once['seconds']:.0f} s for {once['of recordings']:.0f} s of "
-        "recordings, the aligner's training among them"
-    )
 
 
 def main() -> None:
@@ -184,9 +237,8 @@ def main() -> None:
     add(
         "--peer",
         type=Path,
-        required=True,
         metavar="DIR",
-        help="The folder with naturalspeech2-pytorch.",
+        help="The folder with naturalspeech2-pytorch; without it ns2 is measured alone.",
     )
     add(
         "--preset",
@@ -197,6 +249,12 @@ def main() -> None:
     add("--frames", type=int, default=1500, help="The frames of a step.  [default: %(default)s]")
     add("--rounds", type=int, default=5, help="The measured steps.  [default: %(default)s]")
     add(
+        "--saves",
+        type=int,
+        default=3,
+        help="The checkpoints that are saved.  [default: %(default)s]",
+    )
+    add(
         "--device",
         choices=("cpu", "cuda"),
         default="cpu",
@@ -206,7 +264,7 @@ def main() -> None:
     add_work(parser)
     add_json(parser)
     args = parser.parse_args()
-    if not (args.peer / "naturalspeech2_pytorch").is_dir():
+    if args.peer and not (args.peer / "naturalspeech2_pytorch").is_dir():
         parser.error(
             f"{args.peer} does not contain the peer; {peer_training.INSTALL.format(args.peer)}"
         )

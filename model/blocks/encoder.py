@@ -25,6 +25,7 @@ from ns2.model.blocks.layers import (
     Norm,
     activation,
     norm_layer,
+    run,
     sinusoids,
 )
 
@@ -142,5 +143,5 @@ class Encoder(nn.Module):
             x = x + sinusoids(places, self._width).to(x.dtype)
         x = functional.dropout(x, self._config.dropout, self.training)
         for layer in self.layers:
-            x = layer(x, mask)
+            x = run(layer, x, mask)
         return self.last_norm(x) * mask[..., None]

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 Norm = Literal["layer", "rms"]
 Activation = Literal["relu", "silu", "gelu"]
@@ -25,9 +26,21 @@ _EPS = 1e-5
 _ROTARY_BASE = 10_000.0
 
 
+class RMSNorm(nn.RMSNorm):
+    """RMSNorm by torch's one kernel, for which the gains need the type of the input.
+
+    It computes in float32 inside, also where the input is bfloat16.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (..., C) to (..., C)."""
+        assert self.weight is not None
+        return functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 def norm_layer(kind: Norm, width: int) -> nn.Module:
     """Make a LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) over the last axis."""
-    return nn.LayerNorm(width, _EPS) if kind == "layer" else nn.RMSNorm(width, _EPS)
+    return nn.LayerNorm(width, _EPS) if kind == "layer" else RMSNorm(width, _EPS)
 
 
 def activation(kind: Activation) -> Callable[[Tensor], Tensor]:
@@ -72,6 +85,17 @@ def rotated(x: Tensor) -> Tensor:
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half : 2 * half]
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+def run(layer: nn.Module, *given: Any) -> Any:
+    """Call a layer of a stack.
+
+    Where its attribute `recompute` is set, and gradients are wanted, nothing inside of the layer is
+    kept for the backward pass, which computes the layer once more.
+    """
+    if getattr(layer, "recompute", False) and torch.is_grad_enabled():
+        return checkpoint(layer, *given, use_reentrant=False)
+    return layer(*given)
 
 
 class Attention(nn.Module):
@@ -141,7 +165,7 @@ _NARROW = 256
 class Conv(nn.Conv1d):
     """A convolution along (B, T, C) that keeps T; outside of the mask it sees zeros.
 
-    The transposed view goes to torch as it lies in memory, channels last, which is fast on GPUs.
+    It is computed in the way that is fastest on the device, with the same weights.
     """
 
     def __init__(
@@ -169,11 +193,33 @@ class Conv(nn.Conv1d):
         """Map x (B, T, enter) with its mask (B, T) to (B, T, leave)."""
         if mask is not None:
             x = x * mask[..., None]
-        before = self._reach if self._causal else self._reach // 2
-        padded = functional.pad(x, (0, 0, before, self._reach - before))
-        if x.device.type == "cpu" and self.in_channels <= _NARROW:
+        if x.device.type != "cpu":
+            return self._by_plane(x)
+        padded = self._padded(x)
+        if self.in_channels <= _NARROW:
             return self._by_product(padded, x.shape[1])
         return super().forward(padded.transpose(1, 2)).transpose(1, 2)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """Add the zeros that x (B, T, enter) needs on both sides."""
+        before = self._reach if self._causal else self._reach // 2
+        return functional.pad(x, (0, 0, before, self._reach - before))
+
+    def _by_plane(self, x: Tensor) -> Tensor:
+        """Convolve a plane of height 1 as it lies in memory, channels last.
+
+        For a line torch would copy what goes in to channels first, and cuDNN copies it back.
+        """
+        padding = 0 if self._causal else self._reach // 2
+        plane = (self._padded(x) if self._causal else x).transpose(1, 2).unsqueeze(2)
+        found = functional.conv2d(
+            plane,
+            self.weight.unsqueeze(2),
+            self.bias,
+            padding=(0, padding),
+            dilation=(1, self.dilation[0]),
+        )
+        return found.squeeze(2).transpose(1, 2)
 
     def _by_product(self, padded: Tensor, frames: int) -> Tensor:
         """Convolve by one matrix product, whose gradient is faster on CPUs for few channels."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.blocks.layers import Attention, Conv
+from ns2.model.blocks.layers import Attention, Conv, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,5 +125,5 @@ class ConditionableTransformer(nn.Module):
             (B, T, C); zeros outside of the mask.
         """
         for layer in self.layers:
-            x = layer(x, time, tokens, mask)
+            x = run(layer, x, time, tokens, mask)
         return x * mask[..., None]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.blocks.layers import Attention, Conv
+from ns2.model.blocks.layers import Attention, Conv, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +123,13 @@ class WaveNetLayer(nn.Module):
         if self.film is not None:
             assert tokens is not None
             y = self.film(y, tokens)
+        # Under autocast gains are float32, and without a cast so were all that follows of y.
         if self.content_gain is not None:
             assert content is not None
-            y = y + self.content_gain * content
+            y = y + self.content_gain.to(content.dtype) * content
         time = time[:, None]
-        y = y * (1 + self.time_scale * time) + self.time_gain * time
+        scale, shift = 1 + self.time_scale * time, self.time_gain * time
+        y = y * scale.to(y.dtype) + shift.to(y.dtype)
         signal, gate = self.conv(y, mask).chunk(2, dim=-1)
         left = self.leave(signal.tanh() * gate.sigmoid())
         out, rest = left[..., : x.shape[-1]], left[..., x.shape[-1] :]
@@ -166,6 +168,6 @@ class WaveNet(nn.Module):
         """
         total = torch.zeros_like(x)
         for layer in self.layers:
-            x, out = layer(x, time, content, tokens, mask)
+            x, out = run(layer, x, time, content, tokens, mask)
             total = total + out
         return total / math.sqrt(len(self.layers))

@@ -39,6 +39,10 @@ class Example:
     other: np.ndarray | None = None
     """(Q, T') codes of another utterance of the speaker, or None."""
 
+    share: float | None = None
+    """Where in the range of allowed lengths that of a prompt of its own lies, in [0, 1); None draws
+    the length by the seed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -82,8 +86,22 @@ class Batch:
         """Copy the batch to pinned memory."""
         return self._each(lambda t: t.pin_memory())
 
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the batch."""
+        return [getattr(self, f.name) for f in fields(self)]
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(self, **{f.name: change(getattr(self, f.name)) for f in fields(self)})
+
+    @property
+    def work(self) -> int:
+        """Frames of all targets and prompts, without padding; for a batch on the CPU."""
+        return int(self.frames.sum() + self.prompt_frames.sum())
+
+    @property
+    def computed(self) -> int:
+        """Frames of targets and prompts that are computed, with padding."""
+        return len(self) * (self.codes.shape[2] + self.prompt_codes.shape[2])
 
     @property
     def frame_mask(self) -> Tensor:
@@ -194,7 +212,7 @@ def _cut(example: Example, border: np.ndarray, config: PromptConfig) -> _Parts:
             f"there are {len(durations)} durations for {len(example.phonemes)} phonemes"
         )
     rng = np.random.default_rng(example.seed & (1 << 63) - 1)
-    run = cut_prompt(durations, border[example.phonemes], config, rng)
+    run = cut_prompt(durations, border[example.phonemes], config, rng, example.share)
     if run is None:  # the utterance stays whole, and its prompt is of another one
         prompt = example.codes[:, :0]
         if example.other is not None and example.other.shape[1]:

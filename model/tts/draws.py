@@ -8,7 +8,9 @@ Letters for shapes: B batch, D latent width, T frames.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,13 +43,24 @@ class Draws:
     """Whether the denoiser sees an earlier estimate; one decision for the whole step."""
 
     def to(self, device: str | torch.device) -> Draws:
-        """Copy the draws to a device."""
-        moved = {
-            f.name: getattr(self, f.name).to(device, non_blocking=True)
+        """Copy the draws to a device; from pinned memory the copy is asynchronous."""
+        return self._each(lambda t: t.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Draws:
+        """Copy the draws to pinned memory."""
+        return self._each(lambda t: t.pin_memory())
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the draws."""
+        return [value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Draws:
+        changed: dict[str, Any] = {
+            f.name: change(getattr(self, f.name))
             for f in fields(self)
             if f.name != "self_condition"
         }
-        return replace(self, **moved)
+        return replace(self, **changed)
 
 
 def draw(

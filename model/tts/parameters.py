@@ -1,10 +1,11 @@
-"""The number of parameters of a model's parts, beside the numbers of the paper."""
+"""The parameters of a model: how many its parts have, beside the paper, and their order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import NS2Config, Sizes
@@ -26,6 +27,17 @@ _CHILDREN = {
     "diffusion network": ("denoiser", "pitch", "null_content"),
 }
 """The child modules and parameters of the model that belong to each part."""
+
+
+_BACKWARDS = (
+    ("denoiser", "null_content"),
+    ("pitch", "pitch_predictor"),
+    ("duration_predictor",),
+    ("phoneme_encoder", "stress", "phone"),
+    ("denoiser.resampler", "denoiser.prompt", "null_prompt"),
+    ("prompt_encoder", "prompt_enter"),
+)
+"""Modules and parameters in the order in which a backward pass is done with them."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,18 @@ def count_parts(config: NS2Config, sizes: Sizes) -> list[Part]:
     for name, parameter in model.named_parameters():
         found[owner[name.partition(".")[0]]] += parameter.numel()
     return [Part(name, found[name], PAPER[name]) for name in _CHILDREN]
+
+
+def backward_order(model: NS2) -> list[nn.Parameter]:
+    """Return a model's parameters about in the order in which a backward pass completes them."""
+
+    def group(name: str) -> int:
+        path = name.split(".")
+        known = (".".join(path[:2]), path[0])  # the longer name goes before the shorter
+        return next(i for one in known for i, names in enumerate(_BACKWARDS) if one in names)
+
+    named = list(model.named_parameters())[::-1]
+    return [parameter for name, parameter in sorted(named, key=lambda pair: group(pair[0]))]
 
 
 def render(parts: list[Part]) -> str:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.blocks.layers import NORMS, Attention, Conv, Norm, norm_layer
+from ns2.model.blocks.layers import NORMS, Attention, Conv, Norm, norm_layer, run
 
 Block = Literal["conv", "resnet"]
 
@@ -138,9 +138,9 @@ class Predictor(nn.Module):
             (B, T, outputs), float32.
         """
         for i, block in enumerate(self.blocks):
-            x = block(x, mask)
+            x = run(block, x, mask)
             if (i + 1) % self._every == 0:
-                x = self.looks[i // self._every](x, prompt, prompt_mask)
+                x = run(self.looks[i // self._every], x, prompt, prompt_mask)
         out: Tensor = self.head(self.last_norm(x))
         return out.float()
 

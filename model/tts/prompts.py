@@ -5,6 +5,11 @@ both sides, joined, are the target. Cuts lie between tokens, at word borders whe
 the phonemes of the target are whole and their durations sum to its length. (That cuts lie between
 phonemes is inferred; the paper only says frames u:v.)
 
+Where a step is planned with its prompts, one number decides where in the range of its allowed
+lengths each utterance's prompt lies: utterances that are alike in length then have targets and
+prompts that are alike, and little is padded. That number is as even as a length that is drawn for
+each utterance, so an utterance's prompt has every allowed length equally often in either case.
+
 Letters for shapes: N tokens.
 """
 
@@ -42,9 +47,32 @@ class PromptConfig:
                 f"{self.shortest}: raise whole_below or lower shortest"
             )
 
+    def longest_of(self, frames: int) -> int:
+        """The most frames of a prompt that is cut out of an utterance of so many frames."""
+        return min(self.longest, int(frames * self.share))
+
+    def wanted(self, frames: np.ndarray, share: float | np.ndarray) -> np.ndarray:
+        """The frames of prompts cut out of utterances, before cuts are moved between tokens.
+
+        Args:
+            frames: of utterances that are long enough, any shape.
+            share: in [0, 1), the place within the range of allowed lengths.
+        """
+        most = np.minimum(self.longest, (frames * self.share).astype(np.int64))
+        return self.shortest + (share * (most - self.shortest + 1)).astype(np.int64)
+
+
+_LENGTH_COUNTS = 4
+"""A frame of difference in length counts as so many of place, where a step has one share: places
+are even anyhow, and lengths that are met are not padded."""
+
 
 def cut_prompt(
-    durations: np.ndarray, border: np.ndarray, config: PromptConfig, rng: np.random.Generator
+    durations: np.ndarray,
+    border: np.ndarray,
+    config: PromptConfig,
+    rng: np.random.Generator,
+    share: float | None = None,
 ) -> tuple[int, int] | None:
     """Draw the run of tokens that becomes an utterance's prompt.
 
@@ -57,6 +85,8 @@ def cut_prompt(
         border: (N,) bool, tokens that are not phones (silence, word borders, marks).
         config: the lengths of prompts.
         rng: draws the length and the place.
+        share: in [0, 1), where in the range of allowed lengths the prompt's lies; None draws the
+            length.
 
     Returns:
         (first, end) of a half-open run of tokens; None if the utterance has to stay whole, because
@@ -66,30 +96,41 @@ def cut_prompt(
     frames = int(ends[-1])
     if frames < config.whole_below:
         return None
-    most = min(config.longest, int(frames * config.share))
-    wanted = int(rng.integers(config.shortest, most + 1))
+    most = config.longest_of(frames)
+    if share is None:
+        wanted, weight = int(rng.integers(config.shortest, most + 1)), 0
+    else:
+        wanted, weight = int(config.wanted(np.array(frames), share)), _LENGTH_COUNTS
     start = int(rng.integers(0, frames - wanted + 1))
     # Cuts in front of token i: before a word's first phone, after its last one, or at the ends.
     words = np.concatenate([[True], border[1:] | border[:-1], [True]])
     for cuts in (np.flatnonzero(words), np.arange(len(ends))):
-        if found := _nearest(ends, cuts, start, start + wanted, config.shortest, most):
-            return found
+        if found := _nearest(ends[cuts], start, start + wanted, config.shortest, most, weight):
+            return int(cuts[found[0]]), int(cuts[found[1]])
     return None
 
 
 def _nearest(
-    ends: np.ndarray, cuts: np.ndarray, start: int, end: int, shortest: int, longest: int
+    places: np.ndarray, start: int, end: int, shortest: int, longest: int, weight: int
 ) -> tuple[int, int] | None:
-    """Return the pair of cuts nearest to [start, end) among those with an allowed distance."""
-    places = ends[cuts]
+    """Find the pair of places nearest to [start, end) among those with an allowed distance.
+
+    Args:
+        places: in frames, rising.
+        weight: what a frame of difference in length counts besides.
+
+    Returns:
+        the numbers of both places; None if no distance is allowed.
+    """
     length = places[None, :] - places[:, None]
     cost = np.abs(places - start)[:, None] + np.abs(places - end)[None, :]
+    if weight:
+        cost = cost + weight * np.abs(length - (end - start))
     cost = np.where((length >= shortest) & (length <= longest), cost, np.iinfo(np.int64).max)
-    best = int(cost.argmin())
-    first, last = divmod(best, len(cuts))
+    first, last = divmod(int(cost.argmin()), len(places))
     if cost[first, last] == np.iinfo(np.int64).max:
         return None
-    return int(cuts[first]), int(cuts[last])
+    return first, last
 
 
 def cut_other(frames: int, config: PromptConfig, rng: np.random.Generator) -> tuple[int, int]:

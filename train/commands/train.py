@@ -48,7 +48,7 @@ def train(datasets: tuple[Path, ...], out: Path, **options: Any) -> None:
         if not chosen.dry_run:
             raise SystemExit(run_on(chosen.devices, _in_one_process, datasets, out, chosen))
     if chosen.dry_run:
-        _try(datasets, chosen)
+        _try(datasets, out, chosen)
     else:
         _train(datasets, out, chosen)
 
@@ -58,11 +58,12 @@ def _in_one_process(datasets: Sequence[Path], out: Path, options: TrainOptions) 
     import os
 
     from ns2.pipeline.core.errors import DamageError
+    from ns2.train.step.room import RoomError
 
     try:
         clear_errors(_train)(datasets, out, options)
     except click.ClickException as error:
-        if os.environ["RANK"] == "0" or isinstance(error.__cause__, DamageError):
+        if os.environ["RANK"] == "0" or isinstance(error.__cause__, (DamageError, RoomError)):
             error.show()
         raise SystemExit(error.exit_code) from None
 
@@ -82,10 +83,12 @@ def _train(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
         say(f"{out}: {'done' if done else 'stopped; the same command goes on'}")
 
 
-def _try(datasets: Sequence[Path], options: TrainOptions) -> None:
+def _try(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
     from ns2.train.loop.dry_run import dry_run
+    from ns2.train.run.folder import RunFolder
 
     config, data = _chosen(datasets, options)
+    config = RunFolder(out).settled(config, fresh=options.fresh)
     say(dry_run(config, data, options))
 
 

@@ -6,25 +6,34 @@ the index, the seed and the epoch alone; ranks share each step among them, so th
 with another number of GPUs. Random numbers are hashes of their purpose: no generator's state is
 involved.
 
+There are two plans. Plan 1 knows the frames of utterances alone. Plan 2 knows their prompts, too: a
+prompt that comes from another utterance counts in `global_frames` (one that is cut out of the
+utterance itself is part of its frames), utterances are grouped by both lengths, and each step has
+one share, by which the lengths of all prompts in it are chosen. So targets and prompts of a step
+are alike in length after the cut, and little is padded. A run keeps the plan that it began with.
+
 Letters for shapes: n utterances, S steps, R ranks.
 """
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
+from ns2.model.tts.prompts import PromptConfig
+from ns2.train.data.shares import even_runs, shares
+
 WINDOW_SHARDS = 8
 WINDOW_STEPS = 64
 """The least number of shards in a window, and of steps that it fills, where there are enough."""
 BUCKETS_AN_OCTAVE = 32
 """Utterances whose lengths differ by less than 1/32 of an octave, 2 %, are in one bucket."""
-EVEN = 0.05
-"""Runs of neighbours are even if no rank's frames differ from the mean by a larger share."""
+PAIRS_AN_OCTAVE = 4
+"""In plan 2 utterances that stay whole are in one bucket if neither their own lengths nor those of
+their prompts differ by more than 1/4 of an octave, 19 %."""
 _FEWEST, _MOST = 7, 64
 """Steps with 7 utterances or more for each rank divide evenly among 2, 4, ... 64 ranks."""
 
@@ -57,6 +66,33 @@ def mixed(*parts: int | np.ndarray) -> np.ndarray:
     return np.asarray(state)
 
 
+def utterance_seeds(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
+    """Seeds of 63 bits of all that is random about utterances in an epoch; (n,) uint64."""
+    return mixed(seed, epoch, numbers) >> np.uint64(1)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths of utterances once prompts are cut out of them.
+
+    Attributes:
+        targets: (n,), frames of the targets.
+        prompts: (n,), frames of the prompts; 0 where there is none.
+    """
+
+    targets: np.ndarray
+    prompts: np.ndarray
+
+    def part(self, places: slice) -> Lengths:
+        """The lengths of some of the utterances."""
+        return Lengths(self.targets[places], self.prompts[places])
+
+    @property
+    def work(self) -> int:
+        """Frames of all targets and prompts."""
+        return int(self.targets.sum(dtype=np.int64) + self.prompts.sum(dtype=np.int64))
+
+
 @dataclass(frozen=True, kw_only=True)
 class EpochPlan:
     """The steps of an epoch.
@@ -65,18 +101,24 @@ class EpochPlan:
         order: (n,) int64, numbers of the utterances, step after step.
         frames: (n,), the frames of those utterances, in this order.
         starts: (S + 1,) int64; step s has order[starts[s] : starts[s + 1]], the longest first.
+        lengths: (n,) of their targets and prompts, in this order, as far as they are known before
+            cuts are moved between tokens; None in plan 1.
+        prompt_shares: (S,) float64 in [0, 1), where in the range of allowed lengths prompts lie
+            that are cut out of utterances; None in plan 1, which leaves them to chance.
     """
 
     order: np.ndarray
     frames: np.ndarray
     starts: np.ndarray
+    lengths: Lengths | None = None
+    prompt_shares: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     def step(self, number: int) -> np.ndarray:
         """Numbers of the utterances that all ranks together have in a step."""
-        return self.order[self._slice(number)]
+        return self.order[self.places(number)]
 
     def share(self, number: int, rank: int, ranks: int) -> np.ndarray:
         """Numbers of the utterances that a rank has in a step; there may be none.
@@ -86,66 +128,34 @@ class EpochPlan:
         """
         if not 0 <= rank < ranks:
             raise ValueError(f"rank {rank} of {ranks} does not exist")
-        part = self._slice(number)
-        return self.order[part][shares(self.frames[part], ranks) == rank]
+        return self.step(number)[self.rank_of(number, ranks) == rank]
 
-    def padding(self, ranks: int = 1, multiple: int = 1) -> float:
-        """The share of padding among the frames of all batches of an epoch.
+    def rank_of(self, number: int, ranks: int) -> np.ndarray:
+        """The rank of each utterance of a step, in the step's order; int64."""
+        part = self.places(number)
+        if self.lengths is None:
+            return shares(self.frames[part], ranks)
+        lengths = self.lengths.part(part)
+        return even_runs(lengths.targets, lengths.prompts, ranks)
 
-        Each rank pads its utterances to the longest of them, and that to a multiple.
-        """
-        padded = 0
-        for number in range(len(self)):
-            frames = self.frames[self._slice(number)]
-            rank_of = shares(frames, ranks)
-            longest = np.zeros(ranks, np.int64)
-            np.maximum.at(longest, rank_of, frames)
-            widths = -(-longest // multiple) * multiple
-            padded += int((np.bincount(rank_of, minlength=ranks) * widths).sum())
-        return 1 - self.total_frames / padded if padded else 0.0
+    def prompt_share(self, number: int) -> float | None:
+        """The share by which prompts of a step are cut out of utterances; None in plan 1."""
+        return None if self.prompt_shares is None else float(self.prompt_shares[number])
+
+    def frames_of(self, number: int) -> np.ndarray:
+        """Frames of the utterances of a step, in the step's order."""
+        return self.frames[self.places(number)]
 
     @cached_property
     def total_frames(self) -> int:
         """The frames of all utterances."""
         return int(self.frames.sum(dtype=np.int64))
 
-    def _slice(self, number: int) -> slice:
+    def places(self, number: int) -> slice:
+        """Where the utterances of a step are in the order of the epoch."""
         if not 0 <= number < len(self):
             raise IndexError(f"step {number} of {len(self)}")
         return slice(int(self.starts[number]), int(self.starts[number + 1]))
-
-
-def shares(frames: np.ndarray, ranks: int) -> np.ndarray:
-    """Share utterances among ranks so that all get about as many frames.
-
-    Where runs of neighbours in length come out even, ranks take those: they need the least padding.
-    Otherwise the longest are dealt first, each to the rank that has the fewest frames (Graham
-    1969), and ranks differ by at most one utterance.
-
-    Args:
-        frames: (n,), of the utterances.
-
-    Returns:
-        (n,) int64, the rank of each utterance.
-    """
-    rank_of = np.zeros(len(frames), np.int64)
-    if ranks == 1 or not len(frames):
-        return rank_of
-    by_length = np.argsort(-frames.astype(np.int64), kind="stable")
-    ends = np.cumsum(frames[by_length], dtype=np.int64)
-    middles = ends - frames[by_length] / 2
-    runs = np.minimum(middles * ranks // ends[-1], ranks - 1).astype(np.int64)
-    loads = np.bincount(runs, frames[by_length], ranks)
-    if np.abs(loads - loads.mean()).max() <= EVEN * loads.mean():
-        rank_of[by_length] = runs
-        return rank_of
-    load = [(0, rank) for rank in range(ranks)]
-    lengths = frames.tolist()
-    for i in by_length.tolist():
-        least, rank = load[0]
-        rank_of[i] = rank
-        heapq.heapreplace(load, (least + lengths[i], rank))
-    return rank_of
 
 
 def plan_epoch(
@@ -155,6 +165,8 @@ def plan_epoch(
     seed: int,
     epoch: int,
     global_frames: int,
+    others: np.ndarray | None = None,
+    prompts: PromptConfig | None = None,
     window_shards: int = WINDOW_SHARDS,
 ) -> EpochPlan:
     """Plan an epoch.
@@ -163,11 +175,49 @@ def plan_epoch(
         shards: (n,) the shard of each utterance, small whole numbers from 0 on.
         frames: (n,), at least 1 each.
         seed, epoch: decide all that is random.
-        global_frames: the most frames of a step, over all ranks.
+        global_frames: the most frames of a step, over all ranks. In plan 2 prompts count; a single
+            utterance that has more than that only together with its prompt is a step of its own.
+        others: (n,), frames of prompts that come from other utterances, 0 for utterances that give
+            their own; None makes plan 1.
+        prompts: the lengths of prompts, for plan 2.
         window_shards: the least number of shards whose utterances are mixed.
 
     Raises:
         ValueError: there is no utterance, or one that is longer than a step or has no frames.
+    """
+    _check(frames, global_frames)
+    counted = frames if others is None else np.minimum(frames + others, global_frames)
+    window = _windows(shards, counted, seed, epoch, window_shards, WINDOW_STEPS * global_frames)
+    key = _sort_key(window, frames, others, seed, epoch)
+    order = np.argsort(key, kind="stable")
+    del key
+    window = window[order]
+    bounds = np.flatnonzero(np.diff(window, prepend=-1)).tolist()
+    del window
+    starts = _cut(counted[order], [*bounds, len(order)], global_frames)
+    order, starts = _shuffle_steps(order, starts, bounds, seed, epoch)
+    if others is None or prompts is None:
+        return EpochPlan(order=order, frames=frames[order], starts=starts)
+    drawn = mixed(seed, epoch, 5, np.arange(len(starts) - 1))
+    prompt_shares = (drawn >> np.uint64(11)).astype(np.float64) / 2**53
+    order = _by_length_within_steps(order, frames, others, starts)
+    frames, others = frames[order], others[order]
+    wanted = prompts.wanted(frames, np.repeat(prompt_shares, np.diff(starts)))
+    own = np.where(frames < prompts.whole_below, 0, wanted).astype(frames.dtype)
+    return EpochPlan(
+        order=order,
+        frames=frames,
+        starts=starts,
+        lengths=Lengths(frames - own, own + others),
+        prompt_shares=prompt_shares,
+    )
+
+
+def _check(frames: np.ndarray, global_frames: int) -> None:
+    """See that utterances can be planned.
+
+    Raises:
+        ValueError: they can't.
     """
     if not len(frames):
         raise ValueError("there are no utterances to plan an epoch of")
@@ -181,16 +231,6 @@ def plan_epoch(
         )
     if frames.min() < 1:
         raise ValueError("an utterance has no frames")
-    window = _windows(shards, frames, seed, epoch, window_shards, WINDOW_STEPS * global_frames)
-    key = _sort_key(window, frames, seed, epoch)
-    order = np.argsort(key, kind="stable")
-    del key
-    window = window[order]
-    bounds = np.flatnonzero(np.diff(window, prepend=-1)).tolist()
-    del window
-    starts = _cut(frames[order], [*bounds, len(order)], global_frames)
-    order, starts = _shuffle_steps(order, starts, bounds, seed, epoch)
-    return EpochPlan(order=order, frames=frames[order], starts=starts)
 
 
 def _windows(
@@ -212,16 +252,28 @@ def _windows(
     return window_of[shards]
 
 
-def _sort_key(window: np.ndarray, frames: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+def _sort_key(
+    window: np.ndarray, frames: np.ndarray, others: np.ndarray | None, seed: int, epoch: int
+) -> np.ndarray:
     """Keys of 64 bits, (n,), that sort by window, then length, longest first, then randomly."""
     shift = float(mixed(seed, epoch, 2)) / 2**64  # each epoch has other borders of buckets
-    lengths = np.arange(int(frames.max()) + 1, dtype=np.float64)
-    octaves = np.log2(np.maximum(lengths, 1))
+    most = int(frames.max()) if others is None else int(max(frames.max(), others.max()))
+    octaves = np.log2(np.maximum(np.arange(most + 1, dtype=np.float64), 1))
     bucket_of = np.floor(BUCKETS_AN_OCTAVE * octaves + shift).astype(np.uint64)
     key = mixed(seed, epoch, 3, np.arange(len(frames)))
     key >>= np.uint64(32)
-    key |= (np.uint64(1023) - bucket_of)[frames] << np.uint64(32)
-    key |= window.astype(np.uint64) << np.uint64(42)
+    if others is None:
+        key |= (np.uint64(1023) - bucket_of)[frames] << np.uint64(32)
+        key |= window.astype(np.uint64) << np.uint64(42)
+        return key
+    # 14 bits: those that give their own prompts come first, then pairs by prompt and by length
+    pair_of = np.floor(PAIRS_AN_OCTAVE * octaves + shift).astype(np.uint64)
+    key |= (np.uint64(0x3FFF) - bucket_of)[frames] << np.uint64(32)
+    whole = np.flatnonzero(others)
+    pair = (pair_of[others[whole]] << np.uint64(6)) | pair_of[frames[whole]]
+    key[whole] &= np.uint64(0xFFFFFFFF)
+    key[whole] |= (np.uint64(0x1FFF) - pair) << np.uint64(32)
+    key |= window.astype(np.uint64) << np.uint64(46)
     return key
 
 
@@ -256,3 +308,17 @@ def _shuffle_steps(
     moved = np.repeat(starts[:-1][steps] - shuffled[:-1], count[steps])
     moved += np.arange(len(order))
     return order[moved], shuffled
+
+
+def _by_length_within_steps(
+    order: np.ndarray, frames: np.ndarray, others: np.ndarray, starts: np.ndarray
+) -> np.ndarray:
+    """The order with utterances that give their own prompts sorted by length within each step.
+
+    They come first in their steps; the others stay where they are.
+    """
+    step = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    own = np.flatnonzero(others[order] == 0)
+    by_length = np.lexsort((-frames[order[own]].astype(np.int64), step[own]))
+    order[own] = order[own][by_length]
+    return order

@@ -27,8 +27,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.core.errors import DamageError
-from ns2.train.data.epochs import EpochPlan, mixed
+from ns2.train.data.epochs import EpochPlan, utterance_seeds
 from ns2.train.data.in_turn import InTurn
 from ns2.train.data.selection import Data
 
@@ -53,6 +54,7 @@ class Fetched:
         arrays: by column; they are read-only views of the mapped files.
         seed: 63 bits of (seed, epoch, utterance), for all that is random about it in this step.
         other: codes of another utterance of the speaker, (Q, T'), where they were asked for.
+        share: by which its prompt is cut out of it, in [0, 1); None in plan 1.
     """
 
     key: str
@@ -60,6 +62,7 @@ class Fetched:
     arrays: dict[str, Any]
     seed: int
     other: np.ndarray | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +132,7 @@ class Reader:
         check: bool = True,
         on_damage: OnDamage = "raise",
         other_below: int = 0,
+        prompts: PromptConfig | None = None,
         pin: bool = False,
     ) -> None:
         """Get ready; fetching begins with the first `next`.
@@ -145,6 +149,7 @@ class Reader:
             check: compare the CRC-32 of every array with the index.
             on_damage: "raise" at the step of a damaged utterance, or "skip" it and count it.
             other_below: utterances of fewer frames come with codes of another of their speaker.
+            prompts: the lengths of prompts, with which steps are planned (plan 2); None for plan 1.
             pin: call the batch's `pin_memory()`, so that copies to a GPU are asynchronous.
 
         Raises:
@@ -165,8 +170,8 @@ class Reader:
         self._data, self._collate = data, collate
         self._seed, self._global_frames = seed, global_frames
         self._rank, self._ranks, self._epochs = rank, ranks, epochs
-        self._check, self._on_damage = check, on_damage
-        self._other_below, self._pin, self._ahead = other_below, pin, ahead
+        self._check, self._on_damage, self._ahead = check, on_damage, ahead
+        self._other_below, self._pin, self._prompts = other_below, pin, prompts
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="ns2-planner")
         self._plans: dict[int, Future[EpochPlan]] = {}
         self._places = self._places_from(*start)
@@ -228,7 +233,11 @@ class Reader:
     def _plan(self, epoch: int) -> Future[EpochPlan]:
         if epoch not in self._plans:
             self._plans[epoch] = self._planner.submit(
-                self._data.plan, seed=self._seed, epoch=epoch, global_frames=self._global_frames
+                self._data.plan,
+                seed=self._seed,
+                epoch=epoch,
+                global_frames=self._global_frames,
+                prompts=self._prompts,
             )
         return self._plans[epoch]
 
@@ -240,6 +249,8 @@ class Reader:
         plan, epoch, number = place
         self._data.check_unchanged()
         fetched, skipped = self._fetch_sound(plan.share(number, self._rank, self._ranks), epoch)
+        for one in fetched:
+            one.share = plan.prompt_share(number)
         batch = self._collate(fetched) if fetched else None
         if self._pin and batch is not None:
             batch = batch.pin_memory()
@@ -285,7 +296,7 @@ class Reader:
         data, check = self._data, self._check
         arrays = [data.read_many(name, numbers, check=check) for name in data.columns]
         _check_together(data, numbers, dict(zip(data.columns, arrays, strict=True)))
-        seeds = (mixed(self._seed, epoch, numbers) >> np.uint64(1)).tolist()
+        seeds = utterance_seeds(self._seed, epoch, numbers).tolist()
         others: list[np.ndarray | None] = [None] * len(numbers)
         for i in np.flatnonzero(data.frames[numbers] < self._other_below).tolist():
             which = data.other(int(numbers[i]), seeds[i])

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import DamageError, UserError
 from ns2.pipeline.core.hashing import short_hash
@@ -31,7 +32,8 @@ from ns2.pipeline.dataset.layout import CARD
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.dataset.where import parse_where
 from ns2.train.data.alike import differences, makeup_of
-from ns2.train.data.epochs import EpochPlan, mixed, plan_epoch
+from ns2.train.data.by_speaker import BySpeaker
+from ns2.train.data.epochs import EpochPlan, plan_epoch, utterance_seeds
 from ns2.train.data.identity import Identity, content_digest
 
 COLUMNS = ("codes", "phonemes", "durations", "f0")
@@ -180,29 +182,70 @@ class Data:
         Args:
             seed: decides which utterance it is; any whole number.
         """
-        order, place, start, count = self._by_speaker
-        others = int(count[number]) - 1
-        if others == 0:
-            return None
-        drawn = int(mixed(seed, number, 17)) % others
-        own = int(place[number]) - int(start[number])
-        return int(order[int(start[number]) + drawn + (drawn >= own)])
+        found = int(self.others(np.array([number]), np.array([seed & (1 << 64) - 1], np.uint64))[0])
+        return found if found >= 0 else None
 
-    def plan(self, *, seed: int, epoch: int, global_frames: int) -> EpochPlan:
+    def others(self, numbers: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Of each utterance another one of the same speaker, as `other` chooses it.
+
+        Args:
+            numbers: (m,) of the utterances.
+            seeds: (m,) uint64.
+
+        Returns:
+            (m,) int64; -1 where a speaker has no other.
+        """
+        return self._by_speaker.others(numbers, seeds)
+
+    def plan(
+        self, *, seed: int, epoch: int, global_frames: int, prompts: PromptConfig | None = None
+    ) -> EpochPlan:
         """The plan of an epoch over these utterances.
+
+        Args:
+            prompts: the lengths of prompts, for plan 2; None makes plan 1.
 
         Raises:
             UserError: an utterance is longer than a step.
         """
+        others = None
+        if prompts is not None:
+            numbers = np.arange(len(self))
+            others = self.prompts_of_others(numbers, seed=seed, epoch=epoch, config=prompts)
         try:
             return plan_epoch(
-                self.shards, self.frames, seed=seed, epoch=epoch, global_frames=global_frames
+                self.shards,
+                self.frames,
+                seed=seed,
+                epoch=epoch,
+                global_frames=global_frames,
+                others=others,
+                prompts=prompts,
             )
         except ValueError as error:
             longest = self.key(int(self.frames.argmax()))
             raise UserError(
                 f"{_names(self.datasets)}: {error} (the longest is {longest})"
             ) from None
+
+    def prompts_of_others(
+        self, numbers: np.ndarray, *, seed: int, epoch: int, config: PromptConfig
+    ) -> np.ndarray:
+        """Frames of the prompts that come from other utterances in an epoch.
+
+        Args:
+            numbers: (m,) of the utterances.
+
+        Returns:
+            (m,) int32; 0 for utterances that are long enough for a prompt of their own, and for
+            those whose speaker has no other.
+        """
+        found = np.zeros(len(numbers), np.int32)
+        whole = np.flatnonzero(self.frames[numbers] < config.whole_below)
+        others = self.others(numbers[whole], utterance_seeds(seed, epoch, numbers[whole]))
+        there = others >= 0
+        found[whole[there]] = np.minimum(self.frames[others[there]], config.longest)
+        return found
 
     def check_unchanged(self) -> None:
         """See that no dataset was changed since it was opened; a card's version of ns2 may be.
@@ -246,24 +289,8 @@ class Data:
         return found, np.concatenate(of).astype(np.int32)
 
     @cached_property
-    def _by_speaker(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Utterances by speaker, for `other`.
-
-        Returns:
-            (n,) int32 each: utterances sorted by speaker; and of each utterance its place in that
-            order, the place of its speaker's first, and how many its speaker has.
-        """
-        _, speaker = self.speakers
-        few = (
-            speaker.max(initial=0) < 2**16
-        )  # numpy sorts 16 bits by digits, in a fifth of the time
-        order = np.argsort(speaker.astype(np.uint16) if few else speaker, kind="stable")
-        order = order.astype(np.int32)
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order), dtype=np.int32)
-        count = np.bincount(speaker)
-        first = np.cumsum(count) - count
-        return order, place, first.astype(np.int32)[speaker], count.astype(np.int32)[speaker]
+    def _by_speaker(self) -> BySpeaker:
+        return BySpeaker(self.speakers[1])
 
 
 def open_data(

@@ -1,29 +1,54 @@
 """What a training would take: `ns2 train --dry-run`. Nothing is written.
 
-The plan of the first epoch is counted. Its largest step is done for real, forwards and backwards,
-with an update that is thrown away.
+Epochs are planned, and some steps of the first are cut into targets and prompts as they will be, so
+that what is computed is known. The largest steps are done for real, forwards and backwards, with an
+update that is thrown away.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ns2.model.tts.parameters import count_parts
 from ns2.pipeline.core.progress import duration
-from ns2.train.data.epochs import EpochPlan, shares
+from ns2.train.data.computed import computed, cut_lengths, expected_lengths
+from ns2.train.data.epochs import EpochPlan, Lengths, utterance_seeds
 from ns2.train.data.prefetch import Reader
 from ns2.train.data.selection import Data
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.train_options import TrainOptions
-from ns2.train.step.build import sizes_of
+from ns2.train.step.build import border_ids, sizes_of
 from ns2.train.step.ranks import Ranks, chosen_device, peak_memory
+from ns2.train.step.room import enough_room
 from ns2.train.step.trainer import Share, Trainer
 
 _REPEATED_BELOW = 20.0
 """Seconds: a step that took less is done again, since the first one includes preparations."""
+EPOCHS = 20
+"""So many planned epochs are searched for the largest step, at most."""
+_LOOKED_AT = 32
+"""Steps of an epoch that are looked at closely, at most: of the first for its padding, of each for
+the largest one, which are those that would be largest on one device."""
+
+
+@dataclass(frozen=True, order=True)
+class Large:
+    """A large step.
+
+    Attributes:
+        frames: that one process computes at once in it, padding included.
+        epoch, step: its place.
+        rank: the process.
+    """
+
+    frames: int
+    epoch: int
+    step: int
+    rank: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +56,7 @@ class Trial:
     """What the largest step took.
 
     Attributes:
-        frames: of the step, on all devices together.
+        frames: of the step that all devices together computed, padding included.
         seconds: of one device, for its share.
         memory: the most bytes in use, on the GPU or by this process.
     """
@@ -41,76 +66,178 @@ class Trial:
     memory: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Padding:
+    """What is computed in an epoch, as some of its steps show.
+
+    Attributes:
+        work: frames of targets and prompts in those steps.
+        computed: the same with padding.
+        steps: how many steps were looked at.
+    """
+
+    work: int
+    computed: int
+    steps: int
+
+
 def dry_run(config: TrainConfig, data: Data, options: TrainOptions) -> str:
-    """Plan an epoch, try a step, and describe both.
+    """Plan epochs, try the largest step, and describe both.
 
     Args:
         options: of these the device, the number of devices that share a step, and `compile`.
     """
     devices = options.devices
-    plan = data.plan(seed=config.seed, epoch=0, global_frames=config.global_frames)
-    trial = try_step(config, data, plan, options)
+    plan = planned(config, data, 0)
+    epochs = config.steps / len(plan)
+    searched = min(EPOCHS, -(-config.steps // len(plan)))
+    trial = try_steps(config, data, largest_steps(config, data, devices, searched), options)
+    padding = padding_of(config, data, plan, devices)
     parts = count_parts(config.model, sizes_of(data.datasets[0]))
     parameters = sum(part.parameters for part in parts)
     hours = plan.total_frames / data.grid.frame_rate / 3600
-    epoch_seconds = trial.seconds * plan.total_frames / trial.frames
-    epochs = config.steps / len(plan)
-    padding = plan.padding(devices, config.frame_multiple)
+    epoch_seconds = trial.seconds * padding.computed / padding.steps * len(plan) / trial.frames
     on = "one device" if devices == 1 else f"{devices} devices"
     of = "of the GPU" if chosen_device(options.device) == "cuda" else "of this process"
     rows = {
         "utterances": f"{len(data):,} ({hours:.2f} h)",
-        "an epoch": f"{len(plan):,} steps of at most {config.global_frames:,} frames",
-        "padding": f"{padding:.1%} of frames on {on}",
+        "an epoch": f"{len(plan):,} steps of at most {config.global_frames:,} frames"
+        f"{', prompts included' if config.plan == 2 else ''}",
+        "padding": f"{1 - padding.work / padding.computed:.1%} of what {on} compute"
+        f"{'s' if devices == 1 else ''}, in {padding.steps} steps",
         "epochs": f"{epochs:,.1f} in {config.steps:,} steps",
         "parameters": f"{parameters / 1e6:.1f} M",
-        "memory": f"{trial.memory / 2**30:.2f} GiB {of} in the largest step",
+        "memory": f"{trial.memory / 2**30:.2f} GiB {of} in the largest step of "
+        f"{'the first epoch' if searched == 1 else f'{searched} epochs'}",
         "a step": f"{trial.seconds:.2f} s for {trial.frames:,} frames, "
-        f"{trial.frames / trial.seconds:,.0f} frames/s",
+        f"{trial.frames / trial.seconds:,.0f} frames/s, padding included",
         "time": f"{duration(epoch_seconds)} an epoch, {duration(epoch_seconds * epochs)} in all, "
         "validation and samples aside",
     }
     return "\n".join(f"{name:<13} {text}" for name, text in rows.items())
 
 
-def largest_step(plan: EpochPlan, devices: int, multiple: int) -> int:
-    """The number of the step with the most frames on the first device, padding included."""
-    sizes = []
-    for number in range(len(plan)):
-        frames = plan.frames[int(plan.starts[number]) : int(plan.starts[number + 1])]
-        first = frames[shares(frames, devices) == 0]
-        longest = int(first.max(initial=0))
-        sizes.append(len(first) * -(-longest // multiple) * multiple)
-    return int(np.argmax(sizes))
+def planned(config: TrainConfig, data: Data, epoch: int) -> EpochPlan:
+    """The plan of an epoch, with prompts where the settings say so."""
+    prompts = config.model.prompt if config.plan == 2 else None
+    return data.plan(
+        seed=config.seed, epoch=epoch, global_frames=config.global_frames, prompts=prompts
+    )
 
 
-def try_step(config: TrainConfig, data: Data, plan: EpochPlan, options: TrainOptions) -> Trial:
-    """Do one device's share of the largest step, and throw away what it changed."""
-    number = largest_step(plan, options.devices, config.frame_multiple)
+def largest_steps(config: TrainConfig, data: Data, devices: int, epochs: int) -> list[Large]:
+    """The steps of some epochs in which a process computes most at once, as far as plans know.
+
+    Returns:
+        the one with the most frames, and the one with the most frames of targets, which take more
+        memory than prompts; once if they are the same.
+    """
+    most: list[Large] = []
+    for epoch in range(epochs):
+        plan = planned(config, data, epoch)
+        lengths = expected_lengths(plan, config.model.prompt)
+        targets = Lengths(lengths.targets, np.zeros_like(lengths.prompts))
+        found = [_largest(config, plan, epoch, one, devices) for one in (lengths, targets)]
+        most = [max(pair) for pair in zip(most, found, strict=True)] if most else found
+    places = {(one.epoch, one.step, one.rank): one for one in reversed(most)}
+    return list(reversed(places.values()))
+
+
+def _largest(
+    config: TrainConfig, plan: EpochPlan, epoch: int, lengths: Lengths, devices: int
+) -> Large:
+    """The step of an epoch in which a process computes most frames of these lengths at once."""
+    starts, count = plan.starts[:-1], np.diff(plan.starts)
+    sides = (np.maximum.reduceat(one, starts) for one in (lengths.targets, lengths.prompts))
+    nearly = count * sum(sides)
+    found = []
+    for number in np.argsort(-nearly, kind="stable")[:_LOOKED_AT].tolist():
+        each = computed(
+            lengths.part(plan.places(number)),
+            plan.rank_of(number, devices),
+            devices,
+            multiple=config.frame_multiple,
+            parts=config.accumulate,
+        ).max(1)
+        found.append(Large(int(each.max()), epoch, number, int(each.argmax())))
+    return max(found)
+
+
+def padding_of(config: TrainConfig, data: Data, plan: EpochPlan, devices: int) -> Padding:
+    """Count what is computed in steps spread over an epoch, the first."""
+    numbers = np.unique(np.linspace(0, len(plan) - 1, _LOOKED_AT).astype(int)).tolist()
+    border = border_ids(data.datasets[0].phoneme_table)
+    work = frames = 0
+    for number in numbers:
+        utterances = plan.step(number)
+        lengths = cut_lengths(
+            plan.frames_of(number),
+            data.prompts_of_others(
+                utterances, seed=config.seed, epoch=0, config=config.model.prompt
+            ),
+            utterance_seeds(config.seed, 0, utterances),
+            plan.prompt_share(number),
+            _tokens(data, utterances, border),
+            config.model.prompt,
+        )
+        ranks = plan.rank_of(number, devices)
+        parts = {"multiple": config.frame_multiple, "parts": config.accumulate}
+        work, frames = (
+            work + lengths.work,
+            frames + int(computed(lengths, ranks, devices, **parts).sum()),
+        )
+    return Padding(work=work, computed=frames, steps=len(numbers))
+
+
+def _tokens(
+    data: Data, utterances: np.ndarray, border: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Durations of utterances' phonemes, and which of them are no phones."""
+    durations, phonemes = (data.read_many(name, utterances) for name in ("durations", "phonemes"))
+    for one, ids in zip(durations, phonemes, strict=True):
+        yield one, border[ids]
+
+
+def try_steps(config: TrainConfig, data: Data, large: list[Large], options: TrainOptions) -> Trial:
+    """Do one device's share of some steps, and throw away what it changed.
+
+    Returns:
+        frames and seconds of the first, and the most memory of all.
+
+    Raises:
+        RoomError: the device has no room for one of them.
+    """
+    trials = []
     with Ranks(options.device) as ranks:
         trainer = Trainer(config, data, ranks, compiled=options.compile)
         trainer.model.train()
-        reader = Reader(
-            data,
-            trainer.share,
-            seed=config.seed,
-            global_frames=config.global_frames,
-            start=(0, number),
-            ranks=options.devices,
-            ahead=1,
-            other_below=config.model.prompt.whole_below,
-        )
-        with reader:
-            step = next(reader)
-        seconds = _timed(trainer, step.batch)
-        if seconds < _REPEATED_BELOW:
+        for one in large:
+            reader = Reader(
+                data,
+                trainer.share,
+                seed=config.seed,
+                global_frames=config.global_frames,
+                start=(one.epoch, one.step),
+                rank=one.rank,
+                ranks=options.devices,
+                ahead=1,
+                other_below=config.model.prompt.whole_below,
+                prompts=config.model.prompt if config.plan == 2 else None,
+            )
+            with reader:
+                step = next(reader)
             seconds = _timed(trainer, step.batch)
+            if seconds < _REPEATED_BELOW:
+                seconds = _timed(trainer, step.batch)
+            frames = options.devices * int(step.batch.counted.computed) if step.batch else 0
+            trials.append((frames, seconds))
         memory = peak_memory(ranks.device)
-    return Trial(frames=step.global_frames, seconds=seconds, memory=memory)
+    return Trial(frames=trials[0][0], seconds=trials[0][1], memory=memory)
 
 
 def _timed(trainer: Trainer, share: Share | None) -> float:
     """The seconds that a step takes."""
     began = time.perf_counter()
-    trainer.learn(share)
+    with enough_room(trainer, share):
+        trainer.learn(share)
     return time.perf_counter() - began

@@ -13,31 +13,36 @@ A step goes through these phases, in all processes alike:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.core.atomic import atomic_write
+import numpy as np
+
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress, duration
 from ns2.pipeline.core.terminal import say
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
-from ns2.train.loop.about import about
+from ns2.train.loop.collector import frozen
+from ns2.train.loop.opening import opened
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
+from ns2.train.loop.utilisation import peak
 from ns2.train.loop.watch import Watch
-from ns2.train.run.checkpoint import save_checkpoint
 from ns2.train.run.folder import RunFolder
-from ns2.train.run.names import METRICS, WEIGHTS
+from ns2.train.run.names import METRICS
+from ns2.train.run.saver import Saver
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.signals import StopRequest, stop_request
 from ns2.train.run.train_options import TrainOptions
-from ns2.train.speak.facts import facts_of, keep_speech, open_codec_of
+from ns2.train.speak.facts import facts_of, open_codec_of
 from ns2.train.step.ranks import Ranks, peak_memory
-from ns2.train.step.trainer import Trainer
+from ns2.train.step.room import RoomError, enough_room
+from ns2.train.step.tally import Tally
 
 SKIPS = 10
 """So many steps in a row that are not finite end a run."""
@@ -79,63 +84,20 @@ def train(
         if options.device == "auto":
             progress.note(f"computes on {ranks.device_name}")
         folder = RunFolder(out)
-        trainer = Trainer(config, data, ranks, compiled=options.compile)
-        if _open_together(folder, trainer, fresh=options.fresh):
-            progress.note(f"{out}: goes on after step {trainer.step}")
-            if (told := _prolonged(folder.steps_before, trainer)) is not None:
-                progress.note(told)
-        session = Session(
-            trainer=trainer,
-            folder=folder,
-            progress=progress,
-            open_codec=lambda: open_codec_of(
-                facts_of(data.datasets), options.codec, options.codec_weights
-            ),
-            on_damage=options.on_damage,
-            open_judge=open_judge,
-        )
-        return run(session) is Outcome.DONE
-
-
-def _prolonged(before: int | None, trainer: Trainer) -> str | None:
-    """What another number of steps changes of the learning rate; None where it changes nothing."""
-    config, step = trainer.config, trainer.step
-    if before is None or before == config.steps or config.decay != "cosine":
-        return None
-    was = replace(config, steps=before).learning_rate_at(max(0, step - 1))
-    now = config.learning_rate_at(step)
-    return (
-        f"the cosine decay ends at step {config.steps}, no longer at {before}: the learning rate "
-        f"was {was:.2e} before and is {now:.2e} from step {step + 1} on"
-    )
-
-
-def _open_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> bool:
-    """Open the run's folder in the first process, and load its newest checkpoint in all of them.
-
-    Nothing keeps what was read: a checkpoint is three times as large as the weights.
-
-    Returns:
-        whether there is a checkpoint; False where the run begins.
-    """
-    data, ranks = trainer.data, trainer.ranks
-    problem: UserError | None = None
-    state: dict[str, Any] = {}
-    if ranks.rank == 0:
-        try:
-            state = folder.open(trainer.config, about(data, ranks), data.identity, fresh=fresh)
-            keep_speech(folder.root, data.datasets)
-        except UserError as error:
-            problem = error
-    # the others wait here: the first may have deleted an older run's checkpoints
-    if ranks.any(problem is not None):
-        raise problem or SystemExit(1)  # the first process shows the message
-    if ranks.rank:
-        state = folder.newest()
-    if state:
-        trainer.load(state)
-        trainer.check_finite(f"{folder.root}: the newest checkpoint holds")
-    return bool(state)
+        with opened(config, data, folder, ranks, progress, options) as trainer:
+            session = Session(
+                trainer=trainer,
+                folder=folder,
+                progress=progress,
+                open_codec=lambda: open_codec_of(
+                    facts_of(data.datasets), options.codec, options.codec_weights
+                ),
+                on_damage=options.on_damage,
+                open_judge=open_judge,
+            )
+            done = run(session) is Outcome.DONE
+            ranks.meet()  # the first process may still be at work in the folder
+        return done
 
 
 def run(session: Session) -> Outcome:
@@ -153,15 +115,18 @@ def run(session: Session) -> Outcome:
         seed=config.seed,
         global_frames=config.global_frames,
         start=trainer.place,
-        pin=trainer.ranks.device.type == "cuda",
     )
+    saver = Saver(session.folder.root, config.keep)
+    trainer.before_update = saver.settle
     session.progress.phase("training", config.steps, unit="steps")
     trainer.model.train()
-    with reader, watch, stop_request() as request:
-        loop = _Loop(session, watch, reader, request)
+    with reader, watch, stop_request() as request, _saving(saver, trainer.ranks), frozen():
+        trainer.ranks.meet()  # the first process may have made samples
+        loop = _Loop(session, watch, reader, saver, request)
         while trainer.step < config.steps:
             if loop.step() is Outcome.STOPPED:
                 break
+        loop.finish()
     if trainer.skips:
         left = "" if trainer.step < config.steps else " with more --steps"
         raise session.problem(
@@ -171,68 +136,142 @@ def run(session: Session) -> Outcome:
     return Outcome.DONE if trainer.step >= config.steps else Outcome.STOPPED
 
 
+@contextmanager
+def _saving(saver: Saver, ranks: Ranks) -> Iterator[None]:
+    """At the end of the block the last checkpoint is waited for, however long that takes."""
+    with ExitStack() as held, saver:
+        try:
+            yield
+        finally:
+            held.enter_context(ranks.alone())
+
+
 @dataclass(frozen=True)
-class _Learned:
-    """A step that is done: its line of the metrics, its losses, and its statistics, if any."""
+class _Told:
+    """What processes tell each other before a step, added up.
+
+    Attributes:
+        problems, stops: processes that have a problem, and that were asked to stop.
+        skipped: utterances that were left out.
+        tally: what all have in the step.
+    """
+
+    problems: int
+    stops: int
+    skipped: int
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A step that was begun: its line of the metrics without losses, and its statistics, if any."""
 
     row: dict[str, Any]
-    losses: dict[str, float]
+    numbers: np.ndarray
     statistics: dict[str, float] | None
-    stop: bool
+    work: float
 
 
 class _Loop:
     """The steps of one start of a run."""
 
     def __init__(
-        self, session: Session, watch: Watch, reader: Reader, request: StopRequest
+        self, session: Session, watch: Watch, reader: Reader, saver: Saver, request: StopRequest
     ) -> None:
         self._session, self._trainer = session, session.trainer
         self._watch, self._reader, self._request = watch, reader, request
+        self._saver = saver
+        self._peak = peak(self._trainer.autocast(), self._trainer.ranks.device)
         self._first, self._started = self._trainer.step, time.monotonic()
+        self._begun: _Begun | None = None
 
     def step(self) -> Outcome | None:
-        """Do one step, and what is due after it; returns STOPPED where the run is to end."""
-        trainer, watch = self._trainer, self._watch
+        """Do one step, and what is due after it; returns STOPPED where the run is to end.
+
+        A step is waited for, and logged, when the next one is on its way; or at once, where
+        something is due after it.
+        """
+        trainer, watch, config = self._trainer, self._watch, self._trainer.config
         began, waited = time.perf_counter(), self._reader.meter.waited
-        fetched = self._fetch()
-        learned = self._learn(fetched, began, waited)
-        watch.step(learned.row, learned.statistics)
-        self._show(learned)
+        fetched, told = self._fetch()
+        self._learn(fetched, told, began, waited)
+        dues = (config.checkpoint_every, config.validate_every, config.sample_every)
+        first, last = trainer.step == self._first + 1, trainer.step == config.steps
+        if told.stops or trainer.skips or first or last or any(map(trainer.due, dues)):
+            self._log()
+        if first:
+            trainer.ranks.settle()
         best = watch.validate()
-        if learned.stop or best or trainer.due(trainer.config.checkpoint_every):
+        if told.stops or best or trainer.due(config.checkpoint_every):
             self._save(best=best)
         if trainer.skips and trainer.skips % SKIPS == 0:
             self._give_up()
-        if learned.stop:
+        if told.stops:
             return Outcome.STOPPED  # samples of this step are made when the run goes on
         watch.sample()
+        if self._alone_for_long(best):
+            trainer.ranks.meet()
         return None
 
-    def _fetch(self) -> Step:
-        """The next step's data.
+    def _alone_for_long(self, best: bool) -> bool:
+        """Whether the first process has worked alone after a step; all know it alike."""
+        config, due = self._trainer.config, self._trainer.due
+        return best or due(config.checkpoint_every) or due(config.sample_every)
+
+    def finish(self) -> None:
+        """Wait for the last checkpoint.
+
+        Raises:
+            BaseException: it could not be written.
+        """
+        ranks = self._trainer.ranks
+        with ranks.alone():
+            problem = self._saver.problem(wait=True)
+        ranks.meet()
+        if ranks.any(problem is not None):
+            raise problem or SystemExit(1)
+
+    def _fetch(self) -> tuple[Step, _Told]:
+        """The next step's data, and what all processes know of it.
 
         Raises:
             UserError: it is damaged, or the dataset was changed; what was learned is saved first.
+            BaseException: a checkpoint could not be written.
         """
-        problem: UserError | None = None
-        try:
-            step = next(self._reader)
-        except UserError as error:
-            problem = error
+        problem = unsaved = self._saver.problem()
+        step: Step | None = None
+        if problem is None:
+            try:
+                step = next(self._reader)
+            except UserError as error:
+                problem = error
+        told = self._tell(step)
         # of any process: the others would wait for it in the sum of gradients
-        if self._trainer.ranks.any(problem is not None):
-            if self._trainer.step > self._first:
+        if step is None or told.problems:
+            self._log()
+            if unsaved is None and self._trainer.step > self._first:
                 self._save()
             raise problem or SystemExit(1)  # a process with a problem shows the message
         for message in step.skipped:
             self._session.progress.note(f"left out: {message}")
             if not self._session.writes:  # its display is quiet
                 say(f"left out: {message}", err=True)
-        return step
+        return step, told
 
-    def _learn(self, step: Step, began: float, waited: float) -> _Learned:
-        """Move the weights, and count the step as done.
+    def _tell(self, step: Step | None) -> _Told:
+        """Tell the other processes what there is to know of a step, None for a problem."""
+        share = step.batch if step else None
+        problems, stops, skipped, *counts = self._trainer.ranks.total(
+            step is None,
+            # one process is signalled, and all of them stop after the same step
+            self._request.made,
+            len(step.skipped) if step else 0,
+            *(share.counted if share else Tally()),
+        )
+        return _Told(int(problems), int(stops), int(skipped), Tally(*counts))
+
+    def _learn(self, step: Step, told: _Told, began: float, waited: float) -> None:
+        """Have the weights moved, count the step as done, and log the one before.
 
         Args:
             began: the time when fetching of this step began.
@@ -240,47 +279,80 @@ class _Loop:
         """
         trainer = self._trainer
         statistics = self._watch.statistics_of_next()
-        losses = trainer.learn(step.batch, statistics)
+        work = trainer.work(step.batch)
+        try:
+            with enough_room(trainer, step.batch):
+                before = trainer.begin(step.batch, statistics, told.tally)
+        except RoomError:
+            self._log()
+            if trainer.step > self._first:  # nothing has moved since
+                self._save()
+            raise
+        if before is not None:
+            self._log(before)
         learning_rate = trainer.config.learning_rate_at(trainer.step)
         trainer.step, trainer.place = trainer.step + 1, step.next
-        # one process is signalled, and all of them stop after the same step
-        stops, skipped = trainer.ranks.total(self._request.made, len(step.skipped))
         seconds = time.perf_counter() - began
-        row: dict[str, Any] = {
+        computed = told.tally.computed
+        row = {
             "step": trainer.step,
-            **losses,
             "lr": learning_rate,
             "frames": step.global_frames,
+            "computed": int(computed),
+            "padding": 1 - told.tally.work / computed if computed else 0.0,
             "epoch": step.epoch,
-            "skipped": int(skipped),
-            "step_skipped": int(trainer.skips > 0),
+            "skipped": told.skipped,
+            "gflop_per_frame": work / 1e9 / max(1, step.frames),
             "data_wait": (self._reader.meter.waited - waited) / seconds,
             "seconds": seconds,
         }
-        if trainer.skips:
-            row["utterances"] = trainer.data.keys(step.numbers)
-        return _Learned(row, losses, statistics, stops > 0)
+        if self._peak is not None:
+            row["mfu"] = work / seconds / self._peak
+        self._begun = _Begun(row, step.numbers, statistics, work)
 
-    def _show(self, learned: _Learned) -> None:
+    def _log(self, losses: dict[str, float] | None = None) -> None:
+        """Log and show the step that was begun last, if it was not logged yet.
+
+        Args:
+            losses: its losses; None waits for them.
+        """
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return
+        trainer = self._trainer
+        if losses is None and trainer.busy:
+            losses = trainer.finish()
+        if losses is None:  # it ended in an error after all
+            return
+        step, *others = begun.row.items()
+        row = dict([step, *losses.items(), *others, ("step_skipped", int(trainer.skips > 0))])
+        if trainer.skips:
+            row["utterances"] = trainer.data.keys(begun.numbers)
+        self._watch.step(row, begun.statistics)
+        self._show(row, losses, begun.work)
+
+    def _show(self, row: dict[str, Any], losses: dict[str, float], work: float) -> None:
         """The progress line of a step."""
-        trainer, row, losses = self._trainer, learned.row, learned.losses
-        steps = trainer.config.steps
-        pace = (time.monotonic() - self._started) / (trainer.step - self._first)
+        trainer, step, steps = self._trainer, row["step"], self._trainer.config.steps
+        pace = (time.monotonic() - self._started) / (step - self._first)
         named = ", ".join(
             f"{name} {value:.3g}"
             for name, value in losses.items()
             if name not in ("loss", "grad_norm")
         )
+        used = f" ({row['mfu']:.0%} of the device)" if "mfu" in row else ""
         more = (
             f" ({named}), lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
+            f"{work / row['seconds'] / 1e12:.2f} TFLOP/s"
+            f"{used}, "
             f"{row['data_wait']:.1%} waiting, {peak_memory(trainer.ranks.device) / 2**30:.1f} GiB, "
-            f"{duration(pace * (steps - trainer.step))} left"
+            f"{duration(pace * (steps - step))} left"
         )
-        self._session.progress.training(trainer.step, steps, losses["loss"], more)
+        self._session.progress.training(step, steps, losses["loss"], more)
         if trainer.skips:
             keys = row["utterances"]
             self._session.progress.note(
-                f"step {trainer.step} changed nothing: its loss ({losses['loss']}) or gradient "
+                f"step {step} changed nothing: its loss ({losses['loss']}) or gradient "
                 f"({losses['grad_norm']}) is not finite; utterances {', '.join(keys[:_NAMED])}"
                 f"{f' and {len(keys) - _NAMED} more' if len(keys) > _NAMED else ''} ({METRICS} "
                 "names all)"
@@ -297,21 +369,10 @@ class _Loop:
         )
 
     def _save(self, *, best: bool = False) -> None:
-        """Write a checkpoint, and the averaged weights for use elsewhere.
-
-        Raises:
-            UserError: something in them is not finite, and nothing was written.
-        """
-        # every process looks, so that all end together
-        self._trainer.check_finite(f"step {self._trainer.step}: the state to save holds")
+        """Begin to write a checkpoint, and the averaged weights for use elsewhere."""
+        self._trainer.ranks.check()
         # points that TensorBoard shows before the checkpoint are not shown again after it
         self._watch.flush()
-        if not self._session.writes:
-            return
-        from safetensors.torch import save as packed
-
-        trainer, root = self._trainer, self._session.folder.root
-        save_checkpoint(root, trainer.step, trainer.state(), trainer.config.keep, best=best)
-        weights = {name: t.contiguous() for name, t in trainer.averaged.state_dict().items()}
-        with atomic_write(root / WEIGHTS) as file:
-            file.write(packed(weights))
+        if self._session.writes:
+            with self._trainer.ranks.alone():
+                self._saver.save(self._trainer.state(), best=best)

@@ -54,10 +54,9 @@ class Session:
         global_frames: int,
         start: tuple[int, int] = (0, 0),
         epochs: int | None = None,
-        pin: bool = False,
     ) -> Reader:
         """A reader of this process's share of each step; see `Reader` for the arguments."""
-        ranks = self.trainer.ranks
+        ranks, config = self.trainer.ranks, self.trainer.config
         return Reader(
             data,
             collate,
@@ -68,6 +67,6 @@ class Session:
             rank=ranks.rank,
             ranks=ranks.count,
             on_damage=self.on_damage,
-            other_below=self.trainer.config.model.prompt.whole_below,
-            pin=pin,
+            other_below=config.model.prompt.whole_below,
+            prompts=config.model.prompt if config.plan == 2 else None,
         )

@@ -7,15 +7,20 @@ training is touched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ns2.model.tts.batch import Batch
 from ns2.train.data.epochs import mixed
+from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
 from ns2.train.loop.session import Session
-from ns2.train.step.trainer import by_name
+from ns2.train.step.later import by_name
+from ns2.train.step.tally import tally
 
 _SEED = 0x5EED
 """Not the run's own seed: runs of all seeds are validated with the same random numbers."""
@@ -45,7 +50,7 @@ class Validation:
         self._batches: list[Batch] = []
         reader = session.reader(
             data,
-            trainer.batches,
+            lambda fetched: trainer.batches(_drawn(fetched)),
             seed=_SEED,
             global_frames=max(config.global_frames, int(data.frames.max())),
             epochs=max(1, rounds),
@@ -54,11 +59,19 @@ class Validation:
             for step in reader:
                 self.skipped += step.skipped
                 self._batches += step.batch or []
-        self._counts = trainer.counts(self._batches)
+        self._counts = trainer.total(tally(self._batches)).counts(trainer.ranks.device)
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
         """The named losses of all processes together, and their total `loss`."""
+        ranks = self._trainer.ranks
+        with ranks.alone():
+            summed = self._own()
+        ranks.meet()
+        return by_name(self._trainer.summed(summed))
+
+    def _own(self) -> dict[str, Tensor]:
+        """The losses of this process's share."""
         trainer = self._trainer
         model, device = trainer.averaged, trainer.ranks.device
         summed: dict[str, Tensor] = {}
@@ -69,7 +82,12 @@ class Validation:
                                self._counts)  # fmt: skip
             for name, loss in losses.items():
                 summed[name] = summed.get(name, 0) + loss
-        return by_name(trainer.summed(summed))
+        return summed
+
+
+def _drawn(fetched: Sequence[Fetched]) -> list[Fetched]:
+    """Utterances whose prompts have lengths that are drawn: they don't depend on any plan."""
+    return [replace(one, share=None) for one in fetched]
 
 
 def chosen(data: Data, frames: int) -> Data:

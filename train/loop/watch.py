@@ -17,7 +17,9 @@ from ns2.train.loop.session import Session
 from ns2.train.loop.validation import Validation
 from ns2.train.run.names import METRICS, STATISTICS, VALIDATION
 
-_HIDDEN = ("step", "frames", "epoch", "skipped", "seconds", "step_skipped", "utterances")
+_HIDDEN = (
+    "step", "frames", "epoch", "skipped", "seconds", "step_skipped", "utterances", "computed"
+)  # fmt: skip
 """Fields of the metrics that TensorBoard has no curve of."""
 
 
@@ -106,7 +108,7 @@ class Watch:
         """Log a step, and its statistics where they were due."""
         if not self._session.writes:
             return
-        step = self._trainer.step
+        step = row["step"]
         self._session.folder.log(METRICS).append(row)
         shown = {name: value for name, value in row.items() if name not in _HIDDEN}
         shown["frames_per_second"] = row["frames"] / row["seconds"]
@@ -140,7 +142,8 @@ class Watch:
         if self._samples is None or not self._trainer.due(self._trainer.config.sample_every):
             return
         try:
-            figures = self._samples.make()
+            with self._trainer.ranks.alone():
+                figures = self._samples.make()
         except (RuntimeError, ValueError) as error:
             self._session.progress.note(f"step {self._trainer.step}: no samples: {error}")
             return

@@ -8,15 +8,22 @@ They hold only tensors, numbers and text, and are read with `weights_only=True`.
 
 from __future__ import annotations
 
-import io
+import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ns2.pipeline.core.atomic import atomic_write, member_folder, remove_temporaries
+from ns2.pipeline.core.atomic import (
+    atomic_write,
+    member_folder,
+    put_in_place,
+    remove_temporaries,
+    temporary_path,
+)
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.reading import open_regular
 from ns2.train.run.names import BEST, CHECKPOINTS
@@ -58,12 +65,35 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def write_state(state: Mapping[str, Any], *paths: Path) -> None:
-    """Write the same state to one or more files, one after the other, each atomically."""
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    for path in paths:
-        with atomic_write(path) as file:
-            file.write(buffer.getbuffer())
+    """Write the same state to one or more files, one after the other, each atomically.
+
+    It is written once, and the other files are hard links to the first where the disk has these.
+
+    Raises:
+        OSError: the disk is full, or the file can't be written for another reason.
+    """
+    first, *others = paths
+    try:
+        with atomic_write(first) as file:
+            torch.save(dict(state), file)
+    except RuntimeError as error:  # by which torch hides why it could not write
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+    for path in others:
+        _write_again(first, path)
+
+
+def _write_again(written: Path, path: Path) -> None:
+    """Give a file that was written another name beside it."""
+    temporary = temporary_path(path)
+    try:
+        os.link(written, temporary, follow_symlinks=False)
+    except OSError:  # some disks have no hard links
+        with atomic_write(path) as file, written.open("rb") as same:
+            shutil.copyfileobj(same, file)
+        return
+    put_in_place(temporary, path)
 
 
 def read_state(path: Path, advice: str) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ns2.model.config_values import from_values, to_values
+from ns2.model.config_values import flat_values, from_values, to_values
 from ns2.pipeline.core.atomic import (
     is_temporary,
     refuse_link,
@@ -33,7 +34,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.reading import read_json
 from ns2.train.data.identity import Identity
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
-from ns2.train.run.names import ABOUT, CONFIG, FOLDERS, LOGS, WEIGHTS
+from ns2.train.run.names import ABOUT, CONFIG, FOLDERS, LOCK, LOGS, WEIGHTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.step_log import StepLog
 
@@ -46,10 +47,17 @@ _FREE = (
     "samples",
     "sampler",
     "statistics_every",
+    "recompute",
+    "accumulate",
+    "frame_multiple",
+    "token_multiple",
 )
 """Settings that may change when a run goes on: no step depends on them, apart from the learning
-rates of a cosine decay, which follow `steps`."""
-_TOP = re.compile("|".join(re.escape(name) for name in (CONFIG, ABOUT, WEIGHTS, *LOGS)))
+rates of a cosine decay, which follow `steps`, and from the order of summation and the places that
+dropout draws, which follow the last three."""
+_FIRST_PLAN = 1
+"""The plan of runs that do not name theirs."""
+_TOP = re.compile("|".join(re.escape(name) for name in (CONFIG, ABOUT, WEIGHTS, LOCK, *LOGS)))
 _ADVICE = "Choose another folder, or begin anew with --fresh."
 
 
@@ -86,14 +94,12 @@ class RunFolder:
         root.mkdir(parents=True, exist_ok=True)
         for name in (*FOLDERS, *LOGS):
             refuse_link(root / name)
-        begun = (root / CONFIG).is_file() and (root / ABOUT).is_file()
-        if not begun and any(not is_temporary(path.name) for path in root.iterdir()):
-            raise UserError(f"{root} holds files, but no run of ns2; choose another folder")
+        begun = self._begun()
         values = _as_read(config)
         if begun and fresh:
             self._remove()
         elif begun:
-            self._check_settings(values)
+            self._check_settings(config)
             self._check_data(data)
         for folder in (root, *(root / name for name in FOLDERS)):  # by a start that was killed
             remove_temporaries(folder)
@@ -104,6 +110,47 @@ class RunFolder:
         for name in LOGS:
             self.log(name).cut(int(state.get("step", 0)))
         return state
+
+    def make(self) -> None:
+        """Make the folder where it is missing.
+
+        Raises:
+            UserError: it holds files of something else.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._begun()
+
+    def _begun(self) -> bool:
+        """Whether a run is there.
+
+        Raises:
+            UserError: there are files of something else.
+        """
+        root = self.root
+        if (root / CONFIG).is_file() and (root / ABOUT).is_file():
+            return True
+        names = (path.name for path in root.iterdir())
+        if any(not is_temporary(name) and name != LOCK for name in names):
+            raise UserError(f"{root} holds files, but no run of ns2; choose another folder")
+        return False
+
+    def settled(self, config: TrainConfig, *, fresh: bool) -> TrainConfig:
+        """The settings with the plan that a run which is there began with; nothing is written."""
+        if fresh or not (self.root / CONFIG).is_file():
+            return config
+        return replace(config, plan=self._stored().plan)
+
+    def _stored(self) -> TrainConfig:
+        """The settings of the run that is there.
+
+        Raises:
+            UserError: they can't be read.
+        """
+        try:  # settings that an older ns2 did not have are at their defaults
+            values = read_json(self.root / CONFIG)
+            return from_values(TrainConfig, {"plan": _FIRST_PLAN, **values})
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{self.root / CONFIG} can't be read: {error}. {_ADVICE}") from error
 
     def newest(self) -> dict[str, Any]:
         """The state of the newest checkpoint; empty where there is none."""
@@ -135,14 +182,11 @@ class RunFolder:
             remove_known(self.root / name, known)
         remove_known(self.root, _TOP)
 
-    def _check_settings(self, values: dict[str, Any]) -> None:
+    def _check_settings(self, config: TrainConfig) -> None:
         """See that every setting that a step depends on is what it was."""
-        try:  # settings that an older ns2 did not have are at their defaults
-            stored = from_values(TrainConfig, read_json(self.root / CONFIG))
-        except ValueError as error:
-            raise UserError(f"{self.root / CONFIG} can't be read: {error}. {_ADVICE}") from error
+        stored = self._stored()
         self.steps_before = stored.steps
-        changed = _flat(values).items() ^ _flat(_as_read(stored)).items()
+        changed = flat_values(config).items() ^ flat_values(stored).items()
         names = sorted({name for name, _ in changed if name.partition(".")[0] not in _FREE})
         if names:
             raise UserError(f"{self.root} is a run with another {', '.join(names)}. {_ADVICE}")
@@ -165,14 +209,3 @@ def _as_read(config: TrainConfig) -> dict[str, Any]:
     """A config as its JSON file gives it back: tuples are lists."""
     values: dict[str, Any] = json.loads(json.dumps(to_values(config)))
     return values
-
-
-def _flat(values: dict[str, Any], path: str = "") -> dict[str, str]:
-    """Dotted names of all settings, and their values as JSON."""
-    found: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            found.update(_flat(value, f"{path}{name}."))
-        else:
-            found[f"{path}{name}"] = json.dumps(value)
-    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 CONFIG, ABOUT, WEIGHTS = "config.json", "run.json", "model.safetensors"
+LOCK = ".lock"
+"""The file that a training which is at work holds locked."""
 METRICS, VALIDATION, STATISTICS = "metrics.jsonl", "validation.jsonl", "statistics.jsonl"
 CHECKPOINTS, BEST = "checkpoints", "best.pt"
 SAMPLES, SAMPLE_LOG = "samples", "samples.jsonl"

@@ -27,7 +27,13 @@ class TrainConfig:
     """The number of steps in all."""
 
     global_frames: int = 96_000
-    """The batch size: the number of frames in a step, at most, on all devices together."""
+    """The batch size: the number of frames in a step, at most, on all devices together; with plan 2
+    those of all prompts count."""
+
+    plan: Literal[1, 2] = 2
+    """How steps are planned: 2 counts prompts in global_frames and groups utterances by what is
+    left of them once prompts are cut out; 1 is the plan of ns2 0.1. A run goes on with the
+    plan that it began with."""
 
     learning_rate: float = 5e-4
     """The highest learning rate, which is reached at the end of the warm-up."""
@@ -58,6 +64,10 @@ class TrainConfig:
     """Gradient accumulation: the number of batches into which each device splits its share of a
     step, to save memory."""
 
+    recompute: bool = False
+    """Activation checkpointing: the layers of the model are computed once more in the backward
+    pass, which takes one more forward pass and much less memory, and changes nothing else."""
+
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """The precision of a step: bf16 computes in bfloat16 where that is safe, fp32 everything in
     float32, and auto takes bf16 on a GPU and fp32 on a CPU."""
@@ -71,7 +81,7 @@ class TrainConfig:
     keep: int = 3
     """The number of checkpoints that are kept, best.pt apart."""
 
-    frame_multiple: int = 64
+    frame_multiple: int = 16
     """Batches are padded to a multiple of this number of frames."""
 
     token_multiple: int = 16

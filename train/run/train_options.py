@@ -38,7 +38,7 @@ class TrainOptions:
     """The device to compute on: cpu, cuda for a GPU, or auto for a GPU where torch finds one."""
 
     compile: bool = False
-    """The training step is compiled by torch.compile, which pays on GPUs."""
+    """The repeated layers of the model are compiled by torch.compile, which pays on GPUs."""
 
     fresh: bool = False
     """A run that is there in OUT is deleted, and training begins anew."""

@@ -9,27 +9,33 @@ step.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ns2.model.tts.batch import Batch, Counts, Example, collate
+from ns2.model.tts.batch import Batch, Example, collate
 from ns2.model.tts.draws import Draws, draw
-from ns2.pipeline.core.errors import UserError
+from ns2.model.tts.parameters import backward_order
+from ns2.model.tts.work import PassShape, Work
 from ns2.train.data.epochs import mixed
 from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
+from ns2.train.run.saver import check_finite
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.averaging import average, averaged_copy
 from ns2.train.step.build import border_ids, build_model
+from ns2.train.step.gradients import Gradients
 from ns2.train.step.inside import WeightWatch, activations
+from ns2.train.step.later import by_name, fetch_later
 from ns2.train.step.ranks import Ranks
+from ns2.train.step.repeated import compile_layers, recompute_layers
+from ns2.train.step.tally import Tally, tally
 
-_GRAPHS = 256
-"""Graphs that torch.compile may make before it gives up."""
 _DROPOUT, _SELF_CONDITION = 101, 102
 """Purposes of a step's random numbers, which are hashed with its seed."""
 
@@ -40,13 +46,37 @@ class Share:
 
     Attributes:
         parts: batches and their random numbers; more than one with gradient accumulation.
+        sent: where they are on their way to a GPU, the event of their arrival.
+        tally: what they hold; None where they lie on the CPU, and are counted when that is asked.
     """
 
     parts: tuple[tuple[Batch, Draws], ...]
+    sent: torch.cuda.Event | None = None
+    tally: Tally | None = None
 
-    def pin_memory(self) -> Share:
-        """The batches in pinned memory, so that copies to a GPU are asynchronous."""
-        return Share(tuple((batch.pin_memory(), draws) for batch, draws in self.parts))
+    @property
+    def counted(self) -> Tally:
+        """What it holds."""
+        return tally([batch for batch, _ in self.parts]) if self.tally is None else self.tally
+
+    def send(self, stream: torch.cuda.Stream) -> Share:
+        """The share on a stream's GPU; it arrives while the GPU does other work."""
+        with torch.cuda.stream(stream):
+            parts = tuple(
+                (batch.pin_memory().to(stream.device), draws.pin_memory().to(stream.device))
+                for batch, draws in self.parts
+            )
+            return Share(parts, stream.record_event(), self.counted)
+
+    def receive(self) -> None:
+        """Have the GPU's work from here on wait for the arrival; this process goes on."""
+        if self.sent is None:
+            return
+        stream = torch.cuda.current_stream()
+        stream.wait_event(self.sent)
+        for batch, draws in self.parts:
+            for tensor in (*batch.tensors(), *draws.tensors()):
+                tensor.record_stream(stream)  # or its memory were free for the next share too soon
 
 
 class Trainer:
@@ -60,6 +90,7 @@ class Trainer:
         best: step and loss of the best validation so far; None before the first.
         skips: the number of steps in a row, up to the last, that changed nothing, since their
             loss or gradient was not finite.
+        before_update: is called before each step changes the weights.
     """
 
     def __init__(
@@ -70,11 +101,11 @@ class Trainer:
         self.model = build_model(dataset, config.model, seed=config.seed).to(ranks.device)
         self.averaged = averaged_copy(self.model)
         self.border = border_ids(dataset.phoneme_table)
-        self._loss: nn.Module = self.model
+        if config.recompute:
+            recompute_layers(self.model)
         if compiled:
-            # a graph is made for each shape, with and without self-conditioning: shapes are few
-            torch._dynamo.config.recompile_limit = _GRAPHS
-            self._loss = torch.compile(self.model, fullgraph=True, dynamic=False)  # type: ignore[assignment]
+            compile_layers(self.model)
+        self._work = Work(self.model)
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=config.learning_rate,
@@ -86,6 +117,9 @@ class Trainer:
         self.place = (0, 0)
         self.best: tuple[int, float] | None = None
         self.skips = 0
+        self.before_update: Callable[[], None] = lambda: None
+        self._gradients = Gradients(backward_order(self.model), ranks, len(self._names))
+        self._begun: tuple[int, Callable[[], dict[str, float]]] | None = None
 
     def due(self, every: int) -> bool:
         """Whether something that is done every so many steps, and at the end, is due now.
@@ -106,6 +140,7 @@ class Trainer:
                 f0=one.arrays["f0"],
                 seed=one.seed,
                 other=one.other,
+                share=one.share,
             )
             for one in fetched
         ]
@@ -123,47 +158,75 @@ class Trainer:
         ]
 
     def share(self, fetched: Sequence[Fetched]) -> Share:
-        """The share of a step that these utterances are: a reader's `collate`."""
+        """The share of a step that these utterances are: a reader's `collate`.
+
+        Its random numbers are drawn too, and where the model is on a GPU all of it is sent there.
+        """
         sizes, diffusion = self.model.sizes, self.config.model.diffusion
-        return Share(
-            tuple(
-                (
-                    batch,
-                    draw(
-                        batch.seeds,
-                        batch.frames,
-                        batch.codes.shape[2],
-                        sizes,
-                        diffusion,
-                        self_condition=False,  # drawn for the step as a whole
-                    ),
-                )
-                for batch in self.batches(fetched)
+        batches = self.batches(fetched)
+        parts = tuple(
+            (
+                batch,
+                draw(
+                    batch.seeds,
+                    batch.frames,
+                    batch.codes.shape[2],
+                    sizes,
+                    diffusion,
+                    self_condition=False,  # drawn for the step as a whole
+                ),
             )
+            for batch in batches
         )
+        share = Share(parts, tally=tally(batches))
+        return share if self.ranks.device.type == "cpu" else share.send(self._copies)
+
+    @cached_property
+    def _copies(self) -> torch.cuda.Stream:
+        """The stream of the GPU that shares arrive by, beside that of the steps."""
+        return torch.cuda.Stream(self.ranks.device)
 
     def learn(
         self, share: Share | None, statistics: dict[str, float] | None = None
     ) -> dict[str, float]:
-        """Do one step; `step` and `place` are left to the caller.
+        """Do one step, and wait for it; `step` and `place` are left to the caller.
+
+        Returns:
+            see `finish`.
+        """
+        self.begin(share, statistics)
+        return self.finish()
+
+    def begin(
+        self,
+        share: Share | None,
+        statistics: dict[str, float] | None = None,
+        counted: Tally | None = None,
+    ) -> dict[str, float] | None:
+        """Have the device do one step; `step` and `place` are left to the caller.
 
         A step whose loss or gradient is not finite changes nothing, and is counted in `skips`.
 
         Args:
             share: of this process; None where it has no utterance in this step.
             statistics: is filled with those of `ns2.train.step.inside`; None takes none.
+            counted: what all processes together have in this step; None asks them.
 
         Returns:
-            the named losses, their total `loss`, and `grad_norm` before clipping.
+            what `finish` returns, for the step before, unless it was asked; then None.
         """
         config, device = self.config, self.ranks.device
         for group in self._optimizer.param_groups:
             group["lr"] = config.learning_rate_at(self.step)
+        if counted is None:
+            counted = self.total(share.counted if share else Tally())
+        if share is not None:
+            share.receive()
         parts = [
             (batch.to(device), replace(draws.to(device), self_condition=self._self_conditions()))
             for batch, draws in (share.parts if share else ())
         ]
-        counts = self.counts([batch for batch, _ in parts])
+        counts = counted.counts(device)
 
         # a pass of its own, so that no hook is in the model while it learns
         if statistics is not None and parts:
@@ -173,66 +236,97 @@ class Trainer:
 
         # dropout has torch's own generator: it depends on seed, step and rank from here on
         torch.manual_seed(int(mixed(config.seed, self.step, _DROPOUT, self.ranks.rank) >> 1))
-        self._optimizer.zero_grad(set_to_none=False)
-        losses: dict[str, Tensor] = {}
-        for batch, draws in parts:
+        self._gradients.begin()
+        for i, (batch, draws) in enumerate(parts):
             with self.autocast():
-                of_part = self._loss(batch, draws, counts)
-            self.model.total(of_part).backward()
-            for name, loss in of_part.items():
-                losses[name] = losses.get(name, 0) + loss.detach()
-        return self._update(losses, statistics)
+                losses = self.model(batch, draws, counts)
+            self._gradients.extra.add_(self._stacked(losses))
+            with self._gradients.sent() if i + 1 == len(parts) else nullcontext():
+                self.model.total(losses).backward()
+        self._gradients.finish()
+        return self._update(statistics)
 
-    def _update(
-        self, losses: dict[str, Tensor], statistics: dict[str, float] | None
-    ) -> dict[str, float]:
-        """Add up losses and gradients over all processes, then move the weights."""
-        config = self.config
-        # a process without an utterance takes part in the sum: its gradients are 0
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        self.ranks.sum([p.grad for p in parameters if p.grad is not None])
-        summed = self.summed(losses)
-
+    def _update(self, statistics: dict[str, float] | None) -> dict[str, float] | None:
+        """Move the weights by the gradients of all processes; returns what `begin` does."""
+        losses = self._by_loss(self._gradients.extra.clone())
         watch = None if statistics is None else WeightWatch(self.model)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or float("inf"))
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or float("inf"))
         # as torch's GradScaler tells it: the device itself decides, and nothing waits for it
-        damaged = ~(norm + summed["loss"]).isfinite()
+        damaged = ~(norm + losses["loss"]).isfinite()
+        before = self.finish() if self._begun is not None else None  # the step's only wait
+        self.before_update()
         self._optimizer.found_inf = damaged.float()  # type: ignore[attr-defined]
         self._optimizer.step()
         if statistics is not None and watch is not None:
             statistics.update(by_name(watch.after()))
-        found = by_name({**summed, "grad_norm": norm})  # the step's only wait
+        self._begun = (self.step, fetch_later({**losses, "grad_norm": norm}))
+        return before
+
+    def finish(self) -> dict[str, float]:
+        """Wait for the last step, and average the weights that it moved, if it moved any.
+
+        Returns:
+            its named losses, their total `loss`, and `grad_norm` before clipping.
+
+        Raises:
+            ValueError: no step was begun.
+        """
+        if self._begun is None:
+            raise ValueError("no step was begun that has not been waited for")
+        (step, fetch), self._begun = self._begun, None
+        found = fetch()
         if math.isfinite(found["grad_norm"] + found["loss"]):
-            average(self.averaged, self.model, decay=config.ema, step=self.step)
+            average(self.averaged, self.model, decay=self.config.ema, step=step)
             self.skips = 0
         else:
             self.skips += 1
         return found
 
+    @property
+    def busy(self) -> bool:
+        """Whether a step was begun that has not been waited for."""
+        return self._begun is not None
+
     def summed(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses of all processes added up, their total first; a process without them adds 0."""
-        names = ["diffusion", "score", "ce_rvq"]
-        if self.config.model.conditional:
-            names += ["duration", "pitch", "voicing"]
-        zero = torch.zeros((), device=self.ranks.device)
-        own = torch.stack([losses.get(name, zero).float() for name in names])
+        own = self._stacked(losses)
         self.ranks.sum([own])
-        found = dict(zip(names, own.unbind(), strict=True))
+        return self._by_loss(own)
+
+    def _stacked(self, losses: dict[str, Tensor]) -> Tensor:
+        """Losses in the order of their names, (n,); 0 where there are none."""
+        zero = torch.zeros((), device=self.ranks.device)
+        return torch.stack([losses.get(name, zero).detach().float() for name in self._names])
+
+    def _by_loss(self, stacked: Tensor) -> dict[str, Tensor]:
+        """Losses by their names, from (n,), their total first."""
+        found = dict(zip(self._names, stacked.unbind(), strict=True))
         return {"loss": self.model.total(found), **found}
 
-    def counts(self, batches: Sequence[Batch]) -> Counts:
-        """Counts of the batches of all processes together, by which losses are divided."""
-        total = torch.zeros(4, device=self.ranks.device)
-        for batch in batches:
-            voiced = ((batch.f0 > 0) & batch.frame_mask).sum()
-            own = [batch.frames.sum(), batch.tokens.sum(), voiced]
-            total += torch.stack([*own, own[0] * 0 + len(batch)]).float().to(total.device)
-        self.ranks.sum([total])
-        frames, tokens, voiced, utterances = total.clamp(min=1).unbind()
-        return Counts(frames=frames, tokens=tokens, voiced=voiced, utterances=utterances)
+    @property
+    def _names(self) -> list[str]:
+        names = ["diffusion", "score", "ce_rvq"]
+        return [*names, "duration", "pitch", "voicing"] if self.config.model.conditional else names
+
+    def total(self, own: Tally) -> Tally:
+        """What all processes together have."""
+        return Tally(*self.ranks.total(*own))
+
+    def work(self, share: Share | None) -> float:
+        """The floating-point operations of this process's share of the next step, see `Work`."""
+        return sum(
+            self._work.of_pass(
+                PassShape(
+                    batch=len(batch),
+                    frames=batch.codes.shape[2],
+                    phonemes=batch.phonemes.shape[1],
+                    prompt=batch.prompt_codes.shape[2],
+                ),
+                self_condition=self._self_conditions(),
+            )
+            for batch, _ in (share.parts if share else ())
+        )
 
     def _self_conditions(self) -> bool:
         """Whether the step conditions itself: drawn for all its utterances at once."""
@@ -248,7 +342,7 @@ class Trainer:
         return torch.autocast(device, torch.bfloat16, enabled=bf16)
 
     def state(self) -> dict[str, Any]:
-        """A checkpoint's content: all that the next step depends on."""
+        """A checkpoint's content: all that the next step depends on; the last one is finished."""
         return {
             "step": self.step,
             "place": list(self.place),
@@ -280,23 +374,4 @@ class Trainer:
         Raises:
             UserError: naming a weight that is not finite.
         """
-        named = {
-            **self.model.state_dict(),
-            **{f"averaged {name}": t for name, t in self.averaged.state_dict().items()},
-        }
-        for number, values in self._optimizer.state_dict()["state"].items():
-            named |= {f"the optimiser's {name} {number}": t for name, t in values.items()}
-        named = {name: t for name, t in named.items() if t.is_floating_point()}
-        sound = torch.stack([t.isfinite().all().to(self.ranks.device) for t in named.values()])
-        wrong = [name for name, fine in zip(named, sound.tolist(), strict=True) if not fine]
-        if wrong:
-            raise UserError(
-                f"{where} values that are not finite ({wrong[0]}, {len(wrong)} of {len(named)} "
-                "tensors): the training has diverged. Nothing of it is saved. Go on from an older "
-                "checkpoint (delete those behind it), or begin anew with a lower learning_rate."
-            )
-
-
-def by_name(values: dict[str, Tensor]) -> dict[str, float]:
-    """Scalars of the device as numbers, fetched at once."""
-    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+        check_finite(self.state(), where)

@@ -9,18 +9,14 @@ from torch._dynamo.utils import counters
 
 from benchmarks.training.gpu.bench import Bench
 from benchmarks.training.gpu.models import SHARE, Shape, new_model, pass_of
-from ns2.model.blocks.encoder import EncoderLayer
-from ns2.model.blocks.wavenet import WaveNetLayer
-from ns2.model.tts.predictors import ConvBlock, PromptAttention
+from ns2.train.step.repeated import compile_layers
 
-_LAYERS = (WaveNetLayer, EncoderLayer, ConvBlock, PromptAttention)
 _SECONDS_OF_PAPER = 220
 """The seconds that must be left to compile the layers of `paper`."""
 
 
 def compiled(bench: Bench) -> dict[str, Any]:
-    """Compile the repeated layers with dynamic shapes, and time passes of several shapes."""
-    torch._dynamo.config.recompile_limit = 64
+    """Compile the repeated layers, as `--compile` does, and time passes of several shapes."""
     found: dict[str, Any] = {}
     wanted: list[tuple[str, Shape]] = bench.pick(
         [("base", SHARE), ("paper", SHARE)], [("tiny", (3, 64, 16, 64))]
@@ -35,11 +31,7 @@ def compiled(bench: Bench) -> dict[str, Any]:
 
 def _layers(bench: Bench, name: str, shape: Shape) -> dict[str, Any]:
     model = new_model(bench, name)
-    for module in model.modules():
-        if isinstance(module, _LAYERS):
-            module.compile(
-                dynamic=True, fullgraph=True, backend=bench.pick("inductor", "aot_eager")
-            )
+    compile_layers(model, bench.pick("inductor", "aot_eager"))
     row: dict[str, Any] = {}
     before = counters["stats"]["unique_graphs"]
     count, frames, tokens, _ = shape
@@ -61,7 +53,7 @@ def _layers(bench: Bench, name: str, shape: Shape) -> dict[str, Any]:
 
 
 def compile_whole(bench: Bench) -> dict[str, Any]:
-    """Compile the whole model for one shape, as `--compile` does, and time it."""
+    """Compile the whole model for one shape, to see what is left to gain, and time it."""
     name, shape = bench.pick(("base", SHARE), ("tiny", (3, 64, 16, 64)))
     model = new_model(bench, name)
     fast = torch.compile(
@@ -70,6 +62,7 @@ def compile_whole(bench: Bench) -> dict[str, Any]:
     work = pass_of(bench, model, shape, run=fast)
     row = {"first_s": bench.clock(work) / 1e3, "ms": bench.timed(work, 5, 1)}
     bench.say(
-        f"--compile of {name}: {row['first_s']:.0f} s per shape, then {row['ms']:.1f} ms per pass"
+        f"the whole of {name}, compiled: {row['first_s']:.0f} s per shape, "
+        f"then {row['ms']:.1f} ms per pass"
     )
     return row

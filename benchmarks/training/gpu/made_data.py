@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.train.data.epochs import mixed, plan_epoch
+from ns2.train.data.epochs import mixed, plan_epoch, utterance_seeds
 
 SPEECH = (4.3, 0.75, 20.0)
 """The median, spread (of the logarithm) and maximum of durations in seconds."""
@@ -39,11 +40,27 @@ class MadeData:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def plan(self, *, seed: int, epoch: int, global_frames: int) -> Any:
+    def plan(
+        self, *, seed: int, epoch: int, global_frames: int, prompts: PromptConfig | None = None
+    ) -> Any:
         """Plan an epoch, as the real class does."""
         return plan_epoch(
-            self.shards, self.frames, seed=seed, epoch=epoch, global_frames=global_frames
+            self.shards,
+            self.frames,
+            seed=seed,
+            epoch=epoch,
+            global_frames=global_frames,
+            others=None if prompts is None else self._prompts(seed, epoch, prompts),
+            prompts=prompts,
         )
+
+    def _prompts(self, seed: int, epoch: int, config: PromptConfig) -> np.ndarray:
+        """Frames of the prompts that come from other utterances, (n,) int32."""
+        found = np.zeros(len(self), np.int32)
+        whole = np.flatnonzero(self.frames < config.whole_below)
+        others = mixed(utterance_seeds(seed, epoch, whole), whole, 17) % np.uint64(len(self))
+        found[whole] = np.minimum(self.frames[others.astype(np.int64)], config.longest)
+        return found
 
     def read(self, column: str, number: int, *, check: bool = False) -> np.ndarray:
         """Make up the array of a column."""

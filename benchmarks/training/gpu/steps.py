@@ -142,12 +142,21 @@ def syncs(bench: Bench) -> dict[str, Any]:
 
 
 def memory(bench: Bench) -> dict[str, Any]:
-    """Measure steps of short utterances with long prompts, which --dry-run does not look at."""
-    if not bench.gpu:
-        return {"skipped": "needs a GPU"}
+    """Measure steps of short utterances with long prompts, and what `recompute` saves."""
     found: dict[str, Any] = {}
-    model = new_model(bench, "base")
-    for shape in ((160, 576, 128, 320), (400, 128, 32, 384), (1180, 128, 32, 384)):
+    name, share = bench.pick(("paper", SHARE), ("tiny", (3, 128, 32, 64)))
+    for recompute in (False, True):
+        bench.reset_peak()
+        trainer = new_trainer(bench, name, recompute=recompute)
+        given = share_of(bench, share)
+        took = bench.timed(lambda trainer=trainer, given=given: trainer.learn(given), 3, 1)
+        found[f"{name}, recompute {recompute}"] = {"gib": bench.peak(), "ms": took}
+        del trainer
+    model = new_model(bench, bench.pick("base", "tiny"))
+    shapes: list[Shape] = bench.pick(
+        [(160, 576, 128, 320), (400, 128, 32, 384), (1180, 128, 32, 384)], [(4, 64, 16, 64)]
+    )
+    for shape in shapes:
         bench.reset_peak()
         try:
             pass_of(bench, model, shape)()
@@ -156,5 +165,5 @@ def memory(bench: Bench) -> dict[str, Any]:
         except torch.OutOfMemoryError as error:
             found[str(shape)] = f"out of memory: {str(error)[:120]}"
             model.zero_grad(set_to_none=True)
-    bench.say(f"memory of base, GiB: {found}")
+    bench.say(f"memory, GiB: {found}")
     return found

@@ -166,3 +166,20 @@ def test_configs_that_can_not_be() -> None:
         WaveNetConfig(kernel=4)
     with pytest.raises(ValueError, match="at least 1"):
         WaveNetConfig(layers=0)
+
+
+def test_under_autocast_layers_compute_in_bfloat16_throughout() -> None:
+    """Gains are float32 and would make all that they multiply float32, twice the memory."""
+    net_of = WaveNet(CONFIG).eval()
+    x, time, content, tokens, mask = (
+        value.bfloat16() if value.is_floating_point() else value for value in given()
+    )
+    kinds: set[torch.dtype] = set()
+    for layer in net_of.layers:
+        assert isinstance(layer, WaveNetLayer)
+        layer.conv.register_forward_pre_hook(lambda _, taken: kinds.add(taken[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net_of(x, time, content, tokens, mask)
+    assert kinds == {torch.bfloat16} and found.dtype == torch.bfloat16
+    wanted = net_of(x.float(), time.float(), content.float(), tokens.float(), mask)
+    torch.testing.assert_close(found.float(), wanted, rtol=0.05, atol=0.02)

@@ -1,10 +1,9 @@
 """A step of training as one graph, without breaks, and not compiled again; and in bfloat16.
 
-What a training loop has to do, and is done here: compile loss and total together with
-`fullgraph=True, dynamic=False`, draw random numbers and count outside of it, and pad batches to few
-shapes. Each shape is then a graph, and so is each value of `Draws.self_condition`: raise
-`torch._dynamo.config.recompile_limit` to at least twice the number of shapes. Graphs for any shape
-(`dynamic=True`) take about ten times as long to make.
+Loss and total are compiled together with `fullgraph=True, dynamic=False`; random numbers are drawn
+and counted outside of it. Each shape is then a graph, and so is each value of
+`Draws.self_condition`. Training has too many shapes for that, and compiles the repeated layers for
+all of them (`ns2.train.step.repeated`).
 
 Graphs run as they were traced: a compiler of kernels takes a minute for each of them.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -9,9 +10,10 @@ from click.testing import CliRunner
 from ns2.cli import main
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import Sizes
-from ns2.model.tts.parameters import count_parts
+from ns2.model.tts.parameters import backward_order, count_parts
 from ns2.model.tts.presets import PRESETS, preset
 from ns2.train.step.build import usual_sizes
+from tests.support.model_factories import make_batch, make_model
 
 PAPER_MILLIONS = {
     "phoneme encoder": (72, 0.05),
@@ -55,3 +57,25 @@ def test_a_preset_that_is_not_there() -> None:
     shown = CliRunner().invoke(main, ["model", "--preset", "papr"])
     assert shown.exit_code == 2
     assert "choose one of: paper, base" in shown.output
+
+
+@pytest.mark.parametrize("name", ["tiny", "seed", "base"])
+@pytest.mark.parametrize("twice", [False, True])
+def test_the_order_is_nearly_that_of_a_backward_pass(name: str, twice: bool) -> None:
+    model, batch = make_model(name), make_batch()
+    fired: list[int] = []
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(lambda one: fired.append(id(one)))
+    model.total(model(batch, model.draw(batch, self_condition=twice))).backward()
+    sizes = {id(p): p.numel() for p in model.parameters()}
+    ours = [id(p) for p in backward_order(model)]
+    assert sorted(ours) == sorted(fired) == sorted(sizes)
+    # in a buffer of that order, numbers up to any place are complete when little more is
+    place_of = dict(zip(fired, np.cumsum([sizes[one] for one in fired]), strict=True))
+    done = np.maximum.accumulate([place_of[one] for one in ours])
+    ahead = done - np.cumsum([sizes[one] for one in ours])
+    assert ahead.max() <= 0.1 * sum(sizes.values())
+    # which is not so for the order in which they are registered, backwards
+    plain = [id(p) for p in model.parameters()][::-1]
+    done = np.maximum.accumulate([place_of[one] for one in plain])
+    assert (done - np.cumsum([sizes[one] for one in plain])).max() > 0.25 * sum(sizes.values())

@@ -154,3 +154,54 @@ def test_settings_that_can_not_be() -> None:
         PromptConfig(shortest=75, whole_below=100)
     with pytest.raises(ValueError, match="shortest <= longest"):
         PromptConfig(shortest=80, longest=70)
+
+
+def speech(rng: np.random.Generator, words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Durations of words of a few phones, and which tokens are no phones."""
+    durations, marks = [5], [True]
+    for phones in rng.integers(1, 8, words).tolist():
+        durations += [*rng.integers(2, 12, phones).tolist(), int(rng.integers(0, 2) * 9)]
+        marks += [False] * phones + [True]
+    return np.array(durations), np.array(marks)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_share_decides_the_length_and_leaves_the_place_to_chance(share: float) -> None:
+    rng = np.random.default_rng(0)
+    off, places = [], []
+    for _ in range(400):
+        durations, border = speech(rng, int(rng.integers(12, 40)))
+        frames = int(durations.sum())
+        run = cut_prompt(durations, border, CONFIG, rng, share)
+        assert run is not None
+        ends = np.concatenate([[0], np.cumsum(durations)])
+        length = int(ends[run[1]] - ends[run[0]])
+        most = min(375, frames // 2)
+        assert 75 <= length <= most
+        off.append(length - (75 + share * (most - 75)))
+        places.append(ends[run[0]] / (frames - length))
+    # within a third of a word, while a drawn place is met within half a word
+    assert np.abs(off).mean() < 8 and abs(np.mean(off)) < 6
+    assert np.histogram(places, 4, (0, 1))[0].min() > 400 / 4 / 1.5
+
+
+def test_lengths_by_shares_are_those_that_are_drawn() -> None:
+    rng = np.random.default_rng(1)
+    durations, border = speech(rng, 60)
+    lengths = np.zeros((2, 1500))
+    for i in range(1500):
+        for way, share in enumerate((None, float(rng.random()))):
+            run = cut_prompt(durations, border, CONFIG, rng, share)
+            assert run is not None
+            lengths[way, i] = durations[run[0] : run[1]].sum()
+    drawn, shared = np.sort(lengths)
+    # the distributions are the same but for the cuts, which move lengths by some frames
+    assert np.abs(drawn - shared).mean() < 12
+    assert shared.min() < 85 and shared.max() > 350
+
+
+def test_no_share_is_too_large() -> None:
+    frames = np.arange(150, 1200)
+    wanted = CONFIG.wanted(frames, 1 - 2**-53)
+    np.testing.assert_array_equal(wanted, np.minimum(375, frames // 2))
+    np.testing.assert_array_equal(CONFIG.wanted(frames, 0.0), np.full(len(frames), 75))

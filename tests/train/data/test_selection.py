@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.core.errors import DamageError, UserError
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import card_text, sealed
@@ -199,6 +200,25 @@ def test_short_utterances_come_with_another_of_their_speaker(root: Path) -> None
             which = data.other(one.number, one.seed)
             assert which != one.number and one.other is not None and which is not None
             np.testing.assert_array_equal(one.other, data.read("codes", which))
+
+
+def test_the_plan_knows_the_prompts_that_are_fetched(root: Path) -> None:
+    data = open_data([root])
+    config = PromptConfig(shortest=10, longest=28, whole_below=33)
+    plan = data.plan(seed=0, epoch=0, global_frames=SMALL, prompts=config)
+    assert plan.lengths is not None
+    fetched = read(data, other_below=33, prompts=config)
+    assert len(fetched) == len(plan)
+    seen = 0
+    for number, step in enumerate(fetched):
+        lengths = plan.lengths.part(plan.places(number))
+        assert [one.number for one in step.batch] == plan.step(number).tolist()
+        for one, prompt in zip(step.batch, lengths.prompts.tolist(), strict=True):
+            assert one.share == plan.prompt_share(number)
+            if one.other is not None:
+                assert prompt == min(one.other.shape[1], 28)
+                seen += 1
+    assert seen > 5
 
 
 def test_a_flipped_bit_is_told_at_its_step_or_skipped(root: Path, tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from click.testing import CliRunner, Result
 from ns2.cli import main
 from ns2.pipeline.dataset import layout
 from ns2.train.data.selection import open_data
+from ns2.train.loop.dry_run import planned
 from ns2.train.loop.watch import Watch
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.train.data.test_selection import change_card, flip
-from tests.train.loop.test_watching import SETTINGS, lines
+from tests.train.loop.test_watching import SETTINGS, config_of, lines
 
 RECIPE = Recipe(shards=4, per_shard=4)
 
@@ -37,7 +38,7 @@ def attempt(out: Path, steps: int, *more: str | Path, **settings: object) -> Res
 def place_of(root: Path) -> tuple[str, int, int]:
     """An utterance in the second step of the first epoch, that step, and steps of the epoch."""
     data = open_data([root])
-    plan = data.plan(seed=0, epoch=0, global_frames=150)
+    plan = planned(config_of(), data, 0)
     return data.key(int(plan.step(1)[0])), 1, len(plan)
 
 

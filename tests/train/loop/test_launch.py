@@ -16,15 +16,15 @@ import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.train.data.epochs import shares
 from ns2.train.data.selection import open_data
 from ns2.train.loop import launch
+from ns2.train.loop.dry_run import planned
 from ns2.train.loop.launch import run_on
 from ns2.train.run.checkpoint import checkpoints
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.support.processes import tree
 from tests.train.data.test_selection import flip
-from tests.train.loop.test_watching import SETTINGS, lines, train
+from tests.train.loop.test_watching import SETTINGS, config_of, lines, train
 
 
 @pytest.fixture(scope="module")
@@ -162,10 +162,9 @@ def test_damage_that_only_the_second_process_reads_stops_both_and_loses_nothing(
 ) -> None:
     root, out = make_dataset(tmp_path / "data", Recipe(shards=4, per_shard=4)), tmp_path / "run"
     data = open_data([root])
-    plan = data.plan(seed=0, epoch=0, global_frames=int(SETTINGS["global_frames"]))
+    plan = planned(config_of(), data, 0)
     step = next(i for i in range(1, len(plan)) if len(plan.step(i)) > 1)
-    members = plan.step(step)
-    theirs = members[shares(data.frames[members], 2) == 1]
+    theirs = plan.share(step, 1, 2)
     key = data.key(int(theirs[0]))
     flip(root, "durations", key)
     done = run(command(root, out, len(plan), "--devices", "2", "--set", "validate_every=0"))

@@ -131,6 +131,34 @@ def test_parts_of_a_step_add_up_to_it(whole: Path, dataset: Path, tmp_path: Path
         assert ours["grad_norm"] == pytest.approx(alone["grad_norm"], rel=1e-3)
 
 
+def test_a_run_of_before_goes_on_with_its_plan(dataset: Path, tmp_path: Path) -> None:
+    undisturbed, run = tmp_path / "undisturbed", tmp_path / "run"
+    train(dataset, undisturbed, 6, plan=1)
+    train(dataset, run, 3, plan=1)
+    config = json.loads((run / "config.json").read_text("utf-8"))
+    del config["plan"]  # which ns2 0.1 did not know
+    (run / "config.json").write_text(json.dumps(config))
+    done = CliRunner().invoke(main, arguments(dataset, run, 6))
+    assert done.exit_code == 0 and "plan 1" in done.output
+    assert metrics(run) == metrics(undisturbed)
+    assert json.loads((run / "config.json").read_text("utf-8"))["plan"] == 1
+    train(dataset, run, 6)  # and once more, now that it is named
+    done = CliRunner().invoke(main, [*arguments(dataset, run, 1), "--fresh"])
+    assert done.exit_code == 0
+    assert json.loads((run / "config.json").read_text("utf-8"))["plan"] == 2
+
+
+def test_accumulation_and_multiples_may_change(whole: Path, dataset: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(dataset, run, 3)
+    train(dataset, run, 6, accumulate=3, frame_multiple=8, token_multiple=4)
+    for ours, alone in zip(metrics(run), metrics(whole), strict=True):
+        assert ours["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+        assert ours["frames"] == alone["frames"]
+    assert metrics(run)[:3] == metrics(whole)[:3]
+    assert metrics(run)[-1]["computed"] < metrics(whole)[-1]["computed"]
+
+
 def refused(data: Path, out: Path, **settings: object) -> str:
     done = CliRunner().invoke(main, arguments(data, out, 6, **settings))
     assert done.exit_code in (1, 2)
@@ -199,6 +227,7 @@ def test_learning_rates() -> None:
 
 def live_bytes() -> int:
     """The bytes of all tensors that anything holds, each storage once."""
+    gc.unfreeze()  # a run hides what it began with from the collector
     gc.collect()
     found = [one for one in gc.get_objects() if type(one) in (torch.Tensor, torch.nn.Parameter)]
     storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in found}

@@ -19,12 +19,13 @@ from ns2.model.config_values import changed
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data.prefetch import Reader
 from ns2.train.data.selection import open_data
+from ns2.train.loop.dry_run import planned
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
 from ns2.train.run.recipes import training
 from ns2.train.step.ranks import Ranks
 from ns2.train.step.trainer import Share, Trainer
 from tests.support.dataset_factories import Recipe, make_dataset
-from tests.train.loop.test_watching import SETTINGS, lines
+from tests.train.loop.test_watching import SETTINGS, config_of, lines
 
 DIVERGING = {"warmup": 1, "learning_rate": 1e30, "checkpoint_every": 1, "validate_every": 0}
 """The weights of the first step are huge, and no later loss is finite."""
@@ -146,7 +147,7 @@ def test_f0_that_is_not_finite_is_damage(tmp_path: Path) -> None:
 
     sound = make_dataset(tmp_path / "sound", Recipe(shards=4, per_shard=4))
     data = open_data([sound])
-    wrong = data.key(int(data.plan(seed=0, epoch=0, global_frames=150).step(0)[0]))
+    wrong = data.key(int(planned(config_of(), data, 0).step(0)[0]))
     root = make_dataset(tmp_path / "data", Recipe(shards=4, per_shard=4, change=change))
     done = attempt(root, tmp_path / "run", 2)
     assert done.exit_code == 1 and f"f0 of {wrong}: expected Hz" in done.output
@@ -161,3 +162,17 @@ def test_codebooks_that_are_not_finite_are_refused_and_found(tmp_path: Path) -> 
     save_file({"codebooks": books}, path)
     done = attempt(root, tmp_path / "run", 2)
     assert done.exit_code == 1 and "codebooks hold values that are not finite" in done.output
+
+
+def test_weights_stay_as_they_are_until_what_is_saved_was_copied(root: Path) -> None:
+    config = changed(training("tiny"), SETTINGS)
+    with Ranks("cpu") as ranks:
+        trainer = Trainer(config, open_data([root]), ranks)
+        states: list[dict[str, Any]] = []
+        trainer.before_update = lambda: states.append(state_of(trainer))
+        for share in shares_of(trainer, 2):
+            before = state_of(trainer)
+            trainer.learn(share)
+            assert same(states[-1], before) and not same(state_of(trainer), before)
+            trainer.step += 1
+        assert len(states) == 2

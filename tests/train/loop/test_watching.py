@@ -14,13 +14,14 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from ns2.cli import main
-from ns2.model.config_values import from_values
+from ns2.model.config_values import changed, from_values
 from ns2.model.tts.batch import Counts, Example, collate
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data.epochs import mixed
 from ns2.train.data.selection import open_data
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
 from ns2.train.run.names import BEST, BOARD, CHECKPOINTS
+from ns2.train.run.recipes import training
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.build import border_ids, build_model
 from tests.support.dataset_factories import Recipe, make_dataset
@@ -50,6 +51,11 @@ def train(data: Path, out: Path, steps: int, *more: str, **settings: object) -> 
     done = CliRunner().invoke(main, [*arguments, *sets, *more])
     assert done.exit_code == 0, done.output
     return done.output
+
+
+def config_of(**settings: object) -> TrainConfig:
+    """The settings of `train`."""
+    return changed(training("tiny"), {**SETTINGS, **settings})
 
 
 def lines(run: Path, name: str) -> list[dict[str, Any]]:

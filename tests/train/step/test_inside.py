@@ -53,7 +53,13 @@ def test_statistics_are_those_of_the_step(root: Path, run: Path) -> None:
         trainer = Trainer(config, data, ranks)
     trainer.load(first)
     with Reader(
-        data, trainer.share, seed=0, global_frames=150, start=trainer.place, other_below=30
+        data,
+        trainer.share,
+        seed=0,
+        global_frames=150,
+        start=trainer.place,
+        other_below=30,
+        prompts=trainer.config.model.prompt,
     ) as reader:
         ((batch, draws),) = next(reader).batch.parts
     model = trainer.model
@@ -86,7 +92,13 @@ def test_activations_leave_padding_out(root: Path, run: Path) -> None:
         trainer = Trainer(config, data, ranks)
     trainer.load(load_checkpoint(checkpoints(run)[0]))
     with Reader(
-        data, trainer.share, seed=0, global_frames=150, start=trainer.place, other_below=30
+        data,
+        trainer.share,
+        seed=0,
+        global_frames=150,
+        start=trainer.place,
+        other_below=30,
+        prompts=trainer.config.model.prompt,
     ) as reader:
         ((batch, draws),) = next(reader).batch.parts
     model = trainer.model
@@ -118,7 +130,14 @@ def test_channels_that_say_nothing_are_dead(root: Path, run: Path) -> None:
     last: Any = [m for m in model.phoneme_encoder.modules() if hasattr(m, "weight")][-1]
     with torch.no_grad():
         last.weight[: len(last.weight) // 4] = 0
-    with Reader(data, trainer.share, seed=0, global_frames=150, other_below=30) as reader:
+    with Reader(
+        data,
+        trainer.share,
+        seed=0,
+        global_frames=150,
+        other_below=30,
+        prompts=trainer.config.model.prompt,
+    ) as reader:
         ((batch, draws),) = next(reader).batch.parts
     with torch.no_grad(), activations(model) as found:
         model(batch, draws)

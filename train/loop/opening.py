@@ -1,0 +1,151 @@
+"""Opening a run in all of its processes: the same settings and data, and the first one's state.
+
+The first process alone reads and writes the folder, so the processes of several machines need none
+that they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+from ns2.model.config_values import flat_values
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.progress import Progress
+from ns2.train.data.selection import Data
+from ns2.train.loop.about import about
+from ns2.train.run.folder import RunFolder
+from ns2.train.run.lock import run_lock
+from ns2.train.run.settings import TrainConfig
+from ns2.train.run.train_options import TrainOptions
+from ns2.train.speak.facts import keep_speech
+from ns2.train.step.exchange import checksums, from_first, gathered, state_from_first
+from ns2.train.step.ranks import Ranks
+from ns2.train.step.trainer import Trainer
+
+
+@contextmanager
+def opened(
+    config: TrainConfig,
+    data: Data,
+    folder: RunFolder,
+    ranks: Ranks,
+    progress: Progress,
+    options: TrainOptions,
+) -> Iterator[Trainer]:
+    """The trainer of a run that begins or goes on; the block holds the folder's lock.
+
+    Args:
+        options: of these `compile` and `fresh`.
+
+    Raises:
+        UserError: the folder is another run's, another training works in it, or processes have
+            other settings, data or weights.
+    """
+    with ExitStack() as held:
+        config = _settled(config, folder, ranks, held, fresh=options.fresh)
+        if config.plan == 1:
+            progress.note("steps are planned as ns2 0.1 did (plan 1), as when the run began")
+        check_alike(
+            ranks,
+            {
+                **{f"the setting {name}": one for name, one in flat_values(config).items()},
+                "data (datasets and their order, --where, --split)": data.digest,
+                "--on-damage": options.on_damage,
+                "version of ns2": version("ns2"),
+                "version of torch": version("torch"),
+            },
+        )
+        trainer = Trainer(config, data, ranks, compiled=options.compile)
+        if _load_together(folder, trainer, fresh=options.fresh):
+            progress.note(f"{folder.root}: goes on after step {trainer.step}")
+            if (told := _prolonged(folder.steps_before, trainer)) is not None:
+                progress.note(told)
+        check_alike(
+            ranks, {f"the weights {n}": str(s) for n, s in checksums(trainer.model).items()}
+        )
+        yield trainer
+
+
+def check_alike(ranks: Ranks, values: Mapping[str, str]) -> None:
+    """See that all processes have the same values.
+
+    Args:
+        values: by their names in the message.
+
+    Raises:
+        UserError: one has another value; the message names the value and the process.
+    """
+    first, *others = gathered(ranks, dict(values))
+    for rank, other in enumerate(others, 1):
+        names = sorted(n for n in {*first, *other} if first.get(n) != other.get(n))
+        if names:
+            more = f" (and {len(names) - 3} more)" if len(names) > 3 else ""
+            raise UserError(
+                f"processes 0 and {rank} of this run don't have the same: "
+                f"{', '.join(names[:3])}{more}. All processes need the same command, the same "
+                "datasets, and the same versions of ns2 and torch."
+            )
+
+
+def _settled(
+    config: TrainConfig, folder: RunFolder, ranks: Ranks, held: ExitStack, *, fresh: bool
+) -> TrainConfig:
+    """Lock the folder in the first process; the settings with the plan that its run began with."""
+    problem: UserError | None = None
+    if ranks.rank == 0:
+        try:
+            folder.make()
+            held.enter_context(run_lock(folder.root))
+            config = folder.settled(config, fresh=fresh)
+        except UserError as error:
+            problem = error
+    _raise_together(ranks, problem)
+    return replace(config, plan=from_first(ranks, config.plan))
+
+
+def _load_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> bool:
+    """Open the run's folder in the first process, and load its newest checkpoint in all of them.
+
+    Nothing keeps what was read: a checkpoint is three times as large as the weights.
+
+    Returns:
+        whether there is a checkpoint; False where the run begins.
+    """
+    data, ranks = trainer.data, trainer.ranks
+    problem: UserError | None = None
+    state: dict[str, Any] = {}
+    if ranks.rank == 0:
+        try:
+            state = folder.open(trainer.config, about(data, ranks), data.identity, fresh=fresh)
+            keep_speech(folder.root, data.datasets)
+        except UserError as error:
+            problem = error
+    _raise_together(ranks, problem)
+    state = state_from_first(ranks, state)
+    if state:
+        trainer.load(state)
+        trainer.check_finite(f"{folder.root}: the newest checkpoint holds")
+    return bool(state)
+
+
+def _raise_together(ranks: Ranks, problem: UserError | None) -> None:
+    """Raise a problem of the first process, which shows it, and end the others with it."""
+    if ranks.any(problem is not None):
+        raise problem or SystemExit(1)
+
+
+def _prolonged(before: int | None, trainer: Trainer) -> str | None:
+    """What another number of steps changes of the learning rate; None where it changes nothing."""
+    config, step = trainer.config, trainer.step
+    if before is None or before == config.steps or config.decay != "cosine":
+        return None
+    was = replace(config, steps=before).learning_rate_at(max(0, step - 1))
+    now = config.learning_rate_at(step)
+    return (
+        f"the cosine decay ends at step {config.steps}, no longer at {before}: the learning rate "
+        f"was {was:.2e} before and is {now:.2e} from step {step + 1} on"
+    )
