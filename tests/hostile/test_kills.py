@@ -169,7 +169,9 @@ def test_killed_at_any_moment(name: str, made: Made, tmp_path: Path) -> None:
         said, _ = process.communicate(timeout=300)
         ended = process.returncode == 0
         if by_term:
-            assert process.returncode in (0, 128 + signal.SIGTERM), said
+            # before it hears signals it ends at once, and has done nothing
+            ends = (0, 128 + signal.SIGTERM, -signal.SIGTERM)
+            assert process.returncode in ends, (process.returncode, said)
             assert "Traceback" not in said and "PC: @" not in said, said
         # an export that is whole is not written once more
         if not (name == "export" and (ended or (folder / "out").is_dir())):
