@@ -15,6 +15,9 @@ from ns2.model.codec.mini.pitch import embed_pitch
 
 _AROUND = 3
 """The classes on each side of the likeliest that F0 is averaged over."""
+_VOICED = -1.0
+"""The score above which a frame is voiced: below 0, since a voiced frame that became noise is worse
+than noise that became a voice, and Harvest too calls more frames voiced than ns2 does."""
 _LOW_MELS = 40
 """The number of lowest mel bins that the encoder of F0 hears, up to about 3 kHz."""
 
@@ -54,7 +57,7 @@ class PitchEncoder(nn.Module):
         self.register_buffer("classes", pitch_classes(config), persistent=False)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute scores (B, T, L) of the classes, and of voicing (B, T), above 0 for voiced."""
+        """Compute scores (B, T, L) of the classes, and of voicing (B, T), the log odds."""
         heard = torch.cat([features[..., : self._mels], features[..., -self._lags :]], dim=-1)
         scores = self.leave(self.trunk(heard)).float()
         return scores[..., :-1] + 4 * heard[..., -self._lags :], scores[..., -1]
@@ -84,7 +87,7 @@ class Encoder(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Compute latents (B, T, D) of features (B, T, F)."""
         scores, voicing = self.pitch(features)
-        pitch = embed_pitch(self.pitch.log_f0(scores), voicing > 0)
+        pitch = embed_pitch(self.pitch.log_f0(scores), voicing > _VOICED)
         return torch.cat([self.spectra(features), pitch], dim=-1)
 
     def spectra(self, features: Tensor) -> Tensor:
