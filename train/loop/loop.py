@@ -345,10 +345,9 @@ class _Loop:
         used = f" ({row['mfu']:.0%} of the device)" if "mfu" in row else ""
         more = (
             f" ({named}), lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
-            f"{work / row['seconds'] / 1e12:.2f} TFLOP/s"
-            f"{used}, "
             f"{row['data_wait']:.1%} waiting, {peak_memory(trainer.ranks.device) / 2**30:.1f} GiB, "
-            f"{duration(pace * (steps - step))} left"
+            f"{duration(pace * (steps - step))} left, "
+            f"{work / row['seconds'] / 1e12:.2g} TFLOP/s{used}"
         )
         self._session.progress.training(step, steps, losses["loss"], more)
         if trainer.skips:
