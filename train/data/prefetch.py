@@ -141,8 +141,7 @@ class Reader:
             collate: makes a batch of utterances, in a thread of this reader.
             seed: of the order of utterances, and of their random numbers.
             global_frames: the most frames of a step, of all ranks together.
-            start: epoch and step to begin with; a step behind the epoch's last one is the first
-                of the next epoch.
+            start: epoch and step to begin with, which may be the one behind the epoch's last.
             epochs: the reader ends before this epoch; None for never.
             rank, ranks: the share of each step that is read, and the number of shares.
             ahead: the number of steps that are fetched before they are asked for.
@@ -167,11 +166,10 @@ class Reader:
         if other_below and "codes" not in data.columns:
             raise ValueError("codes of another utterance need the column codes")
         self.meter = Meter()
-        self._data, self._collate = data, collate
-        self._seed, self._global_frames = seed, global_frames
-        self._rank, self._ranks, self._epochs = rank, ranks, epochs
+        self._data, self._collate, self._seed = data, collate, seed
+        self._global_frames, self._epochs, self._prompts = global_frames, epochs, prompts
+        self._rank, self._ranks, self._pin, self._other_below = rank, ranks, pin, other_below
         self._check, self._on_damage, self._ahead = check, on_damage, ahead
-        self._other_below, self._pin, self._prompts = other_below, pin, prompts
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="ns2-planner")
         self._plans: dict[int, Future[EpochPlan]] = {}
         self._places = self._places_from(*start)

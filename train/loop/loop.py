@@ -6,8 +6,8 @@ that a step depends on.
 
 A step goes through these phases, in all processes alike:
 
-    fetch -> learn -> log -> validate -> save, where it is due -> stop, where it was asked for
-          -> samples, where they are due
+    fetch -> stop, where it was asked for -> learn -> log the step before, or this one where
+          something is due -> validate -> save -> samples, where they are due
 """
 
 from __future__ import annotations
@@ -194,20 +194,22 @@ class _Loop:
         trainer, watch, config = self._trainer, self._watch, self._trainer.config
         began, waited = time.perf_counter(), self._reader.meter.waited
         fetched, told = self._fetch()
+        if told.stops and trainer.step > self._first:  # the step before is the last one
+            self._log()
+            self._save()
+            return Outcome.STOPPED
         self._learn(fetched, told, began, waited)
         dues = (config.checkpoint_every, config.validate_every, config.sample_every)
         first, last = trainer.step == self._first + 1, trainer.step == config.steps
-        if told.stops or trainer.skips or first or last or any(map(trainer.due, dues)):
+        if trainer.skips or first or last or any(map(trainer.due, dues)):
             self._log()
         if first:
             trainer.ranks.settle()
         best = watch.validate()
-        if told.stops or best or trainer.due(config.checkpoint_every):
+        if best or trainer.due(config.checkpoint_every):
             self._save(best=best)
         if trainer.skips and trainer.skips % SKIPS == 0:
             self._give_up()
-        if told.stops:
-            return Outcome.STOPPED  # samples of this step are made when the run goes on
         watch.sample()
         if self._alone_for_long(best):
             trainer.ranks.meet()
@@ -343,10 +345,9 @@ class _Loop:
         used = f" ({row['mfu']:.0%} of the device)" if "mfu" in row else ""
         more = (
             f" ({named}), lr {row['lr']:.1e}, {row['frames'] / row['seconds']:,.0f} frames/s, "
-            f"{work / row['seconds'] / 1e12:.2f} TFLOP/s"
-            f"{used}, "
             f"{row['data_wait']:.1%} waiting, {peak_memory(trainer.ranks.device) / 2**30:.1f} GiB, "
-            f"{duration(pace * (steps - step))} left"
+            f"{duration(pace * (steps - step))} left, "
+            f"{work / row['seconds'] / 1e12:.2g} TFLOP/s{used}"
         )
         self._session.progress.training(step, steps, losses["loss"], more)
         if trainer.skips:

@@ -159,6 +159,16 @@ def test_accumulation_and_multiples_may_change(whole: Path, dataset: Path, tmp_p
     assert metrics(run)[-1]["computed"] < metrics(whole)[-1]["computed"]
 
 
+def test_layers_may_be_computed_twice_from_any_step_on(
+    whole: Path, dataset: Path, tmp_path: Path
+) -> None:
+    train(dataset, tmp_path / "run", 3)
+    train(dataset, tmp_path / "run", 6, recompute="true")
+    assert metrics(tmp_path / "run") == metrics(whole)
+    ours, theirs = (load_file(r / "model.safetensors") for r in (tmp_path / "run", whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 def refused(data: Path, out: Path, **settings: object) -> str:
     done = CliRunner().invoke(main, arguments(data, out, 6, **settings))
     assert done.exit_code in (1, 2)

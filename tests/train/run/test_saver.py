@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,3 +141,21 @@ def test_a_run_whose_checkpoint_can_not_be_written_ends_and_goes_on_later(
     train(dataset, whole, 8)
     assert metrics(run) == metrics(whole)
     assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_all_processes_end_where_the_first_can_not_write(dataset: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(dataset, run, 2)
+    (run / "model.safetensors").unlink()
+    (run / "model.safetensors").mkdir()
+    command = [sys.executable, "-m", "ns2.cli", *arguments(dataset, run, 40), "--devices", "2"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 1 and "model.safetensors" in f"{done.stdout}{done.stderr}"
+    assert len(metrics(run)) < 40
+    assert "Connection closed" not in done.stderr  # the other one was told, not cut off
