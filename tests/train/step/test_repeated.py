@@ -54,14 +54,16 @@ def fresh() -> Iterator[None]:
 
 
 def without_dropout(config: NS2Config) -> NS2Config:
-    wavenet = replace(config.denoiser.wavenet, dropout=0.0)
+    denoiser = config.denoiser
+    wavenet = replace(denoiser.wavenet, dropout=0.0)
+    transformer = replace(denoiser.transformer, dropout=0.0)
     return replace(
         config,
         phoneme_encoder=replace(config.phoneme_encoder, dropout=0.0),
         prompt_encoder=replace(config.prompt_encoder, dropout=0.0),
         duration=replace(config.duration, dropout=0.0),
         pitch=replace(config.pitch, dropout=0.0),
-        denoiser=replace(config.denoiser, wavenet=wavenet),
+        denoiser=replace(denoiser, wavenet=wavenet, transformer=transformer),
     )
 
 
