@@ -59,15 +59,11 @@ class Peers:
         self._gone: set[int] = set()
         if rank == 0:
             self._token = secrets.token_hex(16)
-            self._listener = socket.create_server(("", 0), backlog=count)
+            self._listener = _server()
             self._selector.register(self._listener, selectors.EVENT_READ)
             store.set(_KEY, f"{self._listener.getsockname()[1]} {self._token}")
         else:
-            port, token = store.get(_KEY).decode().split()
-            first = socket.create_connection((os.environ["MASTER_ADDR"], int(port)), _CONNECT)
-            first.sendall(f"{token} {rank:8d}\n".encode())
-            first.settimeout(None)
-            self._join(0, first)
+            self._join_first(*store.get(_KEY).decode().split())
         self._thread = threading.Thread(target=self._watch, name="ns2-peers", daemon=True)
         self._thread.start()
 
@@ -139,6 +135,23 @@ class Peers:
                 print(f"Error: {self.told}", file=sys.stderr, flush=True)
                 os._exit(1)
 
+    def _join_first(self, port: str, token: str) -> None:
+        """Connect with the first process; where that fails, only time-outs tell of its end."""
+        try:
+            first = socket.create_connection((os.environ["MASTER_ADDR"], int(port)), _CONNECT)
+            first.sendall(f"{token} {self._rank:8d}\n".encode())
+        except OSError as error:
+            print(
+                f"process {self._rank} can't reach process 0 at port {port} of "
+                f"{os.environ['MASTER_ADDR']} ({error}): that another process has ended is "
+                "noticed only when it is waited for too long",
+                file=sys.stderr,
+                flush=True,
+            )
+            return
+        first.settimeout(None)
+        self._join(0, first)
+
     def _accept(self) -> None:
         """Take a connection, if it is of a process of this run."""
         assert self._listener is not None
@@ -189,3 +202,13 @@ class Peers:
                 if other != rank:
                     with contextlib.suppress(OSError):
                         connection.sendall(_ENDED % rank)
+
+
+def _server() -> socket.socket:
+    """A socket that waits for processes: of this machine only, where all of them are on it."""
+    here = os.environ["MASTER_ADDR"]
+    if here in ("127.0.0.1", "localhost"):
+        return socket.create_server((here, 0))
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", 0))

@@ -133,11 +133,12 @@ def test_all_shapes_of_an_epoch_are_served_by_a_few_graphs_that_are_made_early()
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("name", ["base", "seed"])
-def test_all_shapes_of_a_longer_epoch_with_compiled_kernels(name: str) -> None:
+@pytest.mark.parametrize(("name", "most"), [("base", MOST), ("seed", 2 * MOST)])
+def test_all_shapes_of_a_longer_epoch_with_compiled_kernels(name: str, most: int) -> None:
+    """The layers of `seed` have eight dilations, and each of them is a graph or two."""
     found = walk(without_dropout(narrow(name, head=8)), batches(2000, 8, 12_000), "inductor")
     print(f"{name}: {len(found.shapes)} shapes, graphs {found.graphs}, off {found.worst:.1e}")
-    assert len(found.shapes) > 2 * EARLY and 0 < found.graphs[-1] <= MOST
+    assert len(found.shapes) > 2 * EARLY and 0 < found.graphs[-1] <= most
     assert found.graphs[-1] == found.graphs[EARLY - 1], found.graphs
     assert found.worst < 1e-4
 
