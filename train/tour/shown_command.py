@@ -35,7 +35,7 @@ def run_ns2(arguments: Sequence[object], **how: Any) -> subprocess.CompletedProc
     """Run a command of ns2; Ctrl-C reaches it from the terminal, and it ends in its own way.
 
     Args:
-        how: arguments of `subprocess.Popen`.
+        how: arguments of `subprocess.run`.
 
     Raises:
         UserError: it was stopped by Ctrl-C.
@@ -45,14 +45,7 @@ def run_ns2(arguments: Sequence[object], **how: Any) -> subprocess.CompletedProc
     before = signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
     try:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(words, env=environment, **how)
-        try:
-            output, errors = process.communicate()
-        except BaseException:  # SIGTERM of this process is meant for the command, too
-            process.terminate()
-            process.wait()
-            raise
-        done = subprocess.CompletedProcess(words, process.returncode, output, errors)
+        done = subprocess.run(words, env=environment, check=False, **how)
     finally:
         signal.signal(signal.SIGINT, before)
     if stopped:
