@@ -27,7 +27,7 @@ from ns2.pipeline.core.progress import Progress, duration
 from ns2.pipeline.core.terminal import say
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
-from ns2.train.loop.collector import frozen
+from ns2.train.loop.collector import frozen, give_back
 from ns2.train.loop.opening import opened
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
@@ -330,6 +330,8 @@ class _Loop:
         row = dict([step, *losses.items(), *others, ("step_skipped", int(trainer.skips > 0))])
         if trainer.skips:
             row["utterances"] = trainer.data.keys(begun.numbers)
+        if trainer.ranks.device.type == "cpu":
+            give_back()
         self._watch.step(row, begun.statistics)
         self._show(row, losses, begun.work)
 

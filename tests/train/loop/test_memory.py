@@ -1,12 +1,7 @@
-"""A run's memory does not grow from step to step: `pytest -m large`, minutes.
-
-What is free, but kept by malloc for later, goes back to the kernel before each weighing: by chance
-it is 20 MB more or less.
-"""
+"""A run's memory does not grow from step to step: `pytest -m large`, minutes."""
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 from multiprocessing.connection import Connection
@@ -25,7 +20,6 @@ MOST = 12 * 2**20
 
 def resident() -> int:
     """The bytes of memory that this process uses."""
-    ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
