@@ -29,7 +29,7 @@ def test_nested_truth_is_an_error_of_its_line(tmp_path: Path) -> None:
         read_truth(tmp_path / "truth.jsonl")
 
 
-@pytest.mark.parametrize("folder", ["9" * 400, "/root/" + "a" * 300, "/proc/1/cwd/x"])
+@pytest.mark.parametrize("folder", ["9" * 400, "b/" + "a" * 300, "/proc/1/cwd/x"])
 def test_a_folder_that_can_not_be_listed_costs_its_row(folder: str, tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, make_clips(2))
     with manifest.open("a") as file:
