@@ -27,7 +27,7 @@ from ns2.pipeline.core.progress import Progress, duration
 from ns2.pipeline.core.terminal import say
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
-from ns2.train.loop.collector import frozen, share_memory
+from ns2.train.loop.collector import TRIM_EVERY, frozen, give_back
 from ns2.train.loop.opening import opened
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
@@ -80,7 +80,6 @@ def train(
         UserError: the folder is another run's, the data is damaged or was changed, or steps that
             were not finite ended the run.
     """
-    share_memory()
     with Ranks(options.device) as ranks:
         if options.device == "auto":
             progress.note(f"computes on {ranks.device_name}")
@@ -331,6 +330,8 @@ class _Loop:
         row = dict([step, *losses.items(), *others, ("step_skipped", int(trainer.skips > 0))])
         if trainer.skips:
             row["utterances"] = trainer.data.keys(begun.numbers)
+        if step[1] % TRIM_EVERY == 0:
+            give_back()
         self._watch.step(row, begun.statistics)
         self._show(row, losses, begun.work)
 

@@ -8,7 +8,7 @@ told at the next step, and the end of a run waits for the last checkpoint.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -186,20 +186,24 @@ def check_finite(state: Mapping[str, Any], where: str) -> None:
 @torch.no_grad()
 def _copied(state: Any) -> Any:
     """A copy of a state in memory of its own: pinned memory where it lies on a GPU."""
-    there: list[Tensor] = []
-
-    def same(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            there.append(torch.empty_like(value, device="cpu", pin_memory=value.is_cuda))
-            return there[-1]
-        if isinstance(value, Mapping):
-            return {name: same(one) for name, one in value.items()}
-        return [same(one) for one in value] if isinstance(value, list) else value
-
-    copy = same(state)
+    here = _tensors(state)
+    there = [torch.empty_like(t, device="cpu", pin_memory=t.is_cuda) for t in here]
     # all in one call: between calls a thread waits for its turn, behind the training
-    torch._foreach_copy_(there, _tensors(state), non_blocking=True)
-    return copy
+    torch._foreach_copy_(there, here, non_blocking=True)
+    return _filled(state, iter(there))
+
+
+def _filled(value: Any, tensors: Iterator[Tensor]) -> Any:
+    """The same state with other tensors, in the order of `_tensors`.
+
+    No function inside `_copied`: one that calls itself refers to itself, and what it holds would
+    stay in memory until Python's collector comes by.
+    """
+    if isinstance(value, Tensor):
+        return next(tensors)
+    if isinstance(value, Mapping):
+        return {name: _filled(one, tensors) for name, one in value.items()}
+    return [_filled(one, tensors) for one in value] if isinstance(value, list) else value
 
 
 def _tensors(value: Any) -> list[Tensor]:

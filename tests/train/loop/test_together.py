@@ -136,26 +136,29 @@ def test_others_end_where_one_is_killed(killed: int, root: Path, tmp_path: Path)
     )  # nothing is in its way
 
 
-def wait_in_vain(rank: int, port: int, stuck: Any, busy: bool) -> None:
+def wait_in_vain(rank: int, port: int, met: Any, stuck: Any, busy: bool) -> None:
     """The first process ends while the second is stuck where no error reaches it."""
     os.environ |= environment(rank, port)
     peers.GRACE = 1.0
     with Ranks("cpu") as both:
         both.meet()
         if rank == 0:
+            met.wait(60)
             os._exit(7)
         if busy:
             with both.alone():
+                met.set()
                 time.sleep(3)
                 stuck.put("done")
+        met.set()
         time.sleep(600)
 
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_process_that_is_stuck_is_ended_but_not_one_that_works(busy: bool) -> None:
     context, (port,) = multiprocessing.get_context("spawn"), free_ports(1)
-    said = context.Queue()
-    both = [context.Process(target=wait_in_vain, args=(r, port, said, busy)) for r in range(2)]
+    met, said = context.Event(), context.Queue()
+    both = [context.Process(target=wait_in_vain, args=(r, port, met, said, busy)) for r in range(2)]
     for one in both:
         one.start()
     try:

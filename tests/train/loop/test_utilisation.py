@@ -21,7 +21,8 @@ SETTING = "PYTORCH_ALLOC_CONF"
 def test_limits_go_by_the_name_that_torch_gives() -> None:
     assert peak_of("NVIDIA H100 80GB HBM3") == peak_of("NVIDIA H200") == 989e12
     assert peak_of("NVIDIA H100 PCIe") == 756e12 and peak_of("NVIDIA H20") == 148e12
-    assert peak_of("NVIDIA A100-SXM4-80GB") == 312e12 and peak_of("NVIDIA A10G") == 125e12
+    assert peak_of("NVIDIA A100-SXM4-80GB") == 312e12 and peak_of("NVIDIA A10") == 125e12
+    assert peak_of("NVIDIA A10G") == 70e12 and peak_of("NVIDIA L40S") == 362e12
     assert peak_of("Tesla T4") is None
     for enabled in (False, True):
         autocast = torch.autocast("cpu", torch.bfloat16, enabled=enabled)

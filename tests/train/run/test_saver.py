@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -16,9 +17,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from ns2.cli import main
 from ns2.pipeline.core.errors import UserError
+from ns2.train.run import saver as saver_module
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint, write_state
 from ns2.train.run.saver import Saver
 from tests.train.loop.test_loop import arguments, metrics, train
@@ -60,6 +63,29 @@ def test_what_changes_after_settle_is_saved_as_it_was(tmp_path: Path) -> None:
     assert torch.equal(weights["a"], torch.full((5,), -1.0))
     assert torch.equal(weights["half"], torch.ones(3, 2))
     assert saver.blocked > 0 and saver.writing > 0
+
+
+def test_a_copy_is_gone_when_it_has_been_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[StorageWeakRef] = []
+
+    def noted(state: Any) -> Any:
+        copy = copied(state)
+        made.append(StorageWeakRef(copy["model"]["a"].untyped_storage()))
+        return copy
+
+    copied = saver_module._copied
+    monkeypatch.setattr(saver_module, "_copied", noted)
+    saver = Saver(tmp_path, keep=1)
+    gc.collect()
+    gc.disable()  # a run goes on for long before the collector comes by
+    try:
+        saver.save(state_of(1, 1.0))
+        assert saver.problem(wait=True) is None
+        assert [one.expired() for one in made] == [True]
+    finally:
+        gc.enable()
 
 
 def test_the_best_is_the_same_file_by_another_name(
