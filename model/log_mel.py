@@ -121,8 +121,8 @@ class LogMel:
     def _padded(self, wave: Tensor) -> Tensor:
         """Pad with zeros to whole frames, then by repeated reflection on both sides.
 
-        This indexes, since torch reflects only once: the shortest audio, one frame of 320 samples,
-        is shorter than the padding of 352 samples on either side.
+        Torch reflects only once, but the shortest audio, one frame of 320 samples, is shorter than
+        the padding of 352 samples on either side; it is indexed.
         """
         import torch
         from torch.nn import functional
@@ -131,6 +131,9 @@ class LogMel:
         length = config.hop_length * config.frames(wave.shape[-1])
         wave = functional.pad(wave, (0, length - wave.shape[-1]))
         side = (config.n_fft - config.hop_length) // 2
+        if side < length:
+            rows = wave.reshape(-1, length)
+            return functional.pad(rows, (side, side), "reflect").reshape(*wave.shape[:-1], -1)
         period = max(2 * (length - 1), 1)  # of the infinitely reflected signal
         index = torch.arange(-side, length + side, device=wave.device) % period
         return wave[..., torch.minimum(index, period - index)]

@@ -21,6 +21,8 @@ _WINDOW = 1920
 _FFT = 4096
 _FINER = 2
 """How many times finer than a sample the autocorrelation is computed."""
+_TOGETHER = 64
+"""Frames whose autocorrelation a CPU computes at a time: what they need stays in its cache."""
 
 
 class Features:
@@ -57,6 +59,11 @@ class Features:
                 setattr(self, name, getattr(self, name).to(waves.device))
         side = (_WINDOW - HOP_LENGTH) // 2
         cut = functional.pad(waves, (side, side)).unfold(1, _WINDOW, HOP_LENGTH)
+        together = _TOGETHER if waves.device.type == "cpu" else max(1, cut.shape[1])
+        return torch.cat([self._repeating(part) for part in cut.split(together, 1)], 1)
+
+    def _repeating(self, cut: Tensor) -> Tensor:
+        """Compute the autocorrelation (B, T, L) of frames (B, T, W) of the audio."""
         power = torch.fft.rfft(cut * self._window, _FFT).abs().square()
         found = torch.fft.irfft(power, _FFT * _FINER)[..., : _WINDOW * _FINER]
         found = found / (found[..., :1] + 1e-6)

@@ -154,21 +154,28 @@ def wait_in_vain(rank: int, port: int, met: Any, stuck: Any, busy: bool) -> None
         time.sleep(600)
 
 
+@contextmanager
+def running(processes: Sequence[Any]) -> Iterator[None]:
+    """Processes that are started, and ended with the block."""
+    for one in processes:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in processes:
+            one.kill()
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_process_that_is_stuck_is_ended_but_not_one_that_works(busy: bool) -> None:
     context, (port,) = multiprocessing.get_context("spawn"), free_ports(1)
     met, said = context.Event(), context.Queue()
     both = [context.Process(target=wait_in_vain, args=(r, port, met, said, busy)) for r in range(2)]
-    for one in both:
-        one.start()
-    try:
+    with running(both):
         for one in both:
             one.join(120)
         assert [one.exitcode for one in both] == [7, 1]
         assert not busy or said.get(timeout=10) == "done"
-    finally:
-        for one in both:
-            one.kill()
 
 
 class SlowJudge:
@@ -202,15 +209,10 @@ def test_samples_may_take_longer_than_processes_wait(speech: Path, tmp_path: Pat
     both = [
         context.Process(target=sampling, args=(r, port, speech, run, settings)) for r in range(2)
     ]
-    for one in both:
-        one.start()
-    try:
+    with running(both):
         for one in both:
             one.join(240)
         assert [one.exitcode for one in both] == [0, 0]
-    finally:
-        for one in both:
-            one.kill()
     rounds = lines(run, "samples.jsonl")
     assert [row["step"] for row in rounds] == [1, 2, 3]
     assert min(row["seconds"] for row in rounds) > 1.5

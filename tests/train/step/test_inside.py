@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from ns2.model.config_values import from_values
+from ns2.model.tts.batch import Batch
+from ns2.model.tts.draws import Draws
 from ns2.train.data.prefetch import Reader
 from ns2.train.data.selection import open_data
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
@@ -43,15 +45,13 @@ def norm(values: list[torch.Tensor]) -> float:
     return math.sqrt(sum(float(value.double().square().sum()) for value in values))
 
 
-def test_statistics_are_those_of_the_step(root: Path, run: Path) -> None:
-    (row,) = lines(run, "statistics.jsonl")
-    assert row.pop("step") == 2
+def next_step(root: Path, run: Path, state: dict[str, Any]) -> tuple[Trainer, Batch, Draws]:
+    """A trainer with the state of a checkpoint of the run, and what it learns next."""
     config = from_values(TrainConfig, json.loads((run / "config.json").read_text("utf-8")))
     data = open_data([root])
-    first, second = (load_checkpoint(path) for path in checkpoints(run)[:2])
     with Ranks("cpu") as ranks:
         trainer = Trainer(config, data, ranks)
-    trainer.load(first)
+    trainer.load(state)
     with Reader(
         data,
         trainer.share,
@@ -62,6 +62,14 @@ def test_statistics_are_those_of_the_step(root: Path, run: Path) -> None:
         prompts=trainer.config.model.prompt,
     ) as reader:
         ((batch, draws),) = next(reader).batch.parts
+    return trainer, batch, draws
+
+
+def test_statistics_are_those_of_the_step(root: Path, run: Path) -> None:
+    (row,) = lines(run, "statistics.jsonl")
+    assert row.pop("step") == 2
+    first, second = (load_checkpoint(path) for path in checkpoints(run)[:2])
+    trainer, batch, draws = next_step(root, run, first)
     model = trainer.model
     draws = replace(draws, self_condition=trainer._self_conditions())
     losses = model(batch, draws)
@@ -86,21 +94,7 @@ def test_statistics_are_those_of_the_step(root: Path, run: Path) -> None:
 
 def test_activations_leave_padding_out(root: Path, run: Path) -> None:
     (row,) = lines(run, "statistics.jsonl")
-    config = from_values(TrainConfig, json.loads((run / "config.json").read_text("utf-8")))
-    data = open_data([root])
-    with Ranks("cpu") as ranks:
-        trainer = Trainer(config, data, ranks)
-    trainer.load(load_checkpoint(checkpoints(run)[0]))
-    with Reader(
-        data,
-        trainer.share,
-        seed=0,
-        global_frames=150,
-        start=trainer.place,
-        other_below=30,
-        prompts=trainer.config.model.prompt,
-    ) as reader:
-        ((batch, draws),) = next(reader).batch.parts
+    trainer, batch, draws = next_step(root, run, load_checkpoint(checkpoints(run)[0]))
     model = trainer.model
     assert not bool(batch.token_mask.all())
     with torch.no_grad():
