@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -12,6 +14,8 @@ from ns2.pipeline.core.terminal import say
 
 _ASKED: list[int] = []
 """The signals that asked this process to end."""
+_AGAIN = 0.02
+"""Seconds until a signal is given once more that came where Python drops what is raised."""
 
 
 class Terminated(SystemExit):
@@ -33,6 +37,7 @@ def ends_cleanly() -> Iterator[None]:
         return
     _ASKED.clear()
     hear_sigterm()
+    told, sys.unraisablehook = sys.unraisablehook, _dropped
     try:
         yield
     except (SystemExit, KeyboardInterrupt) as error:
@@ -43,12 +48,24 @@ def ends_cleanly() -> Iterator[None]:
         raise Terminated from error
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.unraisablehook = told
 
 
 def hear_sigterm() -> None:
     """Let SIGTERM raise `Terminated` again, after a library has put its own handler there."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end)
+
+
+def _dropped(raised: sys.UnraisableHookArgs) -> None:
+    """Give the signal once more where it came in a callback, whose exceptions Python drops."""
+    if isinstance(raised.exc_value, Terminated | KeyboardInterrupt):
+        number = signal.SIGTERM if isinstance(raised.exc_value, Terminated) else signal.SIGINT
+        again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(raised)
 
 
 def _end(number: int, frame: Any) -> NoReturn:

@@ -44,6 +44,23 @@ def test_blocks_are_left_and_one_line_is_said() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (143, "here\nleft\n", LINE)
 
 
+def test_a_signal_in_a_callback_is_not_lost() -> None:
+    done = ended(
+        "import time, weakref\n"
+        "from ns2.pipeline.core.ending import ends_cleanly\n"
+        "class Held: pass\n"
+        "def gone(_):\n"
+        "    print('here', flush=True)\n"
+        "    time.sleep(60)\n"
+        "with ends_cleanly():\n"
+        "    held = Held()\n"
+        "    watch = weakref.ref(held, gone)\n"
+        "    del held\n"
+        "    time.sleep(60)\n"
+    )
+    assert (done.returncode, done.stderr) == (143, LINE)
+
+
 def test_a_pool_of_processes_ends_with_what_it_does() -> None:
     done = ended(
         "import time\n"
