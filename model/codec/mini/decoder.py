@@ -12,7 +12,7 @@ Letters for shapes: B batch, T frames, D latent width, S samples (T * hop), K ba
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from torch.nn import functional
 from ns2.model.codec.mini.blocks import add_up
 from ns2.model.codec.mini.encoder import Trunk
 from ns2.model.codec.mini.mini_config import HOP_LENGTH, PITCH_DIM, SAMPLE_RATE, MiniConfig
-from ns2.model.codec.mini.pitch import read_pitch
+from ns2.model.codec.mini.pitch import read_pitch, sharpened
 
 _QUIETEST, _LOUDEST = -14.0, 6.0
 """The bounds of natural logarithms of magnitudes."""
@@ -83,6 +83,8 @@ class Decoder(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         """Compute audio (B, T * hop) of latents (B, T, D); its noise is always the same."""
         controls = self.controls(latents)
+        log_f0 = sharpened(controls.log_f0, controls.voicing > 0.5)
+        controls = replace(controls, log_f0=log_f0)
         shape = (1, latents.shape[1] * HOP_LENGTH)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(_SEED))
         return self.sound(controls, noise.to(latents.device))

@@ -18,7 +18,7 @@ from ns2.model.codec.loading import load_codec
 from ns2.model.codec.mini.decoder import Decoder
 from ns2.model.codec.mini.mini_config import CREDITS, MiniConfig, read_config, read_metadata
 from ns2.model.codec.mini.network import MiniNetwork
-from ns2.model.codec.mini.pitch import embed_pitch, pitch_codebook, read_pitch
+from ns2.model.codec.mini.pitch import embed_pitch, pitch_codebook, read_pitch, sharpened
 from ns2.model.codec.mini_codec import MiniCodec, load_mini, pack_mini
 from ns2.model.codec.registry import MINI_WEIGHTS, codec_spec
 from ns2.model.log_mel import LogMel
@@ -194,6 +194,26 @@ def test_entries_of_f0_are_6_cents_apart_in_voiced_frames() -> None:
         found, voicing = read_pitch(book[torch.cdist(wanted, book).argmin(1)], config)
         assert float((found - log_f0).abs().max()) * 1200 / np.log(2) < cents
         assert bool(((voicing > 0) == voiced).all())
+
+
+def test_f0_moves_as_it_did_before_the_encoder_smoothed_it() -> None:
+    fine = np.arange(-6 * 320, 126 * 320) / 24_000  # seconds
+    moving = np.log(200) + 0.06 * np.sin(2 * np.pi * 5 * fine)  # a vibrato
+    window = np.hanning(1_922)[1:-1]
+    centres = 6 * 320 + 160 + 320 * np.arange(120)
+    true = torch.from_numpy(moving[centres])
+    heard = torch.tensor([np.average(moving[c - 960 : c + 960], weights=window) for c in centres])
+    voiced = torch.ones(120, dtype=torch.bool)
+    before, after = ((f0 - true).abs().mean() for f0 in (heard, sharpened(heard, voiced)))
+    assert after < 0.7 * before
+    straight = torch.linspace(5, 5.5, 120)
+    assert torch.allclose(sharpened(straight, voiced), straight)
+    leaping = heard.clone()
+    leaping[60:] += np.log(2)  # an octave
+    voiced[30] = False
+    found = sharpened(leaping, voiced)
+    same = [29, 30, 31, 59, 60, 0, 119]
+    assert torch.equal(found[same], leaping[same]) and not torch.equal(found[1:29], leaping[1:29])
 
 
 def test_the_source_has_the_f0_that_is_asked_for_and_no_alias() -> None:
