@@ -94,7 +94,7 @@ class Engine:
             )
         self.tones = Tones(phonemes_of(language, self.identifier) if tones else {})
         self.alone = lru_cache(maxsize=50_000)(self._alone)
-        self.switches = lru_cache(maxsize=50_000)(self._switches)
+        self.foreign = lru_cache(maxsize=50_000)(self._foreign)
 
     @property
     def identifier(self) -> str:
@@ -147,10 +147,11 @@ class Engine:
             said = self._raw("windows", _IPA)
         return len(said) > 4 and any(map(_FLAG.search, said))
 
-    def _switches(self, text: str) -> bool:
-        """Whether espeak-ng changes to the voice of another language for a word."""
+    def _foreign(self, text: str) -> str:
+        """What espeak-ng says for a word, in IPA, if the voice of another language says it."""
         with self._lock:
-            return any(map(_FLAG.search, self._raw(text, _IPA)))
+            said = "".join(self._raw(text, _IPA)).replace(_BETWEEN, "")
+        return _FLAG.sub("", said) if _FLAG.search(said) else ""
 
     def _alone(self, text: str) -> Phones:
         """Phones without stress of one written word that is spoken alone."""

@@ -21,6 +21,7 @@ from ns2.pipeline.text.clauses import Word, base_language, clauses
 from ns2.pipeline.text.engine import STRESSES, Engine, bare, bare_phones, engine_of
 from ns2.pipeline.text.english import speak_english
 from ns2.pipeline.text.lexicon import Lexicon, Tokens, placed
+from ns2.pipeline.text.mandarin import cut_at_lost, lost_character, lost_syllable, plain_pinyin
 from ns2.pipeline.text.matching import match_words
 from ns2.pipeline.text.reading import reading_of
 from ns2.pipeline.text.scripts import (
@@ -30,8 +31,8 @@ from ns2.pipeline.text.scripts import (
     is_latin_word,
     said_apart,
 )
-from ns2.pipeline.text.tables import ABBREVIATIONS
-from ns2.pipeline.text.tones import mandarin_sandhi
+from ns2.pipeline.text.tables import ABBREVIATIONS, PINYIN
+from ns2.pipeline.text.tones import cut_tone, mandarin_sandhi
 
 _LINE_BYTES = 400  # of decomposed UTF-8: beyond its buffer of 800 espeak-ng loses words
 _FOREIGN_VOICE = "en-gb"  # to which espeak-ng changes for Latin letters in other languages
@@ -122,7 +123,7 @@ def pronounce(
     check_scripts(
         [part.word for clause, _ in parts for part in clause if part.given is None],
         language,
-        switches=voice.switches,
+        foreign_sound=voice.foreign,
         more=reading.scripts if reading else (),
     )
     tokens = [SILENCE]
@@ -156,6 +157,8 @@ def _parts(
         words = lexicon.words_of(words, voice.language)
     if _spells(voice):
         words = cut_at_latin(words)
+    if voice.language == PINYIN:
+        words = cut_at_lost(words)
     given = [_given(word, lexicon, phones) for word in words]
     reading = reading_of(settings.g2p, voice.language)
     if reading is None:
@@ -163,7 +166,7 @@ def _parts(
         if not is_latin(voice.language):
             said = [said_apart(text, voice.language) for text in said]
         return [
-            _Part(word=word, said=text, voice=_voice_of(text, voice), given=tokens)
+            _part(word, text, _voice_of(text, voice), tokens)
             for word, text, tokens in zip(words, said, given, strict=True)
         ]
     parts: list[_Part] = []
@@ -173,8 +176,24 @@ def _parts(
             continue
         for read in reading.read([word for word, _ in run]):
             speaker = engine_of(read.voice, settings.tones) if read.voice else voice
-            parts.append(_Part(word=read.word, said=read.said, voice=speaker, apart=True))
+            parts.append(_part(read.word, read.said, speaker, None, apart=True))
     return parts
+
+
+def _part(
+    word: Word, said: str, voice: Engine, given: Tokens | None, *, apart: bool = False
+) -> _Part:
+    """A word with what is spoken for it; espeak-ng is helped where it can't read Mandarin."""
+    if given is None and base_language(voice.language) == "cmn":
+        if voice.language == PINYIN:
+            said = plain_pinyin(said)
+            given = lost_syllable(said)
+        elif len(said) == 1 and not said.isascii():
+            given = lost_character(voice.foreign(said))
+        if given is not None:
+            said = ""  # and would read its neighbours wrongly, too
+            given = given if voice.tones.names else tuple(map(cut_tone, given))
+    return _Part(word=word, said=said, voice=voice, apart=apart, given=given)
 
 
 def _spells(voice: Engine) -> bool:

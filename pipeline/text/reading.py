@@ -17,7 +17,9 @@ from itertools import groupby
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.text.clauses import Word
+from ns2.pipeline.text.tables import PINYIN
 
+_NO_START = "ーァィゥェォャュョヮン"  # kana that no word begins with
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
@@ -106,7 +108,12 @@ def _pinyin(words: Sequence[Word]) -> list[Read]:
             continue
         syllables = _syllables("".join(word.surface for word in part))
         for word, syllable in zip(part, syllables, strict=True):
-            result.append(Read(word=word, said=syllable, voice="cmn-latn-pinyin"))
+            known = syllable.isascii()  # a rare character comes back as it is
+            result.append(
+                Read(word=word, said=syllable, voice=PINYIN)
+                if known
+                else Read(word=word, said=word.written)
+            )
     return result
 
 
@@ -118,19 +125,23 @@ def _syllables(text: str) -> list[str]:
 
 
 def _kana(words: Sequence[Word]) -> list[Read]:
-    """Japanese as morphemes in katakana, as they are pronounced."""
+    """Japanese as words in katakana, as they are pronounced: は as ワ, and long vowels with ー."""
     return [read for word in words for read in _morphemes(word)]
 
 
 def _morphemes(word: Word) -> Iterator[Read]:
-    """The morphemes of one clause, which is written without spaces."""
+    """The morphemes of a clause without spaces; endings of verbs are no words of their own."""
     from pyopenjtalk import run_frontend
 
-    found = [
-        (unicodedata.normalize("NFKC", str(part["string"])), _spoken_kana(str(part["pron"])))
-        for part in run_frontend(word.written)
-    ]
-    found = [(written, said) for written, said in found if said]
+    found: list[tuple[str, str]] = []
+    for part in run_frontend(word.written):
+        written = unicodedata.normalize("NFKC", str(part["string"]))
+        said = _spoken_kana(str(part["pron"]))
+        ends = part["pos"] == "助動詞" or part["pos_group1"] == "接続助詞"
+        if found and said and (ends or said[0] in _NO_START or found[-1][1].endswith("ッ")):
+            written, said = found[-1][0] + written, found.pop()[1] + said
+        if said:
+            found.append((written, said))
     if "".join(written for written, _ in found) != unicodedata.normalize("NFKC", word.surface):
         # Numbers are written out, and other characters than those of the text stand for them.
         yield Read(word=word, said=" ".join(said for _, said in found))
@@ -156,7 +167,7 @@ READINGS = (
         name="pypinyin",
         module="pypinyin",
         extra="mandarin",
-        languages=("cmn", "cmn-latn-pinyin"),
+        languages=("cmn", PINYIN),
         scripts=("CJK",),
         read=_pinyin,
     ),
@@ -165,7 +176,7 @@ READINGS = (
         module="pyopenjtalk",
         extra="japanese",
         languages=("ja",),
-        scripts=("CJK",),
+        scripts=("CJK", "IDEOGRAPHIC"),
         read=_kana,
     ),
 )

@@ -66,7 +66,7 @@ def check_scripts(
     words: Sequence[Word],
     language: str,
     *,
-    switches: Callable[[str], bool],
+    foreign_sound: Callable[[str], str],
     more: Sequence[str] = (),
 ) -> None:
     """Check that all words can be said in a language.
@@ -76,14 +76,14 @@ def check_scripts(
 
     Args:
         words: all words of a text.
-        switches: whether espeak-ng changes to such a voice for a word.
+        foreign_sound: what such a voice says for a word; "" where espeak-ng takes none.
         more: scripts that can be read beside those of the language.
 
     Raises:
         UtteranceError: WRONG_SCRIPT, no word of the text is in the language's scripts, or a word
             can't be said, which the message names.
     """
-    scripts = (*scripts_of(language), *more)
+    scripts = tuple(dict.fromkeys((*scripts_of(language), *more)))
     foreign = [(word, char) for word in words if (char := _foreign_letter(word.surface, scripts))]
     if not foreign:
         return
@@ -102,7 +102,7 @@ def check_scripts(
 
     for word, char in foreign:
         known = all(_belongs(c, (*scripts, *_SWITCHED)) for c in word.surface if _is_letter(c))
-        if not (known and switches(word.surface)):
+        if not (known and foreign_sound(word.surface)):
             more_of_it = _hint(language, char) or hint or "; write it so, or give its phones"
             raise UtteranceError(
                 Reason.WRONG_SCRIPT,

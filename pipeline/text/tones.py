@@ -103,6 +103,12 @@ def without_tone(token: str) -> str:
     return _FULL.sub("", token)
 
 
+def cut_tone(token: str) -> str:
+    """A token whose tone has its first digit alone, as in tables of ns2 0.1."""
+    tone = tone_in(token)
+    return without_tone(token) + in_ipa(tone) if tone else token
+
+
 def has_tones(phones: Iterable[str]) -> bool:
     """Whether phones of a table tell tones in full, which those of ns2 0.1 did not."""
     return any(map(tone_in, phones))
