@@ -118,9 +118,12 @@ class Engine:
 
     def _with_tones(self, text: str) -> list[Phones]:
         """Like `_as_ipa`, with all digits of tones, which espeak-ng's own names have."""
+        said = self._raw(text, _IPA), self._raw(text, _NAMES)
+        if [word.count(_BETWEEN) for word in said[0]] != [w.count(_BETWEEN) for w in said[1]]:
+            return self._as_ipa(text)  # rubbish that espeak-ng reads differently each time
         spoken: list[Phones] = []
         home = True  # the phonemes of another voice have other names
-        for ipa, names in zip(self._raw(text, _IPA), self._raw(text, _NAMES), strict=True):
+        for ipa, names in zip(*said, strict=True):
             phones: list[str] = []
             for phone, name in zip(ipa.split(_BETWEEN), names.split(_BETWEEN), strict=True):
                 for flag in _FLAG.findall(phone):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from ns2.pipeline.text.clauses import base_language
 
-TONE_OR_STRESS = 1
-"""The type of phonemes that are tones or stresses."""
+TONE_OR_STRESS, VOWEL = 1, 2
+"""The types of phonemes that are tones or stresses, and of vowels."""
 
 
 @cache

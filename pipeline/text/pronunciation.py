@@ -284,7 +284,7 @@ def _speak(parts: Sequence[_Part], start: int, stop: int) -> list[_Entry]:
     ):
         tokens: list[str] = []
         for phones in spoken[one:other]:
-            more = _tokens(phones)
+            more = as_tokens(phones)
             tokens += [BORDER, *more] if tokens and more else more
         entries.append((start + first, start + end, tokens))
     return entries
@@ -317,7 +317,7 @@ def _german_rank(number: str, before: str) -> str:
     return f"{num2words(int(number), lang='de', to='ordinal')}{ending}"
 
 
-def _tokens(phones: Sequence[str]) -> list[str]:
+def as_tokens(phones: Sequence[str]) -> list[str]:
     """Phones as tokens: the stress mark in front, and phones that were run together split.
 
     espeak-ng forgets the separator where it joins certain words and syllables (Korean, Tamil) and

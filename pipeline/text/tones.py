@@ -1,8 +1,9 @@
-"""Tones in full: espeak-ng's IPA keeps no more than the first digit of a tone.
+"""Tones in full: espeak-ng's IPA keeps no more than the first digit of a tone, or nothing of it.
 
-So 妈 and 骂, which espeak-ng itself calls "mA55" and "mA51", are both "mɑ5" in its IPA. A voice
-with such tones is asked for its own names of the phonemes as well, and a phone gets all digits of
-its tone: "ɑ55", "ɑ51". A tone of a single digit stays as the IPA has it.
+So 妈 and 骂, which espeak-ng itself calls "mA55" and "mA51", are both "mɑ5" in its IPA; and of a
+vowel that has a name of its own in IPA it writes that name twice ("aːaː" in Thai), whatever the
+tone. A voice with tones is asked for its own names of the phonemes as well, and a phone gets all
+digits of its tone: "ɑ55", "ɑ51". A tone of a single digit is written as the IPA does: "a1", "aɜ".
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ class Tones:
     """The tones of a voice, as espeak-ng names them.
 
     Attributes:
-        names: all tones; empty for a voice whose tones the IPA tells apart.
+        names: all tones; empty for a voice without tones.
     """
 
     def __init__(self, phonemes: Mapping[str, int]) -> None:
         """Take the names and types of a voice's phonemes, see `phoneme_data.phonemes_of`."""
-        digits = [
+        tones = [
             name for name, kind in phonemes.items() if kind == TONE_OR_STRESS and name.isdigit()
         ]
-        cut = any(len(name) > 1 for name in digits)
-        self.names = tuple(sorted(digits, key=len, reverse=True)) if cut else ()
+        own = [name for name in tones if name != "1"]  # every voice has a tone 1, and no use of it
+        self.names = tuple(sorted(tones, key=len, reverse=True)) if own else ()
         self._phonemes = frozenset(
             name for name, kind in phonemes.items() if kind != TONE_OR_STRESS
         )
@@ -54,10 +55,19 @@ def full(phone: str, tone: str) -> str:
     """A phone of espeak-ng's IPA with all digits of its tone.
 
     Args:
-        phone: it ends with the first digit, as the IPA has it.
-        tone: its digits; a single one, or none, changes nothing.
+        phone: it ends with the first digit, as the IPA has it, or it is written twice.
+        tone: its digits; none changes nothing.
     """
-    return phone.removesuffix(in_ipa(tone)) + tone if len(tone) > 1 else phone
+    if not tone:
+        return phone
+    body = phone.lstrip(_STRESSES)
+    half = len(body) // 2
+    if body.endswith(in_ipa(tone)):
+        body = body.removesuffix(in_ipa(tone))
+    elif body[:half] == body[half:]:
+        body = body[:half]
+    stress = phone[: len(phone) - len(phone.lstrip(_STRESSES))]
+    return stress + body + (tone if len(tone) > 1 else in_ipa(tone))
 
 
 def in_ipa(tone: str) -> str:

@@ -36,7 +36,7 @@ from tests.support.factories import ROOT, tone
 TEXT = (ROOT / "docs" / "corpora.md").read_text("utf-8")
 CONTENT_COLUMN = 14  # lines of a tree that begin farther right go on with the file above
 WEIGHTS = "encodec_24khz-d7cc33bc.th"
-MADE = ("shards", "trial", "run", "voice.wav", WEIGHTS)
+MADE = ("shards", "trial", "run", "voice.wav", "words.txt", WEIGHTS)
 """What commands of the guide take besides corpora: other commands make it, or the reader has it."""
 
 

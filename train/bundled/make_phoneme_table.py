@@ -153,7 +153,10 @@ def rendered(voice: str) -> tuple[set[str], set[str]]:
                 (symbol,) = map(bare, joined)
                 if symbol.startswith(bare(said[0])):  # the appended symbol alone
                     phones.add(symbol.removeprefix(bare(said[0])))
-                if joiner.isdigit() and symbol == bare(said[0]) + in_ipa(joiner):
+                if joiner.isdigit() and symbol.removeprefix(bare(said[0])) in (
+                    in_ipa(joiner),
+                    bare(said[0]),
+                ):
                     phones.add(full(symbol, joiner))
                 again = symbol == 2 * bare(said[0]) or symbol[-2:] in ("ːː", "ʲʲ", "\u0303\u0303")
                 (repeated if again else phones).add(symbol)

@@ -13,6 +13,7 @@ from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import Preview, preview
 from ns2.pipeline.tools.verify.check import verify
+from ns2.train.speak.facts import keep_speech, read_lexicon
 from tests.support.preprocessing import identities, run_inline
 
 PHONES = "ʒ ˈɔø ʒ"
@@ -60,6 +61,9 @@ def test_a_lexicon_costs_the_utterances_with_its_words(
     # The dataset keeps it, and a run without change does nothing.
     assert read_json(new.asset("lexicon")) == {"entries": {word.lower(): PHONES, "nosuchword": "ʒ"}}
     assert not run_inline(spoken, shards, weights, lexicon=file).made
+    keep_speech(tmp_path / "run", [new])
+    run_has = read_lexicon(tmp_path / "run", new.phoneme_table)
+    assert run_has is not None and run_has.entries[word.lower()] == tuple(PHONES.split())
 
     # An entry for a word that no text has costs nothing; a dropped lexicon gives the old bytes.
     file.write_text(f"{word.lower()}\t{PHONES}\nother\tʒ\n", "utf-8")

@@ -10,10 +10,11 @@ import tempfile
 import pytest
 
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.text.engine import engine_of
+from ns2.pipeline.text.engine import engine_of, languages
 from ns2.pipeline.text.lexicon import Lexicon
 from ns2.pipeline.text.pronunciation import TextSettings, pronounce
 from ns2.pipeline.text.tones import full, has_tones, tone_in, without_tone
+from ns2.train.bundled.make_merged_table import PAGE, merged, page, tones_of_vowels
 
 TABLE = PhonemeTable.default()
 
@@ -23,6 +24,7 @@ MANDARIN = (
     "方房访放", "督读赌肚", "通同桶痛", "千钱浅欠", "西席洗戏", "吃迟尺赤", "书熟鼠树", "猪竹主住",
     "优油有又", "烟盐眼燕", "汪王网忘", "温文稳问", "冤圆远院", "辉回悔会", "锅国果过", "清晴请庆",
 )  # fmt: skip
+TONAL = {"cmn", "cmn-latn-pinyin", "hak", "my", "shn", "th", "vi", "yue"}
 PINYIN = ("55", "35", "214", "51")
 # Others with their tones, as grammars list them.
 OTHERS = {
@@ -129,5 +131,28 @@ def test_but_for_its_tones_a_phone_is_that_of_the_ipa() -> None:
 def test_full() -> None:
     assert full("ˈɑ5", "51") == "ˈɑ51" and full("əɜ", "35") == "ə35"
     assert full("aɜ", "3") == "aɜ" and full("a", "") == "a"
+    assert full("ˈaːaː", "2") == "ˈaː2" and full("əə", "35") == "ə35" and full("ɛɛ", "3") == "ɛɜ"
     for syllable, tone in itertools.product(("iɑ", "ər", "i."), PINYIN):
         assert full(syllable + {"3": "ɜ"}.get(tone[0], tone[0]), tone) in TABLE
+
+
+def test_thai_vowels_that_have_a_name_in_ipa() -> None:
+    """espeak-ng's IPA writes these twice, whatever the tone."""
+    assert tones_of_vowels("th")["a:"] == {
+        "1": "aː1", "2": "aː2", "3": "aːɜ", "4": "aː4", "5": "aː5", "6": "aː6",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("voice", languages())
+def test_every_tone_of_every_vowel_is_a_token_of_its_own(voice: str) -> None:
+    # Whatever of the names that espeak-ng gives to phonemes is lost stands in docs/phonemes.md.
+    for vowel, tokens in tones_of_vowels(voice).items():
+        assert len(set(tokens.values())) == len(tokens), vowel
+        assert set(tokens.values()) <= set(TABLE.phones), vowel
+    if voice in TONAL:
+        assert len(tones_of_vowels(voice)) > 10
+
+
+def test_the_page_says_what_is_lost_in_every_voice() -> None:
+    voices = {voice: merged(voice) for voice in languages()}
+    assert page(voices) == PAGE.read_text("utf-8")
