@@ -111,6 +111,12 @@ def check_scripts(
             )
 
 
+def in_script(words: Sequence[Word], language: str) -> bool:
+    """Whether all letters of some words belong to the scripts of a language."""
+    scripts = scripts_of(language)
+    return not any(_foreign_letter(word.surface, scripts) for word in words)
+
+
 def _foreign_letter(text: str, scripts: Sequence[str]) -> str:
     """The first letter that belongs to none of some scripts, or ""."""
     return next((c for c in text if _is_letter(c) and not _belongs(c, scripts)), "")
