@@ -82,7 +82,8 @@ class _Part:
         said: the text that espeak-ng speaks.
         voice: the voice that speaks it.
         apart: whether it is spoken with a space before it, though none may be written.
-        given: its phones, where a lexicon or the text gives them.
+        given: its phones, where espeak-ng is not to say it.
+        stays: whether they come from the user, so that no neighbour changes them.
     """
 
     word: Word
@@ -90,6 +91,7 @@ class _Part:
     voice: Engine
     apart: bool = False
     given: Tokens | None = None
+    stays: bool = False
 
 
 _Entry = tuple[int, int, list[str]]
@@ -172,7 +174,7 @@ def _parts(
     parts: list[_Part] = []
     for is_given, run in groupby(zip(words, given, strict=True), lambda pair: pair[1] is not None):
         if is_given:
-            parts += [_Part(word=word, said="", voice=voice, given=its) for word, its in run]
+            parts += [_part(word, "", voice, its) for word, its in run]
             continue
         for read in reading.read([word for word, _ in run]):
             speaker = engine_of(read.voice, settings.tones) if read.voice else voice
@@ -184,6 +186,7 @@ def _part(
     word: Word, said: str, voice: Engine, given: Tokens | None, *, apart: bool = False
 ) -> _Part:
     """A word with what is spoken for it; espeak-ng is helped where it can't read Mandarin."""
+    stays = given is not None
     if given is None and base_language(voice.language) == "cmn":
         if voice.language == PINYIN:
             said = plain_pinyin(said)
@@ -193,7 +196,7 @@ def _part(
         if given is not None:
             said = ""  # and would read its neighbours wrongly, too
             given = given if voice.tones.names else tuple(map(cut_tone, given))
-    return _Part(word=word, said=said, voice=voice, apart=apart, given=given)
+    return _Part(word=word, said=said, voice=voice, apart=apart, given=given, stays=stays)
 
 
 def _spells(voice: Engine) -> bool:
@@ -227,8 +230,8 @@ def _speak_clause(parts: Sequence[_Part], phones: Sequence[Tokens]) -> list[tupl
         size += length
     entries += _speak_line(parts, start, len(parts))
     if parts and parts[0].voice.tones.names and base_language(parts[0].voice.language) == "cmn":
-        given = [parts[first].given is not None for first, _, _ in entries]
-        mandarin_sandhi([tokens for _, _, tokens in entries], given)
+        stay = [parts[first].stays for first, _, _ in entries]
+        mandarin_sandhi([tokens for _, _, tokens in entries], stay)
     return [
         (_written(parts[first:end], phones), tokens) for first, end, tokens in entries if tokens
     ]

@@ -57,6 +57,8 @@ def test_syllables_that_espeak_reads_as_english() -> None:
         chars, letters = pronounce(text, "cmn"), pronounce(pinyin, "cmn-latn-pinyin")
         assert [t.lstrip("ˈ") for t in chars.tokens] == [t.lstrip("ˈ") for t in letters.tokens]
         TABLE.ids(chars.tokens)
+    assert pronounce("很窘很", "cmn").tokens[1:3] == ("χ", "ˈə35")  # sandhi as elsewhere
+    assert pronounce("很窘很", "cmn").tokens[5:7] == ("tɕ", "ˈyu35")
     sounds = {pronounce(char, "cmn").tokens[1:-1] for char in "兄熊穷窘"}
     assert len(sounds) == 4 and {s[0] for s in sounds} == {"ɕ", "tɕ", "tɕh"}
 
