@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -52,6 +53,16 @@ class Word:
     def written(self) -> str:
         """The word with the full stop of an abbreviation."""
         return f"{self.surface}." if self.dotted else self.surface
+
+    def cut(self, pieces: Sequence[str]) -> list[Word]:
+        """The pieces of a word as words without spaces between them; a single one is the word."""
+        if len(pieces) < 2:
+            return [self]
+        last = len(pieces) - 1
+        return [
+            Word(surface=piece, dotted=self.dotted and k == last, glued=self.glued or k > 0)
+            for k, piece in enumerate(pieces)
+        ]
 
 
 @dataclass(kw_only=True)

@@ -151,12 +151,11 @@ def _joined_run(run: Sequence[Word], lexicon: Lexicon) -> Iterator[Word]:
     while i < len(run):
         for end in range(len(run), i, -1):
             part = run[i:end]
-            whole = Word(
-                surface="".join(word.written for word in part[:-1]) + part[-1].surface,
-                dotted=part[-1].dotted,
-                glued=part[0].glued,
-            )
-            if end == i + 1 or (len(whole.surface) <= lexicon.longest and lexicon.of(whole)):
+            whole = part[0]
+            if len(part) > 1:
+                surface = "".join(word.written for word in part[:-1]) + part[-1].surface
+                whole = Word(surface=surface, dotted=part[-1].dotted, glued=part[0].glued)
+            if len(part) == 1 or (len(whole.surface) <= lexicon.longest and lexicon.of(whole)):
                 yield whole
                 i = end
                 break
@@ -164,15 +163,7 @@ def _joined_run(run: Sequence[Word], lexicon: Lexicon) -> Iterator[Word]:
 
 def _cut(words: Sequence[Word], lexicon: Lexicon) -> list[Word]:
     """Words of a language without spaces, cut where an entry begins or ends."""
-    result: list[Word] = []
-    for word in words:
-        pieces = list(_pieces(word.surface, lexicon))
-        for k, piece in enumerate(pieces):
-            last = k == len(pieces) - 1
-            result.append(
-                Word(surface=piece, dotted=word.dotted and last, glued=word.glued or k > 0)
-            )
-    return result
+    return [part for word in words for part in word.cut(list(_pieces(word.surface, lexicon)))]
 
 
 def _pieces(text: str, lexicon: Lexicon) -> Iterator[str]:

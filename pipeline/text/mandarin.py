@@ -47,16 +47,12 @@ def lost_character(sound: str) -> Tokens | None:
 
 def cut_at_lost(words: Sequence[Word]) -> list[Word]:
     """Words of pinyin, cut before and after syllables that espeak-ng can't read."""
-    result: list[Word] = []
-    for word in words:
-        pieces = [p for p in re.split(r"([jqx]iong[1-5])", plain_pinyin(word.surface)) if p]
-        if len(pieces) < 2:
-            result.append(word)
-            continue
-        for k, piece in enumerate(pieces):
-            dotted = word.dotted and k == len(pieces) - 1
-            result.append(Word(surface=piece, dotted=dotted, glued=word.glued or k > 0))
-    return result
+    lost = re.compile(r"([jqx]iong[1-5])")
+    return [
+        part
+        for word in words
+        for part in word.cut([*filter(None, lost.split(plain_pinyin(word.surface)))])
+    ]
 
 
 def plain_pinyin(text: str) -> str:

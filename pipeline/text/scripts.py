@@ -38,13 +38,8 @@ def said_apart(text: str, language: str) -> str:
 
 def cut_at_latin(words: Sequence[Word]) -> list[Word]:
     """Words cut where Latin letters begin and end."""
-    result: list[Word] = []
-    for word in words:
-        pieces = [p for p in re.split(f"({_LATIN_WORD.pattern})", word.surface) if p]
-        for k, piece in enumerate(pieces):
-            dotted = word.dotted and k == len(pieces) - 1
-            result.append(Word(surface=piece, dotted=dotted, glued=word.glued or k > 0))
-    return result
+    latin = re.compile(f"({_LATIN_WORD.pattern})")
+    return [part for word in words for part in word.cut([*filter(None, latin.split(word.surface))])]
 
 
 def is_latin_word(text: str) -> bool:
