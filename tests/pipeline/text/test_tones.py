@@ -156,3 +156,20 @@ def test_every_tone_of_every_vowel_is_a_token_of_its_own(voice: str) -> None:
 def test_the_page_says_what_is_lost_in_every_voice() -> None:
     voices = {voice: merged(voice) for voice in languages()}
     assert page(voices) == PAGE.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "tokens"),
+    [
+        ("cmn", "妈。骂。", "m ˈɑ55 . m ˈɑ51 ."),
+        ("cmn", "汤，烫。", "th ˈɑ55 ŋ , th ˈɑ51 ŋ ."),
+        ("cmn", "你好，老师！", "n i35 χ ˈɑu214 , l ˈɑu214 | s. ˈi.55 !"),
+        ("cmn", "妈妈骂马吗？", "m ɑ55 m ɑ11 | m ˈɑ51 | m ˈɑ214 | m ɑ11 ?"),
+        ("cmn", "兄弟很穷。", "ɕ ˈyu55 ŋ | t ˈi51 | χ ˈə214 n | tɕh ˈyu35 ŋ ."),
+        ("cmn-latn-pinyin", "nǐ hǎo, xiong2mao1.", "n ˈi35 | χ ˈɑu214 , ɕ ˈyu35 ŋ | m ˈɑu55 ."),
+        ("yue", "詩史試時市事。", "s ˈi1 | s ˈi2 | s ˈiɜ | s ˈi4 | s ˈi5 | s ˈi6 ."),
+        ("vi", "ma má mà.", "m ˈaː | m ˈaːɜ | m ˌaː2 ."),
+    ],
+)
+def test_pinned(language: str, text: str, tokens: str) -> None:
+    assert " ".join(pronounce(text, language).tokens) == f"<sil> {tokens} <sil>"
