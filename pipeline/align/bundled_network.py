@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.text.tones import without_tone
 
 if TYPE_CHECKING:
     from ns2.model.aligner.evidence import FrameNet
@@ -55,7 +56,11 @@ def pretrained(network: FrameNet, phones: Sequence[str], table: PhonemeTable) ->
 
     number = {phone: i for i, phone in enumerate(phones)}
     bare, _ = table.phone_and_stress(np.arange(len(table)))
-    known = [number.get(symbol, _UNKNOWN) for symbol in table.symbols(np.arange(len(table)))]
+    ours = PhonemeTable.default()  # in phones of a user's own, digits need not be a tone
+    known = [
+        number.get(without_tone(symbol) if symbol in ours else symbol, _UNKNOWN)
+        for symbol in table.symbols(np.arange(len(table)))
+    ]
     # The ids of a phone follow each other, the id without stress first.
     first = {int(phone): known[i] for i, phone in reversed([*enumerate(bare)])}
     return Pretrained(network=network, phone_of=torch.tensor([first[int(p)] for p in bare]))

@@ -27,6 +27,7 @@ TOO_MANY_REJECTED = 3
     Options,
     limit={"type": click.IntRange(1), "metavar": "N"},
     columns=NAME_LIST,
+    g2p=NAME_LIST,
     min_align_score={"metavar": "S"},
     quantizers={"type": click.IntRange(1, 32)},
     shard_utterances={"type": click.IntRange(1)},

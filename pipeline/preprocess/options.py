@@ -67,6 +67,14 @@ class Options:
     extra_phonemes: Path | None = None
     """A file of symbols, one a line, that are appended to the phoneme table."""
 
+    lexicon: Path | None = None
+    """A file of pronunciations: each line has a word, a tab and its phones with spaces between
+    them; only utterances with such words are made anew when it changes."""
+
+    g2p: tuple[str, ...] = ()
+    """Readings that go before espeak-ng: pypinyin for Chinese characters (language cmn or
+    cmn-latn-pinyin), pyopenjtalk-plus for kanji (ja); they are extras of ns2."""
+
     val_share: float = 0.02
     """The share of utterances in the validation split, where the corpus has no splits itself."""
 
@@ -143,6 +151,10 @@ class Options:
         )
         refuse(reads and self.retrain_aligner, "--retrain-aligner is for --aligner builtin")
         refuse(reads and self.aligner_init != "bundled", "--aligner-init is for --aligner builtin")
+        refuse(
+            reads and (self.lexicon is not None or bool(self.g2p)),
+            "--lexicon and --g2p are for --aligner builtin: TextGrids have phones",
+        )
         refuse(not self.phone_tier.strip(), "--phone-tier needs a name")
 
     @property

@@ -24,7 +24,7 @@ from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
 from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
-from ns2.pipeline.preprocess.recipe import build_graph, describe, wanted_columns
+from ns2.pipeline.preprocess.recipe import build_graph, describe, lexicon_of, wanted_columns
 from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
@@ -98,7 +98,8 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     graph = build_graph(options)
     corpus, out = open_corpus(corpus_path, options), out.absolute()
     check_folder(out, graph.grid)
-    sources, unreadable = find_sources(corpus, options, _glimpse(corpus, out, options))
+    states = _glimpse(corpus, out, options)
+    sources, unreadable = find_sources(corpus, options, states, lexicon=lexicon_of(graph))
     shards, previous = place(sources, out, options)
     columns = wanted_columns(graph, options)
     # The aligner, as far as it is known without training it.
@@ -267,8 +268,23 @@ def _reason(
     gone = len(previous) - (len(sources) - new)
     if gone:
         parts.append(f"{gone} removed utterances")
+    if "text" in graph.sources(column) and (words := _lexicon_change(graph, card)):
+        parts.append(words)
     reads = " or ".join(s.removesuffix("_file") for s in graph.sources(column))
     return " and ".join(parts) or f"changed {reads} of some utterances, other limits, or lost tars"
+
+
+def _lexicon_change(graph: Graph, card: Card) -> str:
+    """That the entries of a lexicon differ from those of a card, if they do."""
+    lexicon = lexicon_of(graph)
+    then, now = card.options.get("lexicon"), lexicon.digest if lexicon is not None else None
+    if then == now:
+        return ""
+    if then is None:
+        return "a new lexicon, for the utterances that have its words"
+    if now is None:
+        return "no lexicon any more, for the utterances that have its words"
+    return "a changed lexicon, for the utterances that have changed words"
 
 
 def _changes(graph: Graph, column: str, card: Card) -> list[str]:

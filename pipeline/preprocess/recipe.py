@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ns2.model.codec.interface import CodecError
 from ns2.model.codec.registry import codec_spec
@@ -14,6 +14,9 @@ from ns2.pipeline.dataset.card import ColumnEntry, StageEntry
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.stages.graph import Graph
+
+if TYPE_CHECKING:
+    from ns2.pipeline.text.lexicon import Lexicon
 
 
 def build_graph(options: Options) -> Graph:
@@ -65,6 +68,12 @@ def phoneme_table(options: Options) -> PhonemeTable:
     return table if options.extra_phonemes is None else table.with_extra(options.extra_phonemes)
 
 
+def lexicon_of(graph: Graph) -> Lexicon | None:
+    """The lexicon that texts are pronounced with, if one is given."""
+    found: Lexicon | None = getattr(graph.stages["tokens"], "lexicon", None)
+    return found
+
+
 def describe(graph: Graph, name: str) -> StageEntry:
     """A stage as the card tells of it."""
     stage = graph.stages[name]
@@ -98,9 +107,15 @@ def described_options(graph: Graph, options: Options) -> dict[str, Any]:
     values = asdict(options)
     reads = options.aligner == "textgrid"
     unused = ("aligner_init",) if reads else ("phone_tier", "word_tier")
-    places = ("codec_weights", "extra_phonemes", "textgrids")
-    for name in (*places, "checksum", "retrain_aligner", *unused):
+    places = ("codec_weights", "extra_phonemes", "textgrids", "lexicon")
+    for name in (*places, "g2p", "checksum", "retrain_aligner", *unused):
         del values[name]
+    # What is not used is not told: cards of before don't have it, and are to stay as they are.
+    lexicon = lexicon_of(graph)
+    if lexicon is not None:
+        values["lexicon"] = lexicon.digest
+    if options.g2p:
+        values["g2p"] = list(options.g2p)
     spec = codec_spec(options.codec, options.quantizers)
     return {
         **values,

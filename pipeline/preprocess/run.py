@@ -23,7 +23,7 @@ from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, save_plan
 from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
-from ns2.pipeline.preprocess.recipe import build_graph, wanted_columns
+from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, wanted_columns
 from ns2.pipeline.preprocess.work.job import ShardJob
 from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
 from ns2.pipeline.preprocess.work.remembered import Remembered, check_systematic
@@ -94,6 +94,7 @@ class _Run:
                 self._options,
                 states,
                 lambda count: self._progress.advance(utterances=count, idle=True),
+                lexicon_of(self._graph),
             )
         finally:
             states.save()

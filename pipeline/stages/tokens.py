@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
+if TYPE_CHECKING:
+    from ns2.pipeline.text.lexicon import Lexicon
+
 
 class TokensStage(Stage):
-    """Text to a `Pronunciation`: IPA tokens and the spans of the words."""
+    """Text to a `Pronunciation`: IPA tokens and the spans of the words.
+
+    The lexicon is no part of the configuration: the entries for the words of a text are a part of
+    the state of its source (`preprocess.plan.sources`), so that an entry that is changed remakes
+    the utterances that have its word, and no others.
+    """
 
     name: ClassVar[str] = "tokens"
     version: ClassVar[int] = 1  # raise it with every change of the normaliser or the clauses
@@ -18,15 +31,43 @@ class TokensStage(Stage):
     libraries: ClassVar[tuple[str, ...]] = ("espeakng-loader", "phonemizer", "num2words")
     order: ClassVar[int] = 1
 
+    def __init__(self, lexicon: Lexicon | None = None, g2p: tuple[str, ...] = ()) -> None:
+        """Take pronunciations of the user's own and the names of readings."""
+        self.lexicon, self.g2p = lexicon, g2p
+
     @classmethod
     def of(cls, settings: StageSettings) -> Self | None:
         """The text is pronounced unless TextGrids tell the phones."""
-        return cls() if settings.options.aligner == "builtin" else None
+        from ns2.pipeline.text.lexicon import Lexicon
+        from ns2.pipeline.text.reading import readings
+
+        options = settings.options
+        if options.aligner != "builtin":
+            return None
+        for reading in readings(options.g2p):
+            reading.check()
+        given = options.lexicon
+        return cls(None if given is None else Lexicon.read(given, settings.table), options.g2p)
 
     @property
     def config(self) -> Mapping[str, Any]:
         """The table decides how phones are taken apart that espeak-ng ran together."""
-        return {"table": PhonemeTable.default().digest}
+        return {
+            "table": PhonemeTable.default().digest,
+            **({"g2p": list(self.g2p)} if self.g2p else {}),
+        }
+
+    def library_versions(self) -> dict[str, str]:
+        """Versions of the libraries that decide its values, those of readings among them."""
+        return {**super().library_versions(), **{name: version(name) for name in self.g2p}}
+
+    def write_asset(self, folder: Path, fingerprint: str) -> Path | None:
+        """Write the lexicon, by which a run that learns from the dataset pronounces texts."""
+        if self.lexicon is None:
+            return None
+        path = folder / f"lexicon-{self.lexicon.digest[:FINGERPRINT_DIGITS]}.json"
+        write_if_changed(path, canonical_json(self.lexicon.to_json()).encode())
+        return path
 
     def compute(self, item: Item) -> Product:
         """Speak `item.inputs["text"]` in `item.record["language"]`.
@@ -34,9 +75,10 @@ class TokensStage(Stage):
         Raises:
             UtteranceError: see `ns2.pipeline.text.pronunciation.pronounce`.
         """
-        from ns2.pipeline.text.pronunciation import pronounce
+        from ns2.pipeline.text.pronunciation import TextSettings, pronounce
 
-        spoken = pronounce(item.inputs["text"], item.record["language"])
+        settings = TextSettings(lexicon=self.lexicon, g2p=self.g2p)
+        spoken = pronounce(item.inputs["text"], item.record["language"], settings)
         optional = PhonemeTable.default().optional
         phones = sum(token not in optional for token in spoken.tokens)
         return Product(value=spoken, scalars={"tokens": len(spoken.tokens), "phones": phones})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,11 +23,7 @@ from ns2.pipeline.text.tables import (
     FOREIGN_MARKS,
     GERMAN_RANKED,
     MONTHS,
-    NO_SCRIPT,
     ORDINAL_DOT,
-    SCRIPT_HINT,
-    SCRIPT_HINTS,
-    SCRIPTS,
     SPOKEN_SYMBOLS,
     STRENGTH,
     UNITS,
@@ -57,6 +54,16 @@ class Word:
         """The word with the full stop of an abbreviation."""
         return f"{self.surface}." if self.dotted else self.surface
 
+    def cut(self, pieces: Sequence[str]) -> list[Word]:
+        """The pieces of a word as words without spaces between them; a single one is the word."""
+        if len(pieces) < 2:
+            return [self]
+        last = len(pieces) - 1
+        return [
+            Word(surface=piece, dotted=self.dotted and k == last, glued=self.glued or k > 0)
+            for k, piece in enumerate(pieces)
+        ]
+
 
 @dataclass(kw_only=True)
 class Clause:
@@ -79,7 +86,7 @@ def clauses(text: str, language: str) -> list[Clause]:
         language: the name of an espeak-ng voice.
 
     Raises:
-        UtteranceError: WRONG_SCRIPT, TEXT_TOO_LONG.
+        UtteranceError: TEXT_TOO_LONG.
     """
     if len(text) > TEXT_LIMIT:
         raise UtteranceError(
@@ -87,7 +94,6 @@ def clauses(text: str, language: str) -> list[Clause]:
             f"the text has {len(text):,} characters, more than {TEXT_LIMIT:,}; split it",
         )
     cleaned = clean(text, language)
-    check_script(cleaned, language)
     tokens = cleaned.split()
     splitter = _Splitter(base_language(language))
     for i, token in enumerate(tokens):
@@ -108,29 +114,6 @@ def clean(text: str, language: str) -> str:
     for pattern, replacement in (*_SPACING, *_spaced_abbreviations(base)):
         text = pattern.sub(replacement, text)
     return unicodedata.normalize("NFC", text)
-
-
-def check_script(cleaned: str, language: str) -> None:
-    """Check that all letters belong to the scripts of a language.
-
-    Raises:
-        UtteranceError: WRONG_SCRIPT, for the first letter that does not.
-    """
-    scripts = SCRIPTS.get(language) or SCRIPTS.get(base_language(language)) or ("LATIN",)
-    for char in cleaned:
-        if char.isascii():
-            if "LATIN" in scripts or not char.isalpha():
-                continue
-        elif unicodedata.category(char)[0] != "L":
-            continue
-        name = unicodedata.name(char, "an unnamed letter")
-        if name.split(" ", 1)[0] not in (*scripts, *NO_SCRIPT):
-            hint = SCRIPT_HINTS.get(base_language(language), SCRIPT_HINT)
-            raise UtteranceError(
-                Reason.WRONG_SCRIPT,
-                f"{char} ({name.lower()}) does not belong to the scripts of {language}"
-                f" ({', '.join(scripts).lower()}){hint}",
-            )
 
 
 _HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"

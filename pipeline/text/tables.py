@@ -57,7 +57,12 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "fa-latn": ("LATIN",), "cmn-latn-pinyin": ("LATIN",), "en-shaw": ("SHAVIAN", "LATIN"),
 }  # fmt: skip
 SCRIPT_HINT = "; is --language right?"
-SCRIPT_HINTS = {"ja": "; espeak-ng can't read kanji, write kana"}
+SCRIPT_HINTS = {"ja": "; espeak-ng can't read kanji: write kana, or give --g2p pyopenjtalk-plus"}
+"""What to do about a Chinese character, by language."""
+PINYIN = "cmn-latn-pinyin"
+"""The voice that reads pinyin; that of Chinese characters reads Latin letters as English."""
+UNSPACED = word_set("ja th my shn")
+"""Languages that are written without spaces between words, apart from Chinese."""
 NO_SCRIPT = ("MODIFIER", "FEMININE", "MASCULINE", "MICRO")
 """First words of the names of letters that belong to no script."""
 

@@ -23,10 +23,12 @@ from ns2.pipeline.corpora.layouts.manifest import FIELDS
 from ns2.pipeline.corpora.layouts.mls import VOICES
 from ns2.pipeline.corpora.reading import AUDIO_SUFFIXES, LAYOUTS, read_corpus
 from ns2.pipeline.dataset.index import index_schema
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import preview
+from ns2.pipeline.text.lexicon import Lexicon
 from tests.docs.pages import blocks, resolve
 from tests.docs.pages import commands as page_commands
 from tests.support.corpora_factories import make_clips, write_audio, write_ljspeech
@@ -36,7 +38,7 @@ from tests.support.factories import ROOT, tone
 TEXT = (ROOT / "docs" / "corpora.md").read_text("utf-8")
 CONTENT_COLUMN = 14  # lines of a tree that begin farther right go on with the file above
 WEIGHTS = "encodec_24khz-d7cc33bc.th"
-MADE = ("shards", "trial", "run", "voice.wav", WEIGHTS)
+MADE = ("shards", "trial", "run", "voice.wav", "words.txt", WEIGHTS)
 """What commands of the guide take besides corpora: other commands make it, or the reader has it."""
 
 
@@ -47,6 +49,7 @@ def sections() -> dict[str, str]:
 
 
 SECTIONS = sections()
+(LEXICON,) = (text.replace("⇥", "\t") for text in blocks(SECTIONS[""], "text"))
 
 
 def commands(text: str) -> list[list[str]]:
@@ -132,6 +135,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (tree,) = blocks(SECTIONS[layout], "text")
         build(tree.split("\n\n")[0], root, audio)
     (root / "voice.wav").write_bytes(audio.of(".wav"))
+    (root / "words.txt").write_text(LEXICON, "utf-8")
     (root / WEIGHTS).touch()
     make_dataset(root / "shards", Recipe(shards=5, per_shard=5, change_row=with_a_score))
     for name in ("trial", "run"):
@@ -194,6 +198,11 @@ def test_commands_exist_with_their_options(words: list[str], guide: Path) -> Non
         assert context.params["preset"] in PRESETS
     if context.params.get("where"):
         parse_where(context.params["where"], index_schema(list(COLUMNS)))
+
+
+def test_the_lexicon_is_read(guide: Path) -> None:
+    read = Lexicon.read(guide / "words.txt", PhonemeTable.default())
+    assert list(read.entries) == ["Reading", "don't", "银行"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -18,6 +18,7 @@ from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.text.clauses import clauses
 from ns2.pipeline.text.english import speak_english
+from ns2.pipeline.text.lexicon import Lexicon, held_together, take_phones
 from ns2.pipeline.tools.align_eval.truth import read_truth
 from ns2.train.run.overrides import choose
 from tests.fuzz.target import OURS, TARGETS, Call, Make, Target, put
@@ -235,6 +236,33 @@ def _table_json(data: bytes, folder: Path) -> None:
     PhonemeTable.from_json(parse_json(data))
 
 
+def _lexicon(data: bytes, folder: Path) -> None:
+    lexicon = Lexicon.read(put(folder, "words.txt", data), PhonemeTable.default())
+    Lexicon.from_json(lexicon.to_json(), PhonemeTable.default())
+    for language in ("en-us", "cmn", "ja"):
+        lexicon.lines_for(data.decode("utf-8-sig"), language)
+
+
+def _lexicon_json(data: bytes, folder: Path) -> None:
+    from ns2.pipeline.core.reading import parse_json
+
+    Lexicon.from_json(parse_json(data), PhonemeTable.default())
+
+
+def _inline(data: bytes, folder: Path) -> None:
+    take_phones(held_together(data.decode("utf-8", "replace")), PhonemeTable.default())
+
+
+_WORDS = "Reading\tɹ ˈɛ d ɪ ŋ\n银行\tj ˈi35 n | χ ˈɑ35 ŋ\n"
+TARGETS["lexicon"] = Target(make=lambda folder: [_WORDS.encode()], call=_lexicon)
+TARGETS["lexicon.json"] = Target(
+    make=lambda folder: [b'{"entries": {"a": "t | d", "b": "d"}}'],
+    call=_lexicon_json,
+    errors=(*OURS, ValueError),
+)
+TARGETS["phones in a text"] = Target(
+    make=lambda folder: ["In [[ɹ ˈɛ d ɪ ŋ]], [[t]].".encode()], call=_inline
+)
 TARGETS["extra phonemes"] = Target(make=lambda folder: ["ɬ\nɮ\n".encode()], call=_extra)
 TARGETS["phonemes.json"] = Target(
     make=lambda folder: [json.dumps(PhonemeTable.default().to_json()).encode()],

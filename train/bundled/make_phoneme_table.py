@@ -26,19 +26,19 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text.clauses import base_language
-from ns2.pipeline.text.engine import bare, engine_of, languages, wrapper_class
+from ns2.pipeline.text.engine import bare, engine_of, languages
+from ns2.pipeline.text.phoneme_data import TONE_OR_STRESS, data_path, phonemes_of, read_phontab
 from ns2.pipeline.text.tables import MARKS, SCRIPTS
+from ns2.pipeline.text.tones import full, in_ipa
 
 TABLE = Path(__file__).resolve().parents[2] / "pipeline" / "dataset" / "phoneme_table.json"
 WORDS = 4000
 """The number of random words of each kind that a voice reads."""
 _INPUT_IS_PHONEMES = 0x101  # espeakPHONEMES | espeakCHARS_UTF8
 _OUTPUT_IS_IPA = 0x02 | ord("_") << 8
-_IS_TONE_OR_STRESS = 1
 
 
 def main() -> int:
@@ -104,32 +104,42 @@ def takes_apart(symbol: str, phones: set[str]) -> bool:
 # what espeak-ng can emit
 
 
+class Renderer:
+    """Has espeak-ng render phonemes of a voice by their mnemonics."""
+
+    def __init__(self, voice: str) -> None:
+        """Open a voice, and have its library accept phonemes instead of letters."""
+        engine = engine_of(voice)
+        self.phonemes = phonemes_of(voice, engine.identifier)
+        self._backend = engine.backend._espeak._espeak
+        # Only a call of espeak_Synth makes the library accept phonemes.
+        synth = self._backend._library.espeak_Synth
+        synth.argtypes = None
+        blank = ctypes.create_string_buffer(b" ")
+        size, zero, flags = ctypes.c_size_t(2), ctypes.c_uint(0), ctypes.c_uint(_INPUT_IS_PHONEMES)
+        synth(blank, size, zero, 1, zero, flags, None, None)
+
+    def say(self, phonemes: str) -> list[str]:
+        """The symbols of some phonemes in espeak-ng's IPA."""
+        rest = ctypes.pointer(ctypes.c_char_p(f"[[{phonemes}]]".encode()))
+        said: list[str] = []
+        while rest.contents:
+            line = self._backend.text_to_phonemes(rest, _INPUT_IS_PHONEMES, _OUTPUT_IS_IPA)
+            said += re.split("[_ ]+", line.decode().strip("_ \n")) if line else []
+        return said
+
+
 def rendered(voice: str) -> tuple[set[str], set[str]]:
-    """The IPA of all phonemes of a voice, alone and with each phoneme that is appended to them.
+    """The symbols of all phonemes of a voice, alone and with each phoneme that is appended to them.
 
     Returns:
         phones, and those among the symbols in which something is doubled.
     """
-    backend = engine_of(voice).backend._espeak
-    library = backend._espeak._library
-    # Only a call of espeak_Synth makes the library accept phonemes instead of letters.
-    library.espeak_Synth.argtypes = None
-    blank = ctypes.create_string_buffer(b" ")
-    size, zero, flags = ctypes.c_size_t(2), ctypes.c_uint(0), ctypes.c_uint(_INPUT_IS_PHONEMES)
-    library.espeak_Synth(blank, size, zero, 1, zero, flags, None, None)
-
-    def say(phonemes: str) -> list[str]:
-        rest = ctypes.pointer(ctypes.c_char_p(f"[[{phonemes}]]".encode()))
-        said: list[str] = []
-        while rest.contents:
-            line = backend._espeak.text_to_phonemes(rest, _INPUT_IS_PHONEMES, _OUTPUT_IS_IPA)
-            said += re.split("[_ ]+", line.decode().strip("_ \n")) if line else []
-        return said
-
+    renderer = Renderer(voice)
+    say, phonemes = renderer.say, renderer.phonemes
     # Phonemes that are appended to another one: tones, length, palatalisation, nasalisation.
-    phonemes = phonemes_of(voice)
-    alone = [m for m, kind in phonemes.items() if kind != _IS_TONE_OR_STRESS]
-    joiners = [m for m, kind in phonemes.items() if kind == _IS_TONE_OR_STRESS and m[0].isdigit()]
+    alone = [m for m, kind in phonemes.items() if kind != TONE_OR_STRESS]
+    joiners = [m for m, kind in phonemes.items() if kind == TONE_OR_STRESS and m[0].isdigit()]
     joiners += [m for m in (":", ";", "~", "+") if m in phonemes]
 
     phones: set[str] = set()
@@ -143,6 +153,11 @@ def rendered(voice: str) -> tuple[set[str], set[str]]:
                 (symbol,) = map(bare, joined)
                 if symbol.startswith(bare(said[0])):  # the appended symbol alone
                     phones.add(symbol.removeprefix(bare(said[0])))
+                if joiner.isdigit() and symbol.removeprefix(bare(said[0])) in (
+                    in_ipa(joiner),
+                    bare(said[0]),
+                ):
+                    phones.add(full(symbol, joiner))
                 again = symbol == 2 * bare(said[0]) or symbol[-2:] in ("ːː", "ʲʲ", "\u0303\u0303")
                 (repeated if again else phones).add(symbol)
     return phones, repeated
@@ -183,78 +198,6 @@ def instruction_words(code: tuple[int, ...], at: int) -> int:
         following = code[at + 2] if at + 2 < len(code) else 0
         return 4 if following >> 12 == 0xF else 3 if following == 2 else 2
     return 2 if group == 9 else 1
-
-
-def phonemes_of(voice: str) -> dict[str, int]:
-    """The mnemonics and types of all phonemes that a voice's table defines or inherits."""
-    tables = read_phontab()
-    names = [name for name, _, _ in tables]
-    index = names.index(table_of(voice, names))
-    by_code: dict[int, tuple[str, int]] = {}
-    chain = []
-    while True:
-        chain.append(index)
-        parent = tables[index][1]
-        if not parent:
-            break
-        index = parent - 1
-    for index in reversed(chain):
-        by_code |= {p.code: (p.mnemonic, p.kind) for p in tables[index][2]}
-    usable = re.compile(r"[!-~]+")
-    return {
-        mnemonic: kind
-        for mnemonic, kind in by_code.values()
-        # "_" begins pauses, "#" classes of vowels, "(" a change of language
-        if usable.fullmatch(mnemonic) and mnemonic[0] not in "_#" and not set("|()]") & {*mnemonic}
-    }
-
-
-def table_of(voice: str, names: list[str]) -> str:
-    """The name of a voice's phoneme table: named in its file, else that of its language."""
-    identifier = next(
-        v.identifier for v in wrapper_class()().available_voices() if v.language == voice
-    )
-    content = (data_path() / "lang" / identifier).read_text("utf-8", "replace")
-    named = re.search(r"^\s*phonemes\s+(\S+)", content, re.M)
-    for name in (named[1] if named else "", voice, base_language(voice)):
-        if name in names:
-            return name
-    return "base1"
-
-
-class Phoneme(NamedTuple):
-    """One entry of a phoneme table."""
-
-    mnemonic: str
-    program: int
-    code: int
-    kind: int
-
-
-def read_phontab() -> list[tuple[str, int, list[Phoneme]]]:
-    """All phoneme tables: (name, 1 + index of the table that it inherits from, phonemes)."""
-    content = (data_path() / "phontab").read_bytes()
-    tables, at = [], 4
-    for _ in range(content[0]):
-        count, parent = content[at], content[at + 1]
-        name = content[at + 4 : at + 36].split(b"\0")[0].decode()
-        at += 36
-        phonemes = []
-        for _ in range(count):
-            mnemonic, _, program, code, kind = struct.unpack_from("<4sIHBB", content, at)
-            text = mnemonic.rstrip(b"\0").decode("latin-1")
-            phonemes.append(Phoneme(text, program, code, kind))
-            at += 16
-        tables.append((name, parent, [p for p in phonemes if p.mnemonic and p.code]))
-    assert at == len(content), "phontab has another layout: espeak-ng has changed"
-    return tables
-
-
-def data_path() -> Path:
-    """The folder of espeak-ng's data."""
-    import espeakng_loader
-
-    return Path(espeakng_loader.get_data_path())
 
 
 # what espeak-ng emits when it reads

@@ -31,7 +31,8 @@ def synthesize(
 ) -> None:
     """Speak TEXT by the model of RUN in the voice of --prompt.
 
-    Long texts are cut at sentences. The same seed gives the same speech again.
+    Long texts are cut at sentences. Phones within [[ ]] are spoken as they are. The same seed gives
+    the same speech again.
     """
     chosen = SynthesizeOptions(text=words, **options)
 

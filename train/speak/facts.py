@@ -2,6 +2,7 @@
 
     run/speech/phonemes.json    the phoneme table
     run/speech/speech.json      the codec, the frame grid, languages, the longest utterance
+    run/speech/lexicon.json     pronunciations of the user's own, where there are some
 
 The codebooks and the statistics of latents are among the model's weights. The codec is kept by its
 name and the digest of its weights, since its file may lie anywhere.
@@ -21,8 +22,11 @@ from ns2.model.log_mel import MelConfig
 from ns2.pipeline.core.atomic import member_folder, write_if_changed
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.reading import read_json
+from ns2.pipeline.dataset.layout import ASSETS
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.pitch import PitchConfig
+from ns2.pipeline.text.lexicon import Lexicon, Tokens
+from ns2.pipeline.text.reading import readings
 from ns2.train.run.names import SPEECH
 
 if TYPE_CHECKING:
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from ns2.pipeline.dataset.reader import Dataset
 
 
-_TABLE, _SPEECH = "phonemes.json", "speech.json"
+_TABLE, _SPEECH, _LEXICON = "phonemes.json", "speech.json", "lexicon.json"
 _MOST = {
     "quantizers": MAX_QUANTIZERS,
     "sample_rate": 768_000,
@@ -56,6 +60,7 @@ class SpeechFacts:
         longest: the number of tokens in the longest utterance.
         mel: the configuration of the mel column; empty where there was none.
         f0: the configuration of the F0 column; empty where there was none.
+        g2p: the readings that go before espeak-ng, by name.
     """
 
     codec: str
@@ -69,6 +74,7 @@ class SpeechFacts:
     longest: int
     mel: dict[str, Any]
     f0: dict[str, Any]
+    g2p: tuple[str, ...] = ()
 
     def mel_config(self) -> MelConfig:
         """How the dataset's log-mels were made; the defaults where it has none."""
@@ -104,7 +110,15 @@ def facts_of(datasets: Sequence[Dataset]) -> SpeechFacts:
         longest=max(_most_tokens(d) for d in datasets),
         mel=dict(first.card.config("mel")),
         f0=dict(first.card.config("f0")),
+        g2p=tuple(dict.fromkeys(name for d in datasets for name in _g2p_of(d))),
     )
+
+
+def _g2p_of(dataset: Dataset) -> list[str]:
+    """The readings that a dataset's texts were pronounced with."""
+    tokens = dataset.card.stages.get("tokens")
+    found = tokens.config.get("g2p") if tokens is not None else None
+    return found if isinstance(found, list) else []
 
 
 def _most_tokens(dataset: Dataset) -> int:
@@ -116,12 +130,48 @@ def _most_tokens(dataset: Dataset) -> int:
 
 
 def keep_speech(run: Path, datasets: Sequence[Dataset]) -> None:
-    """Write the facts and the phoneme table into a run's folder."""
+    """Write the facts, the phoneme table and the lexicon into a run's folder."""
     folder = member_folder(run, SPEECH)
-    table = datasets[0].phoneme_table.to_json()
-    for name, value in ((_TABLE, table), (_SPEECH, asdict(facts_of(datasets)))):
+    table = datasets[0].phoneme_table
+    facts = asdict(facts_of(datasets))
+    if not facts["g2p"]:
+        del facts["g2p"]
+    values = {_TABLE: table.to_json(), _SPEECH: facts}
+    lexicon = _lexicon_of(datasets, table)
+    if lexicon is not None:
+        values[_LEXICON] = lexicon.to_json()
+    for name, value in values.items():
         text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         write_if_changed(folder / name, text.encode())
+
+
+def _lexicon_of(datasets: Sequence[Dataset], table: PhonemeTable) -> Lexicon | None:
+    """The entries of the lexicons of all datasets; of a word in several, that of the first."""
+    entries: dict[str, Tokens] = {}
+    for dataset in datasets:
+        if any(name.startswith(f"{ASSETS}/lexicon-") for name in dataset.card.assets):
+            path = dataset.asset("lexicon")
+            try:
+                found = Lexicon.from_json(read_json(path), table)
+            except (UserError, ValueError, OSError) as error:
+                raise UserError(f"{path}: {error}; `ns2 verify` says more") from error
+            entries = {**found.entries, **entries}
+    return Lexicon(entries) if entries else None
+
+
+def read_lexicon(run: Path, table: PhonemeTable) -> Lexicon | None:
+    """The lexicon that `keep_speech` wrote; None where it wrote none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = run / SPEECH / _LEXICON
+    try:
+        return Lexicon.from_json(read_json(path), table)
+    except FileNotFoundError:
+        return None
+    except (UserError, ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}); train the run again") from error
 
 
 def read_speech(run: Path) -> tuple[SpeechFacts, PhonemeTable]:
@@ -135,6 +185,7 @@ def read_speech(run: Path) -> tuple[SpeechFacts, PhonemeTable]:
         facts = read_json(folder / _SPEECH)
         table = read_json(folder / _TABLE)
         facts["languages"] = tuple(facts["languages"])
+        facts["g2p"] = tuple(facts.get("g2p", ()))
         read = SpeechFacts(**facts)
         _check(read)
         return read, PhonemeTable.from_json(table)
@@ -159,6 +210,7 @@ def _check(facts: SpeechFacts) -> None:
             raise ValueError(f"{name} is no text")
     if not all(isinstance(name, str) for name in facts.languages):
         raise ValueError("languages are no texts")
+    readings(facts.g2p)
     for name, most in _MOST.items():
         value = getattr(facts, name)
         if type(value) is not int or not 1 <= value <= most:

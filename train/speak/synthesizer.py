@@ -30,10 +30,12 @@ from ns2.pipeline.core.reading import check_regular, read_json
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.decode import read_audio, resample
-from ns2.pipeline.text.pronunciation import pronounce
+from ns2.pipeline.text.lexicon import Lexicon, held_together, take_phones
+from ns2.pipeline.text.pronunciation import TextSettings, pronounce
+from ns2.pipeline.text.tones import has_tones
 from ns2.train.run.names import CONFIG, WEIGHTS
 from ns2.train.run.settings import TrainConfig
-from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_speech
+from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_lexicon, read_speech
 from ns2.train.speak.lines import Line, Speech, batches, joined, request_of
 from ns2.train.speak.pieces import pieces
 from ns2.train.speak.speaker_prompt import loudest_stretch
@@ -58,11 +60,13 @@ class Synthesizer:
         table: PhonemeTable,
         facts: SpeechFacts,
         *,
+        lexicon: Lexicon | None = None,
         device: str = "cpu",
     ) -> None:
         self.model = model.to(device).eval()
         codec.to(device)
         self.codec, self.table, self.facts, self.device = codec, table, facts, device
+        self._settings = TextSettings(lexicon=lexicon, g2p=facts.g2p, tones=has_tones(table.phones))
 
     @staticmethod
     def open(
@@ -89,7 +93,12 @@ class Synthesizer:
         facts, table = read_speech(run)
         model = load_model(run)
         return Synthesizer(
-            model, open_codec_of(facts, codec, codec_weights), table, facts, device=device
+            model,
+            open_codec_of(facts, codec, codec_weights),
+            table,
+            facts,
+            lexicon=read_lexicon(run, table),
+            device=device,
         )
 
     @property
@@ -103,7 +112,8 @@ class Synthesizer:
         """The phoneme ids (N,) of a text, pronounced as in preprocessing.
 
         Args:
-            text: a text that is short enough for one utterance.
+            text: a text that is short enough for one utterance; within [[ ]] it may have phones,
+                which are spoken as they are.
             language: an espeak-ng voice; None takes the one of most utterances of the dataset.
 
         Raises:
@@ -115,7 +125,9 @@ class Synthesizer:
                 "text: give phonemes with --phonemes"
             )
         try:
-            return self.table.ids(pronounce(text, language or self.facts.language).tokens)
+            plain, phones = take_phones(text, self.table)
+            spoken = pronounce(plain, language or self.facts.language, self._settings, phones)
+            return self.table.ids(spoken.tokens)
         except UtteranceError as error:
             raise UserError(str(error)) from error
 
@@ -142,6 +154,7 @@ class Synthesizer:
         Raises:
             UserError: a part of the text can't be spoken; the message says why.
         """
+        text = held_together(text)
         return pieces(text, lambda part: self.ids(part, language), self.facts.longest)
 
     def read_prompt(self, path: str | Path) -> np.ndarray:

@@ -8,13 +8,15 @@ from difflib import SequenceMatcher
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text.clauses import clauses
+from ns2.pipeline.text.scripts import in_script
 
 
 def marks_behind(labels: Sequence[str], text: str, language: str) -> list[str]:
     """The punctuation mark that the transcript has behind each word, or "".
 
     Words are matched in order, in any case. Words that only the transcript or only the TextGrid
-    has get no mark, and neither do all words of a transcript that cannot be split into clauses.
+    has get no mark, and neither do all words of a transcript that cannot be split into clauses, or
+    that has a letter of another script.
 
     Args:
         labels: labels of the words of the TextGrid; a label may hold several words.
@@ -24,6 +26,8 @@ def marks_behind(labels: Sequence[str], text: str, language: str) -> list[str]:
     try:
         cut = clauses(text, language)
     except UtteranceError:
+        return [""] * len(labels)
+    if not in_script([word for clause in cut for word in clause.words], language):
         return [""] * len(labels)
     written: list[str] = []
     marks: list[str] = []

@@ -25,6 +25,7 @@ from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.text.lexicon import Lexicon
 
 
 def open_corpus(path: Path, options: Options) -> Corpus:
@@ -51,8 +52,13 @@ def find_sources(
     options: Options,
     states: SourceStates,
     advance: Callable[[int], None] = lambda count: None,
+    lexicon: Lexicon | None = None,
 ) -> tuple[list[Source], list[Rejection]]:
     """Hash the sources of a corpus.
+
+    Args:
+        advance: called with the number of utterances that were hashed since.
+        lexicon: the entries for the words of a text are a part of the text's state.
 
     Returns:
         sources, sorted by key, and the utterances whose audio or TextGrid can't be read.
@@ -71,6 +77,7 @@ def find_sources(
         locate=lambda utterance: audio_path(corpus.root, utterance),
         language=options.language,
         textgrids=textgrids,
+        lexicon=lexicon,
         advance=advance,
     )
     return sources, [*missing, *unreadable]
@@ -98,7 +105,7 @@ class Source:
     Attributes:
         key: its WebDataset key.
         audio_hash: of the audio file's bytes.
-        text_hash: of transcript and language.
+        text_hash: of transcript, language, and a lexicon's entries for the words in it.
         record_hash: of id, source, speaker and language.
         stamp: size and mtime_ns of the audio file when it was hashed.
         textgrid: file of its TextGrid, None where none is read; with its hash and stamp.
@@ -188,6 +195,7 @@ def read_sources(
     locate: Callable[[Utterance], Path],
     language: str,
     textgrids: Mapping[str, Path] | None = None,
+    lexicon: Lexicon | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[list[Source], list[Rejection]]:
     """Hash all sources, several at a time, and remember the hashes every now and then.
@@ -196,6 +204,7 @@ def read_sources(
         locate: gives an utterance's audio file.
         language: of utterances that name none.
         textgrids: of all utterances, by key; None where none are read.
+        lexicon: see `find_sources`.
         advance: called with the number of utterances that were hashed since.
 
     Returns:
@@ -213,7 +222,7 @@ def read_sources(
                 if isinstance(found, OSError):
                     rejected.append(_unreadable(utterance, found))
                     continue
-                source = _source(utterance, utterance.language or language, *found)
+                source = _source(utterance, utterance.language or language, lexicon, *found)
                 if textgrids is not None:
                     beside = _look(states, textgrids[utterance.key])
                     if isinstance(beside, OSError):
@@ -241,13 +250,16 @@ def _look(states: SourceStates, file: Path) -> tuple[str, tuple[int, int]] | OSE
         return error
 
 
-def _source(utterance: Utterance, language: str, audio: str, at: tuple[int, int]) -> Source:
+def _source(
+    utterance: Utterance, language: str, lexicon: Lexicon | None, audio: str, at: tuple[int, int]
+) -> Source:
+    used = [] if lexicon is None else lexicon.lines_for(utterance.text, language)
     who = (utterance.id, utterance.source, utterance.speaker, language)
     return Source(
         utterance=utterance,
         key=utterance.key,
         audio_hash=audio,
-        text_hash=_hash_of(utterance.text, language),
+        text_hash=_hash_of(utterance.text, language, *used),
         record_hash=_hash_of(*who),
         stamp=at,
     )

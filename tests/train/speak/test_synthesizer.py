@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -17,6 +18,7 @@ from ns2.model.diffusion.sampler_config import SamplerConfig, SamplerKind
 from ns2.model.tts.choices import Choices
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.spoken.espeak import speak
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.lines import Line, joined
@@ -300,3 +302,48 @@ def test_a_run_with_another_codec_is_refused(run: Path, tmp_path: Path) -> None:
     facts.write_text(text.replace(digest, "0" * 64), "utf-8")
     with pytest.raises(UserError, match="--codec"):
         Synthesizer.open(tmp_path / "run")
+
+
+def test_phones_within_a_text(run: Path, voice: Synthesizer, tmp_path: Path) -> None:
+    said = voice.table.symbols(voice.ids("The old [[b ɹ ˈɪ dʒ]] creaks."))
+    plain = voice.table.symbols(voice.ids("The old bridge creaks."))
+    assert said == plain
+    named = voice.table.symbols(voice.ids("The old [[k ˈæ t]] creaks."))
+    assert " ".join(named) == " ".join(plain).replace("b ɹ ˈɪ dʒ", "k ˈæ t")
+    # However a long text is cut, phones stay whole.
+    text = ", ".join(["The old [[b ɹ ˈɪ dʒ]] creaks"] * 40) + "."
+    parts = [voice.table.symbols(ids) for ids in voice.pieces(text)]
+    assert len(parts) > 1
+    assert sum(" ".join(part).count("b ɹ ˈɪ dʒ") for part in parts) == 40
+    done = call(run, "A [[qqq]].", "-o", tmp_path / "x.wav")
+    assert done.exit_code == 1 and "[[qqq]]" in done.output and "phoneme table" in done.output
+
+
+def test_a_run_speaks_by_the_lexicon_of_its_dataset(
+    speech: Path, tmp_path: Path, voice: Synthesizer
+) -> None:
+    from ns2.pipeline.text.lexicon import Lexicon
+    from ns2.train.speak.facts import keep_speech, read_lexicon, read_speech
+
+    data = Dataset(speech)
+    keep_speech(tmp_path, [data])
+    facts, table = read_speech(tmp_path)
+    assert read_lexicon(tmp_path, table) is None and facts.g2p == ()
+    entries = {"bridge": ("k", "ˈæ", "t")}
+    file = tmp_path / "speech" / "lexicon.json"
+    file.write_text(json.dumps(Lexicon(entries).to_json()), "utf-8")
+    lexicon = read_lexicon(tmp_path, table)
+    assert lexicon == Lexicon(entries)
+    other = Synthesizer(voice.model, voice.codec, table, facts, lexicon=lexicon)
+    assert "k ˈæ t" in " ".join(table.symbols(other.ids("The old Bridge creaks.")))
+    file.write_text('{"entries": {"bridge": "qqq"}}', "utf-8")
+    with pytest.raises(UserError, match=r"lexicon\.json is damaged"):
+        read_lexicon(tmp_path, table)
+
+
+def test_a_run_of_before_speaks_by_its_own_table(voice: Synthesizer) -> None:
+    first = PhonemeTable(marks=voice.table.marks, phones=voice.table.phones[:1615])
+    old = Synthesizer(voice.model, voice.codec, first, voice.facts)
+    symbols = first.symbols(old.ids("妈骂", "cmn"))
+    assert symbols == ["<sil>", "m", "ˈɑ5", "|", "m", "ˈɑ5", "<sil>"]
+    assert voice.table.symbols(voice.ids("妈骂", "cmn"))[2] == "ˈɑ55"
