@@ -1,7 +1,7 @@
 """Text to IPA tokens, spoken by espeak-ng.
 
 A text is split into clauses at its punctuation marks (`clauses`), numbers and abbreviations are
-written out (`english`), espeak-ng speaks each clause (`engine`), and its spoken words are matched
+written out (`spoken`), espeak-ng speaks each clause (`engine`), and its spoken words are matched
 to the words as written (`matching`).
 """
 
@@ -16,11 +16,12 @@ from functools import lru_cache
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import BORDER, SILENCE, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.text.clauses import Word, base_language, clauses
+from ns2.pipeline.text.capitals import steady_acronyms
+from ns2.pipeline.text.clauses import clauses
 from ns2.pipeline.text.engine import STRESSES, Engine, bare, bare_phones, engine_of
-from ns2.pipeline.text.english import speak_english
 from ns2.pipeline.text.matching import match_words
-from ns2.pipeline.text.tables import ABBREVIATIONS
+from ns2.pipeline.text.spoken import speak_words
+from ns2.pipeline.text.written import Word
 
 _LINE_BYTES = 400  # of decomposed UTF-8: beyond its buffer of 800 espeak-ng loses words
 _WORD_PHONES = 100  # from about 110 phones on espeak-ng 1.52 drops the rest of a word
@@ -78,8 +79,7 @@ def pronounce(text: str, language: str) -> Pronunciation:
 
 def _speak_clause(voice: Engine, words: Sequence[Word]) -> list[tuple[str, list[str]]]:
     """The words of one clause as (words as written, tokens)."""
-    base = base_language(voice.language)
-    said = speak_english(words, voice.language) if base == "en" else _say(words, base)
+    said = steady_acronyms(voice, speak_words(words, voice.language))
     entries: list[tuple[str, list[str]]] = []
     start = size = 0
     for end, part in enumerate(said):
@@ -119,33 +119,6 @@ def _speak_line(
             tokens += [BORDER, *more] if tokens and more else more
         entries.append((surface, tokens))
     return [entry for entry in entries if entry[1]]
-
-
-def _say(words: Sequence[Word], base: str) -> list[str]:
-    """The text to speak for each word of a clause, in a language without a normaliser."""
-    table = ABBREVIATIONS.get(base, {})
-    said = []
-    before = ""
-    for word in words:
-        text = word.surface
-        if word.dotted:
-            if base == "de" and text.isdigit():
-                text = _german_rank(text, before.lower())
-            else:  # by the full stop espeak-ng knows an initial from a word
-                text = table.get(text) or (f"{text}." if len(text) == 1 else text)
-        said.append(text)
-        before = word.surface
-    return said
-
-
-def _german_rank(number: str, before: str) -> str:
-    """ "3." before a month or a lower-case word: "dritte" after an article, else inflected."""
-    from num2words import num2words
-
-    ending = "" if before in ("der", "die", "das", "jede", "jeder") else "r"
-    if before in ("am", "vom", "zum", "im", "beim", "dem", "den", "des", "seit", "bis", "ab"):
-        ending = "n"
-    return f"{num2words(int(number), lang='de', to='ordinal')}{ending}"
 
 
 def _tokens(phones: Sequence[str]) -> list[str]:

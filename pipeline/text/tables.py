@@ -88,7 +88,7 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
     "es": {
         "Sr": None, "Sra": None, "Srta": None, "Dr": None, "Dra": None, "D": "don",
         "Ud": None, "Uds": None, "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
-        "etc": None, "pág": "página", "Av": "avenida",
+        "etc": None, "pág": "página", "Av": "avenida", "a.m": "a eme", "p.m": "pe eme",
     },
     "it": {"Sig": "signor", "Dott": "dottor", "Prof": "professor", "ecc": "eccetera", "es": None},
     "pt": {"Sr": None, "Sra": None, "Dr": None, "Dra": None, "etc": None},
@@ -106,17 +106,22 @@ CLOSING = frozenset(
 
 BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     "en": word_set(
-        "No Nos no nos p pp vol Vol ch Ch fig Fig Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec"
+        "No Nos no nos p pp vol Vol ch Ch fig Fig Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
     "de": frozenset({"S", "Abb", "Kap"}),
     "fr": frozenset({"n", "art", "vol"}),
     "es": frozenset({"Nº", "núm", "art"}),
     "ru": frozenset({"стр", "рис", "гл"}),
 }
-MONTHS = word_set("Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec")
+MONTHS = word_set("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec")
 UNITS = {  # abbreviations only if a number stands before them, by language
-    "en": word_set("ft lb lbs oz hr hrs min mins sec secs mi yd yds")
+    "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal"),
+    "de": word_set("Std Min Sek"),
 }
+PRONOUNS = word_set(
+    "He She It They We You I The This That His Her Their In On At When After But And"
+)
+"""English words that begin a sentence, before which a letter is the number of a ruler."""
 ORDINAL_DOT = word_set("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr")
 GERMAN_RANKED = word_set(
     "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "

@@ -1,0 +1,150 @@
+"""Rules for ordinal numbers, Roman numerals and fractions."""
+
+from __future__ import annotations
+
+import re
+
+from ns2.pipeline.text.numbers.inflection import (
+    german_ordinal,
+    german_reign,
+    is_queen,
+    spanish_ordinal,
+)
+from ns2.pipeline.text.numbers.number_words import cardinal_words, ordinal_words
+from ns2.pipeline.text.numbers.place import Place, is_whole
+from ns2.pipeline.text.numbers.roman import (
+    NUMBERING,
+    REIGNING,
+    clear_roman,
+    numbered_roman,
+    roman_value,
+)
+
+_FRENCH = re.compile(r"(\d+|[IVXLC]+)(er|re|ère|ers|res|es?|èmes?|nde?s?|de?s?)")
+_SPANISH = re.compile(r"(\d+)\.?(º|°|ª|o|a|er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na)s?")
+_ROMANCE = re.compile(r"(\d+)\.?([ºª°])")
+_DUTCH = re.compile(r"(\d+)(?:e|ste|de)")
+
+
+def marked_ordinal(place: Place) -> str:
+    """An ordinal number with its ending: "XIXe", "1er", "3.ª"."""
+    base = place.locale.base
+    if base == "fr":
+        return _french_ordinal(place.text)
+    if base == "es" and (match := _SPANISH.fullmatch(place.text)):
+        number, mark = int(match[1]), match[2]
+        if mark in ("ª", "a", "ra", "da", "ta", "ma", "va", "na"):
+            return spanish_ordinal(number, "", feminine=True)
+        return spanish_ordinal(number, place.after, feminine=False) if mark != "er" else (
+            spanish_ordinal(number, "piso")
+        )  # fmt: skip
+    if base in ("it", "pt", "ca", "gl") and (match := _ROMANCE.fullmatch(place.text)):
+        said = ordinal_words(int(match[1]), base)
+        return re.sub(r"[oe]\b", "a", said) if match[2] == "ª" else said
+    if base == "nl" and (match := _DUTCH.fullmatch(place.text)):
+        return ordinal_words(int(match[1]), base)
+    return ""
+
+
+def _french_ordinal(text: str) -> str:
+    match = _FRENCH.fullmatch(text)
+    if not match:
+        return ""
+    digits, ending = match[1], match[2].rstrip("s")
+    number = int(digits) if is_whole(digits) else roman_value(digits)
+    if not number or (ending in ("d", "de", "nd", "nde") and number != 2):
+        return ""
+    if number == 1:
+        return "première" if ending in ("re", "ère") else "premier"
+    if ending in ("d", "nd"):
+        return "second"
+    if ending in ("de", "nde"):
+        return "seconde"
+    return "" if ending in ("er", "re", "ère") else ordinal_words(number, "fr")
+
+
+def dotted_ordinal(place: Place) -> str:
+    """An ordinal number whose full stop belongs to it: "17." in "der 17. Versuch"."""
+    text, base = place.text, place.locale.base
+    number = int(text) if is_whole(text) else roman_value(text)
+    if not number or not place.dotted or (len(text) == 1 and text.isalpha() and base != "de"):
+        return ""
+    if base == "de":
+        if not is_whole(text) and place.before in REIGNING:
+            return german_reign(number, place.all_before)
+        return german_ordinal(number, place.all_before, place.after)
+    return ordinal_words(number, base) or f"{text}."
+
+
+def roman(place: Place) -> str:
+    """A Roman numeral without a full stop: "Louis XIV", "siglo XIX", "Kapitel IV"."""
+    base, before, after = place.locale.base, place.before, place.after
+    text = place.text
+    number = numbered_roman(text, before)
+    if place.locale.months or text != "VI":  # a word of several languages
+        number = number or clear_roman(text)
+    counting = text in ("I", "V", "X") and len(after) > 3 and after[:1].isupper()
+    if base == "es" and not number and not before[:1].isupper() and counting:
+        number = roman_value(text)  # I Congreso
+    if not number:
+        return ""
+    if base == "de" and before in REIGNING:
+        return german_reign(number, place.all_before)
+    if base == "fr" and number == 1 and before in REIGNING:
+        return "première" if is_queen(before) else "premier"
+    if base == "es":
+        return _spanish_roman(place, number)
+    return str(number)
+
+
+def _spanish_roman(place: Place, number: int) -> str:
+    before, after = place.before, place.after
+    if before in NUMBERING:
+        return spanish_ordinal(number, "") if before.lower() == "siglo" and number <= 10 else (
+            str(number)
+        )  # fmt: skip
+    if before in REIGNING or before[:1].isupper():
+        return spanish_ordinal(number, "", feminine=is_queen(before)) if number <= 10 else (
+            str(number)
+        )  # fmt: skip
+    if after[:1].isalpha() and number <= 100:
+        return spanish_ordinal(number, after)
+    return str(number)
+
+
+def fraction(place: Place) -> str:
+    """A fraction: "3/4" as "3 Viertel", "1/2" after a whole number as "et demi"."""
+    locale, text = place.locale, place.text
+    if not locale.parts:
+        return ""
+    whole = place.before if is_whole(place.before) else ""
+    if match := re.fullmatch(rf"(\d*)([{''.join(locale.halves)}])", text):
+        return _mixed(place, match[1] or whole, locale.halves[match[2]], bool(match[1]))
+    match = re.fullmatch(r"(\d{1,2})/(\d{1,2})", text)
+    if not match or int(match[2]) not in locale.parts or not 0 < int(match[1]) < int(match[2]):
+        return ""
+    over, under = int(match[1]), int(match[2])
+    one, many = locale.parts[under]
+    said = {"de": "ein", "fr": "un", "es": "un"}.get(locale.base, "")
+    over_said = said if over == 1 else cardinal_words(over, locale.base)
+    return _mixed(place, whole, f"{over_said} {one if over == 1 else many}", False)
+
+
+def _mixed(place: Place, whole: str, part: str, glued: bool) -> str:
+    """A part after a whole number, which is of the same word if glued."""
+    locale = place.locale
+    if not whole:
+        return part
+    if locale.base == "de":
+        number = "ein" if whole == "1" else cardinal_words(int(whole), "de")
+        joined = part.replace(" ", "").lower()
+        return f"{number}{joined}" if glued else joined
+    short = re.sub(r"^un (?=demi|medio)", "", part)
+    return f"{whole if glued else ''} {locale.mixed} {short}".strip()
+
+
+def before_fraction(place: Place) -> str:
+    """The 1 of "1 1/2" in German."""
+    if place.locale.base != "de" or place.text != "1":
+        return ""
+    return "ein" if re.fullmatch(r"\d/\d|[½¼¾⅓⅔⅛]", place.after) else ""

@@ -1,0 +1,153 @@
+"""Writes out the numbers of languages other than English as they are spoken, a rule a kind.
+
+Digits that espeak-ng reads well are left to it, so a rule may say "14 Uhr 30". The first rule that
+knows a word decides. What a rule needs of a language is in its `Locale`; for languages without one
+there are the rules that need no more than num2words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ns2.pipeline.text.numbers import amounts, calendar_words, ordinals
+from ns2.pipeline.text.numbers.inflection import french_counted, spanish_counted
+from ns2.pipeline.text.numbers.locales import locale_of
+from ns2.pipeline.text.numbers.number_words import minus_word
+from ns2.pipeline.text.numbers.place import (
+    Place,
+    digits_said,
+    number_said,
+    pattern_of,
+    split_number,
+)
+from ns2.pipeline.text.tables import ABBREVIATIONS
+from ns2.pipeline.text.written import Word
+
+Rule = Callable[[Place], str]
+_BEGINS = re.compile(r"[\d½¼¾⅓⅔⅛€$£¥₽₴IVX]")
+
+
+def speak_numbers(words: Sequence[Word], language: str) -> list[str]:
+    """The text to speak for each word of a clause, with numbers and abbreviations written out.
+
+    Args:
+        words: the words of the clause.
+        language: the name of an espeak-ng voice, other than English.
+    """
+    locale = locale_of(language)
+    return [
+        _speak(Place(words=words, index=i, text=word.surface, locale=locale))
+        for i, word in enumerate(words)
+    ]
+
+
+def _speak(place: Place) -> str:
+    text, base = place.text, place.locale.base
+    said = _by_rule(place)
+    if said:
+        return said
+    if place.dotted:  # by the full stop espeak-ng knows an initial from a word
+        return ABBREVIATIONS.get(base, {}).get(text) or (f"{text}." if len(text) == 1 else text)
+    return text
+
+
+def _by_rule(place: Place) -> str:
+    """What the first rule that knows the word makes of it, or ""."""
+    text = place.text
+    if text[:1] in ("-", "−", "+", "±") and _BEGINS.match(text[1:]) and len(text) > 1:
+        return _signed(place)
+    if not _BEGINS.match(text) and not _concerns_number(place):
+        return ""
+    for rule in _RULES:
+        if said := rule(place):
+            return said
+    return ""
+
+
+def _concerns_number(place: Place) -> bool:
+    """Whether a word without digits may belong to the number before it."""
+    text, locale = place.text, place.locale
+    return text in locale.units or text in locale.coins or text in locale.scales
+
+
+def _signed(place: Place) -> str:
+    locale, sign, rest = place.locale, place.text[0], place.text[1:]
+    minus = locale.minus or minus_word(locale.base)
+    word = {"-": minus, "−": minus, "+": locale.plus, "±": f"{locale.plus} {minus}"}[sign]
+    if not minus or rest[0] in "IVX":
+        return ""
+    return f"{word} {_by_rule(replace(place, text=rest)) or rest}"
+
+
+def telephone(place: Place) -> str:
+    """A number that begins with 0, or has many digits, digit by digit: "0171/1234567"."""
+    if not place.locale.months:
+        return ""
+    text = place.text
+    if re.fullmatch(r"0\d+(?:[-/]\d+)*|\d{7,}(?<!000)|\d{16,}", text):
+        return digits_said(text)
+    if re.fullmatch(r"\d{2,4}", text) and place.before.startswith("+"):
+        return digits_said(text)
+    return ""
+
+
+def grouped(place: Place) -> str:
+    """Numbers with marks between their groups or before their decimals: "1.000,50"."""
+    locale, text = place.locale, place.text
+    if not re.fullmatch(pattern_of(locale), text):
+        return ""
+    whole, places = split_number(text, locale)
+    if not places:
+        return whole if " " in text or (locale.months and whole != text) else ""
+    return number_said(text, locale) if locale.point else text.replace(" ", "")
+
+
+def other_decimal(place: Place) -> str:
+    """A decimal number with the mark of another language: "3.5" in Spanish."""
+    match = re.fullmatch(r"(\d+)\.(\d{1,2})", place.text)
+    if not match or place.locale.base not in ("es", "fr") or place.locale.decimal == ".":
+        return ""
+    point = {"es": "punto", "fr": "point"}[place.locale.base]
+    return f"{match[1]} {point} {match[2].lstrip('0') or '0'}" if match[2][0] != "0" else (
+        f"{match[1]} {point} {digits_said(match[2])}"
+    )  # fmt: skip
+
+
+def agreeing(place: Place) -> str:
+    """A number in the gender of the noun behind it: "21 años", "200 páginas", "21 minutes"."""
+    text, base = place.text, place.locale.base
+    if not re.fullmatch(pattern_of(place.locale), text):
+        return ""
+    digits, places = split_number(text, place.locale)
+    if places or len(digits) > 9 or digits != str(int(digits)):
+        return ""
+    if base == "es":
+        return spanish_counted(int(digits), place.after)
+    return french_counted(int(digits), place.after) if base == "fr" else ""
+
+
+_RULES: tuple[Rule, ...] = (
+    ordinals.before_fraction,
+    calendar_words.french_hour,
+    calendar_words.short_date,
+    ordinals.dotted_ordinal,
+    ordinals.marked_ordinal,
+    calendar_words.date,
+    calendar_words.clock,
+    telephone,
+    amounts.money,
+    amounts.coin_alone,
+    amounts.before_noun,
+    amounts.unit,
+    amounts.percent,
+    amounts.number_range,
+    calendar_words.decade,
+    calendar_words.year,
+    ordinals.fraction,
+    ordinals.roman,
+    agreeing,
+    grouped,
+    other_decimal,
+)
