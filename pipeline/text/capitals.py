@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
-from ns2.pipeline.text.numbers.roman import clear_roman, roman_value
+from ns2.pipeline.text.numbers.roman import clear_roman, numbered_roman, roman_value
 from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER, UNITS
 
 _ACRONYM = re.compile(r"[^\W\d_]{2,3}")
@@ -20,6 +20,7 @@ _WORD = re.compile(r"[^\W\d_][^\W\d_']+")
 _PARTS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}[^\W\d_]?")
 _CARRIER = "nana nana"  # letters are counted, whatever they say
+_MARKS = ".,;:?!…—-'"
 _LEAST = 4  # letters of a word that is no acronym
 
 
@@ -30,6 +31,8 @@ class Speaker(Protocol):
         """The spoken words of a clause, each with its phones."""
         ...
 
+    def __hash__(self) -> int: ...
+
 
 def in_capitals(text: str) -> bool:
     """Whether a text is several words in capitals, and not an acronym or two."""
@@ -39,20 +42,29 @@ def in_capitals(text: str) -> bool:
     return len(words) > 2 or (len(words) == 2 and max(map(len, words)) >= _LEAST)
 
 
-def small(token: str, following: str, base: str) -> str:
+def small(token: str, before: str, following: str, base: str) -> str:
     """A token of a text in capitals in the letters that it would have elsewhere.
 
     Abbreviations get the form of their table, Roman numerals and dotted letters stay.
+
+    Args:
+        token: a part of the text between spaces, with its marks.
+        before: the word before it, as it is read.
+        following: the token after it, in capitals.
+        base: the language.
     """
-    core = token.strip(".,;:?!…—-'")
+    core = token.strip(_MARKS)
     if _DOTTED.fullmatch(core + "."):
         return token
-    if clear_roman(core.split("'")[0]) and core != "VI":  # a word of several languages
+    number = core.split("'")[0]
+    if numbered_roman(number, before) or (clear_roman(number) and core != "VI"):
         return token.replace("'S", "'s")
     rest = token[token.find(core) + len(core) :]
     if rest.startswith(".") or following[:1].isdigit():
         for key in _abbreviations(base).get(core.lower(), ()):
             return token.replace(core, key)
+    if numbered_roman(following.strip(_MARKS).split("'")[0], core.capitalize()):
+        return token.replace(core, core.capitalize())
     return _PARTS.sub(lambda match: match[0].lower(), token)
 
 

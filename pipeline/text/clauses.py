@@ -197,7 +197,8 @@ class _Splitter:
         """Add a token, a part of the text between spaces; `following` is the next one or ""."""
         shown = token
         if self._capitals:
-            token = small(token, following, self._base)
+            before = self._words[-1].surface if self._words else ""
+            token = small(token, before, following, self._base)
         lead, core, tail = self._strip(token)
         self._close(lead)
         if not core:

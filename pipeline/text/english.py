@@ -149,6 +149,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (rf"({D})({U})", numbers.with_unit),
         (rf"({D})(M|bn|B|tn)", numbers.scaled),
         (r"([IVXLCDM]+)('s)?", numbers.roman),
+        (r"([IVX]{2,})(?:st|nd|rd|th)", numbers.roman_ordinal),
         (rf"({'|'.join(MONTH_NAMES)})", dates.month),
         (r"([A-Za-z-]+):([A-Za-z-]+)", lambda m, c: f"{m[1]} {m[2]}"),  # twelve:thirty
         (  # espeak-ng says "dot" where a part has two letters: LL.D., Ph.D.

@@ -9,6 +9,7 @@ from ns2.pipeline.text.english_tables import (
     CALLING,
     CODES,
     DOTTED_UNITS,
+    DOUBTING,
     MONEY,
     PARTS,
     SCALE_WORDS,
@@ -21,7 +22,7 @@ from ns2.pipeline.text.english_tables import (
     D,
 )
 from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal
-from ns2.pipeline.text.numbers.roman import REIGNING, clear_roman, numbered_roman
+from ns2.pipeline.text.numbers.roman import REIGNING, clear_roman, numbered_roman, roman_value
 
 _AMOUNT = re.compile(rf"[-−+±]?{C}?(?:{D}|\.\d+)(?:-{C}?{D})?")
 _ONE = re.compile(r"[-−+]?1")
@@ -146,9 +147,11 @@ def roman(match: re.Match[str], context: Context) -> str:
     if context.dotted and len(text) == 1:
         return ""  # an initial
     announced = before[:1].isupper() and numbered_roman(text, before)
-    if text == "I" and context.after in THINKING:
+    verbs = DOUBTING if before in REIGNING or before in ("War", "Wars") else THINKING
+    if text == "I" and context.after.lower() in verbs:
         return ""
-    value = announced or clear_roman(text)
+    century = context.after.startswith("centur")
+    value = announced or clear_roman(text) or (len(text) > 1 and century and roman_value(text))
     if not value and text == "IV" and before[:1].isupper() and before not in UNSPELLED:
         value = 4
     if not value:
@@ -156,8 +159,13 @@ def roman(match: re.Match[str], context: Context) -> str:
         return ".".join(text) + owner if text in ("IV", "XX", "XL", "XXX", "LI") else ""
     if before in REIGNING:
         return f"the {ordinal(str(value))}{owner}"
-    said = ordinal(str(value)) if context.after.startswith("centur") else cardinal(value)
-    return said + owner
+    return (ordinal(str(value)) if century else cardinal(value)) + owner
+
+
+def roman_ordinal(match: re.Match[str], context: Context) -> str:
+    """A Roman numeral with the ending of an ordinal number: "XIXth"."""
+    value = roman_value(match[1])
+    return ordinal(str(value)) if value else ""
 
 
 def telephone(match: re.Match[str], context: Context) -> str:

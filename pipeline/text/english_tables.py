@@ -77,12 +77,14 @@ NUMBERED = {"No": "number", "no": "number", "Nos": "numbers", "nos": "numbers", 
 PLAIN = {"Mr": "mister", "Ms": "miz", "Dr": "doctor", "vs": "versus", "w/": "with",
          "w/o": "without", "and/or": "and or", "24/7": "twenty four seven",
          "№": "number"}  # fmt: skip
-THINKING = word_set(
-    "am think know believe guess suppose mean hope love like want need have had was'nt did do can "
-    "could will would should saw met said asked told went came made took found got used liked "
-    "loved wanted wrote read heard felt remember thought knew don't didn't can't couldn't"
+DOUBTING = word_set("am think know believe guess suppose mean hope don't")
+THINKING = DOUBTING | word_set(
+    "love like want need have had did do can could will would should saw met said asked told went "
+    "came made took found got used liked loved wanted wrote read heard felt remember thought knew "
+    "didn't can't couldn't"
 )
-"""Verbs before which "I" after a noun is the pronoun, and no number."""
+"""Verbs before which "I" after "Part" is the pronoun, and no number; after "War", "Charles" these:
+`DOUBTING`."""
 
 CALLING = word_set("call Call called calling dial Dial dialed dialled dialing phone")
 UNSPELLED = word_set("a an the A An The this his her their my your our its an' some any no")

@@ -120,6 +120,10 @@ def coin_alone(place: Place) -> str:
     if text in CURRENCIES and not locale.coins:
         whole = split_number(before, locale)[0]
         return coin_words(whole, CURRENCIES[text], locale.base)[0] if whole else ""
+    scale, sign = text[:-1], text[-1:]
+    if scale in locale.scales and sign in CURRENCIES and is_number(before, locale):
+        name = locale.scales[scale][before != "1"]
+        return f"{name} {_of(locale.coins[sign][0], locale)}"  # 2,5 M€
     if text not in locale.coins or text[:1].islower():
         return ""
     coin = locale.coins[text][0]

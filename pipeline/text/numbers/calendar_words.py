@@ -83,7 +83,7 @@ def clock(place: Place) -> str:
     hour, minute = match[1] or match[3], match[2] or match[4] or "00"
     if int(hour) > 24 or int(minute) > 59:
         return ""
-    if "h" in place.text and locale.base == "de":
+    if locale.base == "de" and "h" in place.text.removesuffix("Uhr"):
         return ""
     short = minute == "00"
     said, number = str(int(hour)), int(hour)

@@ -17,7 +17,7 @@ _DATIVE = word_set(
 _ACCUSATIVE = word_set("für durch gegen ohne um")
 _LIKE_EIN = re.compile(r"(?:k?ein|mein|dein|sein|ihr|unser|euer|eur)(e|em|en|er|es)?")
 _FEMININE_GERMAN = re.compile(r".+(?:e|ung|heit|keit|schaft|ion|tät|ik|ur|ie|liga|hand|wahl)")
-_NEUTER_GERMAN = re.compile(r".+(?:chen|lein|ment|um|spiel|kapitel|mal|jahr|tor|buch|haus)")
+_NEUTER_GERMAN = re.compile(r".*(?:chen|lein|ment|um|spiel|kapitel|mal|jahr|tor|buch|haus)")
 _QUEENS = word_set("Elisabeth Katharina Maria Margarethe Margrethe Viktoria Christina Anna Beatrix")
 _SMALL_GERMAN = word_set("und bis oder")
 

@@ -26,7 +26,7 @@ class Noun:
         return self.article in ("eine", "une", "una")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # known by identity: `locale_of` is cached
 class Locale:
     """How a language writes and speaks numbers.
 

@@ -18,9 +18,10 @@ def _converter(base: str) -> Any:
     return CONVERTER_CLASSES.get("no" if base in ("nb", "nn") else base)
 
 
+@cache
 def minus_word(base: str) -> str:
     """The word for a minus sign; "" where num2words does not know the language."""
-    word = getattr(_converter(base), "negword", "").strip()
+    word = _say(-5, base, "cardinal").removesuffix(_say(5, base, "cardinal")).strip()
     return word if any(map(str.isalpha, word)) else ""
 
 

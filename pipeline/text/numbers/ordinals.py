@@ -94,7 +94,7 @@ def roman(place: Place) -> str:
         return "première" if is_queen(before) else "premier"
     if base == "es":
         return _spanish_roman(place, number)
-    return str(number)
+    return cardinal_words(number, base)
 
 
 def _spanish_roman(place: Place, number: int) -> str:
@@ -144,7 +144,7 @@ def _mixed(place: Place, whole: str, part: str, glued: bool) -> str:
 
 
 def before_fraction(place: Place) -> str:
-    """The 1 of "1 1/2" in German."""
-    if place.locale.base != "de" or place.text != "1":
+    """The 1 of "1 1/2", as a word: it is bound to the next."""
+    if place.text != "1" or not re.fullmatch(r"\d/\d|[½¼¾⅓⅔⅛]", place.after):
         return ""
-    return "ein" if re.fullmatch(r"\d/\d|[½¼¾⅓⅔⅛]", place.after) else ""
+    return {"de": "ein", "fr": "un", "es": "uno"}.get(place.locale.base, "")

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from ns2.pipeline.text.numbers import amounts, calendar_words, ordinals
 from ns2.pipeline.text.numbers.inflection import french_counted, spanish_counted
-from ns2.pipeline.text.numbers.locales import locale_of
-from ns2.pipeline.text.numbers.number_words import minus_word
+from ns2.pipeline.text.numbers.locales import CURRENCIES, locale_of
+from ns2.pipeline.text.numbers.number_words import cardinal_words, minus_word
 from ns2.pipeline.text.numbers.place import (
     Place,
     digits_said,
@@ -26,6 +26,7 @@ from ns2.pipeline.text.tables import ABBREVIATIONS
 from ns2.pipeline.text.written import Word
 
 Rule = Callable[[Place], str]
+_DIGITS = re.compile(r"\d{1,15}")
 _BEGINS = re.compile(r"[\d½¼¾⅓⅔⅛€$£¥₽₴IVX]")
 
 
@@ -47,10 +48,21 @@ def _speak(place: Place) -> str:
     text, base = place.text, place.locale.base
     said = _by_rule(place)
     if said:
-        return said
+        return _DIGITS.sub(lambda match: _in_words(match[0], base), said)
     if place.dotted:  # by the full stop espeak-ng knows an initial from a word
         return ABBREVIATIONS.get(base, {}).get(text) or (f"{text}." if len(text) == 1 else text)
     return text
+
+
+def _in_words(digits: str, base: str) -> str:
+    """The digits of what a rule says in words, where espeak-ng reads those as well or better.
+
+    In German it reads "fünfundvierzig" with wrong phones, in French "quatre-vingt-neuf".
+    """
+    eighties = any(int(group) >= 80 for group in re.findall(r"\d\d(?=(?:\d{3})*$)", digits))
+    if base == "es" or (base == "fr" and not eighties):
+        return cardinal_words(int(digits), base)
+    return digits
 
 
 def _by_rule(place: Place) -> str:
@@ -69,7 +81,8 @@ def _by_rule(place: Place) -> str:
 def _concerns_number(place: Place) -> bool:
     """Whether a word without digits may belong to the number before it."""
     text, locale = place.text, place.locale
-    return text in locale.units or text in locale.coins or text in locale.scales
+    known = text in locale.units or text in locale.coins or text in locale.scales
+    return known or text[-1:] in CURRENCIES
 
 
 def _signed(place: Place) -> str:

@@ -6,7 +6,6 @@ import pytest
 
 from ns2.pipeline.text.clauses import clauses
 from ns2.pipeline.text.engine import engine_of
-from ns2.pipeline.text.numbers.number_words import cardinal_words
 from ns2.pipeline.text.pronunciation import pronounce
 from tests.pipeline.text.number_sentences import SENTENCES
 from tests.pipeline.text.test_pronunciation import check, phones, separators, words
@@ -15,7 +14,9 @@ ALL = [(language, *pair) for language, pairs in SENTENCES.items() for pair in pa
 
 
 @pytest.mark.parametrize(("language", "written", "said"), ALL)
-def test_sentences_with_numbers_are_said_as_in_words(language: str, written: str, said: str) -> None:
+def test_sentences_with_numbers_are_said_as_in_words(
+    language: str, written: str, said: str
+) -> None:
     assert phones(written, language) == phones(said, language)
     check(pronounce(written, language))
 
@@ -24,3 +25,170 @@ def test_there_are_forty_sentences_of_each_language() -> None:
     assert {language: len(dict(pairs)) for language, pairs in SENTENCES.items()} == dict.fromkeys(
         ("en-us", "de", "fr-fr", "es"), 40
     )
+
+
+# (language, text, separators of the spoken text): a full stop that is a pause, and one that is not.
+STOPS = (
+    ("de", "Fan vom 1. FC Köln", "||||"),
+    ("de", "Der 2. Weltkrieg kam", "|||"),
+    ("de", "Es waren 17. Dann kam er", "||.||"),
+    ("de", "Heute ist der 17. Dann kam er", "|||.||"),
+    ("de", "Er kam am 17. Mai", "||||"),
+    ("de", "Er kam am 3. und 4. Mai", "||||||"),
+    ("de", "Heute ist der 3.", "|||."),
+    ("de", "Ich habe 3. Du hast 4.", "||.||."),
+    ("de", "Wilhelm II. war da", "||||"),
+    ("de", "Da war Wilhelm II. Er ging", "||||.|"),
+    ("de", "Das war Ludwig XIV.", "||||."),
+    ("de", "Am 3. 5. kam er", "||||"),
+    ("en-us", "King George V. He died", "|||.|"),
+    ("en-us", "James V. Brown died", "|||"),
+    ("en-us", "I counted 17. Then he left", "||.||"),
+    ("en-us", "He is 5ft. tall", "||||"),
+    ("en-us", "It is 6 in. long.", "||||."),
+    ("en-us", "He came in. Then he left", "||.||"),
+    ("fr-fr", "Il en reste 17. Puis rien", "|||.|"),
+    ("es", "Quedan 17. Luego nada", "|.|"),
+)
+
+
+@pytest.mark.parametrize(("language", "text", "expected"), STOPS)
+def test_a_full_stop_after_a_number(language: str, text: str, expected: str) -> None:
+    assert separators(text, language) == expected
+
+
+# (language, text, the same in words): what hangs on the words around a number.
+SAID = (
+    ("en-us", "Charles I was king", "Charles the first was king"),
+    ("en-us", "The Part I think of", "The Part eye think of"),
+    ("en-us", "I saw part I of it", "I saw part eye of it"),
+    ("en-us", "Rocky IV and Group C", "Rocky four and Group C"),
+    ("en-us", "a MIX of the DIM light", "a M.I.X of the D.I.M light"),
+    ("en-us", "He has a CD here", "He has a C.D here"),
+    ("en-us", "He took an XL shirt", "He took an X.L shirt"),
+    ("en-us", "the XIXth and XX century", "the nineteenth and twentieth century"),
+    ("en-us", "on 25/12/2021 too", "on December twenty fifth twenty twenty one too"),
+    ("en-us", "on 3 March 2021", "on the third of March twenty twenty one"),
+    ("en-us", "March 3-5 only", "March third to fifth only"),
+    ("en-us", "may 5 go", "may five go"),
+    ("en-us", "on 3/4/05", "on March fourth oh five"),
+    ("en-gb", "on 3/4/2021 too", "on the third of April twenty twenty one too"),
+    ("en-gb", "on 2023-01-15 too", "on the fifteenth of January twenty twenty three too"),
+    ("en-us", "−5 and +3 and ±2", "minus five and plus three and plus or minus two"),
+    ("en-us", "$-5 or -£2.50", "minus five dollars or minus two pounds fifty"),
+    ("en-us", "$.5 or $.05", "point five dollars or five cents"),
+    ("en-us", "1-1/2 or 3 3/4 or 1/16",
+     "one and a half or three and three quarters or one sixteenth"),
+    ("en-us", "1 ½ miles and ½ mile", "one and a half miles and one half mile"),
+    ("en-us", "5 ft 3 in. tall", "five feet three inches tall"),
+    ("en-us", "12V and 60W and 5g of it", "twelve volts and sixty watts and five grams of it"),
+    ("en-us", "60mph or 5/day", "sixty miles per hour or five per day"),
+    ("en-us", "call +1 555 123 4567 now",
+     "call plus one five five five one two three four five six seven now"),
+    ("en-us", "dial 020 7946 0958", "dial zero two zero seven nine four six zero nine five eight"),
+    ("en-us", "there are 911 of them", "there are nine hundred eleven of them"),
+    ("en-us", "pre-1914 and post-1945", "pre nineteen fourteen and post nineteen forty five"),
+    ("en-us", "from 9:30-11am", "from nine thirty to eleven a.m"),
+    ("en-us", "It is 75° and 3.5M more",
+     "It is seventy five degrees and three point five million more"),
+    ("de", "mit der 2. Frau", "mit der zweiten Frau"),
+    ("de", "eine 2. Chance", "eine zweite Chance"),
+    ("de", "jeder 3. Deutsche", "jeder dritte Deutsche"),
+    ("de", "unter Wilhelm II. gab es", "unter Wilhelm dem Zweiten gab es"),
+    ("de", "unter Elisabeth II. gab es", "unter Elisabeth der Zweiten gab es"),
+    ("de", "die Zeit Friedrichs II. war", "die Zeit Friedrichs des Zweiten war"),
+    ("de", "im II. Weltkrieg", "im zweiten Weltkrieg"),
+    ("de", "am 3.5. und am 3.5.2021",
+     "am dritten Mai und am dritten Mai zweitausend einundzwanzig"),
+    ("de", "1 km, 1 Stunde und 1 t", "ein Kilometer, eins Stunde und eine Tonne"),
+    ("de", "um 1:05 Uhr", "um ein Uhr fünf"),
+    ("de", "1500 kg im Jahr 1500", "eintausendfünfhundert Kilogramm im Jahr fünfzehnhundert"),
+    ("de", "1990er und 90er", "neunzehnhundertneunziger und neunziger"),
+    ("de", "$5 Millionen oder 5 Dollar", "fünf Millionen Dollar oder fünf Dollar"),
+    ("de", "1 1/2 und 1¾", "ein einhalb und eindreiviertel"),
+    ("fr-fr", "1 h et 1h", "une heure et une heure"),
+    ("fr-fr", "15 h 30 et 1,5 l", "quinze heures trente et un virgule cinq litre"),
+    ("fr-fr", "£1 et 1 €", "une livre et un euro"),
+    ("fr-fr", "1,05 et 0,007", "un virgule zéro cinq et zéro virgule zéro zéro sept"),
+    ("es", "1 hora y 21 horas", "una hora y veintiuna horas"),
+    ("es", "21 días y 300 casas", "veintiún días y trescientas casas"),
+    ("es", "el I Congreso y la III edición", "el primer Congreso y la tercera edición"),
+    ("es", "a las 1:00 o a las 15:00 h", "a las una hora o a las quince horas"),
+    ("es", "son 3.5 o 3,05", "son tres punto cinco o tres coma cero cinco"),
+    ("es-419", "vale 1,000.50", "vale mil punto cincuenta"),
+    ("it", "costa $5 e -3", "costa cinque dollari e meno tre"),
+    ("it", "il 3º e la 3ª", "il terzo e la terza"),
+    ("nl", "de 19e eeuw", "de negentiende eeuw"),
+    ("hu", "ez a 3. ház", "ez a harmadik ház"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "written", "said"), SAID)
+def test_what_the_words_around_decide(language: str, written: str, said: str) -> None:
+    assert phones(written, language) == phones(said, language)
+    check(pronounce(written, language))
+
+
+def test_numbers_of_several_words_are_one_word() -> None:
+    assert words("Il a 1 200 000 amis", "fr-fr") == ["Il", "a", "1 200 000", "amis"]
+    assert words("Um 14:30 Uhr kostet es 3,50 €.", "de") == [
+        "Um", "14:30 Uhr", "kostet", "es", "3,50 €",
+    ]  # fmt: skip
+    assert words("We met on 3/4/2021 or Feb 24") == [
+        "We",
+        "met",
+        "on",
+        "3/4/2021",
+        "or",
+        "Feb",
+        "24",
+    ]
+    # Two numbers, a number of four digits first, and one that begins with 0 are none of these.
+    assert words("nos 1234 567 et 030 123", "fr-fr") == ["nos", "1234", "567", "et", "030", "123"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The agency, EPA, said so.", "EPA", "EPA!", "So: EPA said.", "We met EPA, FBI, and CIA."],
+)
+def test_an_acronym_is_read_in_one_way(text: str) -> None:
+    spelled = "".join(phones("E.P.A"))
+    assert spelled in "".join(phones(text))
+    assert spelled in "".join(phones("We all know that the EPA said so."))
+
+
+def test_acronyms_of_other_languages() -> None:
+    for text, language in (("Die Partei, FDP, ging.", "de"), ("Le parti, UMP, vota.", "fr-fr")):
+        word = text.split()[2].strip(",")
+        assert "".join(phones(f"nana nana {word}", language)[8:]) in "".join(phones(text, language))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("IT IS WHAT IT IS FOR US", "it is what it is for us"),
+        ("MR. SMITH PAID $5 ON FEB 24", "mister smith paid five dollars on february twenty fourth"),
+        ("WORLD WAR I CAME, WHEN I SLEPT", "world war one came when I slept"),
+        ("HENRY VIII'S WIVES", "henry the eighth's wives"),
+        ("THE U.S. TEAM WON", "the U.S. team won"),
+        ("NASA", "NASA"),
+        ("US", "U.S"),
+    ],
+)
+def test_a_line_in_capitals_is_read_as_in_small_letters(text: str, said: str) -> None:
+    assert phones(text) == phones(said)
+    assert "".join(filter(str.isalnum, "".join(words(text)))) == "".join(filter(str.isalnum, text))
+
+
+def test_capitals_of_other_languages() -> None:
+    assert phones("DAS IST ES FÜR UNS", "de") == phones("das ist es für uns", "de")
+    assert words("DAS IST ES FÜR UNS", "de")[-1] == "UNS"
+    assert phones("YO VI LA CASA", "es") == phones("yo vi la casa", "es")
+    assert phones("ЭТО ВСЁ ДЛЯ НАС", "ru") == phones("это всё для нас", "ru")
+
+
+def test_a_capital_line_keeps_what_is_spelled() -> None:
+    assert [word.written for word in clauses("DR. WHO IS IN", "en-us")[0].words] == [
+        "DR.", "WHO", "IS", "IN",
+    ]  # fmt: skip
+    assert engine_of("en-us").speak("x")
