@@ -25,6 +25,7 @@ from ns2.pipeline.text.tables import (
     FOREIGN_MARKS,
     MONTHS,
     NO_SCRIPT,
+    ORDINAL_DOT,
     PRONOUNS,
     SCRIPT_HINT,
     SCRIPT_HINTS,
@@ -41,6 +42,7 @@ TEXT_LIMIT = 5000
 """Most characters of a transcript."""
 
 _SIGNED = re.compile(r"-?\.?\d|-[$£€¥₹½¼¾⅓⅔⅛]")
+_RANK = re.compile(r"\d{1,3}|\d{1,2}\.\d{1,2}")
 _NUMERIC = tuple("0123456789½¼¾⅓⅔⅛")
 _WORD_LIMIT = 80  # characters: espeak-ng 1.52 cuts or crashes on much longer words
 
@@ -209,7 +211,9 @@ class _Splitter:
                 Reason.TEXT_TOO_LONG,
                 f"a word has {len(core)} characters ({core[:20]}…), more than {_WORD_LIMIT}",
             )
-        dotted = tail.startswith(".") and self._is_abbreviation(core, following)
+        dotted = tail.startswith(".") and (
+            self._is_abbreviation(core, following) or self._is_listed(core, tail)
+        )
         if dotted:
             tail = tail[1:]
             if self._ends(core, following) and not tail.strip("-'"):
@@ -222,6 +226,12 @@ class _Splitter:
             shown = shown if shown != core else ""
             self._words.append(Word(surface=core, dotted=dotted, shown=shown))
         self._close(tail)
+
+    def _is_listed(self, core: str, tail: str) -> bool:
+        """Whether a full stop before another mark is that of an ordinal number: "am 3., 4. Mai"."""
+        if tail[1:2] not in tuple(",;:") or self._base not in ORDINAL_DOT:
+            return False
+        return bool(_RANK.fullmatch(core) or roman_value(core))
 
     def _ends(self, core: str, following: str) -> bool:
         """Whether the full stop of an abbreviation or ordinal number ends a sentence, too."""
@@ -262,10 +272,11 @@ class _Splitter:
         if re.fullmatch(r"(?:\w+-)?(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}", core):
             return True  # e.g., U.S., Ph.D.
         if core in BEFORE_NUMBER.get(self._base, ()):
-            return following[:1].isdigit() or (following[:1].islower() and core in MONTHS)
+            numbered = following[:1].isdigit() or roman_value(following.strip(".,;:?!")) > 0
+            return numbered or (following[:1].islower() and core in MONTHS)
         if has_own_dot(core, self._words, following, self._base):
             return True
-        if self._is_unit(core) and following[:1].islower():
+        if self._is_unit(core) and (following[:1].islower() or _is_more(core, following)):
             return True
         if len(core) == 1 and core.isupper() and following[:1].isupper():  # initials
             last = self._words[-1].surface if self._words else ""
@@ -296,6 +307,11 @@ class _Splitter:
     def _flush(self, mark: str) -> None:
         self._clauses.append(Clause(words=self._words, mark=mark))
         self._words = []
+
+
+def _is_more(core: str, following: str) -> bool:
+    """Whether a smaller unit may follow, as in "5 ft. 10 in."."""
+    return core.endswith(("ft", "lb", "lbs", "hr", "hrs", "min")) and following[:1].isdigit()
 
 
 def _has_han(text: str) -> bool:

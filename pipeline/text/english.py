@@ -35,6 +35,7 @@ __all__ = ["cardinal", "decimal", "digits", "ordinal", "speak_english", "year"]
 
 _SIGNED = re.compile(rf"([-−+±])((?:{C})?[-−]?\.?[\d½¼¾⅓⅔⅛].*)|({C})[-−](\d.*)")
 _PER = re.compile(rf"((?:{C})?\d[\d.,]*(?:%|{U})?)/([a-z]+)")
+_MAY_BE_ROMAN = re.compile(r"[IVXLCDM]+(?![a-rt-z])")
 _SIGNS = {"-": "minus", "−": "minus", "+": "plus", "±": "plus or minus"}
 
 
@@ -66,6 +67,8 @@ def _speak(word: Word, context: Context) -> str:
 
 def _by_pattern(text: str, context: Context) -> str:
     """What the first rule whose pattern matches makes of a text, or ""."""
+    if text.isalpha() and text not in MONTH_NAMES and not _MAY_BE_ROMAN.match(text):
+        return ""
     for pattern, rule in _RULES:
         match = pattern.fullmatch(text)
         if match and (said := rule(match, context)):
@@ -109,7 +112,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (rf"(?P<whole>{N})(?:\.(?P<places>\d+))?(?P<scale>)(?P<sign>{C})", numbers.money),
         (r"(\d{1,2})¢", lambda m, c: f"{cardinal(m[1])} {MONEY['$'][2 if m[1] == '1' else 3]}"),
         (r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})", dates.date),
-        (r"(\d{4})-(\d\d)-(\d\d)", dates.iso_date),
+        (r"(\d{4})[-/](\d\d)[-/](\d\d)", dates.iso_date),
         (r"(?P<hour>\d{1,2})[:.](?P<minute>[0-5]\d)(?P<half>[AaPp]\.?[Mm])?", dates.clock),
         (
             rf"{_HOUR.format(1)}(?P<first>{MERIDIEM.pattern})?-{_HOUR.format(2)}"
@@ -125,6 +128,8 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
             lambda m, c: digits(m[0]),
         ),
         (r"\+?\d{1,7}(?:-\d{2,7})*", numbers.telephone),
+        (r"\d(?:-\d){2,}", lambda m, c: digits(m[0])),
+        (r"(\d{1,2})p", lambda m, c: f"{cardinal(m[1])} pence" if c.british else ""),
         (r"(\d{1,2})-(\d{1,2})", dates.days),
         (r"(1\d{3}|20\d\d)-(\d\d|1\d{3}|20\d\d)", dates.year_range),
         (rf"(?P<low>{D})-(?P<high>{D})(?P<unit>%|{U})?", numbers.number_range),

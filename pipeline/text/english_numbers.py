@@ -33,9 +33,11 @@ _IN_PHONE = re.compile(r"\d{2,7}(?:-\d{2,7})*")
 def after_amount(text: str, context: Context) -> str:
     """A unit, scale word or currency code after its number: "km" in "5 km"; else ""."""
     before = context.before
-    if _PART.fullmatch(before) and text in UNITS:
+    if text in ("C", "F") and before.endswith("°"):
+        return {"C": "Celsius", "F": "Fahrenheit"}[text]
+    if _PART.fullmatch(before) and (text in UNITS or (text in DOTTED_UNITS and context.dotted)):
         mixed = before.count("-") or re.fullmatch(r"\d+", context.near(-2))
-        return UNITS[text][1 if mixed else 0]
+        return _names(text)[1 if mixed else 0]
     if not _AMOUNT.fullmatch(before):
         return ""
     bare = before.lstrip("-−+±")
@@ -93,7 +95,8 @@ def number_range(match: re.Match[str], context: Context) -> str:
     low, high, unit = match["low"], match["high"], match["unit"]
     if any(re.match(r"0\d", end) for end in (low, high)):
         return ""  # a date or a part number
-    said = f"{decimal(low, context.british)} to {decimal(high, context.british)}"
+    to = " " if low == high else " to "  # fifty fifty
+    said = f"{decimal(low, context.british)}{to}{decimal(high, context.british)}"
     if unit == "%":
         return f"{said} percent"
     return f"{said} {_names(unit)[1]}" if unit else said
@@ -146,7 +149,8 @@ def roman(match: re.Match[str], context: Context) -> str:
     text, owner, before = match[1], match[2] or "", context.before
     if context.dotted and len(text) == 1:
         return ""  # an initial
-    announced = before[:1].isupper() and numbered_roman(text, before)
+    noun = before if len(text) == 1 else before.capitalize()
+    announced = noun[:1].isupper() and numbered_roman(text, noun)
     verbs = DOUBTING if before in REIGNING or before in ("War", "Wars") else THINKING
     if text == "I" and context.after.lower() in verbs:
         return ""

@@ -79,16 +79,18 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "Dr": "Doktor", "Prof": "Professor", "Hr": "Herr", "Fr": "Frau", "St": "Sankt",
         "Nr": "Nummer", "z.B": "zum Beispiel", "d.h": "das heißt", "u.a": "unter anderem",
         "usw": "und so weiter", "bzw": "beziehungsweise", "ca": "circa", "Str": "Straße",
-        "Mio": "Millionen", "Mrd": "Milliarden", "vgl": "vergleiche",
+        "Mio": "Millionen", "Mrd": "Milliarden", "vgl": "vergleiche", "Tel": "Telefon",
+        "n.Chr": "nach Christus", "v.Chr": "vor Christus",
     },
     "fr": {
         "M": "monsieur", "MM": "messieurs", "Mme": None, "Mlle": None, "Dr": "docteur",
-        "St": "saint", "Ste": "sainte", "p.ex": "par exemple", "etc": None,
+        "St": "saint", "Ste": "sainte", "p.ex": "par exemple", "etc": None, "Tél": "téléphone",
     },
     "es": {
         "Sr": None, "Sra": None, "Srta": None, "Dr": None, "Dra": None, "D": "don",
         "Ud": None, "Uds": None, "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
-        "etc": None, "pág": "página", "Av": "avenida", "a.m": "a eme", "p.m": "pe eme",
+        "etc": None, "pág": "página", "Tel": "teléfono",
+        "Av": "avenida", "a.m": "a eme", "p.m": "pe eme",
     },
     "it": {"Sig": "signor", "Dott": "dottor", "Prof": "professor", "ecc": "eccetera", "es": None},
     "pt": {"Sr": None, "Sra": None, "Dr": None, "Dra": None, "etc": None},
@@ -108,11 +110,29 @@ BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     "en": word_set(
         "No Nos no nos p pp vol Vol ch Ch fig Fig Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
-    "de": frozenset({"S", "Abb", "Kap"}),
-    "fr": frozenset({"n", "art", "vol"}),
-    "es": frozenset({"Nº", "núm", "art"}),
+    "de": word_set("S Abb Kap Bd Abs Art Jan Feb Mrz Apr Aug Sept Sep Okt Nov Dez"),
+    "fr": word_set("n p art vol chap janv févr fév avr juil sept oct nov déc"),
+    "es": word_set("Nº núm art cap vol ene feb abr ago sept oct nov dic"),
     "ru": frozenset({"стр", "рис", "гл"}),
 }
+BEFORE_NUMBER_SAID = {  # the text to speak for some of them
+    "de": {
+        "S": "Seite", "Abb": "Abbildung", "Kap": "Kapitel", "Bd": "Band", "Abs": "Absatz",
+        "Art": "Artikel", "Jan": "Januar", "Feb": "Februar", "Mrz": "März", "Apr": "April",
+        "Aug": "August", "Sept": "September", "Sep": "September", "Okt": "Oktober",
+        "Nov": "November", "Dez": "Dezember",
+    },
+    "fr": {
+        "n": "numéro", "p": "page", "art": "article", "vol": "volume", "chap": "chapitre",
+        "janv": "janvier", "févr": "février", "fév": "février", "avr": "avril", "juil": "juillet",
+        "sept": "septembre", "oct": "octobre", "nov": "novembre", "déc": "décembre",
+    },
+    "es": {
+        "Nº": "número", "núm": "número", "art": "artículo", "cap": "capítulo", "vol": "volumen",
+        "ene": "enero", "feb": "febrero", "abr": "abril", "ago": "agosto", "sept": "septiembre",
+        "oct": "octubre", "nov": "noviembre", "dic": "diciembre",
+    },
+}  # fmt: skip
 MONTHS = word_set("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec")
 UNITS = {  # abbreviations only if a number stands before them, by language
     "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal"),

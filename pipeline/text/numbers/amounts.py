@@ -108,6 +108,13 @@ def _money_elsewhere(number: str, sign: str, locale: Locale) -> str:
     return f"{number.replace(' ', '')} {name}" if name and whole else ""
 
 
+def scale_alone(place: Place) -> str:
+    """A short scale word after its number: "Mio." in "1 Mio."."""
+    if place.text not in ("Mio", "Mrd") or place.locale.base != "de":
+        return ""
+    return place.locale.scales[place.text][place.before != "1"]
+
+
 def coin_alone(place: Place) -> str:
     """The sign of a coin, or a scale word, after its number: "€" in "5 €"."""
     text, before, locale = place.text, place.before, place.locale
@@ -147,6 +154,8 @@ def unit(place: Place) -> str:
         before = place.before.rpartition("-")[2].lstrip("−+±")
         if is_number(before, locale):
             return noun_form(before, locale.units[text], locale)
+        if before in locale.halves or re.fullmatch(r"\d/\d{1,2}", before):
+            return locale.units[text].one
         if re.fullmatch(r"\d{1,2}:\d\d", before) and text == "h":
             return locale.units[text].many
         return ""
@@ -159,6 +168,8 @@ def before_noun(place: Place) -> str:
     locale, text = place.locale, place.text
     if not is_whole(text):
         return ""
+    if text == "1" and place.after in ("Mio", "Mrd", "Million", "Milliarde"):
+        return "eine" if locale.base == "de" else ""
     noun = locale.units.get(place.after) or locale.coins.get(place.after, (None,))[0]
     if noun is None:
         return ""

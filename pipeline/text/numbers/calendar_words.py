@@ -55,8 +55,8 @@ def year(place: Place) -> str:
     """A year, where it is not read like other numbers: "1945" in German."""
     if place.locale.base != "de":
         return ""
-    if match := re.fullmatch(r"(1[1-9]\d\d)/(\d\d|1[1-9]\d\d)", place.text):
-        return f"{year_words(int(match[1]), 'de')} {_year(match[2], 'de')}"
+    if match := re.fullmatch(r"(1[1-9]\d\d|20\d\d)/(\d\d|1[1-9]\d\d)", place.text):
+        return f"{_year(match[1], 'de')} {_year(match[2], 'de')}"
     if not _YEAR.fullmatch(place.text):
         return ""
     if place.after in place.locale.units or place.after in place.locale.coins:
@@ -66,12 +66,12 @@ def year(place: Place) -> str:
 
 def decade(place: Place) -> str:
     """A German decade: "1990er", "80er-Jahre"."""
-    match = re.fullmatch(r"(1[1-9]\d0|20\d0|[2-9]0)er(-\w+)?", place.text)
+    match = re.fullmatch(r"(1[1-9]\d0|20\d0|[2-9]0)er(n)?(-\w+)?", place.text)
     if not match or place.locale.base != "de":
         return ""
     number = int(match[1])
     said = year_words(number, "de") if number < 2000 else cardinal_words(number, "de")
-    return f"{said}er{(match[2] or '').replace('-', ' ')}"
+    return f"{said}er{match[2] or ''}{(match[3] or '').replace('-', ' ')}"
 
 
 def clock(place: Place) -> str:
@@ -113,6 +113,8 @@ def french_hour(place: Place) -> str:
         return ""
     if place.text == "h" and is_whole(place.before):
         return "heure" if int(place.before) < 2 else "heures"
+    if re.fullmatch(r"0\d", place.text) and place.before == "h":
+        return place.text[1]
     if is_whole(place.text) and place.after == "h":
         number = int(place.text)
         return "une" if number == 1 else french_counted(number, "heure")

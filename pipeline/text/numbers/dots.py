@@ -46,7 +46,10 @@ def has_own_dot(core: str, before: Sequence[Word], following: str, base: str) ->
     last = before[-1].surface if before else ""
     if base != "de":
         return number and len(core) <= 2 and following[:1].islower()
-    determined = last in _DETERMINERS or last.lower() in _DETERMINERS
+    earlier = before
+    while len(earlier) > 1 and earlier[-1].surface in ("und", "bis", "oder") and earlier[-2].dotted:
+        earlier = earlier[:-2]  # die 2. und 3. Klasse
+    determined = bool(earlier) and earlier[-1].surface.lower() in _DETERMINERS
     if re.fullmatch(r"(?:3[01]|[12]\d|0?[1-9])\.(?:1[0-2]|0?[1-9])", core):  # am 3.5.
         return determined or last.lower() in ("ab", "bis", "seit")
     if not number:
@@ -55,8 +58,10 @@ def has_own_dot(core: str, before: Sequence[Word], following: str, base: str) ->
         return last in REIGNING or (determined and following[:1].isupper()) or (
             len(core) > 1 and following.strip(_MARKS) in GERMAN_RANKED
         )  # fmt: skip
-    if len(core) > 3 or core.startswith("0"):
+    if len(core) > 4 or core.startswith("0"):
         return False
+    if len(core) > 2 and ends_sentence(following):
+        return determined and len(core) == 3
     if determined or following.strip(_MARKS) in GERMAN_RANKED:
         return True
     if len(core) > 2 or not following:

@@ -16,8 +16,10 @@ _DATIVE = word_set(
 )
 _ACCUSATIVE = word_set("für durch gegen ohne um")
 _LIKE_EIN = re.compile(r"(?:k?ein|mein|dein|sein|ihr|unser|euer|eur)(e|em|en|er|es)?")
-_FEMININE_GERMAN = re.compile(r".+(?:e|ung|heit|keit|schaft|ion|tät|ik|ur|ie|liga|hand|wahl)")
-_NEUTER_GERMAN = re.compile(r".*(?:chen|lein|ment|um|spiel|kapitel|mal|jahr|tor|buch|haus)")
+_FEMININE_GERMAN = re.compile(r".+(?:e|ung|heit|keit|schaft|ion|tät|ik|ur|ie|liga|hand|wahl|tür)")
+_NEUTER_GERMAN = re.compile(
+    r".*(?:chen|lein|ment|um|spiel|kapitel|mal|jahr|jahrhundert|tor|buch|haus)"
+)
 _QUEENS = word_set("Elisabeth Katharina Maria Margarethe Margrethe Viktoria Christina Anna Beatrix")
 _SMALL_GERMAN = word_set("und bis oder")
 
@@ -34,8 +36,8 @@ _FEMININE_SPANISH = re.compile(
 )
 _SMALL_SPANISH = word_set(
     "y o u e de del a al en con por para que es son fue era más menos pero sin como se lo la los "
-    "las un una coma punto no ni si ya hay está están entre hasta desde sobre tras según mil "
-    "millón millones cuando donde muy también ha han porque"
+    "las un una coma punto no ni si ya hay está están entre hasta desde sobre tras según "
+    "cuando donde muy también ha han porque"
 )
 _FEMININE_FRENCH = re.compile(
     r"(?:heure|minute|seconde|fois|personne|page|année|semaine|tonne|livre|journée|voiture|femme"
@@ -152,4 +154,6 @@ def french_counted(number: int, following: str) -> str:
         return ""
     if not _FEMININE_FRENCH.fullmatch(following.lower()):
         return ""
+    if number % 100 == 81:  # espeak-ng reads "quatre-vingt-une" with a t
+        return f"{number - 1} une"
     return re.sub(r"un$", "une", cardinal_words(number, "fr"))

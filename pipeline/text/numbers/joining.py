@@ -10,11 +10,12 @@ from ns2.pipeline.text.tables import word_set
 _SPACED_THOUSANDS = word_set(
     "be bg cs da de es et fi fr hr hu it kk lt lv nb nn pl pt ro ru sk sl sr sv uk"
 )
-_FIRST = re.compile(r"[-−+±~]?[1-9]\d{0,2}")
+_FIRST = re.compile(r"[-−±~]?[1-9]\d{0,2}")
 _GROUP = re.compile(r"\d{3}")
 _LAST = re.compile(r"\d{3}(?!\d)(?:,\d+)?[^\w\s]*")
+_DIGITS = re.compile(r"\+?\d+")
 _COINS = r"(?:[€$£]|EUR|Euros?|euros?|Dollars?|dollars?|dólar|dólares|Franken|Pfund)"
-_SPLIT_BY_WHOLE = {  # said between the whole and its parts: 3 Euro 50, 14 Uhr 30
+_SPLIT_BY_WHOLE = {  # said between the whole and its parts: 3 Euro 50
     **dict.fromkeys(
         ("de", "fr", "es"),
         (re.compile(r"[-−]?\d[\d. ]*,\d\d"), re.compile(rf"{_COINS}[.,;:?!…]*")),
@@ -49,10 +50,15 @@ def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
 
 
 def _thousands(tokens: Sequence[str], i: int) -> int:
-    """The end of the groups of three digits that follow a number."""
+    """The end of the groups of three digits that follow a number.
+
+    Where other groups of digits stand beside them, they are parts of a telephone number.
+    """
     end = i + 1
     while end < len(tokens) and _GROUP.fullmatch(tokens[end]):
         end += 1
     if end < len(tokens) and _LAST.fullmatch(tokens[end]):
         end += 1
-    return end
+    beside = (tokens[i - 1] if i else "", tokens[end] if end < len(tokens) else "")
+    alone = not any(_DIGITS.fullmatch(token.rstrip(".,;:?!")) for token in beside)
+    return end if alone else i + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 from typing import Any
 
@@ -28,7 +29,10 @@ def minus_word(base: str) -> str:
 @lru_cache(maxsize=4096)
 def cardinal_words(number: int, base: str) -> str:
     """A whole number in words; its digits where num2words does not know the language."""
-    return _say(number, base, "cardinal") or str(number)
+    said = _say(number, base, "cardinal") or str(number)
+    if base == "es":  # veintiún mil, treinta y un mil
+        said = re.sub(r"\buno (?=mil)", "un ", said.replace("veintiuno mil", "veintiún mil"))
+    return said
 
 
 @lru_cache(maxsize=4096)

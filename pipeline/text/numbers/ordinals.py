@@ -19,10 +19,12 @@ from ns2.pipeline.text.numbers.roman import (
     numbered_roman,
     roman_value,
 )
+from ns2.pipeline.text.tables import word_set
 
 _FRENCH = re.compile(r"(\d+|[IVXLC]+)(er|re|ère|ers|res|es?|èmes?|nde?s?|de?s?)")
 _SPANISH = re.compile(r"(\d+)\.?(º|°|ª|o|a|er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na)s?")
 _ROMANCE = re.compile(r"(\d+)\.?([ºª°])")
+_COUNTED = word_set("aniversario edición congreso centenario premio torneo legislatura dinastía")
 _DUTCH = re.compile(r"(\d+)(?:e|ste|de)")
 
 
@@ -83,8 +85,8 @@ def roman(place: Place) -> str:
     number = numbered_roman(text, before)
     if place.locale.months or text != "VI":  # a word of several languages
         number = number or clear_roman(text)
-    counting = text in ("I", "V", "X") and len(after) > 3 and after[:1].isupper()
-    if base == "es" and not number and not before[:1].isupper() and counting:
+    counting = len(after) > 3 and (after[:1].isupper() or after in _COUNTED)
+    if base == "es" and not number and not _is_name(before) and counting and text not in "LCDM":
         number = roman_value(text)  # I Congreso
     if not number:
         return ""
@@ -97,13 +99,18 @@ def roman(place: Place) -> str:
     return cardinal_words(number, base)
 
 
+def _is_name(word: str) -> bool:
+    """Whether a Spanish word before a Roman numeral may be a name."""
+    return word[:1].isupper() and word.lower() not in ("la", "el", "los", "las", "un", "una", "y")
+
+
 def _spanish_roman(place: Place, number: int) -> str:
     before, after = place.before, place.after
     if before in NUMBERING:
         return spanish_ordinal(number, "") if before.lower() == "siglo" and number <= 10 else (
             str(number)
         )  # fmt: skip
-    if before in REIGNING or before[:1].isupper():
+    if _is_name(before):
         return spanish_ordinal(number, "", feminine=is_queen(before)) if number <= 10 else (
             str(number)
         )  # fmt: skip

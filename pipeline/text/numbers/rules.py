@@ -18,14 +18,19 @@ from ns2.pipeline.text.numbers.number_words import cardinal_words, minus_word
 from ns2.pipeline.text.numbers.place import (
     Place,
     digits_said,
+    is_whole,
     number_said,
     pattern_of,
     split_number,
 )
-from ns2.pipeline.text.tables import ABBREVIATIONS
+from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER_SAID
 from ns2.pipeline.text.written import Word
 
 Rule = Callable[[Place], str]
+_NUMBER_SIGNS = {
+    sign: {"fr": "numéro", "es": "número", "it": "numero", "pt": "número"}
+    for sign in ("n°", "N°", "nº", "Nº", "n.º", "N.º")
+}
 _DIGITS = re.compile(r"\d{1,15}")
 _BEGINS = re.compile(r"[\d½¼¾⅓⅔⅛€$£¥₽₴IVX]")
 
@@ -50,7 +55,8 @@ def _speak(place: Place) -> str:
     if said:
         return _DIGITS.sub(lambda match: _in_words(match[0], base), said)
     if place.dotted:  # by the full stop espeak-ng knows an initial from a word
-        return ABBREVIATIONS.get(base, {}).get(text) or (f"{text}." if len(text) == 1 else text)
+        known = BEFORE_NUMBER_SAID.get(base, {}).get(text) or ABBREVIATIONS.get(base, {}).get(text)
+        return known or (f"{text}." if len(text) == 1 else text)
     return text
 
 
@@ -82,7 +88,7 @@ def _concerns_number(place: Place) -> bool:
     """Whether a word without digits may belong to the number before it."""
     text, locale = place.text, place.locale
     known = text in locale.units or text in locale.coins or text in locale.scales
-    return known or text[-1:] in CURRENCIES
+    return known or text[-1:] in CURRENCIES or text.startswith("US$") or text in _NUMBER_SIGNS
 
 
 def _signed(place: Place) -> str:
@@ -96,14 +102,25 @@ def _signed(place: Place) -> str:
 
 def telephone(place: Place) -> str:
     """A number that begins with 0, or has many digits, digit by digit: "0171/1234567"."""
+    text, base = place.text, place.locale.base
     if not place.locale.months:
         return ""
-    text = place.text
     if re.fullmatch(r"0\d+(?:[-/]\d+)*|\d{7,}(?<!000)|\d{16,}", text):
         return digits_said(text)
-    if re.fullmatch(r"\d{2,4}", text) and place.before.startswith("+"):
-        return digits_said(text)
-    return ""
+    offset = -1
+    while is_whole(place.near(offset)):
+        offset -= 1
+    if not place.near(offset).startswith("+"):
+        offset += 1
+    begins = offset < 0 and re.fullmatch(r"\+\d+|0\d{2,}", place.near(offset))
+    return digits_said(text) if base == "de" and begins and is_whole(text) else ""
+
+
+def number_sign(place: Place) -> str:
+    """The sign before a number: "n°"."""
+    if not place.after[:1].isdigit():
+        return ""
+    return _NUMBER_SIGNS.get(place.text, {}).get(place.locale.base, "")
 
 
 def grouped(place: Place) -> str:
@@ -142,6 +159,7 @@ def agreeing(place: Place) -> str:
 
 
 _RULES: tuple[Rule, ...] = (
+    number_sign,
     ordinals.before_fraction,
     calendar_words.french_hour,
     calendar_words.short_date,
@@ -151,6 +169,7 @@ _RULES: tuple[Rule, ...] = (
     calendar_words.clock,
     telephone,
     amounts.money,
+    amounts.scale_alone,
     amounts.coin_alone,
     amounts.before_noun,
     amounts.unit,
