@@ -272,7 +272,8 @@ class _Splitter:
         if re.fullmatch(r"(?:\w+-)?(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}", core):
             return True  # e.g., U.S., Ph.D.
         if core in BEFORE_NUMBER.get(self._base, ()):
-            numbered = following[:1].isdigit() or roman_value(following.strip(".,;:?!")) > 0
+            numeral = following.strip(".,;:?!")
+            numbered = following[:1].isdigit() or (len(numeral) > 1 and roman_value(numeral) > 0)
             return numbered or (following[:1].islower() and core in MONTHS)
         if has_own_dot(core, self._words, following, self._base):
             return True

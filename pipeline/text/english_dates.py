@@ -65,7 +65,7 @@ def day(match: re.Match[str], context: Context) -> str:
     if _is_month(context.before):
         return ordinal(number) if context.american else f"the {ordinal(number)}"
     if _is_month(context.after):
-        the = "" if context.before.lower() in ("the", "and", "to") else "the "
+        the = "" if context.before.lower() == "the" else "the "
         return f"{the}{ordinal(number)} of"
     return ""
 

@@ -15,7 +15,6 @@ _KINDS: dict[str, re.Pattern[str]] = {
     kind: re.compile(pattern)
     for kind, pattern in (
         ("dates", r"\b\d{1,4}([./-])\d{1,2}\1\d{1,4}\b"),
-        ("times", r"\b[012]?\d[:h][0-5]\d\b"),
         ("ordinal numbers", r"\b\d{1,3}(?:[ºª°]|\.º|\.ª|[a-zà-ÿ]{1,4}\b|\.(?=\s+\w))"),
         ("Roman numerals", r"\b(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})\b"),
         ("money", r"[$€£¥₹₽₴]\s?\d|\d\s?[$€£¥₹₽₴]"),
@@ -28,7 +27,7 @@ _KINDS: dict[str, re.Pattern[str]] = {
 _FULL = frozenset(_KINDS)
 _DONE = dict.fromkeys(("en", "de", "fr", "es"), _FULL)
 _SOME = frozenset({"money", "negative numbers"})  # in the other languages that num2words knows
-_ROMAN = frozenset({"Roman numerals"})  # in any
+_ANY = frozenset({"Roman numerals"})
 _MARKED = ("it", "pt", "ca", "gl", "nl")  # ordinal numbers with a mark or an ending
 
 
@@ -39,7 +38,7 @@ def written_out(base: str) -> frozenset[str]:
         return _DONE[base]
     known = _SOME if minus_word(base) else frozenset()
     marked = frozenset({"ordinal numbers"}) if base in _MARKED else frozenset()
-    return known | marked | _ROMAN
+    return known | marked | _ANY
 
 
 class LeftAlone:

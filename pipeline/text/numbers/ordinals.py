@@ -25,6 +25,7 @@ _FRENCH = re.compile(r"(\d+|[IVXLC]+)(er|re|ère|ers|res|es?|èmes?|nde?s?|de?s?
 _SPANISH = re.compile(r"(\d+)\.?(º|°|ª|o|a|er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na)s?")
 _ROMANCE = re.compile(r"(\d+)\.?([ºª°])")
 _COUNTED = word_set("aniversario edición congreso centenario premio torneo legislatura dinastía")
+_READS_ROMAN = ("it", "pt", "ro", "cs")  # espeak-ng itself does, in Italian as ordinal numbers
 _DUTCH = re.compile(r"(\d+)(?:e|ste|de)")
 
 
@@ -88,8 +89,11 @@ def roman(place: Place) -> str:
     counting = len(after) > 3 and (after[:1].isupper() or after in _COUNTED)
     if base == "es" and not number and not _is_name(before) and counting and text not in "LCDM":
         number = roman_value(text)  # I Congreso
-    if not number:
-        return ""
+    if base in ("de", "fr") and text == "IV":
+        number = 4
+    if base in _READS_ROMAN or not number:
+        # Sizes of clothes are spelled; espeak-ng would read them as numbers.
+        return ".".join(text) if place.locale.months and text in ("XL", "XX", "XXL", "XXX") else ""
     if base == "de" and before in REIGNING:
         return german_reign(number, place.all_before)
     if base == "fr" and number == 1 and before in REIGNING:

@@ -7,8 +7,8 @@ from ns2.pipeline.text.numbers.notes import left_alone
 
 def test_kinds_are_counted_by_language() -> None:
     texts = [
-        ("Het is 14:30 en 15:00.", "nl"),
-        ("Op 3-4-2021, om 9:15.", "nl"),
+        ("Het is 10-20 en 3-4.", "nl"),
+        ("Op 3-4-2021, 3-5 om 9:15.", "nl"),
         ("Pi kosztuje 5 km.", "pl"),
         ("At 14:30 on 3/4/2021.", "en-us"),
         ("Um 14:30 am 3.4.2021.", "de"),
@@ -16,7 +16,7 @@ def test_kinds_are_counted_by_language() -> None:
     ]
     notes = left_alone(texts)
     assert len(notes) == 2
-    assert "3 times (such as '14:30')" in notes[0] and "1 dates (such as '3-4-2021')" in notes[0]
+    assert "3 ranges (such as '10-20')" in notes[0] and "1 dates (such as '3-4-2021')" in notes[0]
     assert notes[0].startswith("in nl ") and notes[1].startswith("in pl ")
     assert "1 units (such as '5 km')" in notes[1]
 
