@@ -19,7 +19,7 @@ _KINDS: dict[str, re.Pattern[str]] = {
         ("Roman numerals", r"\b(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})\b"),
         ("money", r"[$€£¥₹₽₴]\s?\d|\d\s?[$€£¥₹₽₴]"),
         ("units", r"\d\s?(?:km/h|km|kg|cm|mm|mg|ml|m²|m|g|l|°C|°F|kW|MB|GB)\b"),
-        ("ranges", r"\b\d+(?:[.,]\d+)?[-–]\d+\b"),
+        ("ranges", r"(?<![-–./\d])\d+(?:[.,]\d+)?[-–]\d+\b(?![-–./]\d)"),
         ("negative numbers", r"(?:(?<=\s)|^)[-−]\d"),
         ("fractions", r"\b\d+/\d+\b|[½¼¾⅓⅔⅛]"),
     )
