@@ -20,7 +20,7 @@ from ns2.pipeline.text.capitals import steady_acronyms
 from ns2.pipeline.text.clauses import clauses
 from ns2.pipeline.text.engine import STRESSES, Engine, bare, bare_phones, engine_of
 from ns2.pipeline.text.matching import match_words
-from ns2.pipeline.text.spoken import speak_words
+from ns2.pipeline.text.spoken import words_for_espeak
 from ns2.pipeline.text.written import Word
 
 _LINE_BYTES = 400  # of decomposed UTF-8: beyond its buffer of 800 espeak-ng loses words
@@ -79,7 +79,7 @@ def pronounce(text: str, language: str) -> Pronunciation:
 
 def _speak_clause(voice: Engine, words: Sequence[Word]) -> list[tuple[str, list[str]]]:
     """The words of one clause as (words as written, tokens)."""
-    said = steady_acronyms(voice, speak_words(words, voice.language))
+    said = steady_acronyms(voice, words_for_espeak(words, voice.language))
     entries: list[tuple[str, list[str]]] = []
     start = size = 0
     for end, part in enumerate(said):

@@ -155,5 +155,5 @@ def french_counted(number: int, following: str) -> str:
     if not _FEMININE_FRENCH.fullmatch(following.lower()):
         return ""
     if number % 100 == 81:  # espeak-ng reads "quatre-vingt-une" with a t
-        return f"{number - 1} une"
+        return f"{cardinal_words(number - 1, 'fr')} une"
     return re.sub(r"un$", "une", cardinal_words(number, "fr"))

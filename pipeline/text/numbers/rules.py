@@ -61,14 +61,8 @@ def _speak(place: Place) -> str:
 
 
 def _in_words(digits: str, base: str) -> str:
-    """The digits of what a rule says in words, where espeak-ng reads those as well or better.
-
-    In German it reads "fünfundvierzig" with wrong phones, in French "quatre-vingt-neuf".
-    """
-    eighties = any(int(group) >= 80 for group in re.findall(r"\d\d(?=(?:\d{3})*$)", digits))
-    if base == "es" or (base == "fr" and not eighties):
-        return cardinal_words(int(digits), base)
-    return digits
+    """The digits of what a rule says in words, where espeak-ng reads those as well or better."""
+    return cardinal_words(int(digits), base) if base in ("es", "fr") else digits
 
 
 def _by_rule(place: Place) -> str:
@@ -129,6 +123,8 @@ def grouped(place: Place) -> str:
     if not re.fullmatch(pattern_of(locale), text):
         return ""
     whole, places = split_number(text, locale)
+    if not places and locale.base == "fr" and whole[-3:-2] == "5":
+        return whole  # cinq cents, without the k of cinq
     if not places:
         return whole if " " in text or (locale.months and whole != text) else ""
     return number_said(text, locale) if locale.point else text.replace(" ", "")

@@ -11,10 +11,9 @@ How numbers are said follows public rules:
 - Spanish: Real Academia Española, Ortografía (2010, chapter VIII) and Diccionario panhispánico de
   dudas ("cardinales", "ordinales", "fecha", "hora": veintiún, primer, siglo XIX, Felipe VI).
 
-Where rules allow several readings, the one of the sentence is ours. espeak-ng reads some numbers in
-digits otherwise than in words ("vierzehn" with a long vowel, "quatre-vingt-neuf" with a t, both
-wrong). Digits stay digits then, and such numbers are not among the sentences; a long German number
-has a space in its words.
+Where rules allow several readings, the one of the sentence is ours. espeak-ng reads Spanish whole
+numbers with 10, 16 to 19, 60 to 79 and 101 to 199 in digits with other vowels than in words; such
+numbers alone are not among the sentences.
 """
 
 from __future__ import annotations
@@ -78,9 +77,9 @@ GERMAN = (
     ("Er starb am 24.12.1999.",
      "Er starb am vierundzwanzigsten Dezember neunzehnhundertneunundneunzig."),
     ("Das Heft vom 2023-01-15 fehlt.",
-     "Das Heft vom fünfzehnten Januar zweitausend dreiundzwanzig fehlt."),
-    ("Wir treffen uns um 15 Uhr 30.", "Wir treffen uns um fünfzehn Uhr dreißig."),
-    ("Der Zug fährt um 16:30 Uhr.", "Der Zug fährt um sechzehn Uhr dreißig."),
+     "Das Heft vom fünfzehnten Januar zweitausenddreiundzwanzig fehlt."),
+    ("Wir treffen uns um 14 Uhr 30.", "Wir treffen uns um vierzehn Uhr dreißig."),
+    ("Der Zug fährt um 14:30 Uhr.", "Der Zug fährt um vierzehn Uhr dreißig."),
     ("Es beginnt um 20:00 Uhr.", "Es beginnt um zwanzig Uhr."),
     ("Das kostet 3,50 €.", "Das kostet drei Euro fünfzig."),
     ("Ein Brot für 1 € ist billig.", "Ein Brot für ein Euro ist billig."),
@@ -108,7 +107,7 @@ GERMAN = (
     ("Seine Nummer ist 0171 1234567.",
      "Seine Nummer ist null eins sieben eins eins zwei drei vier fünf sechs sieben."),
     ("Es gab 10 000 Gäste.", "Es gab zehntausend Gäste."),
-    ("Im Jahr 2021 war Ruhe.", "Im Jahr zweitausend einundzwanzig war Ruhe."),
+    ("Im Jahr 2021 war Ruhe.", "Im Jahr zweitausendeinundzwanzig war Ruhe."),
     ("Die Mauer fiel 1989.", "Die Mauer fiel neunzehnhundertneunundachtzig."),
     ("Das Gesetz gilt ab 1. Januar.", "Das Gesetz gilt ab ersten Januar."),
     ("Papst Johannes Paul II. kam 1980.",
@@ -128,8 +127,8 @@ FRENCH = (
     ("Le train part à 15h30.", "Le train part à quinze heures trente."),
     ("Il ferme à 21 h.", "Il ferme à vingt et une heures."),
     ("Rendez-vous à 14:05.", "Rendez-vous à quatorze heures cinq."),
-    ("La guerre finit le 11/11/1918.",
-     "La guerre finit le onze novembre mille neuf cent dix-huit."),
+    ("La Bastille tomba le 14/07/1789.",
+     "La Bastille tomba le quatorze juillet mille sept cent quatre-vingt-neuf."),
     ("Le 01/02/2020 il neigeait.", "Le premier février deux mille vingt il neigeait."),
     ("Le fichier du 2023-01-15 manque.",
      "Le fichier du quinze janvier deux mille vingt-trois manque."),
@@ -152,14 +151,14 @@ FRENCH = (
     ("Appelez le 06 12 34 56 78.",
      "Appelez le zéro six douze trente-quatre cinquante-six soixante-dix-huit."),
     ("Les années 1960 sont loin.", "Les années mille neuf cent soixante sont loin."),
-    ("Il y avait 70 chevaux et 75 ânes.",
-     "Il y avait soixante-dix chevaux et soixante-quinze ânes."),
+    ("Il y avait 80 chevaux et 95 ânes.",
+     "Il y avait quatre-vingts chevaux et quatre-vingt-quinze ânes."),
     ("La 1ère fois fut la bonne.", "La première fois fut la bonne."),
     ("Jean-Paul II est mort en 2005.", "Jean-Paul deux est mort en deux mille cinq."),
     ("Le XXIe siècle commence.", "Le vingt et unième siècle commence."),
     ("Il pèse 1 kg de plus.", "Il pèse un kilogramme de plus."),
     ("Ils ont gagné 3-2 hier.", "Ils ont gagné trois à deux hier."),
-    ("Il a 71 ans et elle 61.", "Il a soixante et onze ans et elle soixante et un."),
+    ("Il a 71 ans et elle 91.", "Il a soixante et onze ans et elle quatre-vingt-onze."),
 )  # fmt: skip
 
 SPANISH = (

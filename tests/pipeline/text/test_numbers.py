@@ -6,6 +6,7 @@ import pytest
 
 from ns2.pipeline.text.clauses import clauses
 from ns2.pipeline.text.engine import engine_of
+from ns2.pipeline.text.numbers.number_words import cardinal_words
 from ns2.pipeline.text.pronunciation import pronounce
 from tests.pipeline.text.number_sentences import SENTENCES
 from tests.pipeline.text.test_pronunciation import check, phones, separators, words
@@ -49,7 +50,7 @@ STOPS = (
     ("de", "Die 2. und 3. Klasse", "||||"),
     ("de", "Am 3., 4. und 5. Mai", "|,|||"),
     ("de", "Der 1000. Gast. Der 100. Er kam.", "||.|.|."),
-    ("de", "Es war 1945. Gäste kamen", "||.|"),
+    ("de", "Es war 1945. Gäste kamen", "||||.|"),
     ("de", "Kap. IV und 800 n. Chr. war es", "|||||||"),
     ("en-us", "He is 5ft. tall", "||||"),
     ("en-us", "It is 6 in. long.", "||||."),
@@ -169,6 +170,31 @@ def test_numbers_of_several_words_are_one_word() -> None:
     ]
     # Two numbers, a number of four digits first, and one that begins with 0 are none of these.
     assert words("nos 1234 567 et 030 123", "fr-fr") == ["nos", "1234", "567", "et", "030", "123"]
+
+
+@pytest.mark.parametrize(
+    ("language", "numbers"),
+    [
+        ("de", [*range(100), *range(101, 1000, 13), 2021, 45_000, 123_405]),
+        ("fr-fr", [*range(130), *range(180, 540, 13), 2021, 123_456]),
+    ],
+)
+def test_numbers_are_the_same_in_digits_and_in_words(language: str, numbers: list[int]) -> None:
+    base = language.split("-")[0]
+    words_of = {number: cardinal_words(number, base) for number in numbers}
+    assert [n for n in numbers if phones(str(n), language) != phones(words_of[n], language)] == []
+    for said in words_of.values():
+        check(pronounce(said, language))
+
+
+def test_german_number_words_are_not_spoken_as_written() -> None:
+    assert phones("neunzehnhundertfünfundvierzig", "de") == phones("neunzehnhundert 45", "de")
+    assert "v" not in phones("hundertvierzig", "de")
+    assert words("Vierzig und zweitausendeinundzwanzig", "de") == [
+        "Vierzig", "und", "zweitausendeinundzwanzig",
+    ]  # fmt: skip
+    assert phones("Leipzig ist einzig", "de") == phones("leipzig ist einzig", "de")
+    assert separators("tausendundeins", "de") == "||"
 
 
 @pytest.mark.parametrize(
