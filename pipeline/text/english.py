@@ -132,7 +132,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"(\d{1,2})p", lambda m, c: f"{cardinal(m[1])} pence" if c.british else ""),
         (r"(\d{1,2})-(\d{1,2})", dates.days),
         (r"(1\d{3}|20\d\d)-(\d\d|1\d{3}|20\d\d)", dates.year_range),
-        (rf"(?P<low>{D})-(?P<high>{D})(?P<unit>%|{U})?", numbers.number_range),
+        (rf"(?P<low>{D}%?)-(?P<high>{D})(?P<unit>%|{U})?", numbers.number_range),
         (r"'?(1[1-9]|20|)(\d)0'?s", dates.decade),
         (r"'?(1[1-9]|20|)(\d)0'?s-'?(1[1-9]|20|)(\d)0'?s", dates.decades),
         (
@@ -151,7 +151,12 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"(?:(?P<whole>\d+)-)?(?P<over>\d{1,2})/(?P<under>\d{1,4})", numbers.fraction),
         (rf"({N})?([{_FRACTIONS}])", numbers.vulgar),
         (r"(\d)'(\d{1,2})", numbers.feet),
-        (rf"({D})({U})", numbers.with_unit),
+        (rf"({D})-?({U})", numbers.with_unit),
+        (rf"({D})x", lambda m, c: f"{decimal(m[1], c.british)} times"),
+        (  # 1/2-inch
+            r"(\d{1,2}/\d{1,2})-([A-Za-z]+)",
+            lambda m, c: f"{_by_pattern(m[1], c)} {m[2]}",
+        ),
         (rf"({D})(M|bn|B|tn)", numbers.scaled),
         (r"([IVXLCDM]+)('s)?", numbers.roman),
         (r"([IVX]{2,})(?:st|nd|rd|th)", numbers.roman_ordinal),
@@ -165,7 +170,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
             r"([A-Za-z]+)\.'s",  # Co.'s
             lambda m, c: f"{ABBREVIATIONS['en'].get(m[1]) or m[1]}'s",
         ),
-        (r"[#№](\d+)", lambda m, c: f"number {cardinal(m[1], c.british)}"),
+        (r"(?:[#№]|No\.)(\d+)", lambda m, c: f"number {cardinal(m[1], c.british)}"),
         (r"\.(\d+)", lambda m, c: f"point {digits(m[1])}"),
         (r"0\d+|\d{7,}(?<!000)|\d{16,}", lambda m, c: digits(m[0])),
         (D, lambda m, c: decimal(m[0], c.british)),

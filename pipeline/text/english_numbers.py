@@ -6,6 +6,7 @@ import re
 
 from ns2.pipeline.text.english_dates import YEAR, spoken_year
 from ns2.pipeline.text.english_tables import (
+    ARTICLES,
     CALLING,
     CODES,
     DOTTED_UNITS,
@@ -41,9 +42,10 @@ def after_amount(text: str, context: Context) -> str:
     if not _AMOUNT.fullmatch(before):
         return ""
     bare = before.lstrip("-−+±")
-    single = bool(_ONE.fullmatch(before))
+    single = bool(_ONE.fullmatch(before)) or context.near(-2) in ARTICLES  # a 5 km run
     if bare[:1] in MONEY:
-        return f"{text} {MONEY[bare[0]][1]}" if text in SCALE_WORDS else ""
+        name = MONEY[bare[0]][0 if context.near(-2) in ARTICLES else 1]
+        return f"{text} {name}" if text in SCALE_WORDS else ""
     if text in UNITS:
         return UNITS[text][not single]
     if text in DOTTED_UNITS and context.dotted:
@@ -54,6 +56,8 @@ def after_amount(text: str, context: Context) -> str:
 def money(match: re.Match[str], context: Context) -> str:
     """Money: "$2.50", "£5m", "5€"."""
     one, many, cent, cents = MONEY[match["sign"]]
+    if context.before in ARTICLES and not match["places"]:
+        many = one  # a $5 bill
     whole, places, scale = match["whole"], match["places"], match["scale"]
     amount = f"{whole}.{places}" if places else whole
     if scale:
@@ -92,7 +96,7 @@ def money_range(match: re.Match[str], context: Context) -> str:
 
 def number_range(match: re.Match[str], context: Context) -> str:
     """Two numbers: "10-20", "10-20%"."""
-    low, high, unit = match["low"], match["high"], match["unit"]
+    low, high, unit = match["low"].rstrip("%"), match["high"], match["unit"]
     if any(re.match(r"0\d", end) for end in (low, high)):
         return ""  # a date or a part number
     to = " " if low == high else " to "  # fifty fifty
@@ -108,7 +112,8 @@ def _names(unit: str) -> tuple[str, ...]:
 
 def with_unit(match: re.Match[str], context: Context) -> str:
     """A number and its unit in one word: "5ft"."""
-    return f"{decimal(match[1], context.british)} {_names(match[2])[match[1] != '1']}"
+    many = match[1] != "1" and context.before not in ARTICLES and "-" not in match[0]
+    return f"{decimal(match[1], context.british)} {_names(match[2])[many]}"
 
 
 def scaled(match: re.Match[str], context: Context) -> str:

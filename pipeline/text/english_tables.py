@@ -88,6 +88,7 @@ THINKING = DOUBTING | word_set(
 """Verbs before which "I" after "Part" is the pronoun, and no number; after "War", "Charles" these:
 `DOUBTING`."""
 
+ARTICLES = ("a", "an", "A", "An")
 CALLING = word_set("call Call called calling dial Dial dialed dialled dialing phone")
 UNSPELLED = word_set("a an the A An The this his her their my your our its an' some any no")
 """Words after which "IV" is no number."""

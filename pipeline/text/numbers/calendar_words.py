@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ns2.pipeline.text.numbers.inflection import french_counted, german_ordinal, spanish_form
 from ns2.pipeline.text.numbers.number_words import cardinal_words, year_words
@@ -98,6 +99,15 @@ def clock(place: Place) -> str:
         return f"{said} {'hora' if number == 1 else 'horas'}"
     form = locale.full_clock if short else locale.clock
     return form.format(h=said, hours=hours, m=_minute(minute, locale.base))
+
+
+def clock_range(place: Place) -> str:
+    """Two times of day: "8:00-12:00 Uhr", "8h-12h30"."""
+    ends = place.text.split("-")
+    if len(ends) != 2 or not place.locale.to:
+        return ""
+    said = [clock(replace(place, text=end.strip())) for end in ends]
+    return f"{said[0]} {place.locale.to} {said[1]}" if all(said) else ""
 
 
 def _minute(minute: str, base: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ns2.pipeline.text.numbers.roman import REIGNING, roman_value
+from ns2.pipeline.text.numbers.roman import NUMBERING, REIGNING, clear_roman, roman_value
 from ns2.pipeline.text.tables import GERMAN_RANKED, ORDINAL_DOT, word_set
 from ns2.pipeline.text.written import Word
 
@@ -49,15 +49,16 @@ def has_own_dot(core: str, before: Sequence[Word], following: str, base: str) ->
     earlier = before
     while len(earlier) > 1 and earlier[-1].surface in ("und", "bis", "oder") and earlier[-2].dotted:
         earlier = earlier[:-2]  # die 2. und 3. Klasse
-    determined = bool(earlier) and earlier[-1].surface.lower() in _DETERMINERS
+    article = earlier[-1].surface.lower() if earlier else ""
+    determined = article in _DETERMINERS and not (article == "die" and ends_sentence(following))
     if re.fullmatch(r"(?:3[01]|[12]\d|0?[1-9])\.(?:1[0-2]|0?[1-9])", core):  # am 3.5.
         return determined or last.lower() in ("ab", "bis", "seit")
     if not number:
         if not roman_value(core):
             return False
-        return last in REIGNING or (determined and following[:1].isupper()) or (
-            len(core) > 1 and following.strip(_MARKS) in GERMAN_RANKED
-        )  # fmt: skip
+        counted = following[:1].islower() or following.strip(_MARKS) in GERMAN_RANKED
+        named = last in REIGNING or (determined and following[:1].isupper())
+        return named or (clear_roman(core) > 0 and counted and last not in NUMBERING)
     if len(core) > 4 or core.startswith("0"):
         return False
     if len(core) > 2 and ends_sentence(following):

@@ -21,7 +21,7 @@ _SPLIT_BY_WHOLE = {  # said between the whole and its parts: 3 Euro 50
         (re.compile(r"[-−]?\d[\d. ]*,\d\d"), re.compile(rf"{_COINS}[.,;:?!…]*")),
     ),
 }
-_CLOCK = (re.compile(r"\d{1,2}[:.]\d\d"), re.compile(r"Uhr[.,;:?!…]*"))
+_CLOCK = (re.compile(r"\d{1,2}[:.]\d\d(?:-\d{1,2}[:.]\d\d)?"), re.compile(r"Uhr[.,;:?!…]*"))
 
 
 def join_tokens(tokens: Sequence[str], base: str) -> list[str]:

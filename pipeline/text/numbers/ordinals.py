@@ -19,13 +19,14 @@ from ns2.pipeline.text.numbers.roman import (
     numbered_roman,
     roman_value,
 )
-from ns2.pipeline.text.tables import word_set
+from ns2.pipeline.text.tables import GERMAN_RANKED, word_set
 
 _FRENCH = re.compile(r"(\d+|[IVXLC]+)(er|re|ère|ers|res|es?|èmes?|nde?s?|de?s?)")
 _SPANISH = re.compile(r"(\d+)\.?(º|°|ª|o|a|er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na)s?")
 _ROMANCE = re.compile(r"(\d+)\.?([ºª°])")
 _COUNTED = word_set("aniversario edición congreso centenario premio torneo legislatura dinastía")
 _READS_ROMAN = ("it", "pt", "ro", "cs")  # espeak-ng itself does, in Italian as ordinal numbers
+_ARTICLES = word_set("der die das dem den des im am vom zum zur beim ein eine")
 _DUTCH = re.compile(r"(\d+)(?:e|ste|de)")
 
 
@@ -73,7 +74,11 @@ def dotted_ordinal(place: Place) -> str:
     if not number or not place.dotted or (len(text) == 1 and text.isalpha() and base != "de"):
         return ""
     if base == "de":
-        if not is_whole(text) and place.before in REIGNING:
+        before = place.before
+        name = before[:1].isupper() and before not in NUMBERING and place.index > 0
+        if before.lower() in _ARTICLES or place.after.strip(".,") in GERMAN_RANKED:
+            name = False
+        if not is_whole(text) and name:
             return german_reign(number, place.all_before)
         return german_ordinal(number, place.all_before, place.after)
     return ordinal_words(number, base) or f"{text}."

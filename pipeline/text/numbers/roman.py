@@ -15,6 +15,10 @@ _WORDS = word_set("IV XX XXX MI DI LI MIX DIM CD DVD MD CC DC MM CV ID XL MC CM 
 REIGNING = word_set(
     "Albert Alexander Alfonso Benedict Catherine Charles Christian Clement Edward Elizabeth "
     "Ferdinand Francis Frederick George Gregory Gustav Haakon Henry Innocent Ivan James John Leo "
+    "Adrian Amadeus Amenhotep Andrew Anne Antiochus Artaxerxes Baldwin Basil Boniface Callixtus "
+    "Carol Casimir Celestine Cleopatra Constantine Cyrus Darius Edmund Emmanuel Eugene Harald "
+    "Hassan Honorius Humbert Joseph Julius Justinian Margaret Mehmed Michael Murad Olaf Otto "
+    "Rameses Ramesses Robert Selim Sigismund Stephen Theodore Theodosius Thutmose Umberto Xerxes "
     "Leopold Louis Mary Napoleon Nicholas Paul Peter Philip Pius Ptolemy Ramses Richard Urban "
     "Victor Wilhelm William "
     "Albrecht Alexandre Alfons Alejandro Benedikt Benedicto Benoît Carlos Catalina Catherine Karl "

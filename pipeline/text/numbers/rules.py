@@ -31,6 +31,7 @@ _NUMBER_SIGNS = {
     sign: {"fr": "numéro", "es": "número", "it": "numero", "pt": "número"}
     for sign in ("n°", "N°", "nº", "Nº", "n.º", "N.º")
 }
+_SIGN_STARTS = ("n°", "N°", "nº", "Nº", "n.", "N.", "Nr")
 _DIGITS = re.compile(r"\d{1,15}")
 _BEGINS = re.compile(r"[\d½¼¾⅓⅔⅛€$£¥₽₴IVX]")
 
@@ -82,7 +83,7 @@ def _concerns_number(place: Place) -> bool:
     """Whether a word without digits may belong to the number before it."""
     text, locale = place.text, place.locale
     known = text in locale.units or text in locale.coins or text in locale.scales
-    return known or text[-1:] in CURRENCIES or text.startswith("US$") or text in _NUMBER_SIGNS
+    return known or text[-1:] in CURRENCIES or text.startswith("US$") or text[:2] in _SIGN_STARTS
 
 
 def _signed(place: Place) -> str:
@@ -111,7 +112,10 @@ def telephone(place: Place) -> str:
 
 
 def number_sign(place: Place) -> str:
-    """The sign before a number: "n°"."""
+    """The sign before a number: "n°", or both in one word."""
+    signs = {"fr": "numéro", "es": "número", "de": "Nummer"}
+    if match := re.fullmatch(r"(?:[nN][°º]|Nr\.)(\d+)", place.text):
+        return f"{signs.get(place.locale.base, 'numero')} {match[1]}"
     if not place.after[:1].isdigit():
         return ""
     return _NUMBER_SIGNS.get(place.text, {}).get(place.locale.base, "")
@@ -163,6 +167,7 @@ _RULES: tuple[Rule, ...] = (
     ordinals.marked_ordinal,
     calendar_words.date,
     calendar_words.clock,
+    calendar_words.clock_range,
     telephone,
     amounts.money,
     amounts.scale_alone,
