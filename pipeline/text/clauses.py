@@ -281,8 +281,8 @@ class _Splitter:
             return True
         if len(core) == 1 and core.isupper() and following[:1].isupper():  # initials
             last = self._words[-1].surface if self._words else ""
-            if self._base == "en" and last in REIGNING and following.strip(".,;:?!") in PRONOUNS:
-                return False  # George V. He
+            if self._base == "en" and last in REIGNING:  # Robert I. Bouck, but: George V. He
+                return following.strip(".,;:?!") not in PRONOUNS
             return not (self._base == "en" and core == "I")
         return False
 

@@ -24,6 +24,7 @@ from ns2.pipeline.text.english_tables import (
 )
 from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal
 from ns2.pipeline.text.numbers.roman import REIGNING, clear_roman, numbered_roman, roman_value
+from ns2.pipeline.text.tables import PRONOUNS
 
 _AMOUNT = re.compile(rf"[-−+±]?{C}?(?:{D}|\.\d+)(?:-{C}?{D})?")
 _ONE = re.compile(r"[-−+]?1")
@@ -152,8 +153,9 @@ def vulgar(match: re.Match[str], context: Context) -> str:
 def roman(match: re.Match[str], context: Context) -> str:
     """A Roman numeral: "World War I", "Henry VIII's"; espeak-ng says "roman eight"."""
     text, owner, before = match[1], match[2] or "", context.before
-    if context.dotted and len(text) == 1:
-        return ""  # an initial
+    named = before in REIGNING and context.after[:1].isupper() and context.after not in PRONOUNS
+    if len(text) == 1 and (context.dotted or named):
+        return ""  # an initial: Robert I Bouck
     noun = before if len(text) == 1 else before.capitalize()
     announced = noun[:1].isupper() and numbered_roman(text, noun)
     verbs = DOUBTING if before in REIGNING or before in ("War", "Wars") else THINKING
