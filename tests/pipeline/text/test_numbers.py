@@ -9,6 +9,7 @@ from ns2.pipeline.text.engine import engine_of
 from ns2.pipeline.text.numbers.number_words import cardinal_words
 from ns2.pipeline.text.pronunciation import pronounce
 from tests.pipeline.text.number_sentences import SENTENCES
+from tests.pipeline.text.pinned_texts import PINNED_NUMBERS
 from tests.pipeline.text.test_pronunciation import check, phones, separators, words
 
 ALL = [(language, *pair) for language, pairs in SENTENCES.items() for pair in pairs]
@@ -20,6 +21,13 @@ def test_sentences_with_numbers_are_said_as_in_words(
 ) -> None:
     assert phones(written, language) == phones(said, language)
     check(pronounce(written, language))
+
+
+@pytest.mark.parametrize(("language", "text", "written", "tokens"), PINNED_NUMBERS)
+def test_pinned(language: str, text: str, written: str, tokens: str) -> None:
+    spoken = pronounce(text, language)
+    assert " ".join(spoken.tokens) == f"<sil> {tokens} <sil>"
+    assert "/".join(word for word, _, _ in spoken.words) == written
 
 
 def test_there_are_forty_sentences_of_each_language() -> None:
