@@ -13,9 +13,9 @@ from functools import lru_cache
 from typing import Protocol
 
 from ns2.pipeline.text.numbers.roman import clear_roman, numbered_roman, roman_value
-from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER, UNITS
+from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER, SPELLED, UNITS
 
-_ACRONYM = re.compile(r"[^\W\d_]{2,3}")
+_ACRONYM = re.compile(r"([^\W\d_]{2,3})('?s)?")
 _WORD = re.compile(r"[^\W\d_][^\W\d_']+")
 _PARTS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}[^\W\d_]?")
@@ -54,7 +54,7 @@ def small(token: str, before: str, following: str, base: str) -> str:
         base: the language.
     """
     core = token.strip(_MARKS)
-    if _DOTTED.fullmatch(core + "."):
+    if _DOTTED.fullmatch(core + ".") or core in SPELLED:
         return token
     number = core.split("'")[0]
     if numbered_roman(number, before) or (clear_roman(number) and core != "VI"):
@@ -87,21 +87,25 @@ def steady_acronyms(voice: Speaker, said: Sequence[str]) -> list[str]:
     lower = sum(map(str.islower, letters))
     if not upper or (lower > 3 and upper <= lower) or in_capitals(" ".join(said)):
         return list(said)
-    return [
-        _spelled(voice, part) if _ACRONYM.fullmatch(part) and part.isupper() else part
-        for part in said
-    ]
+    return [_steady(voice, part) for part in said]
+
+
+def _steady(voice: Speaker, part: str) -> str:
+    match = _ACRONYM.fullmatch(part)
+    return _spelled(voice, *match.group(1, 2)) if match and match[1].isupper() else part
 
 
 @lru_cache(maxsize=10_000)
-def _spelled(voice: Speaker, word: str) -> str:
+def _spelled(voice: Speaker, letters: str, ending: str | None) -> str:
     """A text that is read alone as a word in capitals is read among small letters."""
+    word = letters + (ending or "")
     if not word.isascii():
         return word
     spelled = _bare(voice.speak(f"{_CARRIER} {word}")[len(voice.speak(_CARRIER)) :])
     if not spelled or spelled == _bare(voice.speak(word)):
         return word
-    for form in (".".join(word), " ".join(f"{letter}." for letter in word)):
+    end = "'s" if ending else ""
+    for form in (".".join(letters) + end, " ".join(f"{letter}." for letter in letters) + end):
         if _bare(voice.speak(form)) == spelled:
             return form
     return word

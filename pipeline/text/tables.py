@@ -142,6 +142,12 @@ PRONOUNS = word_set(
     "He She It They We You I The This That His Her Their In On At When After But And"
 )
 """English words that begin a sentence, before which a letter is the number of a ruler."""
+SPELLED = word_set(
+    "USA EU UK FBI CIA DVD CEO TV NBC CBS BBC CNN NYC NFL NBA DNA HIV IRS FDA GPS EPA KGB USSR GDP "
+    "UCLA PC CD FC SPD CDU FDP ARD ZDF SNCF TGV"
+)
+"""Acronyms that stay in capitals in a text that is all in capitals."""
+
 ORDINAL_DOT = word_set("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr")
 GERMAN_RANKED = word_set(
     "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "

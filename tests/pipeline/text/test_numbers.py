@@ -220,7 +220,14 @@ def test_german_number_words_are_not_spoken_as_written() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["The agency, EPA, said so.", "EPA", "EPA!", "So: EPA said.", "We met EPA, FBI, and CIA."],
+    [
+        "The agency, EPA, said so.",
+        "EPA",
+        "EPA!",
+        "So: EPA said.",
+        "So: EPA's",
+        "We met EPA, FBI, and CIA.",
+    ],
 )
 def test_an_acronym_is_read_in_one_way(text: str) -> None:
     spelled = "".join(phones("E.P.A"))
@@ -242,6 +249,7 @@ def test_acronyms_of_other_languages() -> None:
         ("WORLD WAR I CAME, WHEN I SLEPT", "world war one came when I slept"),
         ("HENRY VIII'S WIVES", "henry the eighth's wives"),
         ("THE U.S. TEAM WON", "the U.S. team won"),
+        ("I SAW THE FBI IN THE USA", "i saw the F.B.I in the U.S.A"),
         ("NASA", "NASA"),
         ("US", "U.S"),
     ],
