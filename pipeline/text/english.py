@@ -36,6 +36,7 @@ __all__ = ["cardinal", "decimal", "digits", "ordinal", "speak_english", "year"]
 _SIGNED = re.compile(rf"([-−+±])((?:{C})?[-−]?\.?[\d½¼¾⅓⅔⅛].*)|({C})[-−](\d.*)")
 _PER = re.compile(rf"((?:{C})?\d[\d.,]*(?:%|{U})?)/([a-z]+)")
 _MAY_BE_ROMAN = re.compile(r"[IVXLCDM]+(?![a-rt-z])")
+_SPACE = re.compile(rf"(?<={C}) (?=\d)")
 _SIGNS = {"-": "minus", "−": "minus", "+": "plus", "±": "plus or minus"}
 
 
@@ -49,7 +50,7 @@ def speak_english(words: Sequence[Word], language: str) -> list[str]:
 
 
 def _speak(word: Word, context: Context) -> str:
-    text = word.surface
+    text = _SPACE.sub("", word.surface)  # $ 5
     if word.dotted or text in PLAIN:
         said = _abbreviation(word, context)
         if said:

@@ -34,7 +34,7 @@ _IN_PHONE = re.compile(r"\d{2,7}(?:-\d{2,7})*")
 
 def after_amount(text: str, context: Context) -> str:
     """A unit, scale word or currency code after its number: "km" in "5 km"; else ""."""
-    before = context.before
+    before = context.before.replace(" ", "")
     if text in ("C", "F") and before.endswith("°"):
         return {"C": "Celsius", "F": "Fahrenheit"}[text]
     if _PART.fullmatch(before) and (text in UNITS or (text in DOTTED_UNITS and context.dotted)):

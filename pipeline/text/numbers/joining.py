@@ -15,6 +15,7 @@ _GROUP = re.compile(r"\d{3}")
 _LAST = re.compile(r"\d{3}(?!\d)(?:,\d+)?[^\w\s]*")
 _DIGITS = re.compile(r"\+?\d+")
 _COINS = r"(?:[€$£]|EUR|Euros?|euros?|Dollars?|dollars?|dólar|dólares|Franken|Pfund)"
+_SIGNS = frozenset("€$£¥₹")
 _SPLIT_BY_WHOLE = {  # said between the whole and its parts: 3 Euro 50
     **dict.fromkeys(
         ("de", "fr", "es"),
@@ -37,6 +38,9 @@ def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
         end = i + 1
         if base in _SPACED_THOUSANDS and _FIRST.fullmatch(tokens[i]):
             end = _thousands(tokens, i)
+        leads = tokens[i] in _SIGNS and not (i and tokens[i - 1][-1:].isdigit())
+        if leads and end < len(tokens) and tokens[end][:1].isdigit():
+            end += 1  # € 5
         token = " ".join(tokens[i:end])
         pairs = [_SPLIT_BY_WHOLE[base]] if base in _SPLIT_BY_WHOLE else []
         pairs += [_CLOCK] if base == "de" else []

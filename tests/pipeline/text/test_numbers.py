@@ -164,6 +164,9 @@ SAID = (
     ("de", "Hartz IV in XL", "Hartz vier in iks ell"),
     ("it", "costa $5 e -3", "costa cinque dollari e meno tre"),
     ("it", "il 3º e la 3ª", "il terzo e la terza"),
+    ("nl", "het kost € 5 of 3 €", "het kost vijf euro of drie euro"),
+    ("en-us", "$ 5 million or £ 2.50", "five million dollars or two pounds fifty"),
+    ("de", "kostet € 5,50 oder 5 € 3 mal", "kostet fünf Euro fünfzig oder fünf Euro drei mal"),
     ("nl", "de 19e eeuw", "de negentiende eeuw"),
     ("hu", "ez a 3. ház", "ez a harmadik ház"),
 )  # fmt: skip
