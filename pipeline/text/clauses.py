@@ -15,7 +15,7 @@ from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text.capitals import in_capitals, small
 from ns2.pipeline.text.numbers.dots import ends_sentence, has_own_dot
 from ns2.pipeline.text.numbers.joining import join_tokens
-from ns2.pipeline.text.numbers.roman import REIGNING, roman_value
+from ns2.pipeline.text.numbers.roman import NUMBERING, REIGNING, roman_value
 from ns2.pipeline.text.tables import (
     ABBREVIATIONS,
     APOSTROPHES,
@@ -281,6 +281,8 @@ class _Splitter:
             return True
         if len(core) == 1 and core.isupper() and following[:1].isupper():  # initials
             last = self._words[-1].surface if self._words else ""
+            if last in NUMBERING and roman_value(core):
+                return False  # Chapter V. The
             if self._base == "en" and last in REIGNING:  # Robert I. Bouck, but: George V. He
                 return following.strip(".,;:?!") not in PRONOUNS
             return not (self._base == "en" and core == "I")

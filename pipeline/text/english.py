@@ -159,6 +159,11 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
             lambda m, c: f"{_by_pattern(m[1], c)} {m[2]}",
         ),
         (rf"({D})(M|bn|B|tn)", numbers.scaled),
+        (rf"({D})%", lambda m, c: f"{decimal(m[1], c.british)} percent"),
+        (
+            rf"({C})({D})-(thousand|million|billion|trillion)",
+            lambda m, c: f"{decimal(m[2], c.british)} {m[3]} {MONEY[m[1]][0]}",
+        ),
         (r"([IVXLCDM]+)('s)?", numbers.roman),
         (r"([IVX]{2,})(?:st|nd|rd|th)", numbers.roman_ordinal),
         (rf"({'|'.join(MONTH_NAMES)})", dates.month),

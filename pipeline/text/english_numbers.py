@@ -156,7 +156,8 @@ def roman(match: re.Match[str], context: Context) -> str:
     named = before in REIGNING and context.after[:1].isupper() and context.after not in PRONOUNS
     if len(text) == 1 and (context.dotted or named):
         return ""  # an initial: Robert I Bouck
-    noun = before if len(text) == 1 else before.capitalize()
+    lower = len(text) > 1 or context.near(-2).lower() == "world"  # world war I
+    noun = before.capitalize() if lower else before
     announced = noun[:1].isupper() and numbered_roman(text, noun)
     verbs = DOUBTING if before in REIGNING or before in ("War", "Wars") else THINKING
     if text == "I" and context.after.lower() in verbs:
