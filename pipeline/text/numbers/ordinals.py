@@ -78,16 +78,28 @@ def dotted_ordinal(place: Place) -> str:
         name = before[:1].isupper() and before not in NUMBERING and place.index > 0
         if before.lower() in _ARTICLES or place.after.strip(".,") in GERMAN_RANKED:
             name = False
+        if len(text) == 1 and text.isalpha() and _is_initial(place):
+            return ""
         if not is_whole(text) and name:
             return german_reign(number, place.all_before)
         return german_ordinal(number, place.all_before, place.after)
     return ordinal_words(number, base) or f"{text}."
 
 
+def _is_initial(place: Place) -> bool:
+    """Whether a German I., V. or X. is the initial of a name: "V. Müller", "Otto V. Müller"."""
+    before, after = place.before, place.after
+    if before.lower() in _ARTICLES or after in GERMAN_RANKED:
+        return False
+    return before not in REIGNING or after[:1].isupper()
+
+
 def roman(place: Place) -> str:
     """A Roman numeral without a full stop: "Louis XIV", "siglo XIX", "Kapitel IV"."""
     base, before, after = place.locale.base, place.before, place.after
     text = place.text
+    if place.dotted:
+        return ""  # an initial
     number = numbered_roman(text, before)
     if place.locale.months or text != "VI":  # a word of several languages
         number = number or clear_roman(text)

@@ -33,9 +33,9 @@ REIGNING = word_set(
 """First names of rulers and popes, after which a Roman numeral is an ordinal number."""
 
 NUMBERING = word_set(
-    "War Wars Saturn Chapter Chapters Part Parts Act Scene Book Volume Section Title Article Type Phase "
-    "Stage Class Level Grade Appendix Table Figure Mark Mk Schedule Category Tier Bowl Apollo "
-    "Episode Version Rocky Fantasy Division Group Unit Lesson Canto Psalm Olympiad "
+    "War Wars Saturn Chapter Chapters Part Parts Act Scene Book Volume Section Title Article Type "
+    "Phase Stage Class Level Grade Appendix Table Figure Mark Mk Schedule Category Tier Bowl "
+    "Apollo Episode Version Rocky Fantasy Division Group Unit Lesson Canto Psalm Olympiad "
     "Kapitel Teil Band Akt Artikel Buch Klasse Typ Stufe Abschnitt Szene Weltkrieg "
     "chapitre tome volume acte scène livre partie article type classe groupe titre annexe "
     "Chapitre Tome Volume Acte Scène Livre Partie Article Type Classe Groupe Titre Annexe "

@@ -135,6 +135,8 @@ SAID = (
     ("de", "S. 12 in Bd. II, 11 n. Chr.", "Seite zwölf in Band zwei, elf nach Christus"),
     ("de", "Tel. +29 30 123", "Telefon plus neunundzwanzig drei null eins zwei drei"),
     ("de", "XIX. Jahrhundert", "neunzehntes Jahrhundert"),
+    ("de", "Von V. Müller, I. Kant und Otto V. Mann", "Von fau Müller, ih Kant und Otto fau Mann"),
+    ("de", "Karl V. regierte", "Karl der fünfte regierte"),
     ("de", "mit der 2. Frau", "mit der zweiten Frau"),
     ("de", "eine 2. Chance", "eine zweite Chance"),
     ("de", "jeder 3. Deutsche", "jeder dritte Deutsche"),
