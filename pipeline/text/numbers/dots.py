@@ -45,7 +45,7 @@ def has_own_dot(core: str, before: Sequence[Word], following: str, base: str) ->
     number = core.isascii() and core.isdigit()
     last = before[-1].surface if before else ""
     if base != "de":
-        return number and len(core) <= 2 and following[:1].islower()
+        return following[:1].islower() and ((number and len(core) <= 2) or clear_roman(core) > 0)
     earlier = before
     while len(earlier) > 1 and earlier[-1].surface in ("und", "bis", "oder") and earlier[-2].dotted:
         earlier = earlier[:-2]  # die 2. und 3. Klasse

@@ -177,6 +177,7 @@ SAID = (
     ("en-us", "$ 5 million or £ 2.50", "five million dollars or two pounds fifty"),
     ("de", "kostet € 5,50 oder 5 € 3 mal", "kostet fünf Euro fünfzig oder fünf Euro drei mal"),
     ("nl", "de 19e eeuw", "de negentiende eeuw"),
+    ("hu", "a II. kerület", "a második kerület"),
     ("hu", "ez a 3. ház", "ez a harmadik ház"),
 )  # fmt: skip
 
