@@ -73,8 +73,8 @@ MONTH_NAMES = {
 }
 """Full names of months by what is written."""
 
-NUMBERED = {"No": "number", "no": "number", "Nos": "numbers", "nos": "numbers", "p": "page",
-            "pp": "pages", "vol": "volume", "Vol": "volume", "ch": "chapter", "Ch": "chapter",
+NUMBERED = {"c": "circa", "ca": "circa", "No": "number", "no": "number",
+            "Nos": "numbers", "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "Vol": "volume", "ch": "chapter", "Ch": "chapter",
             "fig": "figure", "Fig": "figure", **MONTH_NAMES}  # fmt: skip
 PLAIN = {"Mr": "mister", "Ms": "miz", "Dr": "doctor", "vs": "versus", "w/": "with",
          "w/o": "without", "and/or": "and or", "24/7": "twenty four seven",

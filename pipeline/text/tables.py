@@ -80,16 +80,19 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "Nr": "Nummer", "z.B": "zum Beispiel", "d.h": "das heißt", "u.a": "unter anderem",
         "usw": "und so weiter", "bzw": "beziehungsweise", "ca": "circa", "Str": "Straße",
         "Mio": "Millionen", "Mrd": "Milliarden", "vgl": "vergleiche", "Tel": "Telefon",
-        "n.Chr": "nach Christus", "v.Chr": "vor Christus",
+        "ggf": "gegebenenfalls", "evtl": "eventuell", "inkl": "inklusive", "z.T": "zum Teil",
+        "Jh": "Jahrhundert", "n.Chr": "nach Christus", "v.Chr": "vor Christus",
     },
     "fr": {
         "M": "monsieur", "MM": "messieurs", "Mme": None, "Mlle": None, "Dr": "docteur",
         "St": "saint", "Ste": "sainte", "p.ex": "par exemple", "etc": None, "Tél": "téléphone",
+        "env": "environ", "Mgr": "monseigneur", "bd": "boulevard",
     },
     "es": {
         "Sr": None, "Sra": None, "Srta": None, "Dr": None, "Dra": None, "D": "don",
         "Ud": None, "Uds": None, "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
-        "etc": None, "pág": "página", "Tel": "teléfono",
+        "etc": None, "pág": "página", "Tel": "teléfono", "Dña": "doña",
+        "aprox": "aproximadamente", "Gral": "general",
         "Av": "avenida", "a.m": "a eme", "p.m": "pe eme",
     },
     "it": {"Sig": "signor", "Dott": "dottor", "Prof": "professor", "ecc": "eccetera", "es": None},
@@ -108,7 +111,8 @@ CLOSING = frozenset(
 
 BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     "en": word_set(
-        "No Nos no nos p pp vol Vol ch Ch fig Fig Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
+        "No Nos no nos c ca p pp vol Vol ch Ch fig Fig "
+        "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
     "de": word_set("S Abb Kap Bd Abs Art Jan Feb Mrz Apr Aug Sept Sep Okt Nov Dez"),
     "fr": word_set("n p art vol chap janv févr fév avr juil sept oct nov déc"),
@@ -151,6 +155,6 @@ SPELLED = word_set(
 ORDINAL_DOT = word_set("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr")
 GERMAN_RANKED = word_set(
     "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "
-    "Jahrhundert Jahrhunderts"
+    "Jahrhundert Jahrhunderts Jh"
 )
 """German nouns that stand behind an ordinal number, as in "3. Mai"."""

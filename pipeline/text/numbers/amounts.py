@@ -151,7 +151,7 @@ def unit(place: Place) -> str:
     """A number with its unit: "5km", or a unit after its number."""
     locale, text = place.locale, place.text
     if text in locale.units and place.index:
-        before = place.before.rpartition("-")[2].lstrip("−+±")
+        before = re.split("[-']", place.before)[-1].lstrip("−+±")  # d'1 km
         if is_number(before, locale):
             return noun_form(before, locale.units[text], locale)
         if before in locale.halves or re.fullmatch(r"\d/\d{1,2}", before):

@@ -53,6 +53,8 @@ def has_own_dot(core: str, before: Sequence[Word], following: str, base: str) ->
     determined = article in _DETERMINERS and not (article == "die" and ends_sentence(following))
     if re.fullmatch(r"(?:3[01]|[12]\d|0?[1-9])\.(?:1[0-2]|0?[1-9])", core):  # am 3.5.
         return determined or last.lower() in ("ab", "bis", "seit")
+    if re.fullmatch(r"\d{1,2}\.[-/]\d{1,2}", core):  # vom 1.-3. Mai
+        return determined or following.strip(_MARKS) in GERMAN_RANKED
     if not number:
         if not roman_value(core):
             return False

@@ -86,6 +86,17 @@ def dotted_ordinal(place: Place) -> str:
     return ordinal_words(number, base) or f"{text}."
 
 
+def two_ordinals(place: Place) -> str:
+    """Two German days in one word: "1.-3." in "vom 1.-3. Mai"."""
+    match = re.fullmatch(r"(\d{1,2})\.([-/])(\d{1,2})", place.text)
+    if not match or not place.dotted:
+        return ""
+    first, last = (
+        german_ordinal(int(day), place.all_before, place.after) for day in match.group(1, 3)
+    )
+    return f"{first} bis {last}" if match[2] == "-" else f"{first} {last}"
+
+
 def _is_initial(place: Place) -> bool:
     """Whether a German I., V. or X. is the initial of a name: "V. Müller", "Otto V. Müller"."""
     before, after = place.before, place.after

@@ -32,6 +32,7 @@ _NUMBER_SIGNS = {
     for sign in ("n°", "N°", "nº", "Nº", "n.º", "N.º")
 }
 _SIGN_STARTS = ("n°", "N°", "nº", "Nº", "n.", "N.", "Nr")
+_ELIDED = re.compile(r"((?:[dljn]|qu)')(\d.*)", re.IGNORECASE)
 _DIGITS = re.compile(r"\d{1,15}")
 _BEGINS = re.compile(r"[\d½¼¾⅓⅔⅛€$£¥₽₴IVX]")
 
@@ -71,6 +72,8 @@ def _by_rule(place: Place) -> str:
     text = place.text
     if text[:1] in ("-", "−", "+", "±") and _BEGINS.match(text[1:]) and len(text) > 1:
         return _signed(place)
+    if place.locale.base == "fr" and (match := _ELIDED.fullmatch(text)):
+        return match[1] + (_by_rule(replace(place, text=match[2])) or match[2])  # d'1 km
     if not _BEGINS.match(text) and not _concerns_number(place):
         return ""
     for rule in _RULES:
@@ -163,6 +166,7 @@ _RULES: tuple[Rule, ...] = (
     ordinals.before_fraction,
     calendar_words.french_hour,
     calendar_words.short_date,
+    ordinals.two_ordinals,
     ordinals.dotted_ordinal,
     ordinals.marked_ordinal,
     calendar_words.date,
