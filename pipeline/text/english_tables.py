@@ -73,9 +73,11 @@ MONTH_NAMES = {
 }
 """Full names of months by what is written."""
 
-NUMBERED = {"c": "circa", "ca": "circa", "No": "number", "no": "number",
-            "Nos": "numbers", "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "Vol": "volume", "ch": "chapter", "Ch": "chapter",
-            "fig": "figure", "Fig": "figure", **MONTH_NAMES}  # fmt: skip
+NUMBERED = {
+    "c": "circa", "ca": "circa", "No": "number", "no": "number", "Nos": "numbers",
+    "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "Vol": "volume",
+    "ch": "chapter", "Ch": "chapter", "fig": "figure", "Fig": "figure", **MONTH_NAMES,
+}  # fmt: skip
 PLAIN = {"Mr": "mister", "Ms": "miz", "Dr": "doctor", "vs": "versus", "w/": "with",
          "w/o": "without", "and/or": "and or", "24/7": "twenty four seven",
          "№": "number"}  # fmt: skip
