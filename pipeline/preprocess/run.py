@@ -30,6 +30,7 @@ from ns2.pipeline.preprocess.work.remembered import Remembered, check_systematic
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import ShardState
 from ns2.pipeline.stages.graph import Graph
+from ns2.pipeline.text.numbers.notes import left_alone
 
 
 def preprocess(
@@ -49,6 +50,10 @@ def preprocess(
     corpus = open_corpus(corpus_path, options)
     for warning in corpus.warnings:
         progress.note(f"warning: {warning}")
+    if "tokens" in graph.stages:
+        texts = ((u.text, u.language or options.language) for u in corpus.utterances)
+        for note in left_alone(texts):
+            progress.note(f"note: {note}")
     check_folder(out, graph.grid)
     member_folder(out, layout.STATE)
     with lock(out / layout.STATE / "lock", out):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
+from ns2.pipeline.text.capitals import in_capitals, small
+from ns2.pipeline.text.numbers.dots import ends_sentence, has_own_dot
+from ns2.pipeline.text.numbers.joining import join_tokens
+from ns2.pipeline.text.numbers.roman import NUMBERING, REIGNING, roman_value
 from ns2.pipeline.text.tables import (
     ABBREVIATIONS,
     APOSTROPHES,
@@ -21,61 +23,24 @@ from ns2.pipeline.text.tables import (
     CLOSING,
     ELISIONS,
     FOREIGN_MARKS,
-    GERMAN_RANKED,
     MONTHS,
     ORDINAL_DOT,
+    PRONOUNS,
     SPOKEN_SYMBOLS,
     STRENGTH,
     UNITS,
 )
+from ns2.pipeline.text.written import Clause, Word, base_language
+
+__all__ = ["TEXT_LIMIT", "Clause", "Word", "base_language", "clauses", "clean"]
 
 TEXT_LIMIT = 5000
 """Most characters of a transcript."""
 
+_SIGNED = re.compile(r"-?\.?\d|-[$£€¥₹½¼¾⅓⅔⅛]")
+_RANK = re.compile(r"\d{1,3}|\d{1,2}\.\d{1,2}")
+_NUMERIC = tuple("0123456789½¼¾⅓⅔⅛")
 _WORD_LIMIT = 80  # characters: espeak-ng 1.52 cuts or crashes on much longer words
-
-
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """A word as written.
-
-    Attributes:
-        surface: the word in the text, without quotes, brackets and punctuation marks.
-        dotted: True for an abbreviation whose own full stop is not part of `surface`.
-        glued: True if no space stood before the word (Chinese characters).
-    """
-
-    surface: str
-    dotted: bool = False
-    glued: bool = False
-
-    @property
-    def written(self) -> str:
-        """The word with the full stop of an abbreviation."""
-        return f"{self.surface}." if self.dotted else self.surface
-
-    def cut(self, pieces: Sequence[str]) -> list[Word]:
-        """The pieces of a word as words without spaces between them; a single one is the word."""
-        if len(pieces) < 2:
-            return [self]
-        last = len(pieces) - 1
-        return [
-            Word(surface=piece, dotted=self.dotted and k == last, glued=self.glued or k > 0)
-            for k, piece in enumerate(pieces)
-        ]
-
-
-@dataclass(kw_only=True)
-class Clause:
-    """Words that are spoken in one breath, and the punctuation mark after them, or ""."""
-
-    words: list[Word]
-    mark: str
-
-
-def base_language(language: str) -> str:
-    """The part of a voice's name before the first dash: "en" of "en-us"."""
-    return language.split("-", 1)[0]
 
 
 def clauses(text: str, language: str) -> list[Clause]:
@@ -94,8 +59,9 @@ def clauses(text: str, language: str) -> list[Clause]:
             f"the text has {len(text):,} characters, more than {TEXT_LIMIT:,}; split it",
         )
     cleaned = clean(text, language)
-    tokens = cleaned.split()
-    splitter = _Splitter(base_language(language))
+    base = base_language(language)
+    tokens = join_tokens(cleaned.split(), base)
+    splitter = _Splitter(base, in_capitals(cleaned))
     for i, token in enumerate(tokens):
         splitter.add(token, tokens[i + 1] if i + 1 < len(tokens) else "")
     return splitter.finish()
@@ -195,14 +161,18 @@ def _keep(char: str, base: str) -> str:
 class _Splitter:
     """Collects tokens into clauses."""
 
-    def __init__(self, base: str) -> None:
-        self._base = base
+    def __init__(self, base: str, capitals: bool) -> None:
+        self._base, self._capitals = base, capitals
         self._abbreviations = ABBREVIATIONS.get(base, {})
         self._clauses: list[Clause] = []
         self._words: list[Word] = []
 
     def add(self, token: str, following: str) -> None:
         """Add a token, a part of the text between spaces; `following` is the next one or ""."""
+        shown = token
+        if self._capitals:
+            before = self._words[-1].surface if self._words else ""
+            token = small(token, before, following, self._base)
         lead, core, tail = self._strip(token)
         self._close(lead)
         if not core:
@@ -213,16 +183,35 @@ class _Splitter:
                 Reason.TEXT_TOO_LONG,
                 f"a word has {len(core)} characters ({core[:20]}…), more than {_WORD_LIMIT}",
             )
-        dotted = tail.startswith(".") and self._is_abbreviation(core, following)
+        dotted = tail.startswith(".") and (
+            self._is_abbreviation(core, following) or self._is_listed(core, tail)
+        )
         if dotted:
             tail = tail[1:]
-            ends = not following or (core in CLOSING and following[:1].isupper())
-            if ends and not tail.strip("-'"):
+            if self._ends(core, following) and not tail.strip("-'"):
                 tail = "."
-        pieces = _characters(core) if self._base in ("cmn", "yue") else [core]
-        for i, piece in enumerate(pieces):
-            self._words.append(Word(surface=piece, dotted=dotted, glued=i > 0))
+        if self._base in ("cmn", "yue"):
+            for i, piece in enumerate(_characters(core)):
+                self._words.append(Word(surface=piece, dotted=dotted, glued=i > 0))
+        else:
+            shown = shown[len(lead) :][: len(core)] if len(shown) == len(token) else core
+            shown = shown if shown != core else ""
+            self._words.append(Word(surface=core, dotted=dotted, shown=shown))
         self._close(tail)
+
+    def _is_listed(self, core: str, tail: str) -> bool:
+        """Whether a full stop before another mark is that of an ordinal number: "am 3., 4. Mai"."""
+        if tail[1:2] not in tuple(",;:") or self._base not in ORDINAL_DOT:
+            return False
+        return bool(_RANK.fullmatch(core) or roman_value(core))
+
+    def _ends(self, core: str, following: str) -> bool:
+        """Whether the full stop of an abbreviation or ordinal number ends a sentence, too."""
+        if not following or (core in CLOSING and following[:1].isupper()):
+            return True
+        if self._base != "de" or not (core.isdigit() or roman_value(core)):
+            return False
+        return ends_sentence(following)
 
     def finish(self) -> list[Clause]:
         """End the last clause, and return all clauses."""
@@ -234,10 +223,8 @@ class _Splitter:
         """The marks before a word, the word itself, and the marks after it."""
         start, end = 0, len(token)
         while start < end and token[start] in ".,;:?!…—-'":
-            if token[start] in ".-" and token[start + 1 : start + 2].isdigit():
-                break  # .5, -5
-            if token[start] == "-" and token[start + 1 : start + 2] in tuple("$£€¥"):
-                break
+            if _SIGNED.match(token, start):
+                break  # .5, -5, -$5
             if token[start] == "'" and self._is_elision(token[start + 1 :]):
                 break
             start += 1
@@ -257,14 +244,29 @@ class _Splitter:
         if re.fullmatch(r"(?:\w+-)?(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}", core):
             return True  # e.g., U.S., Ph.D.
         if core in BEFORE_NUMBER.get(self._base, ()):
-            return following[:1].isdigit() or (following[:1].islower() and core in MONTHS)
-        if core in UNITS.get(self._base, ()) and self._words and following[:1].islower():
-            return self._words[-1].surface[-1:].isdigit()
-        if len(core) == 1 and core.isupper() and following[:1].isupper():
-            return not (self._base == "en" and core == "I")  # initials
-        if core.isdigit() and len(core) <= 2 and self._base in ORDINAL_DOT:
-            return following[:1].islower() or following.rstrip(".,;:?!") in GERMAN_RANKED
+            numeral = following.strip(".,;:?!")
+            numbered = following[:1].isdigit() or (len(numeral) > 1 and roman_value(numeral) > 0)
+            return numbered or (following[:1].islower() and core in MONTHS)
+        if has_own_dot(core, self._words, following, self._base):
+            return True
+        if self._is_unit(core) and (following[:1].islower() or _is_more(core, following)):
+            return True
+        if len(core) == 1 and core.isupper() and following[:1].isupper():  # initials
+            last = self._words[-1].surface if self._words else ""
+            if last in NUMBERING and roman_value(core):
+                return False  # Chapter V. The
+            if self._base == "en" and last in REIGNING:  # Robert I. Bouck, but: George V. He
+                return following.strip(".,;:?!") not in PRONOUNS
+            return not (self._base == "en" and core == "I")
         return False
+
+    def _is_unit(self, core: str) -> bool:
+        """Whether a word is a unit behind its number, or both in one."""
+        units = UNITS.get(self._base, ())
+        if core in units:
+            return bool(self._words) and self._words[-1].surface[-1:] in _NUMERIC
+        number = core.rstrip("abcdefghijklmnopqrstuvwxyz")
+        return number[-1:].isdigit() and core[len(number) :] in units
 
     def _close(self, marks: str) -> None:
         """End the clause at the strongest of several marks; without a mark nothing happens."""
@@ -280,6 +282,11 @@ class _Splitter:
     def _flush(self, mark: str) -> None:
         self._clauses.append(Clause(words=self._words, mark=mark))
         self._words = []
+
+
+def _is_more(core: str, following: str) -> bool:
+    """Whether a smaller unit may follow, as in "5 ft. 10 in."."""
+    return core.endswith(("ft", "lb", "lbs", "hr", "hrs", "min")) and following[:1].isdigit()
 
 
 def _has_han(text: str) -> bool:

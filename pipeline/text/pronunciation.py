@@ -1,7 +1,7 @@
 """Text to IPA tokens, spoken by espeak-ng.
 
 A text is split into clauses at its punctuation marks (`clauses`), numbers and abbreviations are
-written out (`english`), espeak-ng speaks each clause (`engine`), and its spoken words are matched
+written out (`spoken`), espeak-ng speaks each clause (`engine`), and its spoken words are matched
 to the words as written (`matching`).
 """
 
@@ -17,9 +17,9 @@ from itertools import groupby
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import BORDER, SILENCE, Reason
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.text.clauses import Word, base_language, clauses
+from ns2.pipeline.text.capitals import steady_acronyms
+from ns2.pipeline.text.clauses import clauses
 from ns2.pipeline.text.engine import STRESSES, Engine, bare, bare_phones, engine_of
-from ns2.pipeline.text.english import speak_english
 from ns2.pipeline.text.lexicon import Lexicon, Tokens, placed
 from ns2.pipeline.text.mandarin import cut_at_lost, lost_character, lost_syllable, plain_pinyin
 from ns2.pipeline.text.matching import match_words
@@ -31,8 +31,10 @@ from ns2.pipeline.text.scripts import (
     is_latin_word,
     said_apart,
 )
-from ns2.pipeline.text.tables import ABBREVIATIONS, PINYIN
+from ns2.pipeline.text.spoken import words_for_espeak
+from ns2.pipeline.text.tables import PINYIN
 from ns2.pipeline.text.tones import cut_tone, mandarin_sandhi
+from ns2.pipeline.text.written import Word, base_language
 
 _LINE_BYTES = 400  # of decomposed UTF-8: beyond its buffer of 800 espeak-ng loses words
 _FOREIGN_VOICE = "en-gb"  # to which espeak-ng changes for Latin letters in other languages
@@ -154,7 +156,7 @@ def _parts(
     voice: Engine, words: Sequence[Word], settings: TextSettings, phones: Sequence[Tokens]
 ) -> list[_Part]:
     """The words of a clause, each with what is spoken for it."""
-    base, lexicon = base_language(voice.language), settings.lexicon
+    lexicon = settings.lexicon
     if lexicon is not None:
         words = lexicon.words_of(words, voice.language)
     if _spells(voice):
@@ -164,7 +166,7 @@ def _parts(
     given = [_given(word, lexicon, phones) for word in words]
     reading = reading_of(settings.g2p, voice.language)
     if reading is None:
-        said = speak_english(words, voice.language) if base == "en" else _say(words, base)
+        said = steady_acronyms(voice, words_for_espeak(words, voice.language))
         if not is_latin(voice.language):
             said = [said_apart(text, voice.language) for text in said]
         return [
@@ -291,33 +293,6 @@ def _speak(parts: Sequence[_Part], start: int, stop: int) -> list[_Entry]:
             tokens += [BORDER, *more] if tokens and more else more
         entries.append((start + first, start + end, tokens))
     return entries
-
-
-def _say(words: Sequence[Word], base: str) -> list[str]:
-    """The text to speak for each word of a clause, in a language without a normaliser."""
-    table = ABBREVIATIONS.get(base, {})
-    said = []
-    before = ""
-    for word in words:
-        text = word.surface
-        if word.dotted:
-            if base == "de" and text.isdigit():
-                text = _german_rank(text, before.lower())
-            else:  # by the full stop espeak-ng knows an initial from a word
-                text = table.get(text) or (f"{text}." if len(text) == 1 else text)
-        said.append(text)
-        before = word.surface
-    return said
-
-
-def _german_rank(number: str, before: str) -> str:
-    """ "3." before a month or a lower-case word: "dritte" after an article, else inflected."""
-    from num2words import num2words
-
-    ending = "" if before in ("der", "die", "das", "jede", "jeder") else "r"
-    if before in ("am", "vom", "zum", "im", "beim", "dem", "den", "des", "seit", "bis", "ab"):
-        ending = "n"
-    return f"{num2words(int(number), lang='de', to='ordinal')}{ending}"
 
 
 def as_tokens(phones: Sequence[str]) -> list[str]:

@@ -84,16 +84,21 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "Dr": "Doktor", "Prof": "Professor", "Hr": "Herr", "Fr": "Frau", "St": "Sankt",
         "Nr": "Nummer", "z.B": "zum Beispiel", "d.h": "das heißt", "u.a": "unter anderem",
         "usw": "und so weiter", "bzw": "beziehungsweise", "ca": "circa", "Str": "Straße",
-        "Mio": "Millionen", "Mrd": "Milliarden", "vgl": "vergleiche",
+        "Mio": "Millionen", "Mrd": "Milliarden", "vgl": "vergleiche", "Tel": "Telefon",
+        "ggf": "gegebenenfalls", "evtl": "eventuell", "inkl": "inklusive", "z.T": "zum Teil",
+        "Jh": "Jahrhundert", "n.Chr": "nach Christus", "v.Chr": "vor Christus",
     },
     "fr": {
         "M": "monsieur", "MM": "messieurs", "Mme": None, "Mlle": None, "Dr": "docteur",
-        "St": "saint", "Ste": "sainte", "p.ex": "par exemple", "etc": None,
+        "St": "saint", "Ste": "sainte", "p.ex": "par exemple", "etc": None, "Tél": "téléphone",
+        "env": "environ", "Mgr": "monseigneur", "bd": "boulevard",
     },
     "es": {
         "Sr": None, "Sra": None, "Srta": None, "Dr": None, "Dra": None, "D": "don",
         "Ud": None, "Uds": None, "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
-        "etc": None, "pág": "página", "Av": "avenida",
+        "etc": None, "pág": "página", "Tel": "teléfono", "Dña": "doña",
+        "aprox": "aproximadamente", "Gral": "general",
+        "Av": "avenida", "a.m": "a eme", "p.m": "pe eme",
     },
     "it": {"Sig": "signor", "Dott": "dottor", "Prof": "professor", "ecc": "eccetera", "es": None},
     "pt": {"Sr": None, "Sra": None, "Dr": None, "Dra": None, "etc": None},
@@ -111,20 +116,50 @@ CLOSING = frozenset(
 
 BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     "en": word_set(
-        "No Nos no nos p pp vol Vol ch Ch fig Fig Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec"
+        "No Nos no nos c ca p pp vol Vol ch Ch fig Fig "
+        "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
-    "de": frozenset({"S", "Abb", "Kap"}),
-    "fr": frozenset({"n", "art", "vol"}),
-    "es": frozenset({"Nº", "núm", "art"}),
+    "de": word_set("S Abb Kap Bd Abs Art Jan Feb Mrz Apr Aug Sept Sep Okt Nov Dez"),
+    "fr": word_set("n p art vol chap janv févr fév avr juil sept oct nov déc"),
+    "es": word_set("Nº núm art cap vol ene feb abr ago sept oct nov dic"),
     "ru": frozenset({"стр", "рис", "гл"}),
 }
-MONTHS = word_set("Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec")
+BEFORE_NUMBER_SAID = {  # the text to speak for some of them
+    "de": {
+        "S": "Seite", "Abb": "Abbildung", "Kap": "Kapitel", "Bd": "Band", "Abs": "Absatz",
+        "Art": "Artikel", "Jan": "Januar", "Feb": "Februar", "Mrz": "März", "Apr": "April",
+        "Aug": "August", "Sept": "September", "Sep": "September", "Okt": "Oktober",
+        "Nov": "November", "Dez": "Dezember",
+    },
+    "fr": {
+        "n": "numéro", "p": "page", "art": "article", "vol": "volume", "chap": "chapitre",
+        "janv": "janvier", "févr": "février", "fév": "février", "avr": "avril", "juil": "juillet",
+        "sept": "septembre", "oct": "octobre", "nov": "novembre", "déc": "décembre",
+    },
+    "es": {
+        "Nº": "número", "núm": "número", "art": "artículo", "cap": "capítulo", "vol": "volumen",
+        "ene": "enero", "feb": "febrero", "abr": "abril", "ago": "agosto", "sept": "septiembre",
+        "oct": "octubre", "nov": "noviembre", "dic": "diciembre",
+    },
+}  # fmt: skip
+MONTHS = word_set("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec")
 UNITS = {  # abbreviations only if a number stands before them, by language
-    "en": word_set("ft lb lbs oz hr hrs min mins sec secs mi yd yds")
+    "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal"),
+    "de": word_set("Std Min Sek"),
 }
+PRONOUNS = word_set(
+    "He She It They We You I The This That His Her Their In On At When After But And"
+)
+"""English words that begin a sentence, before which a letter is the number of a ruler."""
+SPELLED = word_set(
+    "USA EU UK FBI CIA DVD CEO TV NBC CBS BBC CNN NYC NFL NBA DNA HIV IRS FDA GPS EPA KGB USSR GDP "
+    "UCLA PC CD FC SPD CDU FDP ARD ZDF SNCF TGV"
+)
+"""Acronyms that stay in capitals in a text that is all in capitals."""
+
 ORDINAL_DOT = word_set("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr")
 GERMAN_RANKED = word_set(
     "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "
-    "Jahrhundert Jahrhunderts"
+    "Jahrhundert Jahrhunderts Jh"
 )
 """German nouns that stand behind an ordinal number, as in "3. Mai"."""

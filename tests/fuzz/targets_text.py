@@ -17,8 +17,9 @@ from ns2.pipeline.dataset.index import index_schema
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.text.clauses import clauses
-from ns2.pipeline.text.english import speak_english
 from ns2.pipeline.text.lexicon import Lexicon, held_together, take_phones
+from ns2.pipeline.text.numbers.notes import left_alone
+from ns2.pipeline.text.spoken import speak_words
 from ns2.pipeline.tools.align_eval.truth import read_truth
 from ns2.train.run.overrides import choose
 from tests.fuzz.target import OURS, TARGETS, Call, Make, Target, put
@@ -204,11 +205,11 @@ TARGETS["truth"] = Target(
 
 def _words(data: bytes, folder: Path) -> None:
     text = data.decode("utf-8", "replace")
-    for language in ("en-us", "de", "el"):
+    for language in ("en-us", "en-gb", "de", "fr-fr", "es", "es-419", "nl", "hu", "el"):
         with contextlib.suppress(UtteranceError):  # of another script
             for clause in clauses(text, language):
-                if language == "en-us":
-                    speak_english(clause.words, language)
+                assert len(speak_words(clause.words, language)) == len(clause.words)
+    left_alone([(text, "it"), (text, "el")])
 
 
 TARGETS["words"] = Target(
@@ -216,12 +217,16 @@ TARGETS["words"] = Target(
         b"In 1984, Dr. Smith paid $1,234.56 (or 3/4 of it) at 10:30 a.m. on the 21st; No. 5!",
         "„Zwölf“ – sagte er: 3,5 % von 1.000 €, d. h. 35 €…".encode(),
         "Μηδὲν ἄγαν; e\u0301te\u0301 naïve café".encode(),
+        "Le 1er mai 1 000,50 € à 15 h 30, Louis XIV, XIXe, 3/4; el 3.er piso, 21 años".encode(),
+        "Am 3. und 4. Mai, 14:30 Uhr, 2½ m, -5°C, Friedrich II. 3,50 €. IN 1984 IT WAS I.".encode(),
     ],
     call=_words, share=2,
     tokens=[
         b"$", b"%", b"1,", b".5", b"'s", b"-", b"St. ", b"III ", b"1990s", b"1st", b":", b"/", b"&",
         b"@", b"www.a.b", b"a.b.", b"!" * 300, b"-" * 300, b"1," * 300, b"a." * 300, b" " * 2000,
         b"1" * 300, b"'" * 300, b"$" * 300, b"I" * 300,
+        b"1 000", b"1 1/2", b"-5", b"3.5.2021", b"2023-01-15", b"1960s-70s", b"+1 555", b" Uhr",
+        b" 5 m", b"XIV. ", b"EPA", "½".encode(), "²".encode(), "º".encode(), "−".encode(), b"0,",
     ],
 )  # fmt: skip
 

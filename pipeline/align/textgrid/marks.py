@@ -33,8 +33,9 @@ def marks_behind(labels: Sequence[str], text: str, language: str) -> list[str]:
     marks: list[str] = []
     for clause in cut:
         for word in clause.words:
-            written.append(_bare(word.surface))
-            marks.append("")
+            parts = word.surface.split()  # "1 000" is one word
+            written += map(_bare, parts)
+            marks += [""] * len(parts)
         if marks:
             marks[-1] = marks[-1] or clause.mark
     parts = [_bare(part) for label in labels for part in label.split()]

@@ -322,6 +322,14 @@ def test_marks_of_a_transcript(text: str, labels: list[str], expected: list[str]
     assert marks_behind(labels, text, "en-us") == expected
 
 
+def test_a_number_of_several_words_takes_no_mark_away() -> None:
+    text = "Il y a 1 200 000 amis, oui."
+    labels = ["il", "y", "a", "1", "200", "000", "amis", "oui"]
+    assert marks_behind(labels, text, "fr-fr") == ["", "", "", "", "", "", ",", "."]
+    labels = ["Il", "y", "a", "1 200 000", "amis", "oui"]
+    assert marks_behind(labels, text, "fr-fr") == ["", "", "", "", ",", "."]
+
+
 def test_marks_are_pauses() -> None:
     phones = spans((0.2, "a"), (0.2, ""), (0.2, "b"), (0.2, ","), (0.2, ""))
     tiers = textgrid({"phones": phones, "words": [(0.0, 0.2, "x"), (0.4, 0.6, "y")]})

@@ -170,7 +170,9 @@ def test_why_librispeech_is_put_into_small_letters() -> None:
     def phones(text: str) -> str:
         return "".join(pronounce(text, "en-us").tokens)
 
-    assert phones("IT WAS US") != phones("it was us") == phones("It was us")
+    # A text of several words is put into small letters anyway, one or two words are not.
+    assert phones("IT IS") != phones("it is") == phones("It is")
+    assert phones("IT WAS US") == phones("it was us")
 
 
 def test_a_librispeech_table_that_is_no_text_stops_the_run(tmp_path: Path) -> None:

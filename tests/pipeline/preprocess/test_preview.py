@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
@@ -14,6 +15,7 @@ from ns2.pipeline.core.schema import COLUMNS
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import Preview, preview, render
+from ns2.pipeline.stages.tokens import TokensStage
 from tests.support.preprocessing import contents, run_inline
 
 
@@ -92,3 +94,26 @@ def test_the_command_prints_json(spoken: Path, weights: Path, tmp_path: Path) ->
     assert {c["column"]: c["missing"] for c in found["columns"]} == dict.fromkeys(COLUMNS, 1)
     wrong = CliRunner().invoke(main, ["preprocess", str(spoken), "-o", "x", "--json"])
     assert wrong.exit_code == 2
+
+
+def test_another_text_stage_is_the_reason_and_nothing_else_is_made(
+    spoken: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as then:
+        then.setattr(TokensStage, "version", 1)  # a dataset from before the version was raised
+        run_inline(spoken, out, weights)
+        assert missing(plan(spoken, out, weights)) == {}
+    assert TokensStage.version > 1
+    kept = {path for column in ("codes", "mel", "f0") for path in out.glob(f"{column}-*/*")}
+    before = {path: path.read_bytes() for path in kept}
+
+    found = plan(spoken, out, weights)
+    assert missing(found) == dict.fromkeys(("phonemes", "meta", "durations"), 3)
+    reasons = {column.reason for column in found.columns if column.missing}
+    assert reasons == {f"changed: tokens.version (1 -> {TokensStage.version})"}
+    assert all(column.reason == "" for column in found.columns if not column.missing)
+
+    assert dict(run_inline(spoken, out, weights).made) == missing(found)
+    now = {path for column in ("codes", "mel", "f0") for path in out.glob(f"{column}-*/*")}
+    assert {path: path.read_bytes() for path in now} == before

@@ -142,3 +142,130 @@ PINNED = (
         "| m n ˈo ɡ ʌ !",
     ),
 )
+
+# The same for numbers, capitals and acronyms.
+PINNED_NUMBERS = (
+    (
+        "en-us",
+        "World War I began in 1914.",
+        "World/War/I/began/in/1914",
+        "w ˈɜː l d | w ˈɔːɹ | w ˈʌ n | b ɪ ɡ ˈæ n | ɪ n | n ˈaɪ n t iː n | f ˈɔːɹ t iː n .",
+    ),
+    (
+        "en-us",
+        "We met on 3/4/2021.",
+        "We/met/on/3/4/2021",
+        "w iː | m ˈɛ t | ˌɔ n | m ˈɑːɹ tʃ | f ˈɔːɹ θ | t w ˈɛ n t i | t w ˈɛ n t i | w ˌʌ n .",
+    ),
+    (
+        "en-us",
+        "The file is from 2023-01-15.",
+        "The/file/is/from/2023-01-15",
+        "ð ə | f ˈaɪ l | ɪ z | f ɹ ʌ m | dʒ ˈæ n j uː ˌɛ ɹ i | f ˈɪ f t iː n θ | t w ˈɛ n t i"
+        " | t w ˈɛ n t i | θ ɹ ˈiː .",
+    ),
+    (
+        "en-us",
+        "He paid -$5 and $.50.",
+        "He/paid/-$5/and/$.50",
+        "h iː | p ˈeɪ d | m ˈaɪ n ə s | f ˈaɪ v | d ˈɑː l ɚ z | æ n d | f ˈɪ f t i | s ˈɛ n t s .",
+    ),
+    (
+        "en-us",
+        "It is -5°C outside.",
+        "It/is/-5°C/outside",
+        "ɪ ɾ | ɪ z | m ˈaɪ n ə s | f ˈaɪ v | d ᵻ ɡ ɹ ˈiː z | s ˈɛ l s ɪ ə s | aʊ t s ˈaɪ d .",
+    ),
+    (
+        "en-us",
+        "Add 1 1/2 cups.",
+        "Add/1/1/2/cups",
+        "ˈæ d | w ˈʌ n | æ n d | ɐ | h ˈæ f | k ˈʌ p s .",
+    ),
+    (
+        "en-us",
+        "It is 5 m wide.",
+        "It/is/5/m/wide",
+        "ɪ ɾ | ɪ z | f ˈaɪ v | m ˈiː ɾ ɚ z | w ˈaɪ d .",
+    ),
+    (
+        "en-us",
+        "The patient needs an IV drip.",
+        "The/patient/needs/an/IV/drip",
+        "ð ə | p ˈeɪ ʃ ə n t | n ˈiː d z | ɐ n | ˌaɪ v ˈiː | d ɹ ˈɪ p .",
+    ),
+    (
+        "en-us",
+        "IT IS WHAT IT IS FOR US",
+        "IT/IS/WHAT/IT/IS/FOR/US",
+        "ɪ ɾ | ɪ z | w ˈʌ t | ɪ ɾ | ɪ z | f ɔː ɹ | ˌʌ s",
+    ),
+    (
+        "en-us",
+        "The agency, EPA, said so.",
+        "The/agency/EPA/said/so",
+        "ð ɪ | ˈeɪ dʒ ə n s i , ˌiː p ˌiː ˈeɪ , s ˈɛ d | s ˈoʊ .",
+    ),
+    (
+        "de",
+        "Jonas ist Fan vom 1. FC Köln, und du?",
+        "Jonas/ist/Fan/vom/1./FC/Köln/und/du",
+        "j ˈoː n ɑː s | ɪ s t | f ˈɑː n | f ɔ m | ˈeː ɾ s t ə n | ˌɛ f ts ˈeː | k ˈœ l n , ʊ "
+        "n t | d uː ?",
+    ),
+    (
+        "de",
+        "Dies ist nun der 17. Versuch.",
+        "Dies/ist/nun/der/17./Versuch",
+        "d iː s | ɪ s t | n ˈuː n | d ɛ ɾ | z ˈiː p ts eː n t ə | f ɛ ɾ z ˈuː x .",
+    ),
+    (
+        "de",
+        "Der 2. Weltkrieg endete 1945.",
+        "Der/2./Weltkrieg/endete/1945",
+        "d ɛ ɾ | ts v ˈaɪ t ə | v ˈɛ l t k ɾ iː k | ˈɛ n d ə t ə | n ˈɔø n ts eː n h ˌʊ n d ɜ"
+        " t | f ˈʏ n f | ʊ n t f ˈɪ ɾ ts ɪ ç .",
+    ),
+    (
+        "fr-fr",
+        "Louis XIV est roi au XIXe siècle.",
+        "Louis/XIV/est/roi/au/XIXe/siècle",
+        "l w ˈi | k a t ˈɔ ʁ z | ɛ | ʁ w ˈa | o | d ˈi n ø v j ˈɛ m | s j ˈɛ k l .",
+    ),
+    (
+        "es",
+        "Felipe VI reina.",
+        "Felipe/VI/reina",
+        "f e l ˈi p e | s ˈe k s t o | r ˈeɪ n a .",
+    ),
+    (
+        "en-us",
+        "Feb 24, 5ft. and 1960s-70s, Henry VIII's.",
+        "Feb/24/5ft./and/1960s-70s/Henry/VIII's",
+        "f ˈɛ b ɹ uː ˌɛ ɹ i | t w ˈɛ n t i | f ˈɔːɹ θ , f ˈaɪ v | f ˈiː t | æ n d | n ˈaɪ n t"
+        " iː n | s ˈɪ k s t i z | t ə | s ˈɛ v ə n t i z , h ˈɛ n ɹ i | ð ɪ | ˈeɪ t θ z .",
+    ),
+    (
+        "de",
+        "Es waren 17. Dann zahlte Friedrich II. um 14:30 Uhr 3,50 €.",
+        "Es/waren/17/Dann/zahlte/Friedrich/II./um/14:30 Uhr/3,50 €",
+        "ɛ s | v ɑː r ə n | z ˈiː p ts eː n . d a n | ts ˈɑː l t ə | f r ˈiː d ɾ ɪ ç | d ɛ ɾ "
+        "| ts v ˈaɪ t ə | ʊ m | f ˈɪ ɾ ts eː n | ˈuː ɾ | d ɾ ˈaɪ s ɪ ç | d ɾ ˈaɪ | ˈɔø r oː |"
+        " f ˈʏ n f ts ɪ ç .",
+    ),
+    (
+        "fr-fr",
+        "Le 1er mai 1 000,50 € à 15h30, 21 heures.",
+        "Le/1er/mai/1 000,50 €/à/15h30/21/heures",
+        "l ə- | p ʁ ə m j ˈe | m ˈɛ | m ˈi l | ø ʁ ˈo | s ɛ̃ k ˈɑ̃ t | a | k ˈɛ̃ z | ˈœ ʁ | t"
+        " ʁ ˈɑ̃ t , v ˈɛ̃ t | e | y n | ˈœ ʁ .",
+    ),
+    (
+        "es",
+        "El 3.er piso del siglo XIX tiene 21 años y -5 °C.",
+        "El/3.er/piso/del/siglo/XIX/tiene/21/años/y/-5/°C",
+        "e l | t e ɾ θ ˈe ɾ | p ˈi s o | ð e l | s ˈi ɣ l o | ð j ˌe θ i n w ˈe β e | t j ˈe "
+        "n e | β eɪ n t j ˈu n | ˈa ɲ o s | i | m ˈe n o s | θ ˈi n k o | ɣ ɾ ˈa ð o s | θ ˈe"
+        " l s j u s .",
+    ),
+)

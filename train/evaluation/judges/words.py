@@ -104,7 +104,7 @@ def spoken_words(text: str, language: str) -> list[str]:
     if base_language(language) == "en":
         said = _english(text, language)
     else:
-        said = _numbers_written_out(text, base_language(language))
+        said = _numbers_written_out(_as_spoken(text, language), base_language(language))
     words = (word.replace("'", "") for word in plain_words(said))
     return [word for word in words if word]
 
@@ -167,20 +167,9 @@ def edit_distance(found: Sequence[str], wanted: Sequence[str]) -> int:
 
 def _english(text: str, language: str) -> str:
     """An English text with numbers and abbreviations written out in one way."""
-    from ns2.pipeline.text.english import speak_english
-
-    text = _PERCENT.sub(r"\1 percent", text)
-    try:
-        spoken = [
-            word
-            for clause in clauses(text, language)
-            for word in speak_english(clause.words, language)
-        ]
-    except UtteranceError:
-        spoken = [text]
-
     # Without accents, apostrophes and marks.
-    letters = unicodedata.normalize("NFKD", " ".join(spoken))
+    spoken = _as_spoken(_PERCENT.sub(r"\1 percent", text), language)
+    letters = unicodedata.normalize("NFKD", spoken)
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     said = " ".join(plain_words(plain)).replace("'", "")
     said = _ALIKE_PATTERN.sub(lambda match: _ALIKE[match[0]], said)
@@ -188,6 +177,21 @@ def _english(text: str, language: str) -> str:
     # "A hundred and five" is "one hundred five", and "fourteen hundred fifty" is a year's name.
     said = _A_HUNDRED.sub("one ", _AND.sub(r"\1 ", said))
     return _OH.sub(r"\1 oh ", _NUMBER.sub(_said_as_digits, said))
+
+
+def _as_spoken(text: str, language: str) -> str:
+    """A text as the rules of its language speak it, or itself where they can't."""
+    from ns2.pipeline.text.spoken import speak_words
+
+    try:
+        spoken = [
+            word
+            for clause in clauses(text, language)
+            for word in speak_words(clause.words, language)
+        ]
+    except UtteranceError:
+        return text
+    return " ".join(spoken)
 
 
 def _said_as_digits(match: re.Match[str]) -> str:

@@ -1,0 +1,217 @@
+"""English money, units, fractions, ranges, telephone and Roman numbers in words."""
+
+from __future__ import annotations
+
+import re
+
+from ns2.pipeline.text.english_dates import YEAR, spoken_year
+from ns2.pipeline.text.english_tables import (
+    ARTICLES,
+    CALLING,
+    CODES,
+    DOTTED_UNITS,
+    DOUBTING,
+    MONEY,
+    PARTS,
+    SCALE_WORDS,
+    SCALES,
+    THINKING,
+    UNITS,
+    UNSPELLED,
+    VULGAR,
+    C,
+    D,
+)
+from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal
+from ns2.pipeline.text.numbers.roman import REIGNING, clear_roman, numbered_roman, roman_value
+from ns2.pipeline.text.tables import PRONOUNS
+
+_AMOUNT = re.compile(rf"[-−+±]?{C}?(?:{D}|\.\d+)(?:-{C}?{D})?")
+_ONE = re.compile(r"[-−+]?1")
+_PART = re.compile(r"(?:\d+-)?\d{1,2}/\d{1,4}|[½¼¾⅓⅔⅛⅜⅝⅞]")
+_IN_PHONE = re.compile(r"\d{2,7}(?:-\d{2,7})*")
+
+
+def after_amount(text: str, context: Context) -> str:
+    """A unit, scale word or currency code after its number: "km" in "5 km"; else ""."""
+    before = context.before.replace(" ", "")
+    if text in ("C", "F") and before.endswith("°"):
+        return {"C": "Celsius", "F": "Fahrenheit"}[text]
+    if _PART.fullmatch(before) and (text in UNITS or (text in DOTTED_UNITS and context.dotted)):
+        mixed = before.count("-") or re.fullmatch(r"\d+", context.near(-2))
+        return _names(text)[1 if mixed else 0]
+    if not _AMOUNT.fullmatch(before):
+        return ""
+    bare = before.lstrip("-−+±")
+    single = bool(_ONE.fullmatch(before)) or context.near(-2) in ARTICLES  # a 5 km run
+    if bare[:1] in MONEY:
+        name = MONEY[bare[0]][0 if context.near(-2) in ARTICLES else 1]
+        return f"{text} {name}" if text in SCALE_WORDS else ""
+    if text in UNITS:
+        return UNITS[text][not single]
+    if text in DOTTED_UNITS and context.dotted:
+        return DOTTED_UNITS[text][not single]
+    return MONEY[CODES[text]][not single] if text in CODES else ""
+
+
+def money(match: re.Match[str], context: Context) -> str:
+    """Money: "$2.50", "£5m", "5€"."""
+    one, many, cent, cents = MONEY[match["sign"]]
+    if context.before in ARTICLES and not match["places"]:
+        many = one  # a $5 bill
+    whole, places, scale = match["whole"], match["places"], match["scale"]
+    amount = f"{whole}.{places}" if places else whole
+    if scale:
+        return f"{decimal(amount, context.british)} {SCALES[scale]} {many}"
+    if context.after in SCALE_WORDS:
+        return decimal(amount, context.british)  # the scale word is spoken with the currency
+    if places and len(places) != 2:
+        return f"{decimal(amount, context.british)} {many}"
+    units = f"{cardinal(whole, context.british)} {one if whole == '1' else many}"
+    small = int(places or 0)
+    if not small:
+        return units
+    coins = f"{cardinal(small)} {cent if small == 1 else cents}"
+    if whole.strip("0,") == "":
+        return coins
+    return f"{units} and {coins}" if small < 10 else f"{units} {cardinal(small)}"
+
+
+def small_money(match: re.Match[str], context: Context) -> str:
+    """Money without a whole part: "$.50"."""
+    places = match["places"]
+    _, many, cent, cents = MONEY[match["sign"]]
+    if len(places) != 2 or context.after in SCALE_WORDS:
+        return f"{decimal('.' + places)} {many}"
+    return f"{cardinal(places)} {cent if int(places) == 1 else cents}"
+
+
+def money_range(match: re.Match[str], context: Context) -> str:
+    """Two amounts of money: "$5-$10"."""
+    low, high = decimal(match["low"], context.british), decimal(match["high"], context.british)
+    if context.after in SCALE_WORDS:
+        return f"{low} to {high}"
+    scale = f" {SCALES[match['scale']]}" if match["scale"] else ""
+    return f"{low} to {high}{scale} {MONEY[match['sign']][1]}"
+
+
+def number_range(match: re.Match[str], context: Context) -> str:
+    """Two numbers: "10-20", "10-20%"."""
+    low, high, unit = match["low"].rstrip("%"), match["high"], match["unit"]
+    if any(re.match(r"0\d", end) for end in (low, high)):
+        return ""  # a date or a part number
+    to = " " if low == high else " to "  # fifty fifty
+    said = f"{decimal(low, context.british)}{to}{decimal(high, context.british)}"
+    if unit == "%":
+        return f"{said} percent"
+    return f"{said} {_names(unit)[1]}" if unit else said
+
+
+def _names(unit: str) -> tuple[str, ...]:
+    return UNITS.get(unit) or DOTTED_UNITS[unit]
+
+
+def with_unit(match: re.Match[str], context: Context) -> str:
+    """A number and its unit in one word: "5ft"."""
+    many = match[1] != "1" and context.before not in ARTICLES and "-" not in match[0]
+    return f"{decimal(match[1], context.british)} {_names(match[2])[many]}"
+
+
+def scaled(match: re.Match[str], context: Context) -> str:
+    """A number with a short scale: "3.5M"."""
+    return f"{decimal(match[1], context.british)} {SCALES[match[2]]}"
+
+
+def feet(match: re.Match[str], context: Context) -> str:
+    """A height: "5'10"."""
+    return f"{cardinal(match[1])} foot {cardinal(match[2])}"
+
+
+def fraction(match: re.Match[str], context: Context) -> str:
+    """A fraction: "1/2" alone is "one half", after a whole number "and a half"."""
+    whole, over, under = match["whole"], int(match["over"]), int(match["under"])
+    if under not in PARTS or not 0 < over < under:
+        return "" if whole else f"{cardinal(over)} {cardinal(under)}"  # 9/11
+    before = f"{cardinal(whole)} " if whole else ""
+    part = PARTS[under][over > 1]
+    if not whole and not re.fullmatch(r"[-−]?\d{1,3}", context.before):
+        return f"{cardinal(over)} {part}"
+    count = ("an" if part.startswith("eigh") else "a") if over == 1 else cardinal(over)
+    return f"{before}and {count} {part}"
+
+
+def vulgar(match: re.Match[str], context: Context) -> str:
+    """A fraction of one letter, alone or behind a number: "2½"."""
+    part = VULGAR[match[2]]
+    if match[1]:
+        return f"{cardinal(match[1], context.british)} and {part}"
+    if re.fullmatch(r"[-−]?\d{1,3}", context.before):
+        return f"and {part}"
+    return re.sub(r"^an? ", "one ", part)
+
+
+def roman(match: re.Match[str], context: Context) -> str:
+    """A Roman numeral: "World War I", "Henry VIII's"; espeak-ng says "roman eight"."""
+    text, owner, before = match[1], match[2] or "", context.before
+    named = before in REIGNING and context.after[:1].isupper() and context.after not in PRONOUNS
+    if len(text) == 1 and (context.dotted or named):
+        return ""  # an initial: Robert I Bouck
+    lower = len(text) > 1 or context.near(-2).lower() == "world"  # world war I
+    noun = before.capitalize() if lower else before
+    announced = noun[:1].isupper() and numbered_roman(text, noun)
+    verbs = DOUBTING if before in REIGNING or before in ("War", "Wars") else THINKING
+    if text == "I" and context.after.lower() in verbs:
+        return ""
+    century = context.after.startswith("centur")
+    value = announced or clear_roman(text) or (len(text) > 1 and century and roman_value(text))
+    if not value and text == "IV" and before[:1].isupper() and before not in UNSPELLED:
+        value = 4
+    if not value:
+        # Those that espeak-ng would read as numbers are spelled.
+        return ".".join(text) + owner if text in ("IV", "XX", "XL", "XXX", "LI") else ""
+    if before in REIGNING:
+        return f"the {ordinal(str(value))}{owner}"
+    return (ordinal(str(value)) if century else cardinal(value)) + owner
+
+
+def roman_ordinal(match: re.Match[str], context: Context) -> str:
+    """A Roman numeral with the ending of an ordinal number: "XIXth"."""
+    value = roman_value(match[1])
+    return ordinal(str(value)) if value else ""
+
+
+def telephone(match: re.Match[str], context: Context) -> str:
+    """Groups of digits that are parts of a telephone number: "(555) 123-4567", "+1 555"."""
+    text = match[0]
+    if text in ("911", "999", "112") and context.before in CALLING:
+        return digits(text)
+    if text.startswith("+"):
+        return f"plus {digits(text)}" if context.after[:1].isdigit() else ""
+    if re.fullmatch(r"\d{3}", text) and (
+        re.fullmatch(r"\d{3}-\d{4}", context.after)
+        or (re.fullmatch(r"\d{3}", context.after) and re.fullmatch(r"\d{4}", context.near(2)))
+    ):
+        return digits(text)
+    groups = [text]
+    offset = -1
+    while _IN_PHONE.fullmatch(context.near(offset)) or context.near(offset).startswith("+"):
+        groups.insert(0, context.near(offset))
+        offset -= 1
+    begins = groups[0].startswith("+") or re.fullmatch(r"0\d{2,}", groups[0])
+    sizes = [len(group) for group in groups[-3:]]
+    middle = sizes == [3, 3] and re.fullmatch(r"\d{4}", context.after)
+    known = begins or middle or sizes == [3, 3, 4]
+    return digits(text) if known and len(groups) > 1 else ""
+
+
+def prefixed(match: re.Match[str], context: Context) -> str:
+    """A year behind a word: "post-1945"."""
+    return f"{match[1]} {spoken_year(match[2])}"
+
+
+def suffixed(match: re.Match[str], context: Context) -> str:
+    """A year or an ordinal number before a word: "19th-century"."""
+    number, rest = match[1], match[2].replace("-", " ")
+    if re.fullmatch(YEAR, number):
+        return f"{spoken_year(number)} {rest}"
+    return f"{ordinal(number[:-2], context.british)} {rest}"

@@ -1,0 +1,68 @@
+"""Numbers that are written in several words and spoken in another order are joined to one word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ns2.pipeline.text.tables import word_set
+
+_SPACED_THOUSANDS = word_set(
+    "be bg cs da de es et fi fr hr hu it kk lt lv nb nn pl pt ro ru sk sl sr sv uk"
+)
+_FIRST = re.compile(r"[-−±~]?[1-9]\d{0,2}")
+_GROUP = re.compile(r"\d{3}")
+_LAST = re.compile(r"\d{3}(?!\d)(?:,\d+)?[^\w\s]*")
+_DIGITS = re.compile(r"\+?\d+")
+_COINS = r"(?:[€$£]|EUR|Euros?|euros?|Dollars?|dollars?|dólar|dólares|Franken|Pfund)"
+_SIGNS = frozenset("€$£¥₹")
+_SPLIT_BY_WHOLE = {  # said between the whole and its parts: 3 Euro 50
+    **dict.fromkeys(
+        ("de", "fr", "es"),
+        (re.compile(r"[-−]?\d[\d. ]*,\d\d"), re.compile(rf"{_COINS}[.,;:?!…]*")),
+    ),
+}
+_CLOCK = (re.compile(r"\d{1,2}[:.]\d\d(?:-\d{1,2}[:.]\d\d)?"), re.compile(r"Uhr[.,;:?!…]*"))
+
+
+def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
+    """Join the parts of numbers: "1 000 000" of three words becomes one, as "14.30 Uhr" does.
+
+    Args:
+        tokens: the parts of a text between spaces, with their marks.
+        base: the language.
+    """
+    joined: list[str] = []
+    i = 0
+    while i < len(tokens):
+        end = i + 1
+        if base in _SPACED_THOUSANDS and _FIRST.fullmatch(tokens[i]):
+            end = _thousands(tokens, i)
+        leads = tokens[i] in _SIGNS and not (i and tokens[i - 1][-1:].isdigit())
+        if leads and end < len(tokens) and tokens[end][:1].isdigit():
+            end += 1  # € 5
+        token = " ".join(tokens[i:end])
+        pairs = [_SPLIT_BY_WHOLE[base]] if base in _SPLIT_BY_WHOLE else []
+        pairs += [_CLOCK] if base == "de" else []
+        if end < len(tokens) and any(
+            first.fullmatch(token) and second.fullmatch(tokens[end]) for first, second in pairs
+        ):
+            token, end = f"{token} {tokens[end]}", end + 1
+        joined.append(token)
+        i = end
+    return joined
+
+
+def _thousands(tokens: Sequence[str], i: int) -> int:
+    """The end of the groups of three digits that follow a number.
+
+    Where other groups of digits stand beside them, they are parts of a telephone number.
+    """
+    end = i + 1
+    while end < len(tokens) and _GROUP.fullmatch(tokens[end]):
+        end += 1
+    if end < len(tokens) and _LAST.fullmatch(tokens[end]):
+        end += 1
+    beside = (tokens[i - 1] if i else "", tokens[end] if end < len(tokens) else "")
+    alone = not any(_DIGITS.fullmatch(token.rstrip(".,;:?!")) for token in beside)
+    return end if alone else i + 1

@@ -1,0 +1,190 @@
+"""Writes out the numbers of languages other than English as they are spoken, a rule a kind.
+
+Digits that espeak-ng reads well are left to it, so a rule may say "14 Uhr 30". The first rule that
+knows a word decides. What a rule needs of a language is in its `Locale`; for languages without one
+there are the rules that need no more than num2words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ns2.pipeline.text.numbers import amounts, calendar_words, ordinals
+from ns2.pipeline.text.numbers.inflection import french_counted, spanish_counted
+from ns2.pipeline.text.numbers.locales import CURRENCIES, locale_of
+from ns2.pipeline.text.numbers.number_words import cardinal_words, minus_word
+from ns2.pipeline.text.numbers.place import (
+    Place,
+    digits_said,
+    is_whole,
+    number_said,
+    pattern_of,
+    split_number,
+)
+from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER_SAID
+from ns2.pipeline.text.written import Word
+
+Rule = Callable[[Place], str]
+_NUMBER_SIGNS = {
+    sign: {"fr": "numéro", "es": "número", "it": "numero", "pt": "número"}
+    for sign in ("n°", "N°", "nº", "Nº", "n.º", "N.º")
+}
+_SIGN_STARTS = ("n°", "N°", "nº", "Nº", "n.", "N.", "Nr")
+_ELIDED = re.compile(r"((?:[dljn]|qu)')(\d.*)", re.IGNORECASE)
+_DIGITS = re.compile(r"\d{1,15}")
+_BEGINS = re.compile(r"[\d½¼¾⅓⅔⅛€$£¥₽₴IVX]")
+
+
+def speak_numbers(words: Sequence[Word], language: str) -> list[str]:
+    """The text to speak for each word of a clause, with numbers and abbreviations written out.
+
+    Args:
+        words: the words of the clause.
+        language: the name of an espeak-ng voice, other than English.
+    """
+    locale = locale_of(language)
+    return [
+        _speak(Place(words=words, index=i, text=word.surface, locale=locale))
+        for i, word in enumerate(words)
+    ]
+
+
+def _speak(place: Place) -> str:
+    text, base = place.text, place.locale.base
+    said = _by_rule(place)
+    if said:
+        return _DIGITS.sub(lambda match: _in_words(match[0], base), said)
+    if place.dotted:  # by the full stop espeak-ng knows an initial from a word
+        known = BEFORE_NUMBER_SAID.get(base, {}).get(text) or ABBREVIATIONS.get(base, {}).get(text)
+        return known or (f"{text}." if len(text) == 1 else text)
+    return text
+
+
+def _in_words(digits: str, base: str) -> str:
+    """The digits of what a rule says in words, where espeak-ng reads those as well or better."""
+    return cardinal_words(int(digits), base) if base in ("es", "fr") else digits
+
+
+def _by_rule(place: Place) -> str:
+    """What the first rule that knows the word makes of it, or ""."""
+    text = place.text
+    if text[:1] in ("-", "−", "+", "±") and _BEGINS.match(text[1:]) and len(text) > 1:
+        return _signed(place)
+    if place.locale.base == "fr" and (match := _ELIDED.fullmatch(text)):
+        return match[1] + (_by_rule(replace(place, text=match[2])) or match[2])  # d'1 km
+    if not _BEGINS.match(text) and not _concerns_number(place):
+        return ""
+    for rule in _RULES:
+        if said := rule(place):
+            return said
+    return ""
+
+
+def _concerns_number(place: Place) -> bool:
+    """Whether a word without digits may belong to the number before it."""
+    text, locale = place.text, place.locale
+    known = text in locale.units or text in locale.coins or text in locale.scales
+    return known or text[-1:] in CURRENCIES or text.startswith("US$") or text[:2] in _SIGN_STARTS
+
+
+def _signed(place: Place) -> str:
+    locale, sign, rest = place.locale, place.text[0], place.text[1:]
+    minus = locale.minus or minus_word(locale.base)
+    word = {"-": minus, "−": minus, "+": locale.plus, "±": f"{locale.plus} {minus}"}[sign]
+    if not minus or rest[0] in "IVX":
+        return ""
+    return f"{word} {_by_rule(replace(place, text=rest)) or rest}"
+
+
+def telephone(place: Place) -> str:
+    """A number that begins with 0, or has many digits, digit by digit: "0171/1234567"."""
+    text, base = place.text, place.locale.base
+    if not place.locale.months:
+        return ""
+    if re.fullmatch(r"0\d+(?:[-/]\d+)*|\d{7,}(?<!000)|\d{16,}", text):
+        return digits_said(text)
+    offset = -1
+    while is_whole(place.near(offset)):
+        offset -= 1
+    if not place.near(offset).startswith("+"):
+        offset += 1
+    begins = offset < 0 and re.fullmatch(r"\+\d+|0\d{2,}", place.near(offset))
+    return digits_said(text) if base == "de" and begins and is_whole(text) else ""
+
+
+def number_sign(place: Place) -> str:
+    """The sign before a number: "n°", or both in one word."""
+    signs = {"fr": "numéro", "es": "número", "de": "Nummer"}
+    if match := re.fullmatch(r"(?:[nN][°º]|Nr\.)(\d+)", place.text):
+        return f"{signs.get(place.locale.base, 'numero')} {match[1]}"
+    if not place.after[:1].isdigit():
+        return ""
+    return _NUMBER_SIGNS.get(place.text, {}).get(place.locale.base, "")
+
+
+def grouped(place: Place) -> str:
+    """Numbers with marks between their groups or before their decimals: "1.000,50"."""
+    locale, text = place.locale, place.text
+    if not re.fullmatch(pattern_of(locale), text):
+        return ""
+    whole, places = split_number(text, locale)
+    if not places and locale.base == "fr" and whole[-3:-2] == "5":
+        return whole  # cinq cents, without the k of cinq
+    if not places:
+        return whole if " " in text or (locale.months and whole != text) else ""
+    return number_said(text, locale) if locale.point else text.replace(" ", "")
+
+
+def other_decimal(place: Place) -> str:
+    """A decimal number with the mark of another language: "3.5" in Spanish."""
+    match = re.fullmatch(r"(\d+)\.(\d{1,2})", place.text)
+    if not match or place.locale.base not in ("es", "fr") or place.locale.decimal == ".":
+        return ""
+    point = {"es": "punto", "fr": "point"}[place.locale.base]
+    return f"{match[1]} {point} {match[2].lstrip('0') or '0'}" if match[2][0] != "0" else (
+        f"{match[1]} {point} {digits_said(match[2])}"
+    )  # fmt: skip
+
+
+def agreeing(place: Place) -> str:
+    """A number in the gender of the noun behind it: "21 años", "200 páginas", "21 minutes"."""
+    text, base = place.text, place.locale.base
+    if not re.fullmatch(pattern_of(place.locale), text):
+        return ""
+    digits, places = split_number(text, place.locale)
+    if places or len(digits) > 9 or digits != str(int(digits)):
+        return ""
+    if base == "es":
+        return spanish_counted(int(digits), place.after)
+    return french_counted(int(digits), place.after) if base == "fr" else ""
+
+
+_RULES: tuple[Rule, ...] = (
+    number_sign,
+    ordinals.before_fraction,
+    calendar_words.french_hour,
+    calendar_words.short_date,
+    ordinals.two_ordinals,
+    ordinals.dotted_ordinal,
+    ordinals.marked_ordinal,
+    calendar_words.date,
+    calendar_words.clock,
+    calendar_words.clock_range,
+    telephone,
+    amounts.money,
+    amounts.scale_alone,
+    amounts.coin_alone,
+    amounts.before_noun,
+    amounts.unit,
+    amounts.percent,
+    amounts.number_range,
+    calendar_words.decade,
+    calendar_words.year,
+    ordinals.fraction,
+    ordinals.roman,
+    agreeing,
+    grouped,
+    other_decimal,
+)

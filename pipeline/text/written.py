@@ -1,0 +1,54 @@
+"""Words and clauses of a text as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word as written.
+
+    Attributes:
+        surface: the word in the text, without quotes, brackets and punctuation marks.
+        dotted: True for an abbreviation or an ordinal number whose own full stop is not part of
+            `surface`.
+        glued: True if no space stood before the word (Chinese characters).
+        shown: the word as written where `surface` is another form, such as that in small letters;
+            else "".
+    """
+
+    surface: str
+    dotted: bool = False
+    glued: bool = False
+    shown: str = ""
+
+    @property
+    def written(self) -> str:
+        """The word with the full stop of an abbreviation."""
+        shown = self.shown or self.surface
+        return f"{shown}." if self.dotted else shown
+
+    def cut(self, pieces: Sequence[str]) -> list[Word]:
+        """The pieces of a word as words without spaces between them; a single one is the word."""
+        if len(pieces) < 2:
+            return [self]
+        last = len(pieces) - 1
+        return [
+            Word(surface=piece, dotted=self.dotted and k == last, glued=self.glued or k > 0)
+            for k, piece in enumerate(pieces)
+        ]
+
+
+@dataclass(kw_only=True)
+class Clause:
+    """Words that are spoken in one breath, and the punctuation mark after them, or ""."""
+
+    words: list[Word]
+    mark: str
+
+
+def base_language(language: str) -> str:
+    """The part of a voice's name before the first dash: "en" of "en-us"."""
+    return language.split("-", 1)[0]
