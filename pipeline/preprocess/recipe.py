@@ -101,6 +101,8 @@ def described_options(graph: Graph, options: Options) -> dict[str, Any]:
     places = ("codec_weights", "extra_phonemes", "textgrids")
     for name in (*places, "checksum", "retrain_aligner", *unused):
         del values[name]
+    if options.fields is None:
+        del values["fields"]  # as in the cards of before
     spec = codec_spec(options.codec, options.quantizers)
     return {
         **values,
