@@ -57,8 +57,9 @@ class OwnRecordings:
         """See `Recordings.making`."""
         demo = self._demo
         layout = () if demo.layout is None else ("--layout", demo.layout)
+        fields = () if demo.fields is None else ("--fields", demo.fields)
         language = () if demo.language == Options.language else ("--language", demo.language)
-        return ("--trim", "--val-share", f"{self._planned[0]:g}", *layout, *language)
+        return ("--trim", "--val-share", f"{self._planned[0]:g}", *layout, *fields, *language)
 
     def check(self) -> None:
         """See that enough utterances are left in the dataset.
@@ -123,7 +124,7 @@ class OwnRecordings:
         from ns2.pipeline.corpora.reading import read_corpus
         from ns2.pipeline.preprocess.preview import split_counts
 
-        utterances = read_corpus(self.place, self._demo.layout).utterances
+        utterances = read_corpus(self.place, self._demo.layout, self._demo.fields).utterances
         splits = {utterance.split for utterance in utterances}
         if "val" in splits:
             return 0.0, split_counts(utterances, Options(val_share=0.0))
