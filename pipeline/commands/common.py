@@ -96,9 +96,13 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _nobody_reads() -> bool:
     """Whether what standard output or error is piped into has ended."""
+    return any(_is_broken(number) for number in (1, 2))
+
+
+def _is_broken(number: int) -> bool:
+    """Whether a file descriptor is a pipe that nobody reads."""
     poll = select.poll()
-    for number in (1, 2):
-        poll.register(number, 0)
+    poll.register(number, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
@@ -106,9 +110,7 @@ def _let_go_of_output() -> None:
     """Point standard output and error, where nobody reads them, at nothing: they are flushed."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
-        poll = select.poll()
-        poll.register(number, 0)
-        if any(event & select.POLLERR for _, event in poll.poll(0)):
+        if _is_broken(number):
             os.dup2(nothing, number)
     os.close(nothing)
 

@@ -7,7 +7,6 @@ formats are checked here before they are decoded; `mpeg` counts the frames of an
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import re
@@ -63,12 +62,23 @@ def opened(path: Path) -> soundfile.SoundFile:
         mended = _mended_wav(path)
     elif magic == b"OggS":
         mended = _ended_ogg(path.read_bytes())
-    elif magic not in (b"RIFX", b"RF64", b"fLaC", b"FORM", b"caff", b".snd", b"riff"):
-        with contextlib.suppress(soundfile.LibsndfileError), soundfile.SoundFile(path) as file:
-            if file.format != "MP3":
-                return soundfile.SoundFile(path)
+    if mended is not None:
+        return soundfile.SoundFile(io.BytesIO(mended))
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError:
+        # it does not open an MP3 whose tag has fewer frames than its encoder's delay
+        if magic[:3] != b"ID3" and magic[:1] != b"\xff":
+            raise
         mended = counted_mp3(path.read_bytes())
-    return soundfile.SoundFile(path if mended is None else io.BytesIO(mended))
+        if mended is None:
+            raise
+    else:
+        mended = counted_mp3(path.read_bytes()) if file.format == "MP3" else None
+        if mended is None:
+            return file
+        file.close()
+    return soundfile.SoundFile(io.BytesIO(mended))
 
 
 def _ended_ogg(data: bytes) -> bytes | None:

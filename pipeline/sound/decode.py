@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Piece, Reason
 from ns2.pipeline.sound.containers import check_container, opened
@@ -58,7 +59,6 @@ def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray
     try:
         if path.stat().st_size == 0:
             raise UtteranceError(Reason.AUDIO_EMPTY, "the audio file is empty")
-        check_container(path)
         channels, rate = _decode(path, piece)
     except OSError as error:
         message = f"the audio file cannot be read: {error.strerror or type(error).__name__}"
@@ -112,28 +112,39 @@ def _decode(path: Path, piece: Piece | None) -> tuple[np.ndarray, int]:
     """All channels, (S, channels) float32, and the sample rate in Hz."""
     import soundfile
 
+    at = (str(path), *stamp(path))
+    if piece is not None and _KEPT and _KEPT[0][0] == at:
+        _, channels, rate = _KEPT[0]
+        start, end = span(piece, rate, len(channels))
+        return channels[start:end], rate
+    check_container(path)
     try:
         with opened(path) as file:
             if piece is None:
                 return _read_all(file), file.samplerate
-            return _read_piece(file, piece), file.samplerate
+            if file.format in _SEEKABLE:
+                return _read_piece(file, piece), file.samplerate
+            channels, rate = _read_all(file), file.samplerate
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error) from error
     except TypeError as error:  # of .raw files, whose sample rate and channels are not known
         message = "the file does not declare its audio format"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
+    _KEPT[:] = [(at, channels, rate)] if channels.nbytes <= _MOST_KEPT else []
+    start, end = span(piece, rate, len(channels))
+    return channels[start:end], rate
+
+
+_KEPT: list[tuple[tuple[str, int, int], np.ndarray, int]] = []
+"""The recording of the last piece that could not be decoded alone: the next piece is of it, too."""
+_MOST_KEPT = 1 << 28
 
 
 def _read_piece(file, piece: Piece) -> np.ndarray:  # type: ignore[no-untyped-def] # no types
-    """The samples of a piece, (S, channels) float32.
-
-    Where decoding can begin anywhere and gives the same samples, nothing else is decoded.
-    """
+    """The samples of a piece, (S, channels) float32; nothing else is decoded."""
     if file.samplerate not in _RATES or not 0 < file.frames < _UNKNOWN:
         return _read_all(file)  # which says what is wrong
     start, end = span(piece, file.samplerate, file.frames)
-    if file.format not in _SEEKABLE:
-        return _read_all(file)[start:end]
     file.seek(start)
     return _read_all(file, end - start)
 

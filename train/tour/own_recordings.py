@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import Piece
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.sound.decode import read_audio
+from ns2.pipeline.sound.wav import save_wav
 from ns2.pipeline.text.clauses import base_language
 from ns2.train.tour.demo_config import Demo
 from ns2.train.tour.judges import judging
@@ -83,11 +86,16 @@ class OwnRecordings:
         held = self._held_out
         first = next((row for row in held if row["seconds"] >= _SHORTEST_PROMPT), held[0])
         other = next(row for row in held if row is not first)
-        source = self._dataset.read("meta", first["key"])["source"]
-        folder = self.place if self.place.is_dir() else self.place.parent
+        meta = self._dataset.read("meta", first["key"])
+        prompt = (self.place if self.place.is_dir() else self.place.parent) / meta["source"]
+        piece = Piece.from_json(meta.get("piece"))
+        if piece is not None:  # the rest of the recording may be another voice
+            wave, rate = read_audio(prompt, piece)
+            prompt = self._demo.root / "prompt.wav"
+            save_wav(prompt, wave, rate)
         return Hello(
             text=HELLO.get(base_language(first["language"]), other["text"]),
-            prompt=folder / source,
+            prompt=prompt,
             language=first["language"],
         )
 

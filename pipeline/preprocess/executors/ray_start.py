@@ -1,9 +1,9 @@
 """Starts Ray so that it does the same whatever folder and environment the command is started in.
 
 Ray's workers look for modules in the folder where the driver was when it joined: a `soxr.py` there
-would take the place of the library. So the driver joins from an empty folder of its own. Ray's
-files lie where there is room for them: the paths of sockets have at most 107 characters, and
-`/tmp/ray` may be another user's.
+would take the place of the library. So the driver joins from an empty folder of its own, and its
+own path of modules is that of the workers. Ray's files lie where there is room for them: the paths
+of sockets have at most 107 characters, and `/tmp/ray` may be another user's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,19 +66,23 @@ class RayFolder:
 
     @contextlib.contextmanager
     def neutral(self) -> Iterator[None]:
-        """While the block runs, this process is in an empty folder, and PYTHONPATH is absolute."""
+        """While the block runs, this process is in an empty folder.
+
+        What is started finds modules where this process does: PYTHONPATH has its `sys.path`.
+        """
         path, here = os.environ.get("PYTHONPATH"), Path.cwd()
         if self._empty is None:
             self._empty = Path(tempfile.mkdtemp(prefix="ns2-"))
-        if path is not None:
-            parts = [str(here / part) for part in path.split(os.pathsep) if part]
-            os.environ["PYTHONPATH"] = os.pathsep.join(parts)
+        parts = [str(here / part) for part in sys.path if os.pathsep not in part]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(parts))
         os.chdir(self._empty)
         try:
             yield
         finally:
             os.chdir(here)
-            if path is not None:
+            if path is None:
+                del os.environ["PYTHONPATH"]
+            else:
                 os.environ["PYTHONPATH"] = path
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from ns2.pipeline.core.cores import cgroup_quota, usable_cores
 from ns2.pipeline.preprocess.executors.ray_start import RayFolder
@@ -104,10 +105,11 @@ def test_no_place_for_ray_is_an_error_that_names_the_way_out(
 def test_the_neutral_folder_is_left_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", "a::/b")
+    monkeypatch.setattr(sys, "path", ["a", "", "/b", "/b"])
     folder = RayFolder()
     with folder.neutral():
         assert Path.cwd() != tmp_path and not list(Path.cwd().iterdir())
-        assert os.environ["PYTHONPATH"] == f"{tmp_path}/a:/b"
+        assert os.environ["PYTHONPATH"] == f"{tmp_path}/a:{tmp_path}:/b"
         inside = Path.cwd()
     assert Path.cwd() == tmp_path and inside.is_dir()
     folder.remove()
@@ -191,3 +193,24 @@ def test_what_libraries_write_is_counted_and_not_shown(tmp_path: Path) -> None:
         "note: 300 messages of libraries are not shown; the first: [src/id3.c] error: no comment",
         "behind",
     ]
+
+
+def test_warnings_of_a_decoder_do_not_fill_the_terminal(tmp_path: Path) -> None:
+    """libmpg123 writes a line for each comment in an ID3 tag that it does not understand."""
+    from ns2.pipeline.corpora.spoken.espeak import SENTENCES, speak
+
+    frame = b"COMM" + (4).to_bytes(4, "big") + b"\0\0" + b"\0eng"
+    tag = b"ID3\x03\0\0" + bytes([0, 0, 0, len(frame) + 20]) + frame + bytes(20)
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for i, text in enumerate(SENTENCES[:3]):
+        wave, rate, _ = speak(text)
+        path = corpus / f"{i}.mp3"
+        soundfile.write(path, wave, rate)
+        path.write_bytes(tag + path.read_bytes())
+        path.with_suffix(".txt").write_text(text)
+    done = preprocess(corpus, tmp_path / "out", "--executor", "inline", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "libmpg123" in line]
+    assert len(said) == 1 and said[0].startswith("note: "), done.stderr
+    assert "3 written" in done.stdout

@@ -61,6 +61,33 @@ def test_a_piece_is_all_that_is_decoded(tmp_path: Path, monkeypatch: pytest.Monk
     assert asked == [RATE // 2]
 
 
+@pytest.mark.parametrize("name", ["mp3", "ogg"])
+def test_a_recording_of_many_pieces_is_decoded_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / f"a.{name}", tmp_path / f"b.{name}"
+    form, subtype = FORMATS[name]
+    soundfile.write(path, noise(3.0), RATE, format=form, subtype=subtype)
+    soundfile.write(other, noise(2.0)[::-1], RATE, format=form, subtype=subtype)
+    whole = {one: read_audio(one)[0] for one in (path, other)}
+    count = 0
+    read = soundfile.SoundFile.read
+
+    def counted(self, *args, **more):  # type: ignore[no-untyped-def]
+        nonlocal count
+        count += 1
+        return read(self, *args, **more)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", counted)
+    for one in (path, path, path, other, other):
+        got, _ = read_audio(one, Piece(offset=1.0, duration=0.5))
+        np.testing.assert_array_equal(got, whole[one][RATE : RATE + RATE // 2])
+    assert count == 2
+    path.write_bytes(other.read_bytes())  # another recording of the same name
+    got, _ = read_audio(path, Piece(offset=1.0, duration=0.5))
+    np.testing.assert_array_equal(got, whole[other][RATE : RATE + RATE // 2])
+
+
 def test_pieces_that_adjoin_have_every_sample_once() -> None:
     borders = np.cumsum([0, *np.random.default_rng(5).uniform(0.01, 0.7, 500).round(3)]).round(3)
     for rate in (8_000, 22_050, 44_100):
