@@ -124,15 +124,15 @@ def _table_rows(table: Path, fields: Fields) -> Iterator[tuple[int, Row]]:
         header, delimiter = found
         read = _tab_rows if table.suffix.lower() == ".tsv" else _csv_rows
         for number, values in read(lines, delimiter, begins, table):
-            yield number, values if isinstance(values, UtteranceError) else _row(values, header)
-
-
-def _row(values: Sequence[str], header: Sequence[str]) -> Row:
-    """The values of a row by name, and by number."""
-    if header and len(values) != len(header):
-        return bad_row(f"{len(values)} fields, but the first line names {len(header)}")
-    numbered = {str(i): value for i, value in enumerate(values, 1)}
-    return {**numbered, **dict(zip(header, values, strict=True))} if header else numbered
+            if isinstance(values, UtteranceError):
+                yield number, values
+            elif header and len(values) != len(header):
+                wrong = f"{len(values)} fields, but the first line names {len(header)}"
+                yield number, bad_row(wrong)
+            else:
+                named = dict(zip(header, values, strict=True)) if header else {}
+                numbers = enumerate(values, 1) if fields.numbers else ()
+                yield number, {**{str(i): value for i, value in numbers}, **named}
 
 
 def _csv_rows(

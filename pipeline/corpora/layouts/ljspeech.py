@@ -33,11 +33,14 @@ from ns2.pipeline.corpora.named_columns import find_columns, looks_like_names
 from ns2.pipeline.corpora.rows import names_fields
 
 TABLE = "metadata.csv"
+TABLES = (TABLE, "metadata.tsv", "metadata.txt")
+"""Names of the table; the first that exists is read."""
 AUDIO = "wavs"
 FOLDERS = (AUDIO, "wav")
 """Folders of the audio; the first that exists is taken."""
 SPEAKER = "LJ"
 
+_SAMPLE, _MOST_COLUMNS = 50, 12  # rows and columns that are searched for ids
 _GLANCE = 1000  # most folders that are searched to recognise the layout
 _BOOKS, _SEXES = "by_book", ("female", "male")  # folders of M-AILABS
 _VOICES = {
@@ -70,7 +73,7 @@ class LJSpeech:
             return False
         folders = _folders(root, _GLANCE)
         if folders == [""]:
-            return not _is_csv(root / TABLE)
+            return not _is_csv(root / _table_in(root))
         named = _BOOKS in Path(os.path.abspath(root)).parts  # noqa: PTH100 - keeps links
         books = named or any(_BOOKS in folder.split("/") for folder in folders)
         return len(folders) > 1 or (bool(folders) and books)
@@ -91,20 +94,20 @@ class LJSpeech:
             raise UserError(f"{root} does not have the layout of LJSpeech ({self.looks_like})")
         lookup = Lookup(root)
         tables = [_Table.read(root, folder) for folder in folders]
-        columns = _columns(tables, fields or Fields(), lookup)
+        columns = _columns(tables, fields or Fields(), Lookup(root))
         finds = [find for table in tables for find in table.finds(columns, lookup)]
         form = "id|text or id|text|normalised text, with `|` between the fields"
-        check_rows(finds, root / TABLE if folders == [""] else root, form)
+        check_rows(finds, root / _table_in(root) if folders == [""] else root, form)
         unused = lookup.unused()
         warnings = []
         if unused:
-            warnings.append(f"audio without a row in {TABLE}: {first_names(unused)}")
+            warnings.append(f"audio without a row in {tables[0].name}: {first_names(unused)}")
         notes = [columns.note] if columns.note else []
         if folders != [""]:
             speakers = sorted({table.speaker for table in tables})
             by = "" if "speaker" not in columns.more else ", unless their tables name speakers"
             notes.append(
-                f"{len(tables)} tables {TABLE} are read; the speakers are named by their folders"
+                f"{len(tables)} tables {tables[0].name} are read; their folders name the speakers"
                 f"{by}: {first_names(speakers)}"
             )
         return settle(self.name, root, finds, warnings, notes)
@@ -114,13 +117,19 @@ def _is_csv(table: Path) -> bool:
     """Whether a table is a manifest in spite of its place: its first line is that of a CSV."""
     with table.open("rb") as file:
         first = file.readline(4096)
-    return names_fields(first.decode("utf-8-sig", "replace"), ",;")
+    delimiters = "\t" if table.suffix == ".tsv" else ",;"
+    return names_fields(first.decode("utf-8-sig", "replace"), delimiters)
+
+
+def _table_in(folder: Path) -> str:
+    """The name of a folder's table, or "" where it has none."""
+    return next((name for name in TABLES if (folder / name).is_file()), "")
 
 
 def _audio_folder(root: Path, folder: str) -> str:
     """The folder of audio of a folder with a table, or "" where it has not both."""
     place = root / folder
-    if not (place / TABLE).is_file():
+    if not _table_in(place):
         return ""
     return next((name for name in FOLDERS if (place / name).is_dir()), "")
 
@@ -137,7 +146,8 @@ def _folders(root: Path, most: int | None = None) -> list[str]:
         return [""]
     found = []
     for folder in islice(walk(root), most):
-        if TABLE in folder.files and any(name in folder.folders for name in FOLDERS):
+        has_table = any(name in folder.files for name in TABLES)
+        if has_table and any(name in folder.folders for name in FOLDERS):
             found.append(folder.path)
     return sorted(found)
 
@@ -147,12 +157,14 @@ class _Table:
     """A table, its lines split into fields.
 
     Attributes:
+        name: its name.
         prefix: the path of its folder, "" or with a slash behind.
         audio: the name of the folder of its audio.
         speaker, language: of rows that name none.
         lines: (number, fields, or why it can't be read).
     """
 
+    name: str
     prefix: str
     audio: str
     speaker: str
@@ -166,7 +178,8 @@ class _Table:
         Raises:
             UserError: it is in UTF-16, or can't be read.
         """
-        path, lines = root / folder / TABLE, []
+        name = _table_in(root / folder)
+        path, lines = root / folder / name, []
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if number == 1 and is_utf16(line):
@@ -176,11 +189,12 @@ class _Table:
         separator = _separator([line for _, line in lines])
         speaker, language = _place(root, folder)
         return cls(
+            name=name,
             prefix=f"{folder}/" if folder else "",
             audio=_audio_folder(root, folder),
             speaker=speaker,
             language=language,
-            lines=[(number, _split(line, number, separator), line) for number, line in lines],
+            lines=[(n, _split(line, f"line {n} of {name}", separator), line) for n, line in lines],
         )
 
     @property
@@ -196,20 +210,20 @@ class _Table:
             if isinstance(fields, UtteranceError):
                 # The id as far as it can be read.
                 known = escaped(line.split(b"|")[0].decode("utf-8", "backslashreplace").strip())
-                name = f"{self.prefix}{known or f'{TABLE}:{number}'}"
+                name = f"{self.prefix}{known or f'{self.name}:{number}'}"
                 yield reject(name, "", fields.reason, fields.message)
             else:
                 yield self._find(fields, number, columns, lookup)
 
     def _find(self, fields: list[str], number: int, columns: Columns, lookup: Lookup) -> Find:
         """What a row names."""
-        line = f"line {number} of {self.prefix}{TABLE}"
+        line = f"line {number} of {self.prefix}{self.name}"
         written = fields[columns.id] if len(fields) > columns.id else ""
         if len(fields) not in columns.widths or not written:
             right = len(fields) in columns.widths
             lacks = "an empty id" if right else f"{len(fields)} fields"
             message = f"{line} has {lacks}, expected {columns.form}"
-            known = nfc(written) if len(fields) > 1 and written else f"{TABLE}:{number}"
+            known = nfc(written) if len(fields) > 1 and written else f"{self.name}:{number}"
             return reject(self.prefix + known, "", Reason.BAD_ROW, message)
         name = written
         if columns.audio is not None and columns.audio < len(fields) and fields[columns.audio]:
@@ -244,6 +258,11 @@ class _Table:
         An id may be the path of the file, in `wavs/` or with that in front, with its suffix.
         """
         plain = name
+        if name.startswith("/") and split_suffix(name)[1] in AUDIO_SUFFIXES:
+            found, there = lookup.file(name)
+            if there and found.startswith(f"{self.prefix}{self.audio}/"):
+                stem = split_suffix(found)[0]
+                return stem[len(f"{self.prefix}{self.audio}/") :], found, True
         if name.startswith("/") or ".." in name.split("/"):
             return name, "", False
         source, there = lookup.audio(f"{self.prefix}{self.audio}/{name}")
@@ -287,9 +306,9 @@ def _separator(lines: Sequence[bytes]) -> bytes:
     return b"\t" if 2 * tabs > len(lines) and not any(b"|" in line for line in lines) else b"|"
 
 
-def _split(line: bytes, number: int, separator: bytes) -> list[str] | UtteranceError:
+def _split(line: bytes, where: str, separator: bytes) -> list[str] | UtteranceError:
     try:
-        decoded = decode(line, f"line {number} of {TABLE}")
+        decoded = decode(line, where)
     except UtteranceError as error:
         return error
     return [field.strip() for field in decoded.split(separator.decode())]
@@ -297,6 +316,9 @@ def _split(line: bytes, number: int, separator: bytes) -> list[str] | UtteranceE
 
 def _columns(tables: Sequence[_Table], fields: Fields, lookup: Lookup) -> Columns:
     """Decide which column of the tables holds what.
+
+    Args:
+        lookup: another one than that of the rows, since it remembers what was looked up.
 
     Raises:
         UserError: it is open, or `--fields` names what is not there.
@@ -307,6 +329,28 @@ def _columns(tables: Sequence[_Table], fields: Fields, lookup: Lookup) -> Column
     named = looks_like_names(header) and not tables[0].audio_of(first[0], lookup)[2]
     if named and any(table.rows and table.rows[0] != first for table in tables):
         raise UserError(
-            f"the first lines of the tables {TABLE} differ; read the folders one by one"
+            f"the first lines of the tables {tables[0].name} differ; read the folders one by one"
         )
-    return find_columns([row for table in tables for row in table.rows], fields, TABLE, named)
+    rows = [row for table in tables for row in table.rows]
+    if not named and not fields:
+        _check_first_column(tables[0], lookup)
+    return find_columns(rows, fields, tables[0].name, named)
+
+
+def _check_first_column(table: _Table, lookup: Lookup) -> None:
+    """See that the first column names the audio, if any does.
+
+    Raises:
+        UserError: another column does.
+    """
+    rows = table.rows[:_SAMPLE]
+    named = [
+        sum(table.audio_of(nfc(row[i]), lookup)[2] for row in rows if len(row) > i and row[i])
+        for i in range(min(_MOST_COLUMNS, max(map(len, rows), default=0)))
+    ]
+    if named and not named[0] and 2 * max(named) > len(rows):
+        at = named.index(max(named)) + 1
+        raise UserError(
+            f"{table.name}: column {at} names the recordings, not column 1; say which column is "
+            f"the text, as in --fields id={at},text=1"
+        )

@@ -112,6 +112,7 @@ class _Rows:
     unread: dict[str, None] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     odd: int = 0
+    _held: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def finds(self) -> list[Find]:
         """What the rows name.
@@ -158,14 +159,11 @@ class _Rows:
                     return f"; if {name} is the {one}, add --fields {one}={name}"
         return "; --fields says which field holds what"
 
-    def _note_names(self, row: Mapping[str, Any]) -> None:
+    def _note_names(self, there: tuple[str, ...]) -> None:
         """Keep the names of a row's fields, and which of them are not read."""
-        new = [n for n in row if n not in self.names and not n.isdigit()]
-        if not new:
-            return
+        new = [n for n in there if n not in self.names and not n.isdigit()]
         self.names.update(dict.fromkeys(new))
-        there = tuple(row)
-        read = {name for one in FIELDS for name in self.fields.names(one, there)}
+        read = {name for names in self._held[there].values() for name in names}
         read |= {n for one in FIELDS for n in FIELDS[one] if one not in self.fields.columns}
         self.unread.update({n: None for n in new if n not in read and n})
 
@@ -174,7 +172,6 @@ class _Rows:
         try:
             if isinstance(row, UtteranceError):
                 raise row
-            self._note_names(row)
             written = self._text(row, "audio")
             if not written:
                 raise bad_row("has no audio")
@@ -215,7 +212,11 @@ class _Rows:
 
     def _value(self, row: Mapping[str, Any], one: str) -> tuple[str, Any]:
         """The name and value of a field; the value is None if it is missing or null."""
-        names = self.fields.names(one, tuple(row))
+        there = tuple(row)
+        if there not in self._held:  # most rows have the same fields
+            self._held[there] = {name: self.fields.names(name, there) for name in FIELDS}
+            self._note_names(there)
+        names = self._held[there][one]
         name = next((name for name in names if row.get(name) is not None), None)
         return ("", None) if name is None else (name, row[name])
 

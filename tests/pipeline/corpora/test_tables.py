@@ -210,6 +210,29 @@ def test_the_audio_may_be_in_wav(tmp_path: Path) -> None:
     assert read(read_corpus(named)) == PLAIN
 
 
+@pytest.mark.parametrize("name", ["metadata.tsv", "metadata.txt"])
+def test_the_table_may_have_another_suffix(tmp_path: Path, name: str) -> None:
+    write(tmp_path, rows("{}", TEXTS, TEXTS), "\t")
+    (tmp_path / "metadata.csv").rename(tmp_path / name)
+    corpus = read_corpus(tmp_path)
+    assert read(corpus) == PLAIN and corpus.layout == "ljspeech"
+
+
+def test_ids_in_another_column(tmp_path: Path) -> None:
+    root = write(tmp_path, rows(TEXTS, "{}"))
+    with pytest.raises(UserError, match=r"column 2 names the recordings.*--fields id=2,text=1"):
+        read_corpus(root)
+    assert read(read_corpus(root, fields="id=2,text=1")) == PLAIN
+
+
+def test_ids_that_are_absolute_paths(tmp_path: Path) -> None:
+    corpus = read_corpus(write(tmp_path, rows(f"{tmp_path}/wavs/{{}}.wav", TEXTS)))
+    assert read(corpus) == PLAIN and corpus.utterances[0].source == "wavs/LJ001-0001.wav"
+    touch(tmp_path, "outside.wav")
+    root = write(tmp_path / "corpus", [(str(tmp_path / "outside.wav"), TEXTS[0])])
+    assert set(reasons(read_corpus(root)).values()) == {Reason.AUDIO_MISSING}
+
+
 def test_ids_that_are_there_as_written_stay(tmp_path: Path) -> None:
     touch(tmp_path, "wavs/a.wav.wav", "wavs/wavs/b.flac")
     put(tmp_path, {"metadata.csv": "a.wav|first words|first words\nwavs/b|more words|more words\n"})
