@@ -7,7 +7,6 @@ import io
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 
 import click
@@ -50,7 +49,7 @@ def quiet_libraries() -> Iterator[None]:
     if real != 2:
         yield
         return
-    with tempfile.TemporaryFile() as caught:
+    with os.fdopen(os.memfd_create("libraries"), "w+b") as caught:
         before, kept = sys.stderr, os.dup(2)
         ours = io.TextIOWrapper(
             os.fdopen(kept, "wb"), before.encoding, before.errors, line_buffering=True

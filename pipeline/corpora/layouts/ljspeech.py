@@ -287,15 +287,18 @@ class _Table:
 
 
 def _place(root: Path, folder: str) -> tuple[str, str]:
-    """Speaker and language of a table's rows, as the names of its folders tell them."""
+    """Speaker and language of a table's rows, as the names of its folders tell them.
+
+    A table in the corpus's own folder is of one speaker, wherever that folder lies.
+    """
+    if not folder:
+        return SPEAKER, ""
     here = Path(os.path.abspath(root)).parts  # noqa: PTH100 - keeps links
-    parts = [*here, *nfc(folder).split("/")] if folder else list(here)
+    parts = [*here, *nfc(folder).split("/")]
     if _BOOKS not in parts:
-        return (parts[-1] if folder else SPEAKER), ""
+        return parts[-1], ""
     at = len(parts) - 1 - parts[::-1].index(_BOOKS)
     below = parts[at + 1 :]
-    if not folder and len(below) < 2:
-        return SPEAKER, ""
     speaker = below[1] if below[0] in _SEXES and len(below) > 1 else below[-1]
     return speaker, _VOICES.get(parts[at - 1], "")
 
