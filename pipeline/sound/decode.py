@@ -20,6 +20,9 @@ SILENCE_DB = -80.0
 OFFSET_DB = -50.0
 """A mean (DC offset) below this level, from the loudest sample, is none."""
 
+_MEAN_SAMPLES = 1000
+"""The fewest samples whose mean says anything: two periods of a low voice at 24 kHz."""
+
 LARGEST = 1 << 28
 """The most samples of all channels that are decoded: 1 GiB as float32, 93 minutes at 48,000 Hz."""
 
@@ -316,7 +319,7 @@ def without_offset(wave: np.ndarray) -> np.ndarray:
     """The signal that is heard: a wave less its mean, where that is an offset worth the name.
 
     A mean more than `OFFSET_DB` below the loudest sample changes no level by 0.01 dB and hides no
-    silence, so such a wave stays as it is.
+    silence, so such a wave stays as it is, and so does one too short to have a mean of its own.
 
     Args:
         wave: (S,) float32.
@@ -324,7 +327,7 @@ def without_offset(wave: np.ndarray) -> np.ndarray:
     Returns:
         (S,) the wave itself, or float64.
     """
-    if not len(wave):
+    if len(wave) < _MEAN_SAMPLES:
         return wave
     mean = float(wave.mean(dtype=np.float64))
     if not np.isfinite(mean) or abs(mean) < 10 ** (OFFSET_DB / 20) * float(np.abs(wave).max()):

@@ -186,3 +186,17 @@ def test_phonemes_that_are_none(tmp_path: Path, value: object) -> None:
     rows = [{"audio": "a.wav", "text": "x", "phonemes": value}, {"audio": "b.wav", "text": "x"}]
     corpus = read_corpus(manifest(tmp_path, "m.jsonl", rows))
     assert reasons(corpus) == {"a": Reason.BAD_ROW}
+
+
+def test_the_card_tells_fields_where_they_were_given(
+    spoken_long: tuple[Path, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    root, rows = spoken_long
+    renamed = [{**row, "words": row["text"], "text": "wrong"} for row in rows]
+    path = manifest(root, "renamed.jsonl", renamed)
+    run_inline(path, tmp_path / "out", None, columns=COLUMNS, fields="text=words")
+    opened = Dataset(tmp_path / "out")
+    assert opened.card["options"]["fields"] == "text=words"
+    assert [u["meta"]["text"] for u in opened] == [row["text"] for row in rows]
+    run_inline(path, tmp_path / "plain", None, columns=COLUMNS)
+    assert "fields" not in Dataset(tmp_path / "plain").card["options"]
