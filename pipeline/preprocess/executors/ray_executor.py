@@ -70,7 +70,7 @@ class RayExecutor:
 
             ray.shutdown()
             self._started = False
-            self._folder.remove()
+        self._folder.remove()
 
     def run(self, graph: Graph, limits: Limits, batches: Iterable[Batch]) -> Iterator[BatchResult]:
         """Results of batches as they come; never more on the way than workers and GPUs take."""

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ns2.pipeline.core.errors import UserError
 _SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 """The longest path of a socket below Ray's folder."""
 _LONGEST = 107
+_TRIES, _PAUSE = 30, 0.1
 _PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 
 
@@ -60,8 +62,11 @@ class RayFolder:
     def remove(self) -> None:
         """Delete what is ours; Ray must have ended."""
         for folder in (self._own, self._empty):
-            if folder is not None:
+            for _ in range(_TRIES):  # Ray's last processes may still write there
+                if folder is None or not folder.exists():
+                    break
                 shutil.rmtree(folder, ignore_errors=True)
+                time.sleep(_PAUSE if folder.exists() else 0)
         self._own = self._empty = None
 
     @contextlib.contextmanager
