@@ -8,6 +8,7 @@ layout for each book.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -40,6 +41,7 @@ FOLDERS = (AUDIO, "wav")
 """Folders of the audio; the first that exists is taken."""
 SPEAKER = "LJ"
 
+_A_NAME = re.compile(r"[A-Za-z]+([_ ][A-Za-z]+){0,2}")
 _SAMPLE, _MOST_COLUMNS = 50, 12  # rows and columns that are searched for ids
 _GLANCE = 1000  # most folders that are searched to recognise the layout
 _BOOKS, _SEXES = "by_book", ("female", "male")  # folders of M-AILABS
@@ -337,7 +339,27 @@ def _columns(tables: Sequence[_Table], fields: Fields, lookup: Lookup) -> Column
     rows = [row for table in tables for row in table.rows]
     if not named and not fields:
         _check_first_column(tables[0], lookup)
+        _check_first_line(tables[0], lookup)
     return find_columns(rows, fields, tables[0].name, named)
+
+
+def _check_first_line(table: _Table, lookup: Lookup) -> None:
+    """See that the first line is no line of names that are not known.
+
+    Raises:
+        UserError: it looks like one: its words are names, and all other lines have a recording.
+    """
+    first, *others = table.rows[:_SAMPLE] or [[]]
+    names = len(set(first)) == len(first) > 1 and all(_A_NAME.fullmatch(name) for name in first)
+    if not names or len(others) < 2:
+        return
+    found = [bool(row[0]) and table.audio_of(nfc(row[0]), lookup)[2] for row in (first, *others)]
+    if not found[0] and all(found[1:]):
+        raise UserError(
+            f"{table.name}: its first line seems to name the columns ({', '.join(first)}); say "
+            f"which is which, as in --fields id={first[0]},text={first[-1]}. If it is an utterance "
+            "without a recording, take it out."
+        )
 
 
 def _check_first_column(table: _Table, lookup: Lookup) -> None:

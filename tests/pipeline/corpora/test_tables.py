@@ -210,6 +210,16 @@ def test_the_audio_may_be_in_wav(tmp_path: Path) -> None:
     assert read(read_corpus(named)) == PLAIN
 
 
+def test_a_first_line_of_unknown_names(tmp_path: Path) -> None:
+    root = write(tmp_path, [("Aufnahme", "Satz"), *rows("{}", TEXTS)])
+    with pytest.raises(UserError, match=r"first line seems to name .*id=Aufnahme,text=Satz"):
+        read_corpus(root)
+    assert read(read_corpus(root, fields="id=Aufnahme,text=Satz")) == PLAIN
+    # a row of words whose recording is lost is no line of names where others are lost, too
+    root = write(tmp_path / "lost", [("hello", "Hello"), ("gone", "Gone"), *rows("{}", TEXTS)])
+    assert len(read_corpus(root).rejected) == 2
+
+
 @pytest.mark.parametrize("name", ["metadata.tsv", "metadata.txt"])
 def test_the_table_may_have_another_suffix(tmp_path: Path, name: str) -> None:
     write(tmp_path, rows("{}", TEXTS, TEXTS), "\t")
