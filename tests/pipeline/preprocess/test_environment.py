@@ -27,7 +27,7 @@ def environment(**changed: str) -> dict[str, str]:
 def preprocess(
     corpus: Path, out: Path, *more: str, cwd: Path, **changed: str
 ) -> subprocess.CompletedProcess[str]:
-    words = ["preprocess", str(corpus), "-o", str(out), "--columns", "mel,f0,phonemes,meta"]
+    words = ["preprocess", str(corpus), "-o", str(out), "--codec", "mini"]
     return subprocess.run(
         [*COMMAND, *words, *more],
         cwd=cwd, env=environment(**changed), capture_output=True, text=True, timeout=300,
