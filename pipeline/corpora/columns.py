@@ -21,7 +21,10 @@ _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 )
 """Letters of scripts that write no spaces between words."""
-_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z]{2,4})?", re.IGNORECASE)
+_LANGUAGE = re.compile(
+    "(ar|cmn|cs|da|de|el|en|es|fi|fr|he|hi|hu|id|it|ja|jp|ko|nb|nl|no|pl|pt|ro|ru|sv|th|tr|uk|vi|"
+    "yue|zh)([-_][a-z]{2,4})?"
+)
 _SEXES = {"m", "f", "male", "female", "man", "woman"}
 _NAME_WORDS = 3  # most words of a speaker's name, on average
 _ALIKE = 0.5  # share of words that a text and its normalised form have in common
@@ -90,7 +93,7 @@ class _Column:
     def is_open(self) -> bool:
         """Whether its values are codes of languages or sexes, which are not speakers."""
         lowered = {value.lower() for value in self.values}
-        return lowered <= _SEXES or all(len(v) < 7 and _LANGUAGE.fullmatch(v) for v in lowered)
+        return lowered <= _SEXES or all(map(_LANGUAGE.fullmatch, lowered))
 
     def described(self) -> str:
         """The column in a line, for a message."""

@@ -74,6 +74,12 @@ READ = {
         {i: (text, "anna") for i, text in zip(IDS, TEXTS, strict=True)},
         "column 2 as the speaker (1 of them)",
     ),
+    "speakers of short names": (
+        rows("{}", TEXTS, ("LJ", "ben", "amy", "LJ", "ben", "amy")),
+        {i: (t, s) for i, t, s in zip(
+            IDS, TEXTS, ("LJ", "ben", "amy", "LJ", "ben", "amy"), strict=True)},
+        "column 3 as the speaker (3 of them)",
+    ),
     "numbered speaker in front": (
         rows("{}", tuple("010110"), TEXTS),
         {i: (t, s) for i, t, s in zip(IDS, TEXTS, "010110", strict=True)},
