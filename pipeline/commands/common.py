@@ -6,6 +6,8 @@ Nothing heavy is loaded here.
 from __future__ import annotations
 
 import functools
+import os
+import select
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -19,6 +21,8 @@ from ns2.model.config_values import field_docs
 
 _LONGEST = 4000
 """The most characters of a message."""
+_BROKEN_PIPE = 141
+"""The exit code where the reader of the output has ended, as shells give it for SIGPIPE."""
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DATASET = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -71,6 +75,9 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         except (UserError, UtteranceError, CodecError) as error:
             raise click.ClickException(_told(error)) from error
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                _let_go_of_output()
+                raise click.exceptions.Exit(_BROKEN_PIPE) from error
             place = f": {error.filename}" if error.filename else ""
             raise click.ClickException(
                 _told(
@@ -85,6 +92,27 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             ) from error
 
     return wrapped
+
+
+def _nobody_reads() -> bool:
+    """Whether what standard output or error is piped into has ended."""
+    return any(_is_broken(number) for number in (1, 2))
+
+
+def _is_broken(number: int) -> bool:
+    """Whether a file descriptor is a pipe that nobody reads."""
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _let_go_of_output() -> None:
+    """Point standard output and error, where nobody reads them, at nothing: they are flushed."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        if _is_broken(number):
+            os.dup2(nothing, number)
+    os.close(nothing)
 
 
 def _told(error: object) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ns2.pipeline.commands.common import DATASET, FOLDER, NAME_LIST, clear_errors, config_options
-from ns2.pipeline.core.terminal import say
+from ns2.pipeline.core.terminal import quiet_libraries, say
 from ns2.pipeline.preprocess.options import Options
 
 TOO_MANY_REJECTED = 3
@@ -101,7 +102,11 @@ def preprocess(
         found = preview(corpus, out, chosen)
         say(json.dumps(found.to_json(), indent=2) if as_json else render(found))
         return
-    with display() as progress, open_executor(executor, workers, ray_address, gpus) as crew:
+    with (
+        quiet_libraries() if executor == "inline" else nullcontext(),
+        display() as progress,
+        open_executor(executor, workers, ray_address, gpus) as crew,
+    ):
         summary = run(corpus, out, chosen, crew, progress)
     say(summary.render(out))
     if summary.rejected_share > chosen.max_rejected:

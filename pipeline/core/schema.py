@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 import numpy as np
 
@@ -45,6 +47,66 @@ class FrameGrid:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """A part of a recording, from its start, in whole samples at the recording's own rate.
+
+    Attributes:
+        offset: where it begins, in seconds.
+        duration: how long it lasts, in seconds; None for all that follows.
+        channel: the number of its channel, from 0; None for the mean of all.
+        at_most: nothing but a duration was given, which may be that of the whole recording, or of
+            more.
+    """
+
+    offset: float = 0.0
+    duration: float | None = None
+    channel: int | None = None
+    at_most: bool = False
+
+    def samples(self, rate: int) -> tuple[int, int | None]:
+        """The first sample, and the one behind the last or None; halves are rounded up.
+
+        Pieces that adjoin in seconds adjoin in samples.
+
+        Args:
+            rate: of the recording, in Hz.
+        """
+        begins, lasts = Fraction(str(self.offset)), self.duration
+        end = None if lasts is None else begins + Fraction(str(lasts))
+        return _rounded(begins * rate), None if end is None else _rounded(end * rate)
+
+    def to_json(self) -> dict[str, float | int]:
+        """What a dataset keeps of it."""
+        values = {"offset": self.offset, "duration": self.duration, "channel": self.channel}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @staticmethod
+    def from_json(value: object) -> Piece | None:
+        """The piece whose `to_json` gave this value; None stands for a whole recording.
+
+        Raises:
+            ValueError: it is not such a value.
+        """
+        if value is None:
+            return None
+        known = {"offset": (int, float), "duration": (int, float), "channel": (int,)}
+        if not isinstance(value, dict) or not value.keys() <= known.keys():
+            raise ValueError("expected a piece of a recording with offset, duration and channel")
+        for name, number in value.items():
+            right = isinstance(number, known[name]) and not isinstance(number, bool)
+            if not right or not 0 <= number < _MOST_SECONDS:
+                raise ValueError(f"the {name} of a piece is no number from 0")
+        return Piece(**value)
+
+
+_MOST_SECONDS = 1e9
+
+
+def _rounded(number: Fraction) -> int:
+    return math.floor(number + Fraction(1, 2))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Utterance:
     """One recording with its text, as the reader of a corpus finds it.
 
@@ -55,6 +117,8 @@ class Utterance:
         speaker: name of the speaker.
         language: an espeak-ng voice ("en-us"), or "" for the run's `--language`.
         split: the corpus's own split ("train", "val", "test"), or "" where it has none.
+        piece: the part of the recording that it is, or None for all of it.
+        phonemes: its tokens, where the corpus gives them; else empty.
     """
 
     id: str
@@ -63,6 +127,8 @@ class Utterance:
     speaker: str
     language: str = ""
     split: str = ""
+    piece: Piece | None = None
+    phonemes: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -105,6 +171,7 @@ class Reason(StrEnum):
     AUDIO_TRUNCATED = "audio_truncated"
     AUDIO_NOT_FINITE = "audio_not_finite"
     AUDIO_SILENT = "audio_silent"
+    PIECE_BEYOND_END = "piece_beyond_end"
     # found in the text
     NOTHING_SPEAKABLE = "nothing_speakable"
     WRONG_SCRIPT = "wrong_script"

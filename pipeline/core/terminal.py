@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import re
+import sys
+from collections.abc import Iterator
 
 import click
 
@@ -28,3 +33,46 @@ def say(text: str, *, err: bool = False) -> None:
         err: to standard error.
     """
     click.echo(printable(text), err=err)
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """While the block runs, what libraries in C write to standard error does not get there.
+
+    Decoders write a line for each odd tag of a file. How many lines there were, and the first of
+    them, is said in the end. What Python writes to standard error gets there as usual.
+    """
+    try:
+        real = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # no file, as in notebooks
+        real = -1
+    if real != 2:
+        yield
+        return
+    with os.fdopen(os.memfd_create("libraries"), "w+b") as caught:
+        before, kept = sys.stderr, os.dup(2)
+        ours = io.TextIOWrapper(
+            os.fdopen(kept, "wb"), before.encoding, before.errors, line_buffering=True
+        )
+        before.flush()
+        sys.stderr = ours
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            sys.stderr = before
+            ours.close()
+            caught.seek(0)
+            _tell_caught(caught.read(_MOST_CAUGHT).decode("utf-8", "replace"))
+
+
+_MOST_CAUGHT = 1 << 20
+
+
+def _tell_caught(text: str) -> None:
+    """Say in a line what libraries wrote."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if lines:
+        more = f" {len(lines)} messages of libraries are not shown;" if len(lines) > 1 else ""
+        say(f"note:{more} the first: {lines[0][:300]}", err=True)

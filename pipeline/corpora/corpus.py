@@ -14,6 +14,7 @@ from typing import Protocol
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance, make_key
+from ns2.pipeline.corpora.fields import Fields
 from ns2.pipeline.corpora.folders import (
     Folder,
     encodable,
@@ -50,6 +51,7 @@ class Corpus:
         utterances: the usable utterances, sorted by id.
         rejected: the utterances that cannot be used, sorted by id.
         warnings: sentences for the user, such as on audio that no table names.
+        notes: sentences for the user on what was decided where the corpus left it open.
     """
 
     layout: str
@@ -57,6 +59,7 @@ class Corpus:
     utterances: tuple[Utterance, ...]
     rejected: tuple[Rejection, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def found(self) -> int:
@@ -66,6 +69,8 @@ class Corpus:
 
 class Reader(Protocol):
     """Reads corpora of one layout.
+
+    A reader of tables is a `TableReader` besides.
 
     Attributes:
         name: the name of the layout, a value of `--layout`.
@@ -87,6 +92,27 @@ class Reader(Protocol):
 
         Raises:
             UserError: the path does not have this layout, or cannot be read.
+        """
+        ...
+
+
+class TableReader(Reader, Protocol):
+    """Reads tables whose columns may differ, and whose names may be less telling."""
+
+    def resembles(self, root: Path) -> bool:
+        """Whether a path may have this layout; asked where no layout matches."""
+        ...
+
+    def read(self, root: Path, fields: Fields | None = None) -> Corpus:
+        """Find all utterances of a corpus.
+
+        Args:
+            root: the path of the corpus.
+            fields: which columns hold what; None leaves it to the table.
+
+        Raises:
+            UserError: the path does not have this layout, cannot be read, or leaves it open which
+                column holds what.
         """
         ...
 
@@ -216,7 +242,13 @@ def check_rows(finds: Sequence[Find], where: Path, form: str) -> None:
         raise UserError(f"{where}: no line has the form {form}; the first: {first}")
 
 
-def settle(layout: str, root: Path, finds: Iterable[Find], warnings: Sequence[str]) -> Corpus:
+def settle(
+    layout: str,
+    root: Path,
+    finds: Iterable[Find],
+    warnings: Sequence[str],
+    notes: Sequence[str] = (),
+) -> Corpus:
     """Make a corpus of what a reader found: rejects duplicates, and sorts.
 
     The first find with an id is kept, usable or not; later ones are rejected. Two ids with the
@@ -226,7 +258,7 @@ def settle(layout: str, root: Path, finds: Iterable[Find], warnings: Sequence[st
         layout: the name of the reader.
         root: the folder to which all sources are relative.
         finds: in an order in which of duplicates the first is kept.
-        warnings: sentences for the user.
+        warnings, notes: sentences for the user.
     """
     owners: dict[str, str] = {}
     utterances: list[Utterance] = []
@@ -250,6 +282,7 @@ def settle(layout: str, root: Path, finds: Iterable[Find], warnings: Sequence[st
         utterances=tuple(sorted(utterances, key=lambda utterance: utterance.id)),
         rejected=tuple(sorted(rejected, key=lambda rejection: rejection.id)),
         warnings=tuple(warnings),
+        notes=tuple(notes),
     )
 
 

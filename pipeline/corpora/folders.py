@@ -19,8 +19,10 @@ from unicodedata import normalize
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus")
-"""Suffixes of audio; if a name has several of them, the first in this order is taken."""
+_COMMON = (".wav", ".flac", ".mp3", ".ogg", ".opus")
+AUDIO_SUFFIXES = (*_COMMON, ".oga", ".aiff", ".aif", ".caf", ".w64", ".au", ".m4a")
+"""Suffixes of audio; if a name has several of them, the first in this order is taken. `.m4a` is
+not decoded, and is found so that it is said."""
 
 _DEEPEST = 100
 """The most folders above a folder of a corpus."""
@@ -76,12 +78,20 @@ class Folder:
         return f"{self.path}/{name}" if self.path else name
 
     def audio(self) -> Iterator[tuple[str, str, bool]]:
-        """Its audio as (stem in NFC, name on disk, whether it can be opened), in no fixed order."""
-        for names, there in ((self.files.values(), True), (self.others, False)):
-            for name in names:
-                stem, suffix = split_suffix(name)
-                if suffix in AUDIO_SUFFIXES:
-                    yield nfc(stem), name, there
+        """Its audio as (stem in NFC, name on disk, whether it can be opened), in no fixed order.
+
+        A file of a less common suffix is left out if one of the same stem has another suffix, of
+        which it is a copy.
+        """
+        found = [
+            (*split_suffix(name), name, there)
+            for names, there in ((self.files.values(), True), (self.others, False))
+            for name in names
+        ]
+        stems = {nfc(stem) for stem, suffix, _, _ in found if suffix in _COMMON}
+        for stem, suffix, name, there in found:
+            if suffix in _COMMON or (suffix in AUDIO_SUFFIXES and nfc(stem) not in stems):
+                yield nfc(stem), name, there
 
     def find_audio(self, stem: str) -> str | None:
         """The name on disk of the audio with a stem in NFC, or None; see `AUDIO_SUFFIXES`."""

@@ -6,7 +6,8 @@ import difflib
 from pathlib import Path
 
 from ns2.pipeline.core.errors import OptionError, UserError
-from ns2.pipeline.corpora.corpus import Corpus, Reader, audio_path
+from ns2.pipeline.corpora.corpus import Corpus, Reader, TableReader, audio_path
+from ns2.pipeline.corpora.fields import Fields, refuse_fields
 from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, list_folder
 from ns2.pipeline.corpora.layouts.commonvoice import CommonVoice
 from ns2.pipeline.corpora.layouts.librispeech import LibriSpeech
@@ -17,15 +18,17 @@ from ns2.pipeline.corpora.layouts.mls import MLS
 from ns2.pipeline.corpora.layouts.pairs import Pairs
 from ns2.pipeline.corpora.layouts.vctk import VCTK
 
+_TABLES: tuple[TableReader, ...] = (LJSpeech(), CommonVoice(), Manifest())
+_LJSPEECH, _COMMONVOICE, _MANIFEST = _TABLES
 _READERS: tuple[Reader, ...] = (
-    LJSpeech(),
+    _LJSPEECH,
     LibriTTS(),
     LibriSpeech(),
     VCTK(),
     MLS(),
-    CommonVoice(),
+    _COMMONVOICE,
     Pairs(),
-    Manifest(),
+    _MANIFEST,
 )
 
 LAYOUTS: dict[str, Reader] = {reader.name: reader for reader in _READERS}
@@ -34,18 +37,20 @@ LAYOUTS: dict[str, Reader] = {reader.name: reader for reader in _READERS}
 _HINTS = 50  # most folders that are searched for a corpus one level deeper
 
 
-def read_corpus(path: Path, layout: str | None = None) -> Corpus:
+def read_corpus(path: Path, layout: str | None = None, fields: str | None = None) -> Corpus:
     """Find all utterances of a corpus.
 
     Args:
         path: the folder of the corpus, or the file of a manifest.
         layout: a name in `LAYOUTS`; None to recognise the layout.
+        fields: which columns of tables hold what, see `Fields.parse`.
 
     Raises:
-        UserError: the path does not exist, its layout is unknown or ambiguous, or no utterance is
-            found.
-        OptionError: no layout has the name.
+        UserError: the path does not exist, its layout is unknown or ambiguous, what its columns
+            hold is open, or no utterance is found.
+        OptionError: no layout has the name, or `fields` has another form.
     """
+    chosen = Fields.parse(fields)
     if layout is not None and layout not in LAYOUTS:
         near = difflib.get_close_matches(layout, LAYOUTS, n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
@@ -53,7 +58,12 @@ def read_corpus(path: Path, layout: str | None = None) -> Corpus:
     if not path.exists():
         raise UserError(f"there is no corpus at {path}: no such file or folder")
     reader = _recognise(path) if layout is None else LAYOUTS[layout]
-    corpus = reader.read(path)
+    table = next((one for one in _TABLES if one is reader), None)
+    if table is None:
+        refuse_fields(chosen, reader.name)
+        corpus = reader.read(path)
+    else:
+        corpus = table.read(path, chosen)
     if not corpus.found:
         raise UserError(
             f"{path} defines no utterance; the layout {reader.name} is {reader.looks_like}"
@@ -69,6 +79,9 @@ def _recognise(path: Path) -> Reader:
         names = " and ".join(reader.name for reader in matching)
         choices = " or ".join(f"--layout {reader.name}" for reader in matching)
         raise UserError(f"{path} looks like {names}; choose one: {choices}\n{_known()}")
+    likely = [reader for reader in _TABLES if reader.resembles(path)]
+    if likely:
+        return likely[0]
     if path.is_dir() and not any(path.iterdir()):
         raise UserError(f"{path} is an empty folder")
     raise UserError(f"{path} has no known layout{_deeper(path)}\n{_known()}")

@@ -30,6 +30,13 @@ STRESSES = ("", "ˈ", "ˌ")
 _RESOURCE = "phoneme_table.json"
 
 
+def with_silence(tokens: Sequence[str]) -> list[str]:
+    """Given tokens with `<sil>` added at the ends where it is missing."""
+    before = [] if tokens and tokens[0] == SILENCE else [SILENCE]
+    behind = [] if tokens and tokens[-1] == SILENCE else [SILENCE]
+    return [*before, *tokens, *behind]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PhonemeTable:
     """A table of tokens and their ids.

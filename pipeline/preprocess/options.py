@@ -11,6 +11,7 @@ from typing import Literal
 
 from ns2.pipeline.core.errors import OptionError, UtteranceError
 from ns2.pipeline.core.schema import LONGEST_SECONDS, FrameGrid, Reason
+from ns2.pipeline.corpora.fields import Fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,11 @@ class Options:
 
     layout: str | None = None
     """The corpus's layout, such as ljspeech or manifest; without it the layout is recognised."""
+
+    fields: str | None = None
+    """Which columns of a table or fields of a manifest hold what, by their names or numbers, as in
+    id=1,speaker=2,text=3 or text=sentence; without it they are taken by their names, or by the
+    table as a whole."""
 
     limit: int | None = None
     """Only the first N utterances by key are used. For a trial take another OUT, since a dataset
@@ -119,6 +125,7 @@ class Options:
             if wrong:
                 raise OptionError(message)
 
+        Fields.parse(self.fields)
         refuse(self.limit is not None and self.limit < 1, "--limit must be at least 1")
         refuse(not 0 <= self.max_rejected <= 1, "--max-rejected must be from 0 to 1")
         refuse(self.shard_utterances < 1, "--shard-utterances must be at least 1")

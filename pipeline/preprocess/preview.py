@@ -12,7 +12,7 @@ from typing import Any
 from ns2.pipeline.align.textgrid.find import SUFFIX
 from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.hashing import unit_interval
-from ns2.pipeline.core.schema import Utterance
+from ns2.pipeline.core.schema import Piece, Utterance
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.corpora.reading import audio_path
 from ns2.pipeline.dataset import layout
@@ -66,6 +66,7 @@ class Preview:
         unusable: that the reader or the file system rejects.
         splits: the number of the utterances in each split.
         train_aligner: whether an aligner would be trained.
+        notes: what the reader of the corpus decided where the corpus left it open.
     """
 
     utterances: int
@@ -75,6 +76,7 @@ class Preview:
     shards: int
     train_aligner: bool
     columns: tuple[ColumnPreview, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -127,6 +129,7 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
         splits=split_counts((source.utterance for source in sources), options),
         shards=len(shards),
         train_aligner=train,
+        notes=corpus.notes,
         columns=tuple(
             ColumnPreview(
                 column=column,
@@ -201,6 +204,11 @@ class _Glimpse(SourceStates):
             raise IsADirectoryError(f"{file} is a folder")
         return "new", stamp(file)
 
+    def settled(self, file: Path, piece: Piece) -> Piece | None:
+        """A piece of a recording, or None if it is all of it; of a new file it is not asked."""
+        known = file in self.known or self.seen(file)
+        return super().settled(file, piece) if known else piece
+
 
 def _mean_seconds(
     sources: Sequence[Source], corpus: Corpus, scene: Scene, shards: Sequence[Shard]
@@ -218,6 +226,10 @@ def _mean_seconds(
         return sum(lengths) / len(lengths)
     chosen = sorted(sources, key=lambda s: unit_interval(s.key, "preview"))[:_SAMPLED]
     for source in chosen:
+        piece = source.utterance.piece
+        if piece is not None and piece.duration is not None:
+            lengths.append(piece.duration)
+            continue
         try:
             lengths.append(soundfile.info(audio_path(corpus.root, source.utterance)).duration)
         except (OSError, RuntimeError):
@@ -312,8 +324,9 @@ def _changes(graph: Graph, column: str, card: Card) -> list[str]:
 def render(found: Preview) -> str:
     """The preview as a person reads it."""
     lines = [
+        *found.notes,
         f"{found.utterances} utterances in {found.shards} shards, {found.unusable} unusable; "
-        f"{found.screened} to be decoded and screened"
+        f"{found.screened} to be decoded and screened",
     ]
     if found.splits:
         lines.append(", ".join(f"split {name}: {count}" for name, count in found.splits.items()))

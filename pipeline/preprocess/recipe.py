@@ -116,6 +116,8 @@ def described_options(graph: Graph, options: Options) -> dict[str, Any]:
         values["lexicon"] = lexicon.digest
     if options.g2p:
         values["g2p"] = list(options.g2p)
+    if options.fields is None:
+        del values["fields"]  # as in the cards of before
     spec = codec_spec(options.codec, options.quantizers)
     return {
         **values,

@@ -48,6 +48,8 @@ def preprocess(
     graph, out = build_graph(options), out.absolute()  # workers may run in another folder
     progress.phase("reading the corpus")
     corpus = open_corpus(corpus_path, options)
+    for note in corpus.notes:
+        progress.note(note)
     for warning in corpus.warnings:
         progress.note(f"warning: {warning}")
     if "tokens" in graph.stages:

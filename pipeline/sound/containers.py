@@ -1,28 +1,31 @@
 """Finds out from the container of an audio file whether the file is whole.
 
-libsndfile (as of 1.2.2) reads a WAV that was cut off as a shorter WAV, an Ogg stream with damaged
-or lost pages as a shorter stream (one wrong bit can cost 95 % of it), and an MP3 without a frame
-count up to a guess that can be wrong by a third. So these three formats are checked here before
-they are decoded.
+libsndfile (as of 1.2.2) reads a WAV, AIFF, AU or CAF that was cut off as a shorter one, and an Ogg
+stream with damaged or lost pages as a shorter stream (one wrong bit can cost 95 % of it). So these
+formats are checked here before they are decoded; `mpeg` counts the frames of an MP3.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
+from ns2.pipeline.sound.mpeg import counted_mp3
+
+if TYPE_CHECKING:
+    import soundfile
 
 _UNKNOWN_SIZE = 0x7FFF_0000  # from here on: the size of a WAV that was written to a pipe
-_JUNK = 65_536  # most bytes before the first MPEG frame
 
 
 def check_container(path: Path) -> None:
-    """Check that a WAV or Ogg file has all the bytes that it declares; other formats pass.
+    """Check that a file has all the bytes that its container declares, as far as it is known.
 
     Raises:
         UtteranceError: AUDIO_TRUNCATED if bytes are missing, AUDIO_UNREADABLE if an Ogg page is
@@ -35,6 +38,134 @@ def check_container(path: Path) -> None:
             _check_riff(file)
         elif magic == b"OggS":
             _check_ogg(magic + file.read())
+        elif magic in (b"FORM", b"caff", b".snd", b"riff"):
+            _check_others(file, magic)
+
+
+def opened(path: Path) -> soundfile.SoundFile:
+    """Open an audio file with libsndfile, with the length that it has.
+
+    A WAV of a stream, of size 0, is read to its end, of an MP3 the frames are counted, and an Ogg
+    stream gets the flag of its end if it has none.
+
+    Raises:
+        soundfile.LibsndfileError: it can't be decoded.
+        UtteranceError: an MP3 is cut off or damaged.
+        TypeError: it does not declare its format.
+    """
+    import soundfile
+
+    with path.open("rb") as start:
+        magic = start.read(4)
+    mended = None
+    if magic == b"RIFF":
+        mended = _mended_wav(path)
+    elif magic == b"OggS":
+        mended = _ended_ogg(path.read_bytes())
+    if mended is not None:
+        return soundfile.SoundFile(io.BytesIO(mended))
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError:
+        # it does not open an MP3 whose tag has fewer frames than its encoder's delay
+        if magic[:3] != b"ID3" and magic[:1] != b"\xff":
+            raise
+        mended = counted_mp3(path.read_bytes())
+        if mended is None:
+            raise
+    else:
+        mended = counted_mp3(path.read_bytes()) if file.format == "MP3" else None
+        if mended is None:
+            return file
+        file.close()
+    return soundfile.SoundFile(io.BytesIO(mended))
+
+
+def _ended_ogg(data: bytes) -> bytes | None:
+    """An Ogg file with the flag of the end on its last page; None if it is there, or unknown.
+
+    Without the flag the number of samples of the last page counts for nothing.
+    """
+    at = data.rfind(b"OggS")
+    if at < 0 or at + 27 > len(data) or data[at + 5] & 4:
+        return None
+    page = bytearray(data[at:])
+    page[5] |= 4
+    page[22:26] = bytes(4)
+    page[22:26] = _ogg_checksum(bytes(page)).to_bytes(4, "little")
+    return data[:at] + bytes(page)
+
+
+def _mended_wav(path: Path) -> bytes | None:
+    """A WAV whose chunk `data` declares no bytes, and is followed by some, with their number."""
+    with path.open("rb") as file:
+        start = file.read(65_536)
+        if start[:4] != b"RIFF" or start[8:12] != b"WAVE":
+            return None
+        at = 12
+        while start[at : at + 4] not in (b"data", b""):
+            length = int.from_bytes(start[at + 4 : at + 8], "little")
+            at += 8 + length + length % 2
+        size = os.fstat(file.fileno()).st_size
+        if start[at + 4 : at + 8] != bytes(4) or size <= at + 8 or size > 0xFFFF_FFFF:
+            return None
+        if _are_chunks(file, at + 8, size):
+            return None  # it has no samples, and says so
+        file.seek(0)
+        data = bytearray(file.read())
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    data[at + 4 : at + 8] = (len(data) - at - 8).to_bytes(4, "little")
+    return bytes(data)
+
+
+def _are_chunks(file: BinaryIO, at: int, size: int) -> bool:
+    """Whether chunks with names of letters fill a file from a byte to its end."""
+    while at + 8 <= size:
+        file.seek(at)
+        name, length = file.read(4), int.from_bytes(file.read(4), "little")
+        if not re.fullmatch(rb"[A-Za-z0-9 _]{4}", name):
+            return False
+        at += 8 + length + length % 2
+    return at in (size, size + 1)
+
+
+def _check_others(file: BinaryIO, magic: bytes) -> None:
+    """Check that the samples of an AIFF, CAF, AU or W64 end within the file."""
+    size = os.fstat(file.fileno()).st_size
+    if magic == b".snd":
+        begins, declared = (int.from_bytes(file.read(4), "big") for _ in range(2))
+        if declared != 0xFFFF_FFFF:
+            _check_declared(declared, size - begins)
+        return
+    if magic == b"riff":  # W64: names of 16 bytes, sizes that count themselves
+        at = 40
+        while at + 24 <= size:
+            file.seek(at)
+            name, length = file.read(16), int.from_bytes(file.read(8), "little")
+            if name[:4] == b"data" or length < 24:
+                _check_declared(length - 24, size - at - 24)
+                return
+            at += -(-length // 8) * 8
+        return
+    wide = 8 if magic == b"caff" else 4
+    at = 8 if magic == b"caff" else 12
+    while at + 4 + wide <= size:
+        file.seek(at)
+        name, length = file.read(4), int.from_bytes(file.read(wide), "big")
+        at += 4 + wide
+        if name in (b"data", b"SSND"):
+            if length < 1 << (8 * wide - 1):  # else it is not known: a stream
+                _check_declared(length, size - at)
+            return
+        at += length + (length % 2 if magic == b"FORM" else 0)
+
+
+def _check_declared(declared: int, found: int) -> None:
+    if found < declared:
+        raise UtteranceError(
+            Reason.AUDIO_TRUNCATED,
+            f"the file is cut off: it declares {declared} bytes of audio and has {found}",
+        )
 
 
 def _check_riff(file: BinaryIO) -> None:
@@ -57,11 +188,7 @@ def _check_riff(file: BinaryIO) -> None:
         if name == b"data":
             declared = long_size if long_size and length == 0xFFFF_FFFF else length
             if size < at + 8 + declared and (declared < _UNKNOWN_SIZE or declared == long_size):
-                found = size - at - 8
-                message = (
-                    f"the file is cut off: it declares {declared} bytes of audio and has {found}"
-                )
-                raise UtteranceError(Reason.AUDIO_TRUNCATED, message)
+                _check_declared(declared, size - at - 8)
             return
         at += 8 + length + length % 2
 
@@ -69,10 +196,11 @@ def _check_riff(file: BinaryIO) -> None:
 def _check_ogg(data: bytes) -> None:
     """Check that every page is whole and undamaged and every stream has its last page (RFC 3533).
 
-    libsndfile skips a damaged page, and whatever follows the end of a stream.
+    libsndfile skips a damaged page, and whatever follows the end of a stream. Some encoders, as
+    Android's, do not flag the last page; it is told from others by its length, see `_Stream`.
     """
     at = 0
-    began: set[bytes] = set()
+    began: dict[bytes, _Stream] = {}
     ended: set[bytes] = set()
     while data[at : at + 4] == b"OggS":
         segments = data[at + 26 : at + 27]
@@ -86,20 +214,54 @@ def _check_ogg(data: bytes) -> None:
             message = f"the Ogg page at byte {at} is damaged: its checksum is wrong"
             raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
         flags, serial = page[5], page[14:18]
-        if flags & 2 and began and began == ended:
+        if flags & 2 and began and began.keys() == ended:
             message = "the file has several Ogg streams in a row; only the first would be read"
             raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
-        began.add(serial)
+        began.setdefault(serial, _Stream()).add(page)
         if flags & 4:
             ended.add(serial)
         at = end
-    if began != ended:
-        lost = data.find(b"OggS", at) >= 0
+    lost = data.find(b"OggS", at) >= 0
+    if not lost and at == len(data):
+        ended |= {serial for serial, stream in began.items() if stream.may_end}
+    if began.keys() != ended:
         reason = Reason.AUDIO_UNREADABLE if lost else Reason.AUDIO_TRUNCATED
         message = "the file is cut off: its last Ogg page is missing"
         if lost:
             message = f"the file is damaged: no Ogg page begins at byte {at}"
         raise UtteranceError(reason, message)
+
+
+_FULL, _FULL_BYTES = 50, 4096
+"""Packets of a page of Opus, which has a second, and bytes of one of Vorbis, if it is full."""
+
+
+class _Stream:
+    """What the pages of an Ogg stream tell of its end.
+
+    Encoders fill a page before they begin another, so a last page that is not flagged, and is as
+    full as those before, is taken for one of a stream that was cut off between two pages. Where
+    each page has one packet, as Android writes them, nothing can be told, and none is suspected.
+    """
+
+    def __init__(self) -> None:
+        self._packets: list[int] = []
+        self._open = True
+        self._size = 0
+
+    def add(self, page: bytes) -> None:
+        """Take the next page."""
+        lacing = page[27 : 27 + page[26]]
+        self._packets.append(sum(length < 255 for length in lacing))
+        self._open = bool(lacing) and lacing[-1] == 255
+        self._size = sum(lacing)
+
+    @property
+    def may_end(self) -> bool:
+        """Whether it may be whole: it ends behind a packet, on a page less full than before."""
+        *before, last = self._packets[2:] or [0]  # behind the pages of its header
+        full = last >= max(before) if before else last >= _FULL or self._size >= _FULL_BYTES
+        return last > 0 and not self._open and (last == 1 or not full)
 
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -112,111 +274,3 @@ def _ogg_checksum(page: bytes) -> int:
     """
     crc = ~zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) & 0xFFFF_FFFF
     return int(f"{crc:032b}"[::-1], 2)
-
-
-class _Frame(NamedTuple):
-    """A frame of MPEG audio, layer III, by its position in the file in bytes."""
-
-    at: int
-    length: int
-    header: int  # its first four bytes
-    tag: int  # position of a Xing or Info tag, if it has one
-
-
-_KBPS = (
-    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5
-    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
-)
-_RATES = (44_100, 48_000, 32_000)
-
-
-def counted_mp3(data: bytes) -> bytes | None:
-    """An MP3 with the number of its frames put in front, or None if it has the number already.
-
-    Without the number (in a Xing or Info tag) the decoder guesses the length from the first
-    frames. A stream without a tag does not tell the delay of its encoder either, so its audio
-    begins about 24 ms late at 24 kHz (576 samples with LAME); with a tag libmpg123 removes it.
-
-    Args:
-        data: the content of the file.
-
-    Raises:
-        UtteranceError: AUDIO_TRUNCATED if the last frame is not whole, AUDIO_UNREADABLE if
-            something between the frames is not a frame.
-    """
-    frames = _frames(data)
-    first = next(frames, None)
-    if first is None:
-        return None
-    tag = data[first.tag : first.tag + 8]
-    tagged = tag[:4] in (b"Xing", b"Info")
-    if tagged and tag[7] & 1:
-        return None
-    # A tag without a number is left out: a second tag would be decoded as if it were audio.
-    end = first.at + first.length
-    count, start = (0, end) if tagged else (1, first.at)
-    for frame in frames:
-        count += 1
-        end = frame.at + frame.length
-    # Behind the last frame there may be tags of other kinds, but no audio.
-    if end > len(data):
-        raise UtteranceError(
-            Reason.AUDIO_TRUNCATED, "the file is cut off inside its last MPEG frame"
-        )
-    rest = data[end:]
-    if rest.strip(b"\0") and not rest.startswith((b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")):
-        message = f"no MPEG frame begins at byte {end} of {len(data)}, behind the frame before"
-        raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
-    # The frame of the tag: at the highest bit rate, without padding and without a checksum.
-    header = (first.header & ~0xF200) | 0xE000 | 0x10000
-    front = _frame(header.to_bytes(4, "big"), 0)
-    assert front is not None
-    tag = b"Xing" + (1).to_bytes(4, "big") + count.to_bytes(4, "big")
-    tag = header.to_bytes(4, "big").ljust(front.tag, b"\0") + tag
-    return tag.ljust(front.length, b"\0") + data[start:end]
-
-
-def _frames(data: bytes) -> Iterator[_Frame]:
-    """The frames from the first one on, as long as each follows directly on the one before."""
-    at = 0
-    while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
-        size = 0
-        for byte in data[at + 6 : at + 10]:
-            size = size << 7 | byte & 0x7F
-        at += 10 + size + (10 if data[at + 5] & 0x10 else 0)
-    frame = next((f for f in _candidates(data, at) if _followed(data, f)), None)
-    while frame is not None:
-        yield frame
-        frame = _frame(data, frame.at + frame.length)
-
-
-def _candidates(data: bytes, start: int) -> Iterator[_Frame]:
-    at = data.find(b"\xff", start)
-    while 0 <= at < start + _JUNK:
-        frame = _frame(data, at)
-        if frame is not None:
-            yield frame
-        at = data.find(b"\xff", at + 1)
-
-
-def _followed(data: bytes, frame: _Frame) -> bool:
-    after = frame.at + frame.length
-    return after >= len(data) or _frame(data, after) is not None
-
-
-def _frame(data: bytes, at: int) -> _Frame | None:
-    """The frame that begins at a byte, or None (ISO/IEC 11172-3, 2.4.1.3, and 13818-3)."""
-    if at + 4 > len(data):
-        return None
-    header = int.from_bytes(data[at : at + 4], "big")
-    version, layer = header >> 19 & 3, header >> 17 & 3  # 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
-    bitrate, rate = header >> 12 & 15, header >> 10 & 3
-    if header >> 21 != 0x7FF or version == 1 or layer != 1 or bitrate in (0, 15) or rate == 3:
-        return None
-    first = version == 3
-    hertz = _RATES[rate] >> (0 if first else 1 if version == 2 else 2)
-    length = (144_000 if first else 72_000) * _KBPS[first][bitrate] // hertz + (header >> 9 & 1)
-    mono = header >> 6 & 3 == 3
-    side = (17 if mono else 32) if first else (9 if mono else 17)
-    checksum = 0 if header >> 16 & 1 else 2
-    return _Frame(at, length, header, at + 4 + checksum + side)

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.schema import Reason
-from ns2.pipeline.sound.containers import check_container, counted_mp3
+from ns2.pipeline.core.schema import Piece, Reason
+from ns2.pipeline.sound.containers import check_container, opened
+from ns2.pipeline.sound.pieces import recording_seconds, span
+from ns2.pipeline.sound.unknown import what_it_is
 
 SILENCE_DB = -80.0
 """A recording whose loudest sample lies below this level (dBFS) is silent."""
 
+OFFSET_DB = -50.0
+"""A mean (DC offset) below this level, from the loudest sample, is none."""
+
+_MEAN_SAMPLES = 1000
+"""The fewest samples whose mean says anything: two periods of a low voice at 24 kHz."""
+
 LARGEST = 1 << 28
 """The most samples of all channels that are decoded: 1 GiB as float32, 93 minutes at 48,000 Hz."""
 
+_SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "CAF")
+"""Formats in which decoding can begin at any sample; others depend on what was decoded before."""
 _UNKNOWN = 1 << 62
 """A header that declares so many samples does not know their number."""
+_ENDLESS = 1e9  # seconds that no recording lasts: its length is not known
 RESAMPLER = "soxr VHQ"
 _RATES = range(4_000, 768_001)
 
 
-def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
-    """Decode a recording to one channel, the mean of its channels.
+def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray, int]:
+    """Decode a recording, or a piece of it, to one channel, the mean of its channels.
 
     All formats of libsndfile are read: WAV with 8 to 32 bits, float and double, FLAC, MP3, Ogg
     Vorbis, Opus and more. The delay and padding of the encoders of Vorbis, Opus and MP3 are
@@ -33,12 +44,17 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     not tell their delay see `counted_mp3`. Values beyond full scale are kept. Messages of errors
     never hold the path.
 
+    Args:
+        path: of the recording.
+        piece: the part that is read; None for all of it.
+
     Returns:
         samples (S,) float32, nominally in [-1, 1], and their sample rate in Hz.
 
     Raises:
-        UtteranceError: with a reason AUDIO_...: MISSING, UNREADABLE, EMPTY (no samples), TRUNCATED
-            (shorter than the file declares), NOT_FINITE, SILENT (see `SILENCE_DB`).
+        UtteranceError: PIECE_BEYOND_END, or with a reason AUDIO_...: MISSING, UNREADABLE, EMPTY (no
+            samples), TRUNCATED (shorter than the file declares), NOT_FINITE, SILENT (see
+            `SILENCE_DB`).
     """
     path = Path(path)
     if not path.is_file():
@@ -46,8 +62,7 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     try:
         if path.stat().st_size == 0:
             raise UtteranceError(Reason.AUDIO_EMPTY, "the audio file is empty")
-        check_container(path)
-        channels, rate = _decode(path)
+        channels, rate = _decode(path, piece)
     except OSError as error:
         message = f"the audio file cannot be read: {error.strerror or type(error).__name__}"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
@@ -56,6 +71,11 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     if rate not in _RATES:
         message = f"its header declares an impossible sample rate of {rate} Hz"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
+    if piece is not None and piece.channel is not None:
+        if piece.channel >= channels.shape[1]:
+            message = f"there is no channel {piece.channel}: they are {channels.shape[1]}, from 0"
+            raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
+        channels = channels[:, [piece.channel]]
     if channels.shape[1] == 1:
         wave = channels[:, 0]
     else:
@@ -65,52 +85,80 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     return wave, rate
 
 
-def check_declared_length(path: str | Path, seconds: float) -> None:
-    """Check that a file is not longer than a number of seconds, by its header.
+def check_declared_length(path: str | Path, seconds: float, piece: Piece | None = None) -> None:
+    """Check that a file, or a piece of it, is not longer than a number of seconds, by its header.
 
     A file that cannot be opened passes: `read_audio` will say why.
 
     Raises:
         UtteranceError: TOO_LONG.
     """
+    if piece is not None and piece.duration is not None and piece.duration <= seconds:
+        return
     import soundfile
 
+    offset = 0.0 if piece is None else piece.offset
     try:
-        declared = soundfile.info(path).duration
+        if soundfile.info(path).duration - offset <= seconds:
+            return
     except (OSError, RuntimeError):
         return
-    if declared > seconds:
+    declared = (recording_seconds(Path(path)) or 0.0) - offset
+    if seconds < declared < _ENDLESS:
         raise UtteranceError(
             Reason.TOO_LONG,
             f"the recording lasts {declared:.0f} s, more than the {seconds:g} s that are allowed",
         )
 
 
-def _decode(path: Path) -> tuple[np.ndarray, int]:
+def _decode(path: Path, piece: Piece | None) -> tuple[np.ndarray, int]:
     """All channels, (S, channels) float32, and the sample rate in Hz."""
     import soundfile
 
+    at = (str(path), *stamp(path))
+    if piece is not None and _KEPT and _KEPT[0][0] == at:
+        _, channels, rate = _KEPT[0]
+        start, end = span(piece, rate, len(channels))
+        return channels[start:end], rate
+    check_container(path)
     try:
-        with soundfile.SoundFile(path) as file:
-            counted = counted_mp3(path.read_bytes()) if file.format == "MP3" else None
-            if counted is None:
+        with opened(path) as file:
+            if piece is None:
                 return _read_all(file), file.samplerate
-        with soundfile.SoundFile(io.BytesIO(counted)) as file:
-            return _read_all(file), file.samplerate
+            if file.format in _SEEKABLE:
+                return _read_piece(file, piece), file.samplerate
+            channels, rate = _read_all(file), file.samplerate
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error) from error
     except TypeError as error:  # of .raw files, whose sample rate and channels are not known
         message = "the file does not declare its audio format"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
+    _KEPT[:] = [(at, channels, rate)] if channels.nbytes <= _MOST_KEPT else []
+    start, end = span(piece, rate, len(channels))
+    return channels[start:end], rate
 
 
-def _read_all(file) -> np.ndarray:  # type: ignore[no-untyped-def] # soundfile has no types
-    """All samples, read at once.
+_KEPT: list[tuple[tuple[str, int, int], np.ndarray, int]] = []
+"""The recording of the last piece that could not be decoded alone: the next piece is of it, too."""
+_MOST_KEPT = 1 << 28
+
+
+def _read_piece(file, piece: Piece) -> np.ndarray:  # type: ignore[no-untyped-def] # no types
+    """The samples of a piece, (S, channels) float32; nothing else is decoded."""
+    if file.samplerate not in _RATES or not 0 < file.frames < _UNKNOWN:
+        return _read_all(file)  # which says what is wrong
+    start, end = span(piece, file.samplerate, file.frames)
+    file.seek(start)
+    return _read_all(file, end - start)
+
+
+def _read_all(file, count: int | None = None) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """All samples, or some from where the file stands, read at once.
 
     Reading block by block is no choice: soundfile seeks after every block, which breaks the
     decoding of MP3.
     """
-    declared = file.frames
+    declared = file.frames if count is None else count
     if declared * file.channels > LARGEST and 0 < declared < _UNKNOWN:
         message = (
             f"it decodes to {declared:,} samples of {file.channels} channels, more than "
@@ -142,9 +190,15 @@ def _unreadable(path: Path, error: Exception) -> UtteranceError:
     said = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
     if getattr(error, "code", None) == 7:  # the text for MP3 is misleading: it is about pipes
         said = "Format not recognised"
+    if found := what_it_is(path):
+        message = (
+            f"it is {found}, which libsndfile does not decode; convert it, for example: "
+            "ffmpeg -i OLD NEW.flac"
+        )
+        return UtteranceError(Reason.AUDIO_UNREADABLE, message)
     reason = Reason.AUDIO_UNREADABLE
     try:
-        with soundfile.SoundFile(path) as file:
+        with opened(path) as file:
             if file.format == "FLAC":
                 # Damage in the middle leaves the end readable; a cut does not.
                 try:
@@ -153,7 +207,7 @@ def _unreadable(path: Path, error: Exception) -> UtteranceError:
                 except soundfile.LibsndfileError:
                     reason = Reason.AUDIO_TRUNCATED
                     said = f"it is cut off: the last of {file.frames} samples is missing"
-    except soundfile.LibsndfileError:
+    except (soundfile.LibsndfileError, UtteranceError):
         pass
     return UtteranceError(reason, f"libsndfile cannot decode the file: {said}")
 
@@ -168,7 +222,7 @@ def check_samples(wave: np.ndarray, channels: int = 1) -> None:
     Raises:
         UtteranceError: AUDIO_NOT_FINITE or AUDIO_SILENT.
     """
-    peak = float(np.abs(wave).max())
+    peak = float(np.abs(without_offset(wave)).max())
     if not np.isfinite(peak):  # the maximum is NaN or infinity if any sample is
         count = int((~np.isfinite(wave)).sum())
         message = f"{count} of {len(wave)} samples are NaN or infinite"
@@ -244,7 +298,7 @@ def trim_silence(wave: np.ndarray, rate: int, config: TrimConfig | None = None) 
     window = max(1, round(config.window_seconds * rate))
     margin = round(config.margin_seconds * rate)
     starts = np.arange(0, len(wave), window)
-    energy = np.add.reduceat(np.square(wave, dtype=np.float64), starts)
+    energy = np.add.reduceat(np.square(without_offset(wave), dtype=np.float64), starts)
     energy /= np.minimum(window, len(wave) - starts)  # the last window may be short
     loud = np.flatnonzero(energy >= energy.max() * 10 ** (-config.threshold_db / 10))
     start = max(0, int(starts[loud[0]]) - margin)
@@ -253,6 +307,29 @@ def trim_silence(wave: np.ndarray, rate: int, config: TrimConfig | None = None) 
 
 
 def level_db(wave: np.ndarray) -> float:
-    """RMS level of a wave in dBFS (full scale is 1); -inf for a wave of zeros."""
+    """RMS level of a wave in dBFS (full scale is 1), of its signal `without_offset`.
+
+    It is -inf for a wave of zeros.
+    """
     with np.errstate(divide="ignore"):
-        return float(10 * np.log10(np.mean(np.square(wave, dtype=np.float64))))
+        return float(10 * np.log10(np.mean(np.square(without_offset(wave), dtype=np.float64))))
+
+
+def without_offset(wave: np.ndarray) -> np.ndarray:
+    """The signal that is heard: a wave less its mean, where that is an offset worth the name.
+
+    A mean more than `OFFSET_DB` below the loudest sample changes no level by 0.01 dB and hides no
+    silence, so such a wave stays as it is, and so does one too short to have a mean of its own.
+
+    Args:
+        wave: (S,) float32.
+
+    Returns:
+        (S,) the wave itself, or float64.
+    """
+    if len(wave) < _MEAN_SAMPLES:
+        return wave
+    mean = float(wave.mean(dtype=np.float64))
+    if not np.isfinite(mean) or abs(mean) < 10 ** (OFFSET_DB / 20) * float(np.abs(wave).max()):
+        return wave
+    return wave - mean

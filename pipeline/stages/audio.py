@@ -63,14 +63,15 @@ class AudioStage(Stage):
         }
 
     def compute(self, item: Item) -> Product:
-        """Decode the file at `item.inputs["audio_file"]`.
+        """Decode the file at `item.inputs["audio_file"]`, or the `piece` of it in the record.
 
         Raises:
             UtteranceError: as `read_audio` does; TOO_LONG for what no option would admit, before
                 it is decoded, so that memory stays bounded.
         """
-        check_declared_length(item.inputs["audio_file"], LONGEST_SECONDS)
-        wave, rate = read_audio(item.inputs["audio_file"])
+        piece = item.record.get("piece")
+        check_declared_length(item.inputs["audio_file"], LONGEST_SECONDS, piece)
+        wave, rate = read_audio(item.inputs["audio_file"], piece)
         wave = resample(wave, rate, self.sample_rate)
         check_samples(wave)  # all that was there may lie above what the rate can hold
         if self.trim:

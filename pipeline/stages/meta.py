@@ -33,7 +33,7 @@ class MetaStage(Stage):
         return ColumnSpec(name="meta", dtype="json", dims=())
 
     def compute(self, item: Item) -> Product:
-        """The object of one utterance, with the fields of `schema.META_FIELDS`."""
+        """The object of one utterance: `schema.META_FIELDS`, and `piece` of a part of a file."""
         spoken = item.inputs["tokens"]
         value = {
             "text": item.inputs["text"],
@@ -42,6 +42,8 @@ class MetaStage(Stage):
             "samples": len(item.inputs["audio"]),
             **{name: item.record[name] for name in _RECORD},
         }
+        if "piece" in item.record:
+            value["piece"] = item.record["piece"].to_json()
         return Product(value=value)
 
 

@@ -66,7 +66,9 @@ class Item:
 
     Attributes:
         key: its WebDataset key.
-        record: id, source, speaker, language, text, audio_hash.
+        record: id, source, speaker, language, text, audio_hash; for a part of a recording its
+            `piece`, which belongs to the source `audio_file`; and where the corpus gives them its
+            `phonemes`, which belong to the source `text`.
         inputs: what the stage requires, by name: products of other stages (their `value`).
     """
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ns2.pipeline.core.atomic import write_if_changed
+from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.hashing import canonical_json
+from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
-from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.phoneme_table import PAD, PhonemeTable, with_silence
 from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 if TYPE_CHECKING:
     from ns2.pipeline.text.lexicon import Lexicon
+    from ns2.pipeline.text.pronunciation import Pronunciation
 
 
 class TokensStage(Stage):
@@ -70,15 +73,49 @@ class TokensStage(Stage):
         return path
 
     def compute(self, item: Item) -> Product:
-        """Speak `item.inputs["text"]` in `item.record["language"]`.
+        """Speak `item.inputs["text"]` in `item.record["language"]`, or take given phonemes.
 
         Raises:
-            UtteranceError: see `ns2.pipeline.text.pronunciation.pronounce`.
+            UtteranceError: see `ns2.pipeline.text.pronunciation.pronounce`; NOTHING_SPEAKABLE if
+                no phone is given.
         """
         from ns2.pipeline.text.pronunciation import TextSettings, pronounce
 
-        settings = TextSettings(lexicon=self.lexicon, g2p=self.g2p)
-        spoken = pronounce(item.inputs["text"], item.record["language"], settings)
+        given = item.record.get("phonemes")
+        if given:
+            spoken = given_pronunciation(given, item.inputs["text"])
+        else:
+            settings = TextSettings(lexicon=self.lexicon, g2p=self.g2p)
+            spoken = pronounce(item.inputs["text"], item.record["language"], settings)
         optional = PhonemeTable.default().optional
         phones = sum(token not in optional for token in spoken.tokens)
         return Product(value=spoken, scalars={"tokens": len(spoken.tokens), "phones": phones})
+
+
+def given_pronunciation(phonemes: Sequence[str], text: str) -> Pronunciation:
+    """The pronunciation that a corpus gives, with `<sil>` at both ends.
+
+    Its words are the phones between borders, marks and `<sil>`; they are named by the words of the
+    text if there are as many of these, else by their phones.
+
+    Raises:
+        UtteranceError: NOTHING_SPEAKABLE, there is no phone among the phonemes.
+    """
+    from ns2.pipeline.text.pronunciation import Pronunciation
+
+    tokens = with_silence(phonemes)
+    between = PhonemeTable.default().optional
+    phones = [token not in between and token != PAD for token in tokens]
+    spans: list[list[int]] = []
+    for at, phone in enumerate(phones):
+        if phone and at and phones[at - 1]:
+            spans[-1][1] = at + 1
+        elif phone:
+            spans.append([at, at + 1])
+    if not spans or PAD in tokens:
+        what = f"{PAD} is no phoneme" if PAD in tokens else "no phone is given"
+        raise UtteranceError(Reason.NOTHING_SPEAKABLE, f"{what}: {' '.join(phonemes)[:60]!r}")
+    written = text.split()
+    names = written if len(written) == len(spans) else ["".join(tokens[a:b]) for a, b in spans]
+    words = [(name, first, end) for name, (first, end) in zip(names, spans, strict=True)]
+    return Pronunciation(tuple(tokens), tuple(words))

@@ -186,7 +186,7 @@ def recorded(root: Path, corpus: Path) -> Iterator[Spoken]:
         tokens = dataset.phoneme_table.symbols(dataset.read("phonemes", key))
         ends = np.cumsum(dataset.read("durations", key))
         lasting = [i for i, frames in enumerate(np.diff(ends, prepend=0)) if frames]
-        found = SimpleNamespace(key=key, source=meta["source"], samples=meta["samples"])
+        found = SimpleNamespace(key=key, source=meta["source"], samples=meta["samples"], piece=None)
         yield Spoken(
             wave=recording(dataset, corpus, found).astype(np.float32),
             phones=tuple(bare_phones(tokens)),

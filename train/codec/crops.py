@@ -100,6 +100,7 @@ def read_voices(
     cache: Path,
     progress: Progress,
     shares: Sequence[float] = (),
+    fields: str | None = None,
 ) -> Voices:
     """Decode all recordings of some corpora; recordings that can't be used are noted and left out.
 
@@ -113,19 +114,22 @@ def read_voices(
         thorough: the seconds of recordings that Harvest works on, see `extract_all`.
         cache: a file that keeps F0, so that a training that goes on need not extract it again.
         shares: how often each corpus is drawn from; empty where all are as often.
+        fields: which columns of their tables hold what; None leaves it to the tables.
 
     Raises:
         UserError: a corpus has fewer than two recordings that can be used.
     """
     waves: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
     for path in corpora:
-        found = read_corpus(path, layout)
+        found = read_corpus(path, layout, fields)
+        for note in found.notes:
+            progress.note(note)
         progress.phase(f"reading {path}", len(found.utterances))
         held = _held_out(found.utterances, val_share)
         parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         for utterance in sorted(found.utterances, key=lambda u: u.key):
             try:
-                wave, rate = read_audio(audio_path(found.root, utterance))
+                wave, rate = read_audio(audio_path(found.root, utterance), utterance.piece)
             except UtteranceError as error:
                 progress.note(f"{utterance.source}: left out: {error}")
                 continue

@@ -16,6 +16,7 @@ import numpy as np
 
 from ns2.pipeline.core.errors import OptionError, UserError, UtteranceError
 from ns2.pipeline.core.progress import Progress
+from ns2.pipeline.core.schema import Piece
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.sound.measures import PitchErrors, log_mel, mel_distance
@@ -96,6 +97,7 @@ def evaluate(
     progress: Progress,
     *,
     layout: str | None = None,
+    fields: str | None = None,
     limit: int | None = None,
 ) -> dict[str, Any]:
     """Encode and decode the recordings of a corpus, and measure how the copies differ.
@@ -104,6 +106,7 @@ def evaluate(
 
     Args:
         layout: of the corpus; None recognises it.
+        fields: which columns of its tables hold what; None leaves it to the tables.
         limit: the number of recordings, the first by key; None for all.
 
     Returns:
@@ -116,7 +119,9 @@ def evaluate(
 
     from ns2.model.codec.interface import one_thread
 
-    found = read_corpus(corpus, layout)
+    found = read_corpus(corpus, layout, fields)
+    for note in found.notes:
+        progress.note(note)
     utterances = sorted(found.utterances, key=lambda u: u.key)[:limit]
     spec = codec.spec
     figures = Figures(counts=np.zeros((spec.quantizers, spec.entries), np.int64))
@@ -124,7 +129,8 @@ def evaluate(
     with one_thread(), torch.inference_mode():
         for utterance in utterances:
             try:
-                wave = _decoded(audio_path(found.root, utterance), codec)
+                path = audio_path(found.root, utterance)
+                wave = _decoded(path, codec, utterance.piece)
             except UtteranceError as error:
                 progress.note(f"{utterance.source}: left out: {error}")
                 figures.left_out += 1
@@ -136,8 +142,8 @@ def evaluate(
     return _summary(figures, codec)
 
 
-def _decoded(path: Path, codec: Codec) -> np.ndarray:
-    wave, rate = read_audio(path)
+def _decoded(path: Path, codec: Codec, piece: Piece | None = None) -> np.ndarray:
+    wave, rate = read_audio(path, piece)
     return resample(wave, rate, codec.spec.sample_rate)
 
 

@@ -10,7 +10,6 @@ Letters for shapes: S samples, T frames.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.processes import fresh_pool
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.sound.pitch import PitchConfig, continued_f0, every_f0
@@ -69,7 +69,7 @@ def extract_all(
                 missing[name] = (wave, room >= 0)
     if missing:
         progress.phase("extracting F0", len(missing))
-        with fresh_pool(len(os.sched_getaffinity(0))) as pool:
+        with fresh_pool(usable_cores()) as pool:
             pitches = pool.map(_extract, *zip(*missing.values(), strict=True), chunksize=4)
             for (name, (wave, _)), (f0, voiced) in zip(missing.items(), pitches, strict=True):
                 found[name] = np.where(voiced, f0, -f0)

@@ -81,6 +81,7 @@ def train_codec(
         cache=folder / _PITCH,
         progress=progress,
         shares=shares,
+        fields=config.fields,
     )
     try:
         trainer = CodecTrainer(config, voices, device, init)

@@ -75,6 +75,10 @@ class CodecTraining:
     layout: str | None = None
     """The layout of the corpora, such as ljspeech; without it the layout is recognised."""
 
+    fields: str | None = None
+    """Which columns of the corpora's tables hold what, as in id=1,text=2; without it they are taken
+    by their names, or by the tables as a whole."""
+
     harvest_minutes: float = 6.0
     """The minutes of recordings, the same of each corpus, whose F0 Harvest extracts; that takes
     half as long. F0 of the others is extracted by DIO."""

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from ns2.model.codec.mini.mini_config import MiniConfig
 from ns2.pipeline.commands.common import FILE, clear_errors, config_options
-from ns2.pipeline.core.terminal import say
+from ns2.pipeline.core.terminal import quiet_libraries, say
 from ns2.pipeline.preprocess.options import Options
 from ns2.train.codec.training_config import CodecTraining
 from ns2.train.run.train_options import TrainOptions
@@ -49,6 +49,7 @@ QUANTIZERS = click.option(
     "minutes",
     "batch",
     "layout",
+    "fields",
     "seed",
     steps={"type": click.IntRange(1)},
     minutes={"type": click.FloatRange(0, min_open=True)},
@@ -93,7 +94,7 @@ def codec_train(
         raise click.UsageError("name --steps or --minutes, not both")
     begin = initial_network(init, quantizers) if init else None
     config = CodecTraining(network=network_sizes(begin, quantizers), **settings)
-    with display() as progress:
+    with quiet_libraries(), display() as progress:
         figure = train_codec(
             corpora, out, config, progress, device=chosen_device(device), init=begin, resume=resume
         )
@@ -105,7 +106,7 @@ def codec_train(
 @click.argument("corpus", type=click.Path(path_type=Path, exists=True))
 @QUANTIZERS
 @CODEC_WEIGHTS
-@config_options(CodecTraining, "layout")
+@config_options(CodecTraining, "layout", "fields")
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -122,6 +123,7 @@ def codec_eval(
     quantizers: int | None,
     codec_weights: Path | None,
     layout: str | None,
+    fields: str | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
@@ -136,8 +138,8 @@ def codec_eval(
     from ns2.train.codec.opened import open_codec
 
     opened = open_codec(name, codec_weights, quantizers)
-    with display() as progress:
-        found = evaluate(opened, corpus, progress, layout=layout, limit=limit)
+    with quiet_libraries(), display() as progress:
+        found = evaluate(opened, corpus, progress, layout=layout, fields=fields, limit=limit)
     say(json.dumps(found, indent=2) if as_json else render(found))
 
 

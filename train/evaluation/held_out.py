@@ -17,6 +17,7 @@ import numpy as np
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.core.names import path_in, shown
+from ns2.pipeline.core.schema import Piece
 from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.decode import read_audio, resample, trim_silence
@@ -41,6 +42,7 @@ class HeldOut:
         samples: S, the length of the recording.
         prompt: (Q, P) codes of the prompt.
         prompt_key: the key of the utterance that gives the prompt.
+        piece: the part of the recording that it is, or None for all of it.
     """
 
     key: str
@@ -57,6 +59,7 @@ class HeldOut:
     samples: int
     prompt: np.ndarray
     prompt_key: str
+    piece: Piece | None = None
 
     @property
     def own_prompt(self) -> bool:
@@ -127,6 +130,7 @@ def _read(dataset: Dataset, position: int, seed: int, longest_prompt: int) -> He
         samples=int(meta["samples"]),
         prompt=prompt.astype(np.int64),
         prompt_key=prompt_key,
+        piece=Piece.from_json(meta.get("piece")),
     )
 
 
@@ -139,6 +143,8 @@ class Recorded(Protocol):
     def source(self) -> str: ...  # noqa: D102
     @property
     def samples(self) -> int: ...  # noqa: D102
+    @property
+    def piece(self) -> Piece | None: ...  # noqa: D102
 
 
 def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray:
@@ -152,9 +158,9 @@ def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray
             dataset was made from.
     """
     rate = dataset.grid.sample_rate
-    path = _audio(corpus, utterance)
+    path = _audio(dataset, corpus, utterance)
     try:
-        wave = resample(*read_audio(path), rate)
+        wave = resample(*read_audio(path, utterance.piece), rate)
     except UtteranceError as error:
         raise UserError(
             f"{path}, the recording of {utterance.key}: {error.message}. --corpus takes what the "
@@ -170,7 +176,7 @@ def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray
     return wave
 
 
-def _audio(corpus: Path, utterance: Recorded) -> Path:
+def _audio(dataset: Dataset, corpus: Path, utterance: Recorded) -> Path:
     """The file of a recording, whose name the dataset tells, which may be a stranger's.
 
     It lies inside the corpus's folder, or the corpus itself names it, as a manifest does.
@@ -181,7 +187,9 @@ def _audio(corpus: Path, utterance: Recorded) -> Path:
     if corpus.is_dir():
         with suppress(ValueError):
             return path_in(corpus, utterance.source)
-    if utterance.source not in _named_in(corpus):
+    made = (dataset.card["corpus"].get("layout"), dataset.card["options"].get("fields"))
+    layout, fields = (part if isinstance(part, str) else None for part in made)
+    if utterance.source not in _named_in(corpus, layout if fields else None, fields):
         raise UserError(
             f"{utterance.key} was made from {shown(utterance.source)}, which {corpus} does not "
             "hold. --corpus takes what the dataset was made from."
@@ -190,9 +198,10 @@ def _audio(corpus: Path, utterance: Recorded) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _named_in(corpus: Path) -> frozenset[str]:
+def _named_in(corpus: Path, layout: str | None, fields: str | None) -> frozenset[str]:
     """The files of all utterances of a corpus, relative to its folder."""
-    return frozenset(utterance.source for utterance in read_corpus(corpus).utterances)
+    found = read_corpus(corpus, layout, fields)
+    return frozenset(utterance.source for utterance in found.utterances)
 
 
 def seeds(held: Sequence[HeldOut], seed: int) -> list[int]:

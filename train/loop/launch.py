@@ -21,6 +21,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.errors import OptionError
 from ns2.pipeline.core.processes import end_with
 from ns2.train.run.signals import STOPPING
@@ -62,7 +63,7 @@ def run_on(count: int, work: Callable[..., Any], *arguments: Any) -> int:
     """
     context = multiprocessing.get_context("spawn")
     port = _free_port()
-    threads = max(1, len(os.sched_getaffinity(0)) // count)
+    threads = max(1, usable_cores() // count)
     processes: list[BaseProcess] = [
         context.Process(
             target=_work, args=(rank, count, port, threads, os.getpid(), work, arguments)

@@ -28,7 +28,7 @@ from ns2.model.tts.ns2_config import NS2Config, Sizes
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.reading import check_regular, read_json
 from ns2.pipeline.core.schema import FrameGrid
-from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable, with_silence
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.text.lexicon import Lexicon, held_together, take_phones
 from ns2.pipeline.text.pronunciation import TextSettings, pronounce
@@ -140,13 +140,9 @@ class Synthesizer:
         if not tokens:
             raise UserError("no phonemes are given: there is nothing to speak")
         try:
-            ids = self.table.ids(tokens)
-            silence = self.table.ids(["<sil>"])
+            return self.table.ids(with_silence(tokens))
         except UtteranceError as error:
             raise UserError(str(error)) from error
-        before = [] if len(ids) and ids[0] == silence[0] else [silence]
-        behind = [] if len(ids) and ids[-1] == silence[0] else [silence]
-        return np.concatenate([*before, ids, *behind])
 
     def pieces(self, text: str, language: str | None = None) -> list[np.ndarray]:
         """The phoneme ids of a text of any length, in pieces that the model can speak at once.

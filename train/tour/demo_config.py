@@ -5,12 +5,12 @@ The text below a field is the help text of its option.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.preprocess.options import Options
 
@@ -33,6 +33,10 @@ class Demo:
 
     layout: str | None = None
     """The layout of --corpus, such as ljspeech or manifest; without it the layout is recognised."""
+
+    fields: str | None = None
+    """Which columns of a table or fields of a manifest of --corpus hold what, as in id=1,text=2;
+    without it they are taken by their names, or by the table as a whole."""
 
     language: str = Options.language
     """The espeak-ng voice that pronounces utterances whose language --corpus does not tell."""
@@ -64,8 +68,9 @@ class Demo:
         if not self.minutes > 0:
             yield f"--minutes has to be above 0, got {self.minutes:g}"
         if self.corpus is None:
-            if self.layout is not None or self.language != Demo.language:
-                yield "--layout and --language tell of recordings: name them with --corpus"
+            named = (self.layout, self.fields) != (None, None)
+            if named or self.language != Demo.language:
+                yield "--layout, --fields and --language are about recordings: name their --corpus"
         else:
             if self.utterances != Demo.utterances:
                 yield "--utterances is for the demo without --corpus, of which all is used"
@@ -82,12 +87,14 @@ class Demo:
         if self.corpus is not None:
             place = str(self.corpus.resolve())
             source = {"corpus": place, "layout": self.layout, "language": self.language}
+            if self.fields is not None:
+                source["fields"] = self.fields
         return {**source, "minutes": self.minutes, "seed": self.seed}
 
     @property
     def workers(self) -> int:
         """The number of processes that work at the same time."""
-        return self.cores or min(_MOST_CORES, len(os.sched_getaffinity(0)))
+        return self.cores or min(_MOST_CORES, usable_cores())
 
     @property
     def shards(self) -> Path:

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.schema import Piece
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.sound.decode import read_audio
+from ns2.pipeline.sound.wav import save_wav
 from ns2.pipeline.text.clauses import base_language
 from ns2.train.tour.demo_config import Demo
 from ns2.train.tour.judges import judging
@@ -57,8 +60,9 @@ class OwnRecordings:
         """See `Recordings.making`."""
         demo = self._demo
         layout = () if demo.layout is None else ("--layout", demo.layout)
+        fields = () if demo.fields is None else ("--fields", demo.fields)
         language = () if demo.language == Options.language else ("--language", demo.language)
-        return ("--trim", "--val-share", f"{self._planned[0]:g}", *layout, *language)
+        return ("--trim", "--val-share", f"{self._planned[0]:g}", *layout, *fields, *language)
 
     def check(self) -> None:
         """See that enough utterances are left in the dataset.
@@ -82,11 +86,16 @@ class OwnRecordings:
         held = self._held_out
         first = next((row for row in held if row["seconds"] >= _SHORTEST_PROMPT), held[0])
         other = next(row for row in held if row is not first)
-        source = self._dataset.read("meta", first["key"])["source"]
-        folder = self.place if self.place.is_dir() else self.place.parent
+        meta = self._dataset.read("meta", first["key"])
+        prompt = (self.place if self.place.is_dir() else self.place.parent) / meta["source"]
+        piece = Piece.from_json(meta.get("piece"))
+        if piece is not None:  # the rest of the recording may be another voice
+            wave, rate = read_audio(prompt, piece)
+            prompt = self._demo.root / "prompt.wav"
+            save_wav(prompt, wave, rate)
         return Hello(
             text=HELLO.get(base_language(first["language"]), other["text"]),
-            prompt=folder / source,
+            prompt=prompt,
             language=first["language"],
         )
 
@@ -123,7 +132,7 @@ class OwnRecordings:
         from ns2.pipeline.corpora.reading import read_corpus
         from ns2.pipeline.preprocess.preview import split_counts
 
-        utterances = read_corpus(self.place, self._demo.layout).utterances
+        utterances = read_corpus(self.place, self._demo.layout, self._demo.fields).utterances
         splits = {utterance.split for utterance in utterances}
         if "val" in splits:
             return 0.0, split_counts(utterances, Options(val_share=0.0))

@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.errors import OptionError, UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, check_rows, reject, settle
+from ns2.pipeline.corpora.fields import Fields, is_number
 from ns2.pipeline.corpora.folders import (
     AUDIO_SUFFIXES,
     Lookup,
@@ -78,8 +79,17 @@ class CommonVoice:
         """Whether the path has a folder of clips and a table, or is a folder of such folders."""
         return root.is_dir() and bool(_locales(root))
 
-    def read(self, root: Path) -> Corpus:
+    def resembles(self, root: Path) -> bool:
+        """Nothing but what `matches` sees is taken for Common Voice."""
+        return False
+
+    def read(self, root: Path, fields: Fields | None = None) -> Corpus:
         """Find all rows of the tables.
+
+        Args:
+            root: the folder of a locale, or of a release.
+            fields: names of columns to read in place of `sentence`, `path`, `client_id` and
+                `locale`.
 
         Raises:
             UserError: clips or tables are missing, a table cannot be read or lacks a column, or no
@@ -89,7 +99,8 @@ class CommonVoice:
         if not folders:
             raise UserError(f"{root} does not have the layout of Common Voice ({self.looks_like})")
         lookup = Lookup(root)
-        locales = [_Locale(root, folder, lookup) for folder in folders]
+        columns = _columns(fields or Fields())
+        locales = [_Locale(root, folder, lookup, columns) for folder in folders]
         finds = [find for locale in locales for find in locale.finds()]
         check_rows(finds, root, "of its table's first line")
         warnings = []
@@ -121,8 +132,8 @@ def _locales(root: Path) -> list[str]:
 class _Locale:
     """The tables of one locale."""
 
-    def __init__(self, root: Path, folder: str, lookup: Lookup) -> None:
-        self._root, self._lookup = root, lookup
+    def __init__(self, root: Path, folder: str, lookup: Lookup, columns: Mapping[str, str]) -> None:
+        self._root, self._lookup, self._columns = root, lookup, columns
         self._prefix = f"{folder}/" if folder else ""
         named = folder or Path(os.path.abspath(root)).name  # noqa: PTH100 - keeps links
         self._voice = voice_of(named) if _LOCALE.fullmatch(named) else ""
@@ -216,7 +227,9 @@ class _Locale:
         lines = table_lines(table)
         _, first = next(lines, (1, b""))
         header = [column.strip() for column in first.decode("utf-8", "replace").split("\t")]
-        missing = [column for column in COLUMNS if column not in header]
+        missing = [named for named in self._columns.values() if named not in header]
+        header = [_ours(column, self._columns) for column in header]
+        missing += [column for column in COLUMNS if column not in header]
         if missing:
             raise UserError(
                 f"{table}: the first line must name the columns, but it lacks "
@@ -234,6 +247,30 @@ class _Locale:
                 message = f"{len(fields)} fields, but the first line names {len(header)}"
                 error = UtteranceError(Reason.BAD_ROW, message)
             yield number, dict(zip(header, fields, strict=False)), error
+
+
+def _columns(fields: Fields) -> dict[str, str]:
+    """By the name of a column of Common Voice, the one that is read in its place.
+
+    Raises:
+        OptionError: a field is not one of a table of Common Voice, or its column has no name.
+    """
+    ours = {"speaker": "client_id", "audio": "path", "text": "sentence", "language": LOCALE}
+    wrong = [
+        name for name, c in fields.columns.items() if name not in ours or not c or is_number(c)
+    ]
+    if wrong:
+        raise OptionError(
+            f"--fields {wrong[0]}={fields.columns[wrong[0]]}: in tables of Common Voice it names "
+            f"the columns of {', '.join(ours)}, as in text=sentence"
+        )
+    return {ours[name]: column for name, column in fields.columns.items()}
+
+
+def _ours(column: str, columns: Mapping[str, str]) -> str:
+    """The name of a column, which is another's if it is read in that one's place."""
+    alone = f"unread {column}" if column in columns else column
+    return next((ours for ours, named in columns.items() if named == column), alone)
 
 
 def _id(path: str) -> str:

@@ -1,52 +1,38 @@
-"""Manifests: JSON lines or CSV with audio, text and, if known, id, speaker, language and split."""
+"""Manifests: JSON, CSV or TSV with audio, text and, if known, id, speaker, language and split."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
-from ns2.pipeline.core.schema import Reason, Utterance
+from ns2.pipeline.core.schema import Piece, Reason, Utterance
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle, split_of
-from ns2.pipeline.corpora.folders import (
-    Lookup,
-    decode,
-    encodable,
-    first_names,
-    is_utf16,
-    nfc,
-    one_line,
-    split_suffix,
-)
+from ns2.pipeline.corpora.fields import FIELDS, OTHERS, Fields
+from ns2.pipeline.corpora.folders import Lookup, encodable, first_names, nfc, one_line, split_suffix
+from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, bad_row, names_fields, read_rows
 
-JSON_SUFFIXES = (".jsonl", ".jsonlines", ".json-lines", ".ndjson", ".json")
 NAMES = ("manifest.jsonl", "manifest.csv")
+MORE_NAMES = ("manifest.json", "manifest.tsv", "metadata.jsonl", "metadata.json", "metadata.csv",
+              "metadata.tsv")  # fmt: skip
+"""Other names of a folder's manifest, taken where no file has one of `NAMES`."""
 
-FIELDS: dict[str, tuple[str, ...]] = {
-    "audio": ("audio", "audio_filepath", "path"),
-    "text": ("text", "transcript", "sentence"),
-    "id": ("id",),
-    "speaker": ("speaker", "speaker_id"),
-    "language": ("language", "lang"),
-    "split": ("split",),
-}
-"""The names that a field may have; the first name that a row has is taken."""
-
-_DELIMITERS = ",;\t|"
-_Row = Mapping[str, Any] | UtteranceError
+_MOST_SECONDS = 1e7
 
 
 class Manifest:
-    """Reader of a `.jsonl` or `.csv` file, or of a folder with `manifest.jsonl` or `manifest.csv`.
+    """Reader of a manifest, or of a folder with a file of one of `NAMES` or `MORE_NAMES`.
 
     Paths of audio are absolute, or relative to the folder of the manifest. Sources are always
     relative to that folder: for audio outside of it they begin with `..`. So a dataset never has an
     absolute path, and the audio is found as long as both folders lie the same way to each other.
-    If a row has no id, it is the source without its suffix. The first line of a CSV names its
-    fields; a field in quotation marks may have commas, and quotation marks that are doubled.
+    If a row has no id, it is the source without its suffix, and `@` and the offset behind it for a
+    piece of a recording that begins later. The first line of a CSV names its fields; a field in
+    quotation marks may have commas, and quotation marks that are doubled.
 
     A row that cannot be read is rejected, with the id `<file>:<line>`.
     """
@@ -57,179 +43,271 @@ class Manifest:
     def matches(self, root: Path) -> bool:
         """Whether the path is such a file, or a folder with one."""
         if root.is_file():
-            return root.suffix.lower() in (*JSON_SUFFIXES, ".csv")
+            return root.suffix.lower() in SUFFIXES
         return any((root / name).is_file() for name in NAMES)
 
-    def read(self, root: Path) -> Corpus:
+    def resembles(self, root: Path) -> bool:
+        """Whether the path is a folder with a file of another name that has audio and text."""
+        return root.is_dir() and any(_is_manifest(root / name) for name in MORE_NAMES)
+
+    def read(self, root: Path, fields: Fields | None = None) -> Corpus:
         """Find all rows of the manifest.
+
+        Args:
+            root: the file or its folder.
+            fields: which fields or columns hold what; None takes them by their names.
 
         Raises:
             UserError: there is no manifest, there are two, or none of its rows can be read.
         """
         table = _table(root)
-        lookup = Lookup(table.parent)
-        finds = [_find(row, f"{table.name}:{number}", lookup) for number, row in _rows(table)]
+        rows = _Rows(table, fields or Fields(), Lookup(table.parent))
+        finds = rows.finds()
         if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
             raise UserError(
                 f"{table}: no row can be read; the first, {getattr(finds[0], 'message', '')}"
             )
-        unused = lookup.unused()
-        warnings = []
-        if unused:
-            warnings.append(f"audio without a row in {table.name}: {first_names(unused)}")
-        return settle(self.name, table.parent, finds, warnings)
+        return settle(self.name, table.parent, finds, rows.warnings())
 
 
 def _table(root: Path) -> Path:
     if root.is_file():
         return root
-    tables = [root / name for name in NAMES if (root / name).is_file()]
+    there = [root / name for name in NAMES if (root / name).is_file()]
+    tables = there or [root / name for name in MORE_NAMES if (root / name).is_file()]
     if not tables:
         raise UserError(f"{root} has neither {' nor '.join(NAMES)}; give the path of the manifest")
     if len(tables) > 1:
-        raise UserError(f"{root} has both {' and '.join(NAMES)}; give the path of one of them")
+        names = " and ".join(table.name for table in tables)
+        raise UserError(f"{root} has both {names}; give the path of one of them")
     return tables[0]
 
 
-def _rows(table: Path) -> Iterator[tuple[int, _Row]]:
-    """Rows with the line at which they begin; an UtteranceError in place of one that is faulty."""
+def _is_manifest(table: Path) -> bool:
+    """Whether a file begins like a manifest."""
+    if not table.is_file():
+        return False
     with table.open("rb") as file:
-        if is_utf16(file.read(2)):
-            raise UserError(f"{table} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
-    return _csv_rows(table) if table.suffix.lower() == ".csv" else _json_rows(table)
+        start = file.read(65_536).decode("utf-8-sig", "replace")
+    if table.suffix not in JSON_SUFFIXES:
+        delimiters = "\t" if table.suffix == ".tsv" else ",;\t"
+        return names_fields(start.split("\n")[0], delimiters)
+    names = [f'"{name}"' for name in (*FIELDS["audio"], *OTHERS["audio"])]
+    return any(name in start for name in names)
 
 
-def _json_rows(table: Path) -> Iterator[tuple[int, _Row]]:
-    with table.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            bare = line.strip(b" \t\r\n\xef\xbb\xbf")
-            if number == 1 and bare in (b"[", b"{"):
-                raise UserError(
-                    f"{table} is a single JSON value over many lines; a manifest has an object on "
-                    "each line; convert it: jq -c '.[]' OLD > NEW"
-                )
-            if bare:
-                yield number, _json_row(line)
+@dataclass
+class _Rows:
+    """The rows of a manifest, and what is noticed of all of them.
+
+    Attributes:
+        unread: names of fields that are not read.
+        names: of all fields.
+        odd: the number of rows whose duration is no number.
+    """
+
+    table: Path
+    fields: Fields
+    lookup: Lookup
+    unread: dict[str, None] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)
+    odd: int = 0
+    _held: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def finds(self) -> list[Find]:
+        """What the rows name.
+
+        Raises:
+            UserError: `--fields` takes a field that no row has.
+        """
+        fields = self.fields
+        if self.table.suffix.lower() in (".csv", ".tsv"):
+            self.fields = fields.lowered()
+        found = [
+            self._find(row, f"{self.table.name}:{number}")
+            for number, row in read_rows(self.table, fields)
+        ]
+        if self.names and (missing := self.fields.missing(tuple(self.names))):
+            raise UserError(
+                f"{self.table}: no row has the field {missing[0]} that --fields takes; fields are "
+                f"{', '.join(self.names)}"
+            )
+        return found
+
+    def warnings(self) -> list[str]:
+        """Sentences on what is not read."""
+        found = []
+        unused, name = self.lookup.unused(), self.table.name
+        if unused:
+            found.append(f"audio without a row in {name}: {first_names(unused)}")
+        if self.unread:
+            found.append(
+                f"fields of {name} that are not read: {', '.join(self.unread)}{self._hint()}"
+            )
+        if self.odd:
+            found.append(
+                f"{self.odd} rows of {name} have a duration that is no number of seconds; the "
+                "whole recording is taken"
+            )
+        return found
+
+    def _hint(self) -> str:
+        """How to read a field whose name another toolkit uses."""
+        for one, others in OTHERS.items():
+            for name in others:
+                if name in self.unread:
+                    return f"; if {name} is the {one}, add --fields {one}={name}"
+        return "; --fields says which field holds what"
+
+    def _note_names(self, there: tuple[str, ...]) -> None:
+        """Keep the names of a row's fields, and which of them are not read."""
+        new = [n for n in there if n not in self.names and not n.isdigit()]
+        self.names.update(dict.fromkeys(new))
+        read = {name for names in self._held[there].values() for name in names}
+        read |= {n for one in FIELDS for n in FIELDS[one] if one not in self.fields.columns}
+        self.unread.update({n: None for n in new if n not in read and n})
+
+    def _find(self, row: Mapping[str, Any] | UtteranceError, where: str) -> Find:
+        utterance_id, source = where, ""  # until they are known
+        try:
+            if isinstance(row, UtteranceError):
+                raise row
+            written = self._text(row, "audio")
+            if not written:
+                raise bad_row("has no audio")
+            source, there = self._audio(written)
+            own = self._text(row, "id")
+            utterance_id = nfc(own or _without_suffix(source))
+            piece = self._piece(row)
+            if piece is not None and piece.offset and not own:
+                utterance_id = f"{utterance_id}@{piece.offset:g}"
+            named_split = self._text(row, "split")
+            split = split_of(named_split) if named_split else ""
+            if split is None:
+                raise bad_row(f"unknown split {named_split!r}; use train, val or test")
+            if not there:
+                raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
+            text = one_line(self._text(row, "text"))
+            if not text:
+                raise self._no_text(row)
+            return Utterance(
+                id=utterance_id,
+                source=source,
+                text=text,
+                speaker=nfc(self._text(row, "speaker")) or DEFAULT_SPEAKER,
+                language=self._text(row, "language"),
+                split=split,
+                piece=piece,
+                phonemes=self._phonemes(row),
+            )
+        except UtteranceError as error:
+            return reject(utterance_id, source, error.reason, f"{where}: {error.message}")
+
+    def _audio(self, written: str) -> tuple[str, bool]:
+        """Find the file of a row, whose path may have backslashes: (source, does it exist)."""
+        source, there = self.lookup.file(written)
+        if not there and "\\" in written:
+            return self.lookup.file(written.replace("\\", "/"))
+        return source, there
+
+    def _value(self, row: Mapping[str, Any], one: str) -> tuple[str, Any]:
+        """The name and value of a field; the value is None if it is missing or null."""
+        there = tuple(row)
+        if there not in self._held:  # most rows have the same fields
+            self._held[there] = {name: self.fields.names(name, there) for name in FIELDS}
+            self._note_names(there)
+        names = self._held[there][one]
+        name = next((name for name in names if row.get(name) is not None), None)
+        return ("", None) if name is None else (name, row[name])
+
+    def _text(self, row: Mapping[str, Any], one: str) -> str:
+        """The value of a field without blanks around it, or "" if it is missing or null.
+
+        Raises:
+            UtteranceError: the value is not a string, or not UTF-8.
+        """
+        name, value = self._value(row, one)
+        if value is None:
+            return ""
+        if one in ("id", "speaker") and not isinstance(value, bool):
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)  # pandas makes 1.0 of 1 where a row has none
+            value = str(value) if isinstance(value, int) else value
+        return _checked(name, value)
+
+    def _no_text(self, row: Mapping[str, Any]) -> UtteranceError:
+        present = self._value(row, "text")[1] is not None
+        reason = Reason.EMPTY_TRANSCRIPT if present else Reason.NO_TRANSCRIPT
+        return UtteranceError(reason, "its text is blank" if present else "has no text")
+
+    def _piece(self, row: Mapping[str, Any]) -> Piece | None:
+        """The piece of the recording that a row names, or None for all of it.
+
+        Raises:
+            UtteranceError: the offset, or the duration beside one, is no number that it may be.
+        """
+        (name, offset), (other, duration) = (self._value(row, n) for n in ("offset", "duration"))
+        begins, lasts = _seconds(offset), _seconds(duration)
+        given = offset not in (None, "")
+        if given and (begins is None or begins < 0):
+            raise bad_row(f"{name} is {_shown(offset)}, expected seconds from the start, 0 or more")
+        if duration not in (None, "") and (lasts is None or lasts < 0):
+            if given:
+                raise bad_row(f"{other} is {_shown(duration)}, expected a number of seconds")
+            self.odd += 1
+            return None
+        if not begins and not lasts:
+            return None
+        return Piece(offset=begins or 0.0, duration=lasts or None, at_most=not given)
+
+    def _phonemes(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """The phonemes that a row gives: a string with spaces between them, or in JSON a list.
+
+        Raises:
+            UtteranceError: they are something else.
+        """
+        name, value = self._value(row, "phonemes")
+        if value is None or isinstance(value, str):
+            return tuple(_checked(name, value or "").split())
+        if not isinstance(value, list):
+            raise bad_row(f"{name} is {_shown(value)}, expected a string or a list of strings")
+        symbols = [_checked(name, symbol) for symbol in value]
+        if odd := [symbol for symbol in symbols if len(symbol.split()) != 1]:
+            raise bad_row(f"{name} has {odd[0]!r}, expected a phoneme in each place of the list")
+        return tuple(symbols)
 
 
-def _json_row(line: bytes) -> _Row:
+def _seconds(value: Any) -> float | None:
+    """A number of seconds, or None if the value is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
     try:
-        row = json.loads(decode(line, "the line"))
-    except UtteranceError as error:
-        return error
-    except json.JSONDecodeError as error:
-        return _bad(f"not a JSON object on one line: {error.msg} at column {error.colno}")
-    except ValueError:  # a number of thousands of digits
-        return _bad("not a JSON object of a manifest: it holds a giant number")
-    except RecursionError:
-        return _bad("not a JSON object of a manifest: nested too deeply")
-    if not isinstance(row, dict):
-        return _bad(f"expected a JSON object on each line, got {type(row).__name__}")
-    return row
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if math.isfinite(seconds) and abs(seconds) < _MOST_SECONDS else None
 
 
-def _csv_rows(table: Path) -> Iterator[tuple[int, _Row]]:
-    # Bytes that are not UTF-8 become surrogates, so that only their own row is rejected.
-    with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        header_line = lines.readline()
-        header, delimiter = _header(header_line, table)
-        rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        while True:
-            number = rows.line_num + 2  # the header is line 1
-            try:
-                fields = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                if rows.line_num + 1 > number:
-                    raise UserError(
-                        f"{table}: a quotation mark opened in line {number} is not closed before "
-                        f"line {rows.line_num + 1} ({error}); close it, or double it if it is "
-                        "meant literally"
-                    ) from error
-                yield number, _bad(f"{error}; write a literal quotation mark as two, in quotes")
-                continue
-            if not any(field.strip() for field in fields):
-                continue
-            if len(fields) == len(header):
-                yield number, dict(zip(header, fields, strict=True))
-            else:
-                yield number, _bad(f"{len(fields)} fields, but the first line names {len(header)}")
+def _shown(value: Any) -> str:
+    return json.dumps(value, default=str)[:40]
 
 
-def _header(line: str, table: Path) -> tuple[list[str], str]:
-    for delimiter in _DELIMITERS:
-        names = next(csv.reader([line], delimiter=delimiter), [])
-        names = [name.strip().lower() for name in names]
-        if all(any(name in names for name in FIELDS[field]) for field in ("audio", "text")):
-            return names, delimiter
-    raise UserError(
-        f"{table}: the first line must name the fields, with audio and text among them "
-        f"(or {', '.join(FIELDS['audio'][1:] + FIELDS['text'][1:])}), as in: audio,text,speaker"
-    )
-
-
-def _find(row: _Row, where: str, lookup: Lookup) -> Find:
-    utterance_id, source = where, ""  # until they are known
-    try:
-        if isinstance(row, UtteranceError):
-            raise row
-        written = _field(row, "audio")
-        if not written:
-            raise _bad("has no audio")
-        source, there = lookup.file(written)
-        utterance_id = nfc(_field(row, "id") or _without_suffix(source))
-        if row.get("offset") not in (None, "", 0, "0"):
-            raise _bad("has an offset into a recording; cut the recordings before")
-        named_split = _field(row, "split")
-        split = split_of(named_split) if named_split else ""
-        if split is None:
-            raise _bad(f"unknown split {named_split!r}; use train, val or test")
-        if not there:
-            raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
-        text = one_line(_field(row, "text"))
-        if not text:
-            present = any(row.get(name) is not None for name in FIELDS["text"])
-            reason = Reason.EMPTY_TRANSCRIPT if present else Reason.NO_TRANSCRIPT
-            raise UtteranceError(reason, "its text is blank" if present else "has no text")
-        return Utterance(
-            id=utterance_id,
-            source=source,
-            text=text,
-            speaker=nfc(_field(row, "speaker")) or DEFAULT_SPEAKER,
-            language=_field(row, "language"),
-            split=split,
-        )
-    except UtteranceError as error:
-        return reject(utterance_id, source, error.reason, f"{where}: {error.message}")
-
-
-def _field(row: Mapping[str, Any], field: str) -> str:
-    """The value of a field without blanks around it, or "" if it is missing or null.
+def _checked(name: str, value: Any) -> str:
+    """A text of a row without blanks around it.
 
     Raises:
-        UtteranceError: the value is not a string, or not UTF-8.
+        UtteranceError: it is no string, not UTF-8, or has a NUL.
     """
-    name = next((name for name in FIELDS[field] if row.get(name) is not None), None)
-    if name is None:
-        return ""
-    value = row[name]
-    if isinstance(value, int) and not isinstance(value, bool) and field in ("id", "speaker"):
-        value = str(value)
     if not isinstance(value, str):
-        raise _bad(f"{name} is {json.dumps(value)[:40]}, expected a string")
+        raise bad_row(f"{name} is {_shown(value)}, expected a string")
     if not encodable(value):
         message = f"{name} is not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8"
         raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message)
     if "\0" in value:
-        raise _bad(f"{name} contains a NUL character")
+        raise bad_row(f"{name} contains a NUL character")
     return value.strip()
 
 
 def _without_suffix(source: str) -> str:
     folder, slash, name = source.rpartition("/")
     return folder + slash + split_suffix(name)[0]
-
-
-def _bad(message: str) -> UtteranceError:
-    return UtteranceError(Reason.BAD_ROW, message)

@@ -17,10 +17,12 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.ending import hear_sigterm
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.preprocess.executors.parts import carry_out
 from ns2.pipeline.preprocess.executors.pools import Crew, Pool
+from ns2.pipeline.preprocess.executors.ray_start import RayFolder, start_ray
 from ns2.pipeline.preprocess.options import Limits
 from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
 from ns2.pipeline.stages.graph import Graph
@@ -57,6 +59,7 @@ class RayExecutor:
         self._workers, self._address, self._device = workers, address, device
         self._gpus = gpus
         self._started = False
+        self._folder = RayFolder()
 
     def __enter__(self) -> RayExecutor:
         return self
@@ -67,6 +70,7 @@ class RayExecutor:
 
             ray.shutdown()
             self._started = False
+        self._folder.remove()
 
     def run(self, graph: Graph, limits: Limits, batches: Iterable[Batch]) -> Iterator[BatchResult]:
         """Results of batches as they come; never more on the way than workers and GPUs take."""
@@ -88,20 +92,22 @@ class RayExecutor:
         """Start Ray here, or join the cluster that was named.
 
         Raises:
-            UserError: the cluster can't be joined, runs another ns2, or lacks the GPUs.
+            UserError: Ray does not start, the cluster can't be joined, runs another ns2, or lacks
+                the GPUs.
         """
         if self._started:
             return
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         # a record of every task ever run, for a dashboard: it would grow with the corpus
         os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent, or kept in HOME
         import ray
 
         if self._address is None:
-            self._workers = self._workers or os.cpu_count() or 1
+            self._workers = self._workers or usable_cores()
             self._count_gpus(_gpus_here())
-            ray.init(
-                address="local",
+            start_ray(
+                self._folder,
                 num_cpus=self._workers + 1,  # one stays free, or two actors hang two cores
                 num_gpus=self._gpus,
                 object_store_memory=OBJECT_STORE + GPU_OBJECT_STORE * (self._gpus or 0),
@@ -113,7 +119,8 @@ class RayExecutor:
             hear_sigterm()  # Ray's own handler prints stacks, and ends without cleaning up
             return
         try:
-            ray.init(address=self._address, log_to_driver=False, configure_logging=False)
+            with self._folder.neutral():
+                ray.init(address=self._address, log_to_driver=False, configure_logging=False)
         except Exception as error:
             raise UserError(
                 f"can't join the Ray cluster at {self._address}: {error}. Start one with "

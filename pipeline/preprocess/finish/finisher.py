@@ -72,6 +72,13 @@ class Summary:
         """How many utterances were left out, by kind and reason."""
         return dict(sorted(Counter((str(r.kind), str(r.reason)) for r in self.rejected).items()))
 
+    def counted_reasons(self) -> dict[str, int]:
+        """How many utterances were left out by reason, rejected and filtered ones together."""
+        counted = Counter[str]()
+        for (_, reason), count in self.reasons().items():
+            counted[reason] += count
+        return dict(counted)
+
     def render(self, out: Path) -> str:
         """What a run did, for people.
 
@@ -282,7 +289,7 @@ class Finisher:
                 written=summary.written,
                 rejected=kinds[Kind.REJECTED],
                 filtered=kinds[Kind.FILTERED],
-                reasons={reason: n for (_, reason), n in summary.reasons().items()},
+                reasons=summary.counted_reasons(),
                 hours=summary.hours,
                 frames=tally.counts["frames"],
                 phones=tally.counts["phones"],

@@ -21,10 +21,11 @@ from ns2.pipeline.align.textgrid.find import find_textgrids
 from ns2.pipeline.core.atomic import atomic_write, stamp
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import sha256_file
-from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance
+from ns2.pipeline.core.schema import Kind, Piece, Reason, Rejection, Utterance
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.corpora.reading import audio_path, read_corpus
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.sound.pieces import is_whole, recording_seconds
 from ns2.pipeline.text.lexicon import Lexicon
 
 
@@ -34,7 +35,7 @@ def open_corpus(path: Path, options: Options) -> Corpus:
     Raises:
         UserError: there is none.
     """
-    corpus = read_corpus(path.absolute(), options.layout)
+    corpus = read_corpus(path.absolute(), options.layout, options.fields)
     if options.limit is None:
         return corpus
     found: list[Utterance | Rejection] = [*corpus.utterances, *corpus.rejected]
@@ -104,8 +105,9 @@ class Source:
 
     Attributes:
         key: its WebDataset key.
-        audio_hash: of the audio file's bytes.
-        text_hash: of transcript, language, and a lexicon's entries for the words in it.
+        audio_hash: of the audio file's bytes, and of the piece if it is one.
+        text_hash: of transcript and language, and of phonemes that are given, or else of a
+            lexicon's entries for the words in it.
         record_hash: of id, source, speaker and language.
         stamp: size and mtime_ns of the audio file when it was hashed.
         textgrid: file of its TextGrid, None where none is read; with its hash and stamp.
@@ -138,6 +140,8 @@ class SourceStates:
         """
         self._path, self._checksum = path, checksum
         self._seen: dict[str, tuple[int, int, str]] = {}
+        self._lengths: dict[str, float] = {}
+        self._looked: set[str] = set()
         self._changed = False
         if path.is_file():
             try:
@@ -147,6 +151,8 @@ class SourceStates:
                 return  # only a cache: what is lost is hashed again
             for name, size, mtime, digest in zip(*columns, strict=True):
                 self._seen[name] = (size, mtime, digest)
+            lengths = zip(table["path"], table.get("seconds", ()), strict=False)
+            self._lengths = {name: length for name, length in lengths if length is not None}
 
     def seen(self, file: Path) -> bool:
         """Whether a file was hashed before, in whatever state."""
@@ -160,14 +166,31 @@ class SourceStates:
         """
         now = stamp(file)
         seen = self._seen.get(str(file))
-        if seen is not None and seen[:2] == now and not self._checksum:
+        fresh = not self._checksum or str(file) in self._looked  # pieces share a file
+        if seen is not None and seen[:2] == now and fresh:
             return seen[2], now
         digest = sha256_file(file)[:HASH_DIGITS]
         if stamp(file) != now:
             raise UserError(f"{file} changes while it is read; run again once it is at rest")
+        if seen is None or seen[2] != digest:
+            self._lengths.pop(str(file), None)
         self._seen[str(file)] = (*now, digest)
+        self._looked.add(str(file))
         self._changed = True
         return digest, now
+
+    def settled(self, file: Path, piece: Piece) -> Piece | None:
+        """A piece of a recording, or None if it is all of it, so that its state is the file's."""
+        name = str(file)
+        if piece.offset or piece.channel is not None:
+            return piece
+        if name not in self._lengths:
+            length = recording_seconds(file)
+            if length is None:
+                return piece
+            self._lengths[name] = length
+            self._changed = True
+        return None if is_whole(piece, self._lengths[name]) else piece
 
     def save(self) -> None:
         """Write what was seen, if anything of it is new."""
@@ -181,11 +204,19 @@ class SourceStates:
                 "size": pa.array([row[0] for row in rows], pa.int64()),
                 "mtime_ns": pa.array([row[1] for row in rows], pa.int64()),
                 "hash": [row[2] for row in rows],
+                **self._length_column(names),
             }
         )
         with atomic_write(self._path) as file:
             pq.write_table(table, file, write_page_checksum=True)
         self._changed = False
+
+    def _length_column(self, names: Sequence[str]) -> dict[str, pa.Array]:
+        """Lengths of recordings as far as they were asked for; no column where none was."""
+        if not self._lengths:
+            return {}
+        lengths = [self._lengths.get(name) for name in names]
+        return {"seconds": pa.array(lengths, pa.float64())}
 
 
 def read_sources(
@@ -217,8 +248,8 @@ def read_sources(
         for start in range(0, len(utterances), _CHUNK):
             chunk = utterances[start : start + _CHUNK]
             parts = [chunk[i : i + _PART] for i in range(0, len(chunk), _PART)]
-            looks = pool.map(lambda part: [_look(states, locate(u)) for u in part], parts)
-            for utterance, found in zip(chunk, itertools.chain(*looks), strict=True):
+            looks = pool.map(lambda part: [_look_at(states, locate, u) for u in part], parts)
+            for utterance, found in itertools.chain(*looks):
                 if isinstance(found, OSError):
                     rejected.append(_unreadable(utterance, found))
                     continue
@@ -243,6 +274,17 @@ def read_sources(
     return sources, rejected
 
 
+def _look_at(
+    states: SourceStates, locate: Callable[[Utterance], Path], utterance: Utterance
+) -> tuple[Utterance, tuple[str, tuple[int, int]] | OSError]:
+    """Hash an utterance's audio; the utterance loses a piece that is all of the recording."""
+    found = _look(states, locate(utterance))
+    if utterance.piece is not None and not isinstance(found, OSError):
+        piece = states.settled(locate(utterance), utterance.piece)
+        utterance = replace(utterance, piece=piece)
+    return utterance, found
+
+
 def _look(states: SourceStates, file: Path) -> tuple[str, tuple[int, int]] | OSError:
     try:
         return states.look(file)
@@ -255,11 +297,14 @@ def _source(
 ) -> Source:
     used = [] if lexicon is None else lexicon.lines_for(utterance.text, language)
     who = (utterance.id, utterance.source, utterance.speaker, language)
+    piece, given = utterance.piece, utterance.phonemes
+    if piece is not None:
+        audio = _hash_of(audio, *(repr(part) for part in piece.to_json().items()))
     return Source(
         utterance=utterance,
         key=utterance.key,
         audio_hash=audio,
-        text_hash=_hash_of(utterance.text, language, *used),
+        text_hash=_hash_of(utterance.text, language, *(given or used)),
         record_hash=_hash_of(*who),
         stamp=at,
     )

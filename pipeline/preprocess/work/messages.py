@@ -40,7 +40,7 @@ class Task:
     """What is to be made of one utterance.
 
     Attributes:
-        record: id, source, speaker, language, text, audio_hash.
+        record: see `Item`.
         files: files that stages read, by the name of the source: "audio_file", "textgrid".
         columns: columns to be made, each with the state of the sources that it reads.
         stored: required columns that exist already.

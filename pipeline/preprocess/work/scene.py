@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.dataset import layout
@@ -91,7 +92,7 @@ class Scene:
                 path=str(source.textgrid),
                 stamp=source.textgrid_stamp,
             )
-        record = {
+        record: dict[str, Any] = {
             "id": utterance.id,
             "source": utterance.source,
             "speaker": utterance.speaker,
@@ -99,5 +100,9 @@ class Scene:
             "text": utterance.text,
             "audio_hash": source.audio_hash,
         }
+        if utterance.piece is not None:
+            record["piece"] = utterance.piece
+        if utterance.phonemes:
+            record["phonemes"] = utterance.phonemes
         states = {column: self.targets.state(column, source) for column in columns}
         return Task(key=source.key, record=record, files=files, columns=states)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.dataset.shards import Member, decode_value, encode_value
 from ns2.pipeline.preprocess.options import Limits
 from ns2.pipeline.preprocess.work.failure import as_failure, screen_failure
@@ -196,7 +197,14 @@ class Worker:
         name, task, outcome = stage.name, utterance.task, utterance.outcome
         utterance.values[name] = product.value
         if "samples" in product.scalars:
-            utterance.samples = int(product.scalars["samples"])
+            samples = int(product.scalars["samples"])
+            if task.samples not in (None, samples):
+                raise UtteranceError(
+                    Reason.STAGE_FAILED,
+                    f"it has {samples} samples, and had {task.samples} when its other columns were "
+                    "made by an earlier version; make the dataset in a new folder to have it again",
+                )
+            utterance.samples = samples
         if task.samples is None and name in SCREEN:
             outcome.screened = {**(outcome.screened or {}), **product.scalars}
         if stage.column is None:

@@ -61,6 +61,7 @@ def describe(dataset: Dataset, name: str, *, confidence: bool = False) -> dict[s
         "key": key,
         **{field: row[field] for field in _ROW_FIELDS},
         "source": meta.get("source"),
+        **({"piece": meta["piece"]} if "piece" in meta else {}),
         "samples": meta.get("samples"),
         **{field: row[field] for field in _MEASURES},
         "shapes": {
@@ -150,6 +151,8 @@ def _fact_lines(found: Mapping[str, Any]) -> list[str]:
     ]
     if found["id"] != found["key"] or found["source"]:
         source = f", source {found['source']}" if found["source"] else ""
+        if isinstance(piece := found.get("piece"), dict):
+            source += f" ({', '.join(f'{name} {value} s' for name, value in piece.items())})"
         lines.append(f"  id {found['id']}{source}")
     facts = [f"level {found['level_db']:.1f} dB"]
     if found["f0_median"]:

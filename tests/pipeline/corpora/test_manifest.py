@@ -65,7 +65,7 @@ def test_manifest_rows_that_go_wrong(tmp_path):
         {"audio": "audio/f.wav", "text": "x", "split": "fold 3"},
         {"audio": "audio/a.wav", "text": "the same audio again"},
         {"audio": "audio/g.wav", "text": "\ud800"},
-        {"audio": "audio/h.wav", "text": "x", "offset": 3.5},
+        {"audio": "audio/h.wav", "text": "x", "offset": -3.5},
         {"audio": "audio/\0.wav", "text": "x"},
         {"audio": "s3://bucket/a.wav", "text": "x"},
     ]
@@ -141,8 +141,9 @@ def test_a_quotation_mark_that_is_never_closed_stops_the_run(tmp_path):
     [
         ("m.csv", "a.wav,hello\n", "first line must name the fields"),
         ("m.csv", "", "first line must name the fields"),
-        ("m.jsonl", '[\n{"audio": "a.wav"},\n{"audio": "b.wav"}\n]', "on each line"),
-        ("m.jsonl", '[{"audio": "a.wav"}, {"audio": "b.wav"}]', "m.jsonl:1"),
+        ("m.jsonl", '{\n"audio": "a.wav"\n}', "on each line"),
+        ("m.jsonl", '[\n{"audio": "a.wav"},\n{"audio": ]', "on each line"),
+        ("m.jsonl", '[["a.wav", "x"], ["b.wav", "y"]]', "m.jsonl:1"),
         ("m.jsonl", json.dumps({"audio": "a.wav", "text": "x"}).encode("utf-16"), "UTF-16"),
         ("m.jsonl", '{"audio": "a.wav", "text": "x", "split": "fold"}', "unknown split"),
     ],

@@ -239,14 +239,15 @@ def test_pieces_of_one_corpus(spoken: Path, tmp_path: Path) -> None:
 
 def flat_corpus(folder: Path) -> None:
     (folder / "wavs").mkdir()
+    wave = 0.25 + 0.002 * np.sin(np.arange(4_000))  # the offset alone would be silence
     for name in ("a", "b"):
-        soundfile.write(folder / "wavs" / f"{name}.wav", np.full(4_000, 0.25), 24_000)
+        soundfile.write(folder / "wavs" / f"{name}.wav", wave, 24_000)
     (folder / "metadata.csv").write_text("a|a|a\nb|b|b\n")
 
 
 def test_a_corpus_of_one_recording_is_too_small(tmp_path: Path) -> None:
     (tmp_path / "wavs").mkdir()
-    soundfile.write(tmp_path / "wavs" / "a.wav", np.ones(2400, np.float32) / 4, 24_000)
+    soundfile.write(tmp_path / "wavs" / "a.wav", 0.25 * np.sin(np.arange(2400)), 24_000)
     (tmp_path / "metadata.csv").write_text("a|a|a\n")
     with pytest.raises(UserError, match="at least two recordings"):
         voices(tmp_path, tmp_path)
