@@ -63,20 +63,12 @@ def test_modules_in_the_folder_of_the_start_are_not_imported(
     assert contents(tmp_path / "out") == inline
 
 
-def test_a_relative_path_of_modules_holds_for_workers(
-    spoken: Path, planted: Path, inline: dict[str, bytes], tmp_path: Path
-) -> None:
-    relative = os.path.relpath(ROOT / ".types", planted)
-    done = preprocess(spoken, tmp_path / "out", cwd=planted, PYTHONPATH=relative)
-    assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "out") == inline
-
-
 @pytest.mark.parametrize("kind", ["home", "long", "other"])
 def test_ray_works_where_its_usual_folders_do_not(
     kind: str, spoken: Path, inline: dict[str, bytes], tmp_path: Path
 ) -> None:
-    changed = {"HOME": "/proc/nowhere"}
+    # a path of modules that is relative holds for workers, too
+    changed = {"HOME": "/proc/nowhere", "PYTHONPATH": os.path.relpath(ROOT / ".types", tmp_path)}
     if kind == "long":  # paths of sockets would be too long
         long = tmp_path / ("long-" * 20) / "tmp"
         long.mkdir(parents=True)
