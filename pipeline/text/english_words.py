@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ns2.pipeline.text.written import Word
+from ns2.pipeline.text.written import Placed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
+class Context(Placed):
     """A word of a clause where it stands.
 
     Attributes:
-        words: the words of the clause.
-        index: which of them.
         british: "one hundred and one" instead of "one hundred one".
         american: dates have the month first.
     """
 
-    words: Sequence[Word]
-    index: int
     british: bool
     american: bool
-
-    def near(self, offset: int) -> str:
-        """The word so many places behind, or before if negative; "" outside of the clause."""
-        i = self.index + offset
-        return self.words[i].surface if 0 <= i < len(self.words) else ""
-
-    @property
-    def before(self) -> str:
-        """The word before."""
-        return self.near(-1)
-
-    @property
-    def after(self) -> str:
-        """The word after."""
-        return self.near(1)
-
-    @property
-    def dotted(self) -> bool:
-        """Whether the full stop of an abbreviation belongs to the word."""
-        return self.words[self.index].dotted
 
 
 def cardinal(number: str | int, british: bool = False) -> str:

@@ -49,6 +49,39 @@ class Clause:
     mark: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A word of a clause where it stands.
+
+    Attributes:
+        words: the words of the clause.
+        index: which of them.
+    """
+
+    words: Sequence[Word]
+    index: int
+
+    def near(self, offset: int) -> str:
+        """The word so many places behind, or before if negative; "" outside of the clause."""
+        i = self.index + offset
+        return self.words[i].surface if 0 <= i < len(self.words) else ""
+
+    @property
+    def before(self) -> str:
+        """The word before."""
+        return self.near(-1)
+
+    @property
+    def after(self) -> str:
+        """The word after."""
+        return self.near(1)
+
+    @property
+    def dotted(self) -> bool:
+        """Whether the full stop of an abbreviation belongs to the word."""
+        return self.words[self.index].dotted
+
+
 def base_language(language: str) -> str:
     """The part of a voice's name before the first dash: "en" of "en-us"."""
     return language.split("-", 1)[0]

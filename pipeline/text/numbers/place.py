@@ -3,54 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from ns2.pipeline.text.numbers.locales import Locale
-from ns2.pipeline.text.written import Word
+from ns2.pipeline.text.written import Placed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Place(Placed):
     """A word of a clause where it stands.
 
     Attributes:
-        words: the words of the clause.
-        index: which of them.
         text: the word, or the part of it that is to be spoken.
         locale: the language.
     """
 
-    words: Sequence[Word]
-    index: int
     text: str
     locale: Locale
-
-    def near(self, offset: int) -> str:
-        """The word so many places behind, or before if negative; "" outside of the clause."""
-        i = self.index + offset
-        return self.words[i].surface if 0 <= i < len(self.words) else ""
-
-    @property
-    def before(self) -> str:
-        """The word before."""
-        return self.near(-1)
-
-    @property
-    def after(self) -> str:
-        """The word after."""
-        return self.near(1)
 
     @property
     def all_before(self) -> list[str]:
         """All words before, with the full stops that belong to them."""
         return [word.written for word in self.words[: self.index]]
-
-    @property
-    def dotted(self) -> bool:
-        """Whether a full stop belongs to the word."""
-        return self.words[self.index].dotted
 
 
 @cache
