@@ -216,6 +216,22 @@ def test_f0_moves_as_it_did_before_the_encoder_smoothed_it() -> None:
     assert torch.equal(found[same], leaping[same]) and not torch.equal(found[1:29], leaping[1:29])
 
 
+def test_audio_is_made_of_crisper_spectra_than_training_hears() -> None:
+    own = network()
+    with torch.no_grad():
+        latents = own.encode(speech(320 * 60)[None])
+        plain, crisp = (own.decoder.controls(latents, crisp=one) for one in (False, True))
+    for before, after in ((plain.harmonics, crisp.harmonics), (plain.noise, crisp.noise)):
+        bins = before.shape[-1]
+        for i in (60, 200, bins - 90):  # a mean by hand, away from the ends
+            weights = np.hanning(83)[1:-1]
+            near = before[..., i - 40 : i + 41].double() @ torch.from_numpy(weights / weights.sum())
+            wanted = before[..., i] + 0.3 * (before[..., i] - near)
+            torch.testing.assert_close(after[..., i], wanted.float(), rtol=0, atol=1e-4)
+    assert not torch.equal(plain.log_f0, crisp.log_f0)
+    assert torch.equal(plain.breath, crisp.breath)
+
+
 def test_the_source_has_the_f0_that_is_asked_for_and_no_alias() -> None:
     decoder = Decoder(MiniConfig(decoder_width=8, decoder_blocks=1))
     for hertz in (80.0, 440.0, 1_000.0):
