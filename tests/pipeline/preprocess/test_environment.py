@@ -63,7 +63,9 @@ def test_modules_in_the_folder_of_the_start_are_not_imported(
     assert contents(tmp_path / "out") == inline
 
 
-@pytest.mark.parametrize("kind", ["home", "long", "other"])
+@pytest.mark.parametrize(
+    "kind", ["home", *(pytest.param(kind, marks=pytest.mark.large) for kind in ("long", "other"))]
+)
 def test_ray_works_where_its_usual_folders_do_not(
     kind: str, spoken: Path, inline: dict[str, bytes], tmp_path: Path
 ) -> None:
