@@ -73,6 +73,11 @@ class _Column:
         return all(_NUMBER.fullmatch(value) for value in self.values)
 
     @cached_property
+    def digits(self) -> int:
+        """The number of digits in all values."""
+        return sum(char.isdigit() for value in self.values for char in value)
+
+    @cached_property
     def words(self) -> float:
         """The mean number of words."""
         return sum(map(_words, self.values)) / max(len(self.values), 1)
@@ -130,6 +135,8 @@ def decide(rows: Sequence[Sequence[str]], table: str) -> Columns:
         return Columns()
     pair = [_Column(i, [row[i] for row in full]) for i in (1, 2)]
     if alike(pair[0].values, pair[1].values):
+        if pair[1].digits > pair[0].digits:  # id|normalised text|text
+            return replace(_decided(table, [pair[0]], None, pair), widths=(2, 3))
         return Columns()  # id|text|normalised text
     if widths[2] > widths[3] or any(len(row) == 3 and not row[2] for row in rows):
         every = [_Column(i, [row[i] for row in rows if len(row) == 3]) for i in (1, 2)]
@@ -245,7 +252,7 @@ def _overlap(a: str, b: str) -> float:
     if a == b:
         return 1.0
     one, other = (Counter(_units(text)) for text in (a, b))
-    return (one & other).total() / max(min(one.total(), other.total()), 1)
+    return (one & other).total() / max(one.total(), other.total(), 1)
 
 
 def _units(text: str) -> list[str]:

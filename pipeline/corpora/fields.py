@@ -40,6 +40,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 """Names of other toolkits. They count where audio or text has such a name, too: what a manifest
 whose audio and text have a name of `FIELDS` means has never depended on them."""
 
+_DIGITS = 5
 _FORM = "FIELD=COLUMN,..., as in id=1,speaker=2,text=3 or text=sentence"
 
 
@@ -74,6 +75,8 @@ class Fields:
                 )
             if name in columns:
                 raise OptionError(f"--fields names {name} twice")
+            if is_number(column) and len(column) > _DIGITS:
+                raise OptionError(f"--fields: no table has a column {column[:20]}...")
             if re.fullmatch(r"0+", column):
                 raise OptionError("--fields: columns are counted from 1")
             if column and column in columns.values():

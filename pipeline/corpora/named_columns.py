@@ -35,6 +35,11 @@ def find_columns(rows: Sequence[Sequence[str]], fields: Fields, table: str, name
     Raises:
         UserError: it is open, or `--fields` names what is not there.
     """
+    if pieces := [f for f in ("offset", "duration", "phonemes") if fields.columns.get(f)]:
+        raise UserError(
+            f"--fields: {pieces[0]} is read from manifests, and {table} is a table: write a "
+            "manifest, with audio, text and what else there is in each row"
+        )
     header = [name.lower() for name in rows[0]] if rows else []
     lowered = fields.lowered()
     if named or set(header) & set(lowered.missing([])):
@@ -44,7 +49,7 @@ def find_columns(rows: Sequence[Sequence[str]], fields: Fields, table: str, name
             f"--fields names the column {missing[0]}, but the first line of {table} names no "
             "columns: give their numbers, as in --fields id=1,text=2"
         )
-    return _numbered(fields) if fields else decide(rows, table)
+    return _numbered(fields, table) if fields.numbers else decide(rows, table)
 
 
 def _named(header: Sequence[str], fields: Fields, table: str) -> Columns:
@@ -89,9 +94,20 @@ def _position(name: str, header: Sequence[str], fields: Fields) -> int | None:
     return next((header.index(one) for one in names if one in header), None)
 
 
-def _numbered(fields: Fields) -> Columns:
-    """The columns as `--fields` numbers them."""
+def _numbered(fields: Fields, table: str) -> Columns:
+    """The columns as `--fields` numbers them; the first is the id, and the second the text.
+
+    Raises:
+        UserError: `--fields` gives that column to another field.
+    """
     at = fields.numbers
+    for name, column in (("text", 1), ("id", 0)):
+        others = [f for f in at if at[f] == column]
+        if name not in at and others and not (name == "id" and "audio" in at):
+            raise UserError(
+                f"{table}: --fields says that column {column + 1} is the {others[0]}; say which "
+                f"one is the {name}, too, as in --fields id=1,speaker=2,text=3"
+            )
     text = at.get("text", 1)
     key, audio = at.get("id", at.get("audio", 0)), at.get("audio")
     widest = max(*at.values(), text) + 1

@@ -176,8 +176,7 @@ def _unquoted(value: str) -> str:
 def _header(line: str, delimiters: str, fields: Fields) -> tuple[list[str], str] | None:
     """The names of the fields and the delimiter, or None if the line does not name them."""
     for delimiter in delimiters:
-        names = next(csv.reader([line], delimiter=delimiter), [])
-        names = [name.strip().lower() for name in names]
+        names = [name.strip().lower() for name in _cut(line, delimiter)]
         named = [
             f for f in ("audio", "text") if any(name in names for name in fields.names(f, names))
         ]
@@ -187,6 +186,14 @@ def _header(line: str, delimiters: str, fields: Fields) -> tuple[list[str], str]
         if fields.numbers and names_known(names):
             return names, delimiter
     return None
+
+
+def _cut(line: str, delimiter: str) -> list[str]:
+    """The fields of a line; a carriage return within it is a blank."""
+    try:
+        return next(csv.reader([line.strip("\r\n").replace("\r", " ")], delimiter=delimiter), [])
+    except csv.Error:  # a field without end
+        return []
 
 
 def names_known(names: Sequence[str]) -> bool:
@@ -200,7 +207,7 @@ def names_known(names: Sequence[str]) -> bool:
 def _delimiter(line: str, delimiters: str, fields: Fields) -> str:
     """What parts the columns of a table whose columns have numbers: enough of them."""
     widest = max(fields.numbers.values()) + 1
-    counts = {one: len(next(csv.reader([line], delimiter=one), [])) for one in delimiters}
+    counts = {one: len(_cut(line, one)) for one in delimiters}
     fitting = [one for one in "|\t;," if counts.get(one, 0) >= max(widest, 2)]
     return fitting[0] if fitting else delimiters[0]
 

@@ -6,6 +6,8 @@ import re
 
 from ns2.pipeline.text.english_dates import YEAR, spoken_year
 from ns2.pipeline.text.english_tables import (
+    AFTER_NAMES,
+    AFTER_RULERS,
     ARTICLES,
     CALLING,
     CODES,
@@ -118,7 +120,10 @@ def with_unit(match: re.Match[str], context: Context) -> str:
 
 
 def scaled(match: re.Match[str], context: Context) -> str:
-    """A number with a short scale: "3.5M"."""
+    """A number with a short scale: "3.5M"; not a letter as in "221B Baker Street"."""
+    counted = "." in match[1] or context.after[:1].islower()
+    if match[2] in ("B", "M") and (not counted or context.after in AFTER_NAMES):
+        return ""
     return f"{decimal(match[1], context.british)} {SCALES[match[2]]}"
 
 
@@ -159,7 +164,9 @@ def roman(match: re.Match[str], context: Context) -> str:
     lower = len(text) > 1 or context.near(-2).lower() == "world"  # world war I
     noun = before.capitalize() if lower else before
     announced = noun[:1].isupper() and numbered_roman(text, noun)
-    verbs = DOUBTING if before in REIGNING or before in ("War", "Wars") else THINKING
+    if text == "I" and before in REIGNING and context.after not in AFTER_RULERS:
+        return ""  # for Mary I would
+    verbs = DOUBTING if before in ("War", "Wars") else THINKING
     if text == "I" and context.after.lower() in verbs:
         return ""
     century = context.after.startswith("centur")

@@ -90,6 +90,14 @@ THINKING = DOUBTING | word_set(
 """Verbs before which "I" after "Part" is the pronoun, and no number; after "War", "Charles" these:
 `DOUBTING`."""
 
+AFTER_RULERS = word_set(
+    "of was is became died reigned ruled and who whose whom succeeded married ascended issued "
+    "ordered granted in from by to at 's or until"
+) | {""}
+"""Words after which "I" behind a ruler's name is a number; elsewhere it is the pronoun."""
+AFTER_NAMES = word_set("is was in at on and or to for has will with from of near opens closes")
+"""Words behind a name such as "Gate 5M", which is no amount."""
+
 ARTICLES = ("a", "an", "A", "An")
 CALLING = word_set("call Call called calling dial Dial dialed dialled dialing phone")
 UNSPELLED = word_set("a an the A An The this his her their my your our its an' some any no")

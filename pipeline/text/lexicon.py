@@ -193,6 +193,8 @@ def _pieces(text: str, lexicon: Lexicon) -> Iterator[str]:
 _INLINE = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 _PLACE = "\ua788"  # a letter of no script that no text has; the cleaning of texts keeps it
 _PLACED = re.compile(f"{_PLACE}([a-z]+){_PLACE}")
+_OPEN, _CLOSED = ' \t\n"“„«(', ' \t\n"”“»),.;:!?…。，、；：！？'
+"""Characters that may stand before and behind phones in a text; others are parted from them."""
 _HELD = "\u2060"  # stands for a space at which no text is cut
 
 
@@ -214,10 +216,8 @@ def take_phones(text: str, table: PhonemeTable) -> tuple[str, list[Tokens]]:
             raise UserError(f"[[{match[1].replace(_HELD, ' ')}]] in the text: {error}") from error
         before = text[match.start() - 1 : match.start()]
         behind = text[match.end() : match.end() + 1]
-        spaced = [
-            " " if char.isalnum() or char in ("]", "[", "'") else "" for char in (before, behind)
-        ]
-        return f"{spaced[0]}{_PLACE}{_letters(len(found) - 1)}{_PLACE}{spaced[1]}"
+        gaps = ["" if char in near else " " for char, near in ((before, _OPEN), (behind, _CLOSED))]
+        return f"{gaps[0]}{_PLACE}{_letters(len(found) - 1)}{_PLACE}{gaps[1]}"
 
     taken = _INLINE.sub(take, text.replace(_PLACE, ""))
     return taken, found

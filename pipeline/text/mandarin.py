@@ -1,7 +1,7 @@
 """What espeak-ng 1.52 gets wrong in Mandarin: syllables such as xiong, and written pinyin.
 
-It reads jiong, qiong and xiong as English words, also where they are the reading of a character
-(熊, 穷, 兄), and 兒 likewise; and it takes "ü" and the accents of pinyin for English.
+It reads jiong, qiong, xiong and 哪儿 as English words, the first also where they are the reading of
+a character (熊, 穷, 兄), and 兒 likewise; and it takes "ü" and the accents of pinyin for English.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _AS_ENGLISH = {  # how such a syllable sounds in English, with its number
     **dict(zip(("wˈɒn", "tˈuː", "θɹˈiː", "fˈɔː", "fˈaɪv"), "12345", strict=True)),
 }
 _ER = {"rfˈaɪv": ("ˈər35",)}  # 兒
+ERHUA: dict[str, Tokens] = {"儿": ("ər35",), "兒": ("ər35",)}
+"""The ending of words such as 哪儿, for which espeak-ng's dictionary has syllables (nar3) that it
+says in English; it is a syllable of its own here."""
 
 _MARKS = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 _MARKED = re.compile("([aeiouv]*)([\u0304\u0301\u030c\u0300])([aeiouv]*(?:ng|n|r)?(?![aeiouv]))")

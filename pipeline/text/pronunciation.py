@@ -21,7 +21,13 @@ from ns2.pipeline.text.capitals import steady_acronyms
 from ns2.pipeline.text.clauses import clauses
 from ns2.pipeline.text.engine import STRESSES, Engine, bare, bare_phones, engine_of
 from ns2.pipeline.text.lexicon import Lexicon, Tokens, placed
-from ns2.pipeline.text.mandarin import cut_at_lost, lost_character, lost_syllable, plain_pinyin
+from ns2.pipeline.text.mandarin import (
+    ERHUA,
+    cut_at_lost,
+    lost_character,
+    lost_syllable,
+    plain_pinyin,
+)
 from ns2.pipeline.text.matching import match_words
 from ns2.pipeline.text.reading import reading_of
 from ns2.pipeline.text.scripts import (
@@ -160,7 +166,11 @@ def _parts(
     if lexicon is not None:
         words = lexicon.words_of(words, voice.language)
     if _spells(voice):
-        words = cut_at_latin(words)
+        words = [
+            part
+            for word in words
+            for part in ([word] if placed(word) is not None else cut_at_latin([word]))
+        ]
     if voice.language == PINYIN:
         words = cut_at_lost(words)
     given = [_given(word, lexicon, phones) for word in words]
@@ -193,6 +203,8 @@ def _part(
         if voice.language == PINYIN:
             said = plain_pinyin(said)
             given = lost_syllable(said)
+        elif said in ERHUA and word.glued:
+            given = ERHUA[said]
         elif len(said) == 1 and not said.isascii():
             given = lost_character(voice.foreign(said))
         if given is not None:

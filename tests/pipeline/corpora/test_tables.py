@@ -145,6 +145,11 @@ REFUSED = {
         [*rows("{}", TEXTS)[:3], *rows("{}", TEXTS, SPEAKERS)[3:]],
         "either may be the text",
     ),
+    "a word of the text": (rows("{}", TEXTS, [t.split()[0] for t in TEXTS]), "may be the text"),
+    "its first words": (
+        rows("{}", TEXTS, [" ".join(t.split()[:2]) for t in TEXTS]),
+        "may be the text",
+    ),
     "one row": (rows("{}", "anna", TEXTS)[:1], "either may be the text"),
     "different speakers": (rows("{}", [f"x{i}" for i in IDS], TEXTS), "either may be the text"),
 }
@@ -190,11 +195,47 @@ def test_fields_names_every_column(tmp_path: Path) -> None:
         ("text=1,text=2", "names text twice"),
         ("text=2,id=2", "two fields from the column 2"),
         ("text=0", "counted from 1"),
+        (f"text={'9' * 5000}", "no table has a column 999"),
     ],
 )
 def test_fields_of_another_form(tmp_path: Path, fields: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         read_corpus(write(tmp_path, rows("{}", TEXTS)), fields=fields)
+
+
+def test_text_as_written_behind_text_as_spoken(tmp_path: Path) -> None:
+    written = [f"{text} in 1450" for text in TEXTS]
+    spoken = [f"{text} in fourteen fifty" for text in TEXTS]
+    for table in (rows("{}", spoken, written), rows("{}", written, spoken)):
+        corpus = read_corpus(write(tmp_path, table))
+        assert read(corpus) == {i: (t, "LJ") for i, t in zip(IDS, spoken, strict=True)}
+        assert bool(corpus.notes) == (table[0][1] == spoken[0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("speaker=2", "column 2 is the speaker; say which one is the text"),
+        ("text=1", "column 1 is the text; say which one is the id"),
+        ("text=3,offset=2", "offset is read from manifests"),
+        ("text=3,phonemes=2", "phonemes is read from manifests"),
+    ],
+)
+def test_fields_that_leave_something_open(tmp_path: Path, fields: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_corpus(write(tmp_path, rows("{}", SPEAKERS, TEXTS)), fields=fields)
+
+
+def test_a_field_is_not_read(tmp_path: Path) -> None:
+    root = write(tmp_path, rows("{}", SPEAKERS, TEXTS))
+    assert read(read_corpus(root, fields="language=")) == VOICED
+
+
+def test_a_carriage_return_within_the_first_line(tmp_path: Path) -> None:
+    root = write(tmp_path, rows("{}", TEXTS))
+    table = root / "metadata.csv"
+    table.write_bytes(table.read_bytes().replace(b"in the only", b"in\r the only"))
+    assert len(read_corpus(root).utterances) == len(IDS)
 
 
 def test_fields_that_are_not_there(tmp_path: Path) -> None:

@@ -36,6 +36,24 @@ def word_of(spoken: Pronunciation, written: str) -> str:
     return found
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en-us", "The {}’s light."),
+        ("en-us", "{}-post"),
+        ("en-us", "Let us go.{} yes"),
+        ("en-us", "this/{}"),
+        ("en-us", "“{},” he said."),
+        ("en-us", "({})"),
+        ("ja", "これは{}です"),
+        ("cmn", "我{}。"),
+    ],
+)
+def test_phones_in_a_text_are_never_lost(language: str, text: str) -> None:
+    spoken = marked(text.format("[[m ˈuː n]]"), language)
+    assert word_of(spoken, "[[m ˈuː n]]") == "m ˈuː n"
+
+
 def test_a_file_is_read(tmp_path: Path) -> None:
     found = lexicon(
         tmp_path, f"\ufeffReading\t{READING}\r\n\n  don’t\tdʒ ˈoʊ n  \nNew-York\tn uː | j ˈɔː k\n"

@@ -166,6 +166,8 @@ def test_the_page_says_what_is_lost_in_every_voice() -> None:
         ("cmn", "你好，老师！", "n i35 χ ˈɑu214 , l ˈɑu214 | s. ˈi.55 !"),
         ("cmn", "妈妈骂马吗？", "m ɑ55 m ɑ11 | m ˈɑ51 | m ˈɑ214 | m ɑ11 ?"),
         ("cmn", "兄弟很穷。", "ɕ ˈyu55 ŋ | t ˈi51 | χ ˈə214 n | tɕh ˈyu35 ŋ ."),
+        ("cmn", "他在哪儿？", "th ˈɑ55 | ts ˈai51 | n ˈɑ214 | ər35 ?"),
+        ("cmn", "女儿。儿童。", "n ˈy214 | ər35 . ˈər35 | th ˈonɡ35 ."),
         ("cmn-latn-pinyin", "nǐ hǎo, xiong2mao1.", "n ˈi35 | χ ˈɑu214 , ɕ ˈyu35 ŋ | m ˈɑu55 ."),
         ("yue", "詩史試時市事。", "s ˈi1 | s ˈi2 | s ˈiɜ | s ˈi4 | s ˈi5 | s ˈi6 ."),
         ("vi", "ma má mà.", "m ˈaː | m ˈaːɜ | m ˌaː2 ."),
