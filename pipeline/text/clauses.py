@@ -207,7 +207,10 @@ class _Splitter:
 
     def _ends(self, core: str, following: str) -> bool:
         """Whether the full stop of an abbreviation or ordinal number ends a sentence, too."""
-        if not following or (core in CLOSING and following[:1].isupper()):
+        closing = core in CLOSING and not (
+            core == "Sr" and self._base != "en"
+        )  # a title: Sr. López
+        if not following or (closing and following[:1].isupper()):
             return True
         if self._base != "de" or not (core.isdigit() or roman_value(core)):
             return False

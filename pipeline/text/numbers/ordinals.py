@@ -27,6 +27,7 @@ _ROMANCE = re.compile(r"(\d+)\.?([ºª°])")
 _COUNTED = word_set("aniversario edición congreso centenario premio torneo legislatura dinastía")
 _READS_ROMAN = ("it", "pt", "ro", "cs")  # espeak-ng itself does, in Italian as ordinal numbers
 _ARTICLES = word_set("der die das dem den des im am vom zum zur beim ein eine")
+_JOINING = word_set("y e o a al et ou à und bis")
 _DUTCH = re.compile(r"(\d+)(?:e|ste|de)")
 
 
@@ -107,7 +108,7 @@ def _is_initial(place: Place) -> bool:
 
 def roman(place: Place) -> str:
     """A Roman numeral without a full stop: "Louis XIV", "siglo XIX", "Kapitel IV"."""
-    base, before, after = place.locale.base, place.before, place.after
+    base, before, after = place.locale.base, _announcing(place), place.after
     text = place.text
     if place.dotted:
         return ""  # an initial
@@ -131,17 +132,22 @@ def roman(place: Place) -> str:
     return cardinal_words(number, base)
 
 
+def _announcing(place: Place) -> str:
+    """The word before a Roman numeral, or before the first one of a pair: "siglos XIX y XX"."""
+    pair = place.before in _JOINING and roman_value(place.near(-2))
+    return place.near(-3) if pair and place.near(-3) in NUMBERING else place.before
+
+
 def _is_name(word: str) -> bool:
     """Whether a Spanish word before a Roman numeral may be a name."""
     return word[:1].isupper() and word.lower() not in ("la", "el", "los", "las", "un", "una", "y")
 
 
 def _spanish_roman(place: Place, number: int) -> str:
-    before, after = place.before, place.after
+    before, after = _announcing(place), place.after
     if before in NUMBERING:
-        return spanish_ordinal(number, "") if before.lower() == "siglo" and number <= 10 else (
-            str(number)
-        )  # fmt: skip
+        ranked = before.lower() in ("siglo", "siglos") and number <= 10
+        return spanish_ordinal(number, "") if ranked else str(number)
     if _is_name(before):
         return spanish_ordinal(number, "", feminine=is_queen(before)) if number <= 10 else (
             str(number)

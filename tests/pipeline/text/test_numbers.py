@@ -185,6 +185,9 @@ SAID = (
     ("en-us", "Elizabeth I was queen", "Elizabeth the first was queen"),
     ("en-us", "221B Baker Street", "two hundred twenty one B Baker Street"),
     ("en-us", "over 5M people", "over five million people"),
+    ("es", "los siglos XIX y XX", "los siglos diecinueve y veinte"),
+    ("es", "entre los siglos XV y XVI", "entre los siglos quince y dieciséis"),
+    ("fr-fr", "aux siècles XIX et XX", "aux siècles dix-neuf et vingt"),
     ("nl", "de 19e eeuw", "de negentiende eeuw"),
     ("hu", "a II. kerület", "a második kerület"),
     ("hu", "ez a 3. ház", "ez a harmadik ház"),
@@ -293,3 +296,8 @@ def test_a_capital_line_keeps_what_is_spelled() -> None:
         "DR.", "WHO", "IS", "IN",
     ]  # fmt: skip
     assert engine_of("en-us").speak("x")
+
+
+def test_titles_before_names_are_no_end_of_a_sentence() -> None:
+    assert "." not in pronounce("El Sr. López", "es").tokens
+    assert "." in pronounce("John Smith Sr. He came", "en-us").tokens
