@@ -71,7 +71,10 @@ def learn(config: NS2Config, speech: Dataset) -> tuple[NS2, Batch, dict[str, lis
     return model, batch, log
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    "objective",
+    [o if o == "x0" else pytest.param(o, marks=pytest.mark.large) for o in OBJECTIVES],
+)
 def test_eight_utterances_are_learned_by_heart(objective: str, speech: Dataset) -> None:
     config = replace(
         preset("tiny"),

@@ -37,7 +37,7 @@ def options(weights: Path, **more: Any) -> Options:
     return Options(codec_weights=weights, quantizers=4, shard_utterances=4, **more)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.large), 2])
 def test_ray_writes_the_same_files(
     workers: int, spoken: Path, weights: Path, dataset: Path, tmp_path: Path
 ) -> None:
