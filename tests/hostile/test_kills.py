@@ -111,8 +111,7 @@ COMMANDS = {
     ),
     "demo": Command(
         lambda folder, made, begun: [
-            "demo", str(folder / "demo"), "--corpus", str(made.corpus), "--minutes", "0.1",
-            "--cores", "1",
+            "demo", str(folder / "demo"), "--utterances", "30", "--minutes", "0.05", "--cores", "1"
         ],
         result=lambda folder: {"hello.wav": (folder / "demo/hello.wav").read_bytes()[:4]},
     ),
