@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 TRIM_EVERY = 10
-"""Steps between two calls of `give_back`: after each step it would slow small models down, since the
-next step has to ask for the same memory again."""
+"""Steps between two calls of `give_back`: after each step it would slow small models down,
+since the next step has to ask for the same memory again."""
 
 
 def give_back() -> None:
