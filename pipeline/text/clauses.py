@@ -23,6 +23,7 @@ from ns2.pipeline.text.tables import (
     CLOSING,
     ELISIONS,
     FOREIGN_MARKS,
+    LETTERED,
     MONTHS,
     ORDINAL_DOT,
     PRONOUNS,
@@ -87,6 +88,7 @@ _LOOSE_ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u036f]+")
 _SPACING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:\s|^)[-–](?=\s|$)"), " — "),
     (re.compile(r"–"), "-"),  # 10–20
+    (re.compile(r"(?<=\d)( ?)º(?=[CF]\b)|(?<=\d)( )º(?=\W|$)"), r"\1\2°"),  # 20 ºC
     (re.compile(r"-{2,}"), " — "),
     (re.compile(r"\.(?:\s?\.)+"), "… "),
     (re.compile(r"…+"), "… "),
@@ -256,12 +258,20 @@ class _Splitter:
             return True
         if len(core) == 1 and core.isupper() and following[:1].isupper():  # initials
             last = self._words[-1].surface if self._words else ""
+            if last.lower() in LETTERED or self._begins(following):
+                return False  # Plan A. We
             if last in NUMBERING and roman_value(core):
                 return False  # Chapter V. The
             if self._base == "en" and last in REIGNING:  # Robert I. Bouck, but: George V. He
                 return following.strip(".,;:?!") not in PRONOUNS
             return not (self._base == "en" and core == "I")
         return False
+
+    def _begins(self, following: str) -> bool:
+        """Whether a sentence begins with a word, which then is no name behind an initial."""
+        if self._base == "de":
+            return ends_sentence(following)
+        return self._base == "en" and following.strip(".,;:?!") in PRONOUNS
 
     def _is_unit(self, core: str) -> bool:
         """Whether a word is a unit behind its number, or both in one."""

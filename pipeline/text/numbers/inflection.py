@@ -44,6 +44,15 @@ _FEMININE_FRENCH = re.compile(
     r"|fille|chaise|table|maison|ville|pomme|question|réponse|station|région|nation|place|chambre"
     r"|lettre|ligne|leçon|photo|pièce|école|classe|partie|victoire|médaille|bouteille|tasse)s?"
 )
+_NO_PLURALS = word_set(
+    "más menos después atrás antes entonces además tras jamás quizás ellos ellas nosotros "
+    "plus moins dans sans sous vers depuis mais après puis alors hors chez dès très nous vous "
+    "ils elles jamais sommes parmi "
+    "mais menos depois após três eles elas nós"
+)
+"""Words that end like a plural, and are no noun."""
+_MUTE_H = ("habit", "heur", "homm", "hect", "hist", "hôt", "huit", "huma", "herb", "hôp", "hiron",
+           "horlog", "hiv")  # fmt: skip
 _QUEENS_ROMANCE = re.compile(r".+(?:a|bel|elle|eth|ine|ie)")
 
 
@@ -157,3 +166,23 @@ def french_counted(number: int, following: str) -> str:
     if number % 100 == 81:  # espeak-ng reads "quatre-vingt-une" with a t
         return f"{cardinal_words(number - 1, 'fr')} une"
     return re.sub(r"un$", "une", cardinal_words(number, "fr"))
+
+
+def portuguese_form(number: int) -> str:
+    """A Portuguese number before a feminine noun: "duas", "vinte e uma", "duzentas"."""
+    said = cardinal_words(number, "pt")
+    said = re.sub(r"\bum$", "uma", re.sub(r"\bdois\b(?! (?:mil|bi)h)", "duas", said))
+    return re.sub(r"entos\b(?! (?:mil|bi)h)", "entas", said)
+
+
+def is_plural(noun: str, base: str) -> bool:
+    """Whether a word behind a number is a noun or adjective in the plural, by its ending."""
+    small = noun.lower()
+    ends = small.endswith(("s", "x") if base == "fr" else "s")
+    return ends and small.isalpha() and len(small) > 3 and small not in _NO_PLURALS
+
+
+def is_elided(noun: str) -> bool:
+    """Whether "de" is "d'" before a French noun."""
+    small = noun.lower()
+    return small[0] in "aeiouéèêàâîôûœ" or small.startswith(_MUTE_H)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ns2.pipeline.text.numbers.degrees import determined
 from ns2.pipeline.text.numbers.inflection import (
     german_ordinal,
     german_reign,
@@ -40,9 +41,10 @@ def marked_ordinal(place: Place) -> str:
         number, mark = int(match[1]), match[2]
         if mark in ("ª", "a", "ra", "da", "ta", "ma", "va", "na"):
             return spanish_ordinal(number, "", feminine=True)
-        return spanish_ordinal(number, place.after, feminine=False) if mark != "er" else (
-            spanish_ordinal(number, "piso")
-        )  # fmt: skip
+        if mark == "er":
+            return spanish_ordinal(number, "piso")
+        ranked = place.after if place.after[:1].islower() or determined(place) else ""
+        return spanish_ordinal(number, ranked, feminine=False)
     if base in ("it", "pt", "ca", "gl") and (match := _ROMANCE.fullmatch(place.text)):
         said = ordinal_words(int(match[1]), base)
         return re.sub(r"[oe]\b", "a", said) if match[2] == "ª" else said
@@ -120,6 +122,11 @@ def roman(place: Place) -> str:
         number = roman_value(text)  # I Congreso
     if base in ("de", "fr") and text == "IV":
         number = 4
+    if base == "pt" and number and before in REIGNING:
+        if number > 10:
+            return str(number)  # João vinte e três
+        ranked = ordinal_words(number, "pt")
+        return re.sub(r"o\b", "a", ranked) if is_queen(before) else ranked
     if base in _READS_ROMAN or not number:
         # Sizes of clothes are spelled; espeak-ng would read them as numbers.
         return ".".join(text) if place.locale.months and text in ("XL", "XX", "XXL", "XXX") else ""
