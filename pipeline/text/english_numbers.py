@@ -109,7 +109,9 @@ def small_money(match: re.Match[str], context: Context) -> str:
     """Money without a whole part: "$.50"."""
     places = match["places"]
     _, many, cent, cents = MONEY[match["sign"]]
-    if len(places) != 2 or context.after in SCALE_WORDS or context.after in SCALES:
+    if _is_scale(context.after, context.near(2)):
+        return decimal("." + places)
+    if len(places) != 2:
         return f"{decimal('.' + places)} {many}"
     return f"{cardinal(places)} {cent if int(places) == 1 else cents}"
 

@@ -12,18 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ns2.pipeline.text.numbers import amounts, calendar_words, degrees, ordinals
+from ns2.pipeline.text.numbers.german_one import german_one
 from ns2.pipeline.text.numbers.inflection import french_counted, is_queen, spanish_counted
 from ns2.pipeline.text.numbers.locales import CURRENCIES, locale_of
 from ns2.pipeline.text.numbers.number_words import cardinal_words, minus_word
 from ns2.pipeline.text.numbers.place import (
     Place,
     digits_said,
-    is_whole,
     number_said,
     pattern_of,
     plain_thousands,
     split_number,
 )
+from ns2.pipeline.text.numbers.telephone import telephone
 from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER_SAID
 from ns2.pipeline.text.written import Word
 
@@ -112,22 +113,6 @@ def _signed(place: Place) -> str:
     return f"{word} {_by_rule(replace(place, text=rest)) or rest}"
 
 
-def telephone(place: Place) -> str:
-    """A number that begins with 0, or has many digits, digit by digit: "0171/1234567"."""
-    text, base = place.text, place.locale.base
-    if not place.locale.months:
-        return ""
-    if re.fullmatch(r"0\d+(?:[-/]\d+)*|\d{7,}(?<!000)|\d{16,}", text):
-        return digits_said(text)
-    offset = -1
-    while is_whole(place.near(offset)):
-        offset -= 1
-    if not place.near(offset).startswith("+"):
-        offset += 1
-    begins = offset < 0 and re.fullmatch(r"\+\d+|0\d{2,}", place.near(offset))
-    return digits_said(text) if base == "de" and begins and is_whole(text) else ""
-
-
 def number_sign(place: Place) -> str:
     """The sign before a number: "n°", or both in one word."""
     signs = {"fr": "numéro", "es": "número", "de": "Nummer"}
@@ -195,6 +180,7 @@ _RULES: tuple[Rule, ...] = (
     amounts.coin_alone,
     amounts.scale_alone,
     amounts.before_noun,
+    german_one,
     amounts.unit,
     amounts.percent,
     amounts.number_range,
