@@ -74,6 +74,7 @@ def clean(text: str, language: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if base in ("el", "grc"):  # in Greek ";" is a question mark and "·" a semicolon
         text = text.replace(";", "?").replace("·", "; ")
+    text = _WIDE_COLON.sub(":", text)
     text = "".join(map(_compatible, text.translate(FOREIGN_MARKS)))
     text = "".join(_keep(char, base) for char in text)
     if base == "en":  # in other languages an accent may make a letter, such as g̃
@@ -84,6 +85,7 @@ def clean(text: str, language: str) -> str:
 
 
 _HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WIDE_COLON = re.compile(r"(?<=\d)：(?=\d)")  # 15：30
 _LOOSE_ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u036f]+")
 _SPACING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:\s|^)[-–](?=\s|$)"), " — "),

@@ -188,9 +188,13 @@ def _parts(
         if is_given:
             parts += [_part(word, "", voice, its) for word, its in run]
             continue
-        for read in reading.read([word for word, _ in run]):
+        its_words = [word for word, _ in run]
+        numbers = dict(zip(map(id, its_words), words_for_espeak(its_words, voice.language)))
+        for read in reading.read(its_words):
             speaker = engine_of(read.voice, settings.tones) if read.voice else voice
-            parts.append(_part(read.word, read.said, speaker, None, apart=True))
+            unread = read.said == read.word.written and not read.voice
+            said = numbers.get(id(read.word), read.said) if unread else read.said
+            parts.append(_part(read.word, said, speaker, None, apart=True))
     return parts
 
 
@@ -200,11 +204,11 @@ def _part(
     """A word with what is spoken for it; espeak-ng is helped where it can't read Mandarin."""
     stays = given is not None
     if given is None and base_language(voice.language) == "cmn":
-        if voice.language == PINYIN:
+        if said in ERHUA and word.glued:
+            given = ERHUA[said]
+        elif voice.language == PINYIN:
             said = plain_pinyin(said)
             given = lost_syllable(said)
-        elif said in ERHUA and word.glued:
-            given = ERHUA[said]
         elif len(said) == 1 and not said.isascii():
             given = lost_character(voice.foreign(said))
         if given is not None:
