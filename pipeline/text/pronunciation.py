@@ -29,7 +29,7 @@ from ns2.pipeline.text.mandarin import (
     plain_pinyin,
 )
 from ns2.pipeline.text.matching import match_words
-from ns2.pipeline.text.reading import reading_of
+from ns2.pipeline.text.reading import Reading, reading_of
 from ns2.pipeline.text.scripts import (
     check_scripts,
     cut_at_latin,
@@ -187,14 +187,25 @@ def _parts(
     for is_given, run in groupby(zip(words, given, strict=True), lambda pair: pair[1] is not None):
         if is_given:
             parts += [_part(word, "", voice, its) for word, its in run]
-            continue
-        its_words = [word for word, _ in run]
-        numbers = dict(zip(map(id, its_words), words_for_espeak(its_words, voice.language)))
-        for read in reading.read(its_words):
-            speaker = engine_of(read.voice, settings.tones) if read.voice else voice
-            unread = read.said == read.word.written and not read.voice
-            said = numbers.get(id(read.word), read.said) if unread else read.said
-            parts.append(_part(read.word, said, speaker, None, apart=True))
+        else:
+            parts += _read_parts(voice, [word for word, _ in run], reading, settings)
+    return parts
+
+
+def _read_parts(
+    voice: Engine, words: Sequence[Word], reading: Reading, settings: TextSettings
+) -> list[_Part]:
+    """The words of a part of a clause as a reading has them; it leaves numbers as they are."""
+    numbers = {
+        id(word): said
+        for word, said in zip(words, words_for_espeak(words, voice.language), strict=True)
+    }
+    parts = []
+    for read in reading.read(words):
+        speaker = engine_of(read.voice, settings.tones) if read.voice else voice
+        unread = read.said == read.word.written and not read.voice
+        said = numbers.get(id(read.word), read.said) if unread else read.said
+        parts.append(_part(read.word, said, speaker, None, apart=True))
     return parts
 
 

@@ -10,20 +10,18 @@ import re
 from collections.abc import Callable, Sequence
 
 from ns2.pipeline.text.english_words import cardinal
-from ns2.pipeline.text.tables import PINYIN
+from ns2.pipeline.text.tables import PINYIN, word_set
 from ns2.pipeline.text.written import Placed, Word
 
 _DIGITS = "零一二三四五六七八九"
 _TENS = ("", "十", "百", "千")
 _MYRIADS = ("", "万", "亿", "万亿")
-_PINYIN = dict(
-    pair.split(":")
-    for pair in (
-        "零:ling2 一:yi1 二:er4 三:san1 四:si4 五:wu3 六:liu4 七:qi1 八:ba1 九:jiu3 十:shi2 百:bai3 "
-        "千:qian1 万:wan4 亿:yi4 两:liang3 点:dian3 分:fen1 度:du4 摄:she4 氏:shi4 华:hua2 负:fu4 "
-        "下:xia4 之:zhi1 比:bi3 到:dao4 元:yuan2 美:mei3 欧:ou1 英:ying1 镑:bang4 年:nian2 月:yue4 日:ri4"
-    ).split()
+_SYLLABLES = word_set(
+    "零ling2 一yi1 二er4 三san1 四si4 五wu3 六liu4 七qi1 八ba1 九jiu3 十shi2 百bai3 千qian1 "
+    "万wan4 亿yi4 两liang3 点dian3 分fen1 度du4 摄she4 氏shi4 华hua2 负fu4 下xia4 之zhi1 比bi3 "
+    "到dao4 元yuan2 美mei3 欧ou1 英ying1 镑bang4 年nian2 月yue4 日ri4"
 )
+_PINYIN = {syllable[0]: syllable[1:] for syllable in _SYLLABLES}
 _MEASURES = frozenset("个只本天位名次种条张件家岁周年块倍杯瓶辆座点小")
 """Characters before which 2 is 两: 2个, 2小时."""
 _COINS = {"¥": "元", "$": "美元", "€": "欧元", "£": "英镑"}
@@ -58,7 +56,7 @@ def chinese_number(number: int) -> str:
             continue
         skipped = said and (group < 1000 or not groups[place + 1])
         said += ("零" if skipped else "") + _group(group, leads=not said) + _MYRIADS[place]
-    return re.sub("(?:^|(?<=[万亿零]))二(?=[千万亿])", "两", said)
+    return re.sub("^二(?=[千万亿])", "两", said)
 
 
 def _group(number: int, *, leads: bool) -> str:

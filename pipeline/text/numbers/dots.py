@@ -28,6 +28,7 @@ _STARTERS = word_set(
     "Alle Viele Einige Niemand Jeder Jede Keiner Kein Keine Denn Seitdem Seit Bis Unter Über "
     "Zwischen Während Nachdem Bevor Obwohl Sogar Immer Nie Vielleicht Leider Danke Ja Nein"
 )
+_JOINING = ("und", "bis", "oder")
 ROMAN_RANKED = word_set(
     "Weltkrieg Weltkriegs Weltkrieges Kapitel Teil Akt Band Abschnitt Buch Parteitag Parteitags "
     "Internationale Reich Quartal Korps Klasse Stock Zivilsenat Strafsenat Olympiade Kongress"
@@ -52,7 +53,7 @@ def has_own_dot(core: str, before: Sequence[Word], following: str, base: str) ->
     if base != "de":
         return following[:1].islower() and ((number and len(core) <= 2) or clear_roman(core) > 0)
     earlier = before
-    while len(earlier) > 1 and earlier[-1].surface in ("und", "bis", "oder") and earlier[-2].dotted:
+    while len(earlier) > 1 and earlier[-1].surface in _JOINING and earlier[-2].dotted:
         earlier = earlier[:-2]  # die 2. und 3. Klasse
     article = earlier[-1].surface.lower() if earlier else ""
     determined = article in _DETERMINERS and not (article == "die" and ends_sentence(following))
@@ -84,7 +85,7 @@ def _roman_dot(core: str, before: Sequence[Word], following: str, determined: bo
         return False
     last = before[-1].surface if before else ""
     noun = following.strip(_MARKS)
-    if noun in GERMAN_RANKED or noun in ROMAN_RANKED:
+    if noun in GERMAN_RANKED or noun in ROMAN_RANKED or (not before and noun in _JOINING):
         return last not in NUMBERING
     if clear_roman(core) > 0 or core in ("XX", "XXX"):
         if determined:

@@ -46,6 +46,7 @@ _ACCUSATIVE = word_set(
     "sieht sehe sah findet fand verlor bestellt bestellte isst trinkt schreibt schrieb"
 )
 """Prepositions and verbs that ask for the accusative."""
+_SUBJECTS = word_set("ich du er sie es wir ihr man")
 _NAMED = word_set(
     "Kapitel Teil Band Nummer Nr Platz Klasse Seite Gleis Zimmer Liga Formel Stufe Typ Level Phase "
     "Artikel Absatz Paragraph Version Gruppe Runde Tag Woche Zone Tarif Tabelle Abbildung Kanal "
@@ -53,9 +54,10 @@ _NAMED = word_set(
     "Aufgabe Lektion Übung Bild Stimme Spieler Programm Bundesliga Variante Version Satz"
 )
 """Nouns that a 1 behind them numbers."""
-_SMALL = word_set("oder aber unter über alle ohne sehr eine keine beide jede diese welche viele wie "
-                  "je die wurde hatte sowie bitte heute gerade später vorne eher immer weder "
-                  "außer hinter wieder")  # fmt: skip
+_SMALL = word_set(
+    "oder aber unter über alle ohne sehr eine keine beide jede diese welche viele wie je die wurde "
+    "hatte sowie bitte heute gerade später vorne eher immer weder außer hinter wieder"
+)
 """Words in small letters that end like an adjective."""
 
 
@@ -65,6 +67,8 @@ def german_one(place: Place) -> str:
         return ""
     after, noun = place.after, place.near(2)
     before = place.before.lower()
+    if before in _SUBJECTS:
+        before = place.near(-2).lower()  # hat er 1 Hund
     if after == "Uhr":
         return "ein"
     if _is_noun(after):

@@ -111,7 +111,7 @@ def two_ordinals(place: Place) -> str:
 
 def _is_initial(place: Place) -> bool:
     """Whether a German I., V. or X. is the initial of a name: "V. Müller", "Otto V. Müller"."""
-    before, after = place.before, place.after
+    before, after = place.before, _ranked(place)
     if before.lower() in _ARTICLES or after in GERMAN_RANKED or after in ROMAN_RANKED:
         return False
     return before not in REIGNING or after[:1].isupper()

@@ -66,7 +66,7 @@ def _speak(place: Place) -> str:
 
 
 def _initial(place: Place) -> str:
-    """A letter with a full stop; Portuguese titles ("D. João"), and letters that are no numerals."""
+    """A letter with a full stop; Portuguese titles ("D. João"), letters that are no numerals."""
     text, after = place.text, place.after
     if place.locale.base != "pt":
         return f"{text}."
