@@ -272,9 +272,11 @@ def _name(
 
 def _open(table: str, columns: Sequence[_Column], why: str) -> UserError:
     lines = "".join(f"\n  {column.described()}" for column in columns)
+    codes = next((c.number + 1 for c in columns if c.kind == LANGUAGE), 0)
+    read = f"; language={codes} reads codes that are espeak-ng's voices" if codes else ""
     return UserError(
         f"{table}: which column is the text is open, since {why}:{lines}\nSay which is which by "
-        "their numbers, as in --fields id=1,text=2,speaker=3"
+        f"their numbers, as in --fields id=1,text=2,speaker=3{read}"
     )
 
 
