@@ -19,7 +19,7 @@ _FEMININE = word_set(
     "million milliarde tonne meile schicht schrift nuss axt bar bucht faust frucht haut last luft "
     "lust naht not schlacht schuld schnur tat welt zeit couch pizza kamera firma oma email e-mail "
     "mail app party box crew story cd dvd sms mama kiwi geschichte gemeinde erlaubnis kenntnis "
-    "wildnis"
+    "wildnis liga"
 )
 _NEUTER = word_set(
     "kind jahr haus buch mal bier brot stück pfund kilo gramm tor spiel ei auto zimmer fenster "
@@ -28,7 +28,8 @@ _NEUTER = word_set(
     "hemd kleid dach feld fest foto gerät geschenk gesicht getränk gebiet geschäft gespräch "
     "gewicht interesse konto labor leben lied loch mittel netz papier radio recht reh restaurant "
     "schloss schwein signal sofa stadion system taxi team telefon theater ticket tuch video volk "
-    "werk wunder zelt ziel bad weib fahrzeug werkzeug drittel viertel zehntel baby handy osterei"
+    "werk wunder zelt ziel reich bad weib fahrzeug werkzeug drittel viertel zehntel baby handy "
+    "osterei jahrhundert jh"
 )
 _MASCULINE = word_set(
     "junge kunde käse buchstabe gedanke affe löwe hase name kollege zeuge erbe experte soldat bote "
@@ -37,7 +38,7 @@ _MASCULINE = word_set(
     "skorpion papagei raum baum traum"
 )
 _ENDS_FEMININE = re.compile(r".{2,}(?:e|ung|heit|keit|schaft|ion|tät|ik|ur|enz|anz|ei|in)")
-_ENDS_NEUTER = re.compile(r".{2,}(?:chen|lein|ment|um|tum|nis|ma)|ge.{2,}e")
+_ENDS_NEUTER = re.compile(r".{2,}(?:chen|lein|ment|um|tum|nis|ma|mal)|ge.{2,}e")
 _NOT_FEMININE = re.compile(r".*(?:termin|benzin|magazin|wein|stein|verein|schein|kamin)")
 _DATIVE = word_set("aus bei mit nach seit von zu vor in an ab binnen innerhalb außer gegenüber")
 _ACCUSATIVE = word_set(
@@ -72,13 +73,13 @@ def german_one(place: Place) -> str:
     if after == "Uhr":
         return "ein"
     if _is_noun(after):
-        return _form(_gender(after), before)
+        return _form(german_gender(after), before)
     ends = re.fullmatch(r"[a-zäöüß]{2,}(e|er|es|em|en)", after)
     if not ends or after in _SMALL or not _is_noun(noun):
         return ""
     if ends[1] in ("er", "es", "e"):  # the adjective shows it: ein kleines Kind
         return _form({"er": "m", "es": "n", "e": "f"}[ends[1]], before)
-    return _form(_gender(noun), before)
+    return _form(german_gender(noun), before)
 
 
 def _is_noun(word: str) -> bool:
@@ -93,7 +94,7 @@ def _numbers_what_is_before(place: Place) -> bool:
     return before[:1].isupper() and place.index > 1
 
 
-def _gender(noun: str) -> str:
+def german_gender(noun: str) -> str:
     """The gender of a noun: "f", "n", or "m", which stands for what is not known, too."""
     small = noun.lower()
     for gender, known in (("m", _MASCULINE), ("n", _NEUTER), ("f", _FEMININE)):

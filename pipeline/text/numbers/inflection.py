@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ns2.pipeline.text.numbers.german_one import german_gender
 from ns2.pipeline.text.numbers.number_words import cardinal_words, ordinal_words
 from ns2.pipeline.text.tables import GERMAN_RANKED, word_set
 
@@ -16,10 +17,6 @@ _DATIVE = word_set(
 )
 _ACCUSATIVE = word_set("für durch gegen ohne um")
 _LIKE_EIN = re.compile(r"(?:k?ein|mein|dein|sein|ihr|unser|euer|eur)(e|em|en|er|es)?")
-_FEMININE_GERMAN = re.compile(r".+(?:e|ung|heit|keit|schaft|ion|tät|ik|ur|ie|liga|hand|wahl|tür)")
-_NEUTER_GERMAN = re.compile(
-    r".*(?:chen|lein|ment|um|spiel|kapitel|mal|jahr|jahrhundert|tor|buch|haus)"
-)
 _QUEENS = word_set("Elisabeth Katharina Maria Margarethe Margrethe Viktoria Christina Anna Beatrix")
 _SMALL_GERMAN = word_set("und bis oder")
 
@@ -99,11 +96,9 @@ def _german_ending(before: Sequence[str], following: str) -> str:
     if match := _LIKE_EIN.fullmatch(last):
         if match[1]:
             return "" if match[1] == "e" else "n"
-        return "s" if _NEUTER_GERMAN.fullmatch(following.lower()) else "r"
+        return "s" if german_gender(following) == "n" else "r"
     noun = following.lower()
-    if _NEUTER_GERMAN.fullmatch(noun):
-        return "s"
-    return "" if _FEMININE_GERMAN.fullmatch(noun) and noun != "name" else "r"
+    return {"n": "s", "f": "", "m": "r"}[german_gender(noun)]
 
 
 def is_spanish_feminine(noun: str) -> bool:

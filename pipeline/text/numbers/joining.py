@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ns2.pipeline.text.numbers.telephone import calls
+from ns2.pipeline.text.numbers.telephone import calls, is_spanish_telephone
 from ns2.pipeline.text.tables import word_set
 
 _SPACED_THOUSANDS = word_set(
@@ -38,7 +38,8 @@ def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
     while i < len(tokens):
         end = i + 1
         if base in _SPACED_THOUSANDS and _FIRST.fullmatch(tokens[i]):
-            end = i + 1 if calls(tokens[:i]) else _thousands(tokens, i)
+            calling = calls(tokens[:i]) or (base == "es" and is_spanish_telephone(tokens[i:]))
+            end = i + 1 if calling else _thousands(tokens, i)
         leads = _SIGN.fullmatch(tokens[i]) and not (i and tokens[i - 1][-1:].isdigit())
         if leads and end < len(tokens) and tokens[end][:1].isdigit():
             end += 1  # € 5

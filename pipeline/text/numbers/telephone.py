@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ns2.pipeline.text.numbers.inflection import is_plural
 from ns2.pipeline.text.numbers.number_words import cardinal_words
 from ns2.pipeline.text.numbers.place import Place, digits_said, is_whole
 from ns2.pipeline.text.tables import word_set
@@ -35,6 +36,20 @@ def calls(before: Sequence[str]) -> bool:
         before: all words before it, with their marks.
     """
     return any(word.strip(_MARKS).lower() in CALLING for word in before[-_NEAR - 1 :])
+
+
+def is_spanish_telephone(tokens: Sequence[str]) -> bool:
+    """Whether three groups of three digits are a Spanish telephone number.
+
+    It begins with 6 to 9, and counts nothing: such an exact number stands before a noun.
+    """
+    groups, after = tokens[:3], tokens[3] if len(tokens) > 3 else ""
+    if not re.fullmatch(r"[6-9]\d\d \d{3} \d{3}[.,;:?!…]*", " ".join(groups)):
+        return False
+    if "000" in groups[2]:
+        return False
+    counts = is_plural(after.strip(_MARKS), "es") or after == "de" or after[:1] in tuple("€$£%°")
+    return not (groups[2].isdigit() and counts)
 
 
 def telephone(place: Place) -> str:

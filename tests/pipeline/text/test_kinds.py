@@ -47,12 +47,16 @@ SAID = (
      "cosas"),
     ("es", "al 612-345-678", "al seiscientos doce trescientos cuarenta y cinco seiscientos setenta "
      "y ocho"),
+    ("es", "es el 612 345 678, vale 612 345 678 €",
+     "es el seiscientos doce trescientos cuarenta y cinco seiscientos setenta y ocho, vale "
+     "seiscientos doce millones trescientos cuarenta y cinco mil seiscientos setenta y ocho euros"),
     ("fr-fr", "le 0123456789 ou 0800 123 456",
      "le zéro un vingt-trois quarante-cinq soixante-sept quatre-vingt-neuf ou zéro huit cents "
      "cent vingt-trois quatre cent cinquante-six"),
     ("de", "Handy 612 345", "Handy sechs eins zwei drei vier fünf"),
     ("de", "nach 1 Minute, für 1 Tag", "nach einer Minute, für einen Tag"),
     ("de", "1 Wohnung, 1 Mädchen, 1 Taschenbuch", "eine Wohnung, ein Mädchen, ein Taschenbuch"),
+    ("de", "III. Reich und 3. Denkmal", "drittes Reich und drittes Denkmal"),
     ("de", "ein Satz 1 kleines Kind", "ein Satz eins kleines Kind"),
     ("de", "da ist 1 kleines Kind", "da ist ein kleines Kind"),
     ("de", "Kapitel 1 Anfang, Nummer 1 ist", "Kapitel eins Anfang, Nummer eins ist"),
