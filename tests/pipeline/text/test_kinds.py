@@ -56,7 +56,7 @@ SAID = (
     ("de", "Handy 612 345", "Handy sechs eins zwei drei vier fünf"),
     ("de", "nach 1 Minute, für 1 Tag", "nach einer Minute, für einen Tag"),
     ("de", "1 Wohnung, 1 Mädchen, 1 Taschenbuch", "eine Wohnung, ein Mädchen, ein Taschenbuch"),
-    ("de", "III. Reich und 3. Denkmal", "drittes Reich und drittes Denkmal"),
+    ("de", "III. Reich, 3. Denkmal", "drittes Reich, drittes Denkmal"),
     ("de", "ein Satz 1 kleines Kind", "ein Satz eins kleines Kind"),
     ("de", "da ist 1 kleines Kind", "da ist ein kleines Kind"),
     ("de", "Kapitel 1 Anfang, Nummer 1 ist", "Kapitel eins Anfang, Nummer eins ist"),
