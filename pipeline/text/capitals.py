@@ -38,6 +38,8 @@ def in_capitals(text: str) -> bool:
     """Whether a text is several words in capitals, and not an acronym or two."""
     if any(char.islower() and char.upper() != char for char in text):
         return False
+    if any(char.isalpha() and char.upper() == char.lower() for char in text):
+        return False  # acronyms in a text of a script without capitals
     words = [word for word in _WORD.findall(text) if word.isupper() and not roman_value(word)]
     return len(words) > 2 or (len(words) == 2 and max(map(len, words)) >= _LEAST)
 

@@ -29,6 +29,7 @@ from ns2.pipeline.text.tables import (
     PRONOUNS,
     SPOKEN_SYMBOLS,
     STRENGTH,
+    UNCASED,
     UNITS,
 )
 from ns2.pipeline.text.written import Clause, Word, base_language
@@ -62,7 +63,8 @@ def clauses(text: str, language: str) -> list[Clause]:
     cleaned = clean(text, language)
     base = base_language(language)
     tokens = join_tokens(cleaned.split(), base)
-    splitter = _Splitter(base, in_capitals(cleaned))
+    capitals = base not in UNCASED and in_capitals(cleaned)
+    splitter = _Splitter(base, capitals)
     for i, token in enumerate(tokens):
         splitter.add(token, tokens[i + 1] if i + 1 < len(tokens) else "")
     return splitter.finish()

@@ -133,7 +133,7 @@ def pronounce(
     check_scripts(
         [part.word for clause, _ in parts for part in clause if part.given is None],
         language,
-        foreign_sound=voice.foreign,
+        foreign_sound=lambda text: voice.foreign(text) or _rewritten(text, parts),
         more=reading.scripts if reading else (),
     )
     tokens = [SILENCE]
@@ -156,6 +156,14 @@ def pronounce(
         tokens.append(mark)
     tokens.append(SILENCE)
     return Pronunciation(tuple(tokens), tuple(words))
+
+
+def _rewritten(text: str, parts: Sequence[tuple[Sequence[_Part], str]]) -> str:
+    """What a rule of numbers says for a word in place of its letters, as for "No1"; else ""."""
+    if not any(map(str.isdigit, text)):
+        return ""
+    said = (part.said for clause, _ in parts for part in clause if part.word.surface == text)
+    return next((other for other in said if other != text), "")
 
 
 def _parts(

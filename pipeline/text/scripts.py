@@ -12,6 +12,7 @@ from ns2.pipeline.text.clauses import Word, base_language
 from ns2.pipeline.text.tables import NO_SCRIPT, SCRIPT_HINT, SCRIPT_HINTS, SCRIPTS
 
 _FEW = 1  # foreign words that may be a text of their own
+_FEW_NAMES = 3  # words, of which half are names, that may be one, as "iPhone 15 Pro"
 _SWITCHED = ("LATIN", "GREEK")
 """Scripts whose words espeak-ng says with a voice of another language; it spells Cyrillic."""
 _LATIN = "A-Za-z\u00c0-\u024f"
@@ -77,7 +78,7 @@ def check_scripts(
 
     Raises:
         UtteranceError: WRONG_SCRIPT, no word of the text is in the language's scripts and it is
-            more than one word and than names (WiFi, APP), or a word can't be said, which the
+            more than one word and than a few names (WiFi, APP), or a word can't be said, which the
             message names.
     """
     scripts = tuple(dict.fromkeys((*scripts_of(language), *more)))
@@ -95,7 +96,8 @@ def check_scripts(
     ]
     mixed = 0 < len(unsaid) < len(foreign)
     hint = SCRIPT_HINT if 2 * len(without) > len(lettered) > _FEW and not mixed else ""
-    if hint and len(without) == len(lettered) and not all(map(_is_name, lettered)):
+    names = len(lettered) <= _FEW_NAMES and 2 * sum(map(_is_name, lettered)) >= len(lettered)
+    if hint and len(without) == len(lettered) and not names:
         word, char = foreign[0]
         raise UtteranceError(
             Reason.WRONG_SCRIPT,

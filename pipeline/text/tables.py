@@ -56,6 +56,9 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "ja": ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"),
     "fa-latn": ("LATIN",), "cmn-latn-pinyin": ("LATIN",), "en-shaw": ("SHAVIAN", "LATIN"),
 }  # fmt: skip
+_CASED = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN")
+UNCASED = frozenset(base for base, scripts in SCRIPTS.items() if not {*_CASED} & {*scripts})
+"""Languages whose scripts have no capitals: what is in capitals there are acronyms."""
 SCRIPT_HINT = "; is --language right?"
 SCRIPT_HINTS = {"ja": "; espeak-ng can't read kanji: write kana, or give --g2p pyopenjtalk-plus"}
 """What to do about a Chinese character, by language."""

@@ -19,12 +19,15 @@ _MYRIADS = ("", "万", "亿", "万亿")
 _SYLLABLES = word_set(
     "零ling2 一yi1 二er4 三san1 四si4 五wu3 六liu4 七qi1 八ba1 九jiu3 十shi2 百bai3 千qian1 "
     "万wan4 亿yi4 两liang3 点dian3 分fen1 度du4 摄she4 氏shi4 华hua2 负fu4 下xia4 之zhi1 比bi3 "
-    "到dao4 元yuan2 美mei3 欧ou1 英ying1 镑bang4 年nian2 月yue4 日ri4"
+    "到dao4 元yuan2 美mei3 欧ou1 英ying1 镑bang4 年nian2 月yue4 日ri4 秒miao3 正zheng4"
 )
 _PINYIN = {syllable[0]: syllable[1:] for syllable in _SYLLABLES}
-_MEASURES = frozenset("个只本天位名次种条张件家岁周年块倍杯瓶辆座点小")
+_MEASURES = frozenset(
+    "个只本天位名次种条张件家岁周年块倍杯瓶辆座点小台部支把双头匹棵朵间套份篇首句页"
+)
 """Characters before which 2 is 两: 2个, 2小时."""
 _COINS = {"¥": "元", "$": "美元", "€": "欧元", "£": "英镑"}
+_SCALES = ("百", "千", "万", "亿")
 _N = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 
 
@@ -86,6 +89,8 @@ def _by_digit(digits: str) -> str:
 
 def _speak(place: Placed) -> str:
     text = place.words[place.index].surface.replace("−", "-")
+    if text in _SCALES and (money := re.fullmatch(rf"([¥$€£])(?:{_N})", place.before)):
+        return text + _COINS[money[1]]
     if re.search("[0-9]", text):
         for pattern, rule in _RULES:
             match = pattern.fullmatch(text)
@@ -107,9 +112,12 @@ def _clock(match: re.Match[str], place: Placed) -> str:
     if hour > 24:
         return ""
     said = ("两" if hour == 2 else chinese_number(hour)) + "点"
-    if not minute:
+    if not minute and not match[3]:
         return said
-    return f"{said}{'零' if minute < 10 else ''}{chinese_number(minute)}分"
+    said += f"{'零' if minute < 10 else ''}{chinese_number(minute)}"
+    if match[3]:
+        return f"{said}分{chinese_number(int(match[3]))}秒"
+    return said if place.after == "分" else f"{said}分"
 
 
 def _degrees(match: re.Match[str], place: Placed) -> str:
@@ -126,7 +134,8 @@ def _date(match: re.Match[str], place: Placed) -> str:
 
 def _money(match: re.Match[str], place: Placed) -> str:
     whole, _, places = match[2].partition(".")
-    return _number(f"{whole}.{places.rstrip('0')}") + _COINS[match[1]]
+    said = _number(f"{whole}.{places.rstrip('0')}")
+    return said if place.after in _SCALES else said + _COINS[match[1]]  # ¥100万
 
 
 def _minus(match: re.Match[str], place: Placed) -> str:
@@ -141,7 +150,7 @@ _Rule = Callable[[re.Match[str], Placed], str]
 _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
     (re.compile(pattern), rule)
     for pattern, rule in (
-        (r"(\d{1,2}):([0-5]\d)", _clock),
+        (r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", _clock),
         (r"(\d{1,3}):(\d{1,3})", lambda m, p: f"{_number(m[1])}比{_number(m[2])}"),
         (rf"(-)?({_N})(?:°([CFcf]?))", _degrees),
         (r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})", _date),
@@ -150,6 +159,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (rf"({_N})-({_N})", lambda m, p: f"{_number(m[1])}到{_number(m[2])}"),
         (r"(\d{1,3})/(\d{1,3})", lambda m, p: f"{_number(m[2])}分之{_number(m[1])}"),
         (rf"-({_N})", _minus),
+        (rf"\+({_N})", lambda m, p: f"正{_number(m[1])}"),
         (r"[Nn][Oo]\.?(\d{1,4})", lambda m, p: f"number {cardinal(m[1])}"),  # as in English
         (_N, _plain),
     )

@@ -77,6 +77,10 @@ SAID = (
     ("cmn", "温度是25°C", "温度是二十五摄氏度"),
     ("cmn", "比分3:2，5°，¥5.50", "比分三比二，五度，五点五元"),
     ("cmn", "2个人在10-20页", "两个人在十到二十页"),
+    ("cmn", "他有3个、2台", "他有三个、两台"),
+    ("cmn", "15:30:20，15:30分，¥100万", "十五点三十分二十秒，十五点三十分，一百万元"),
+    ("cmn", "-5，+5，1/2，0.5%", "负五，正五，二分之一，百分之零点五"),
+    ("cmn", "No1和NO.12", "number one和number twelve"),
     ("cmn-latn-pinyin", "5°C he2 50%", "wu3 she4 shi4 du4 he2 bai3 fen1 zhi1 wu3 shi2"),
 )  # fmt: skip
 
@@ -136,6 +140,23 @@ def test_a_foreign_word_that_is_a_text(language: str, text: str, named: str) -> 
         pronounce(text, language)
     assert error.value.reason is Reason.WRONG_SCRIPT
     assert named in error.value.message and "--language" not in error.value.message
+
+
+@pytest.mark.parametrize("text", ["WiFi", "KFC、GDP、NBA", "iPhone 15 Pro", "OK。", "25°C"])
+def test_names_that_are_a_text_are_said(text: str) -> None:
+    check(pronounce(text, "cmn"))
+
+
+def test_acronyms_of_a_script_without_capitals_stay_in_capitals() -> None:
+    spelled = phones("APP", "cmn") + phones("PC", "cmn")
+    assert phones("我用APP、PC。", "cmn") == phones("我用", "cmn") + spelled
+    assert len(spelled) == 9
+
+
+@pytest.mark.parametrize("text", ["This is iphone.", "THIS IS A TEST.", "good morning"])
+def test_a_text_of_another_language_is_refused(text: str) -> None:
+    with pytest.raises(UtteranceError, match=f"'{text.split()[0]}': .*is --language right"):
+        pronounce(text, "cmn")
 
 
 def test_the_name_of_a_letter_is_no_article() -> None:
