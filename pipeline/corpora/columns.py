@@ -163,7 +163,10 @@ def _pair(second: _Column, table: str) -> Columns:
         raise _open(table, [second], "it has no column that looks like a text")
     if not second.values or second.words > _ONE_WORD:
         return Columns()
-    return replace(_decided(table, [second], None, [second]), widths=(2, 3))
+    found = _decided(table, [second], None, [second])
+    like = second.described().partition(": ")[2]
+    note = found.note.replace("is taken as the text", f"is taken as the text ({like})")
+    return replace(found, note=note)
 
 
 def alike(texts: Sequence[str], others: Sequence[str]) -> bool:

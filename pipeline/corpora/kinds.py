@@ -28,6 +28,18 @@ _LANGUAGE = re.compile(
     "ita|jpn|kor|lit|lav|nor|nob|nld|dut|pol|por|ron|rum|rus|slk|slo|slv|srp|swe|tha|tur|ukr|vie|"
     "zho|chi)([-_][a-z]{2,4})?"
 )
+_LANGUAGES = {
+    "arabic", "chinese", "mandarin", "cantonese", "czech", "danish", "dutch", "english", "finnish",
+    "french", "german", "greek", "hebrew", "hindi", "hungarian", "indonesian", "italian", "japanese",
+    "korean", "norwegian", "polish", "portuguese", "romanian", "russian", "spanish", "swedish",
+    "thai", "turkish", "ukrainian", "vietnamese", "deutsch", "français", "español", "italiano",
+    "português", "nederlands",
+}  # fmt: skip
+_EMOTIONS = {
+    "neutral", "happy", "sad", "angry", "anger", "sadness", "happiness", "surprise", "surprised",
+    "fear", "fearful", "disgust", "disgusted", "calm", "excited", "amused", "sleepy", "whisper",
+    "joy",
+}  # fmt: skip
 _DATE = re.compile(r"\d{4}[-./]\d\d?[-./]\d\d?([T ]\d.*)?|\d\d?[-./]\d\d?[-./]\d{4}")
 _MEASURE = re.compile(r"[-+]?\d+([.,]\d+)?\s?(k?hz|s|sec|ms|min|db|bit|kbps|kb|mb|%)")
 _PATH = re.compile(r"\S*[/\\]\S*|\S+\.(wav|flac|mp3|ogg|oga|opus|m4a|aiff?|caf|w64|au)")
@@ -46,7 +58,8 @@ _KINDS: tuple[tuple[str, Callable[[Sequence[str]], bool]], ...] = (
     (SEX, _all_in(_SEXES)),
     ("flags", _all_in(_FLAGS)),
     ("types of files", _all_match(_TYPES)),
-    (LANGUAGE, _all_match(_LANGUAGE)),
+    ("emotions", _all_in(_EMOTIONS)),
+    (LANGUAGE, lambda values: all(v in _LANGUAGES or _LANGUAGE.fullmatch(v) for v in values)),
     ("dates", _all_match(_DATE)),
     ("measures", _all_match(_MEASURE)),
     (PATH, _all_match(_PATH)),
