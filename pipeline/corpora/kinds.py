@@ -30,10 +30,10 @@ _LANGUAGE = re.compile(
 )
 _LANGUAGES = {
     "arabic", "chinese", "mandarin", "cantonese", "czech", "danish", "dutch", "english", "finnish",
-    "french", "german", "greek", "hebrew", "hindi", "hungarian", "indonesian", "italian", "japanese",
-    "korean", "norwegian", "polish", "portuguese", "romanian", "russian", "spanish", "swedish",
-    "thai", "turkish", "ukrainian", "vietnamese", "deutsch", "français", "español", "italiano",
-    "português", "nederlands",
+    "french", "german", "greek", "hebrew", "hindi", "hungarian", "indonesian", "italian",
+    "japanese", "korean", "norwegian", "polish", "portuguese", "romanian", "russian", "spanish",
+    "swedish", "thai", "turkish", "ukrainian", "vietnamese", "deutsch", "français",
+    "español", "italiano", "português", "nederlands",
 }  # fmt: skip
 _EMOTIONS = {
     "neutral", "happy", "sad", "angry", "anger", "sadness", "happiness", "surprise", "surprised",

@@ -126,7 +126,8 @@ def test_columns_that_are_open(tmp_path: Path, table: list[Row], cause: str) -> 
         (("train", "Dev"), "splits"), (("True", "false"), "flags"), (("F", "m"), "the sex"),
         (("DE", "en-us"), "codes of languages"), (("anna", "de"), ""), (("train", "anna"), ""),
         (("German", "en"), "codes of languages"), (("happy", "neutral"), "emotions"),
-        (("happy", "anna"), ""), (("a/b.wav", "c.mp3"), "paths of files"), (("he said a/b",), ""), ((), ""),
+        (("happy", "anna"), ""), (("a/b.wav", "c.mp3"), "paths of files"),
+        (("he said a/b",), ""), ((), ""),
     ],
 )  # fmt: skip
 def test_kinds(values: tuple[str, ...], kind: str) -> None:
