@@ -102,7 +102,7 @@ def _speak(place: Placed) -> str:
 def _plain(match: re.Match[str], place: Placed) -> str:
     """A number: a year before 年, 两 before what is counted."""
     text, after = match[0], place.after
-    if len(text) == 4 and after in ("年", "nian2", "nián"):
+    if re.fullmatch(r"\d{4}", text) and after in ("年", "nian2", "nián"):
         return _by_digit(text)
     return "两" if text == "2" and after[:1] in _MEASURES else _number(text)
 

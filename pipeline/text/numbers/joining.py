@@ -38,8 +38,7 @@ def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
     while i < len(tokens):
         end = i + 1
         if base in _SPACED_THOUSANDS and _FIRST.fullmatch(tokens[i]):
-            calling = calls(tokens[:i]) or (base == "es" and is_spanish_telephone(tokens[i:]))
-            end = i + 1 if calling else _thousands(tokens, i)
+            end = i + 1 if _is_telephone(tokens, i, base) else _thousands(tokens, i)
         leads = _SIGN.fullmatch(tokens[i]) and not (i and tokens[i - 1][-1:].isdigit())
         if leads and end < len(tokens) and tokens[end][:1].isdigit():
             end += 1  # € 5
@@ -53,6 +52,13 @@ def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
         joined.append(token)
         i = end
     return joined
+
+
+def _is_telephone(tokens: Sequence[str], i: int, base: str) -> bool:
+    """Whether groups of digits are a telephone number, by the words around them."""
+    if calls(tokens[max(0, i - 4) : i]):
+        return True
+    return base == "es" and is_spanish_telephone(tokens[i : i + 4])
 
 
 def _thousands(tokens: Sequence[str], i: int) -> int:
