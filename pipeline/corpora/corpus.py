@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance, make_key
 from ns2.pipeline.corpora.fields import Fields
 from ns2.pipeline.corpora.folders import (
@@ -286,6 +287,11 @@ def settle(
     )
 
 
+def recording_of(corpus_root: Path, utterance: Utterance) -> Recording:
+    """Where an utterance's recording lies."""
+    return Recording.below(corpus_root, utterance.source, utterance.held)
+
+
 def audio_path(corpus_root: Path, utterance: Utterance) -> Path:
-    """The path of an utterance's audio."""
-    return corpus_root / utterance.source
+    """The path of an utterance's audio, or of the file that holds it."""
+    return recording_of(corpus_root, utterance).path

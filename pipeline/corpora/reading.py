@@ -16,10 +16,14 @@ from ns2.pipeline.corpora.layouts.ljspeech import LJSpeech
 from ns2.pipeline.corpora.layouts.manifest import Manifest
 from ns2.pipeline.corpora.layouts.mls import MLS
 from ns2.pipeline.corpora.layouts.pairs import Pairs
+from ns2.pipeline.corpora.layouts.parquet import Parquet
 from ns2.pipeline.corpora.layouts.vctk import VCTK
+from ns2.pipeline.corpora.layouts.webdataset import WebDataset
 
-_TABLES: tuple[TableReader, ...] = (LJSpeech(), CommonVoice(), Manifest())
-_LJSPEECH, _COMMONVOICE, _MANIFEST = _TABLES
+_TABLES: tuple[TableReader, ...] = (
+    LJSpeech(), CommonVoice(), Manifest(), Parquet(), WebDataset(),
+)  # fmt: skip
+_LJSPEECH, _COMMONVOICE, _MANIFEST, _PARQUET, _WEBDATASET = _TABLES
 _READERS: tuple[Reader, ...] = (
     _LJSPEECH,
     LibriTTS(),
@@ -28,11 +32,16 @@ _READERS: tuple[Reader, ...] = (
     MLS(),
     _COMMONVOICE,
     Pairs(),
+    _PARQUET,
+    _WEBDATASET,
     _MANIFEST,
 )
 
 LAYOUTS: dict[str, Reader] = {reader.name: reader for reader in _READERS}
 """All layouts by name."""
+
+HOLDING = frozenset({_PARQUET.name, _WEBDATASET.name})
+"""Layouts whose files hold recordings, so that a source may be no path of a file."""
 
 _HINTS = 50  # most folders that are searched for a corpus one level deeper
 

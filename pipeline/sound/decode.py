@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Piece, Reason
 from ns2.pipeline.sound.containers import check_container, opened
+from ns2.pipeline.sound.held.recordings import Place, open_recording, size_of
 from ns2.pipeline.sound.pieces import recording_seconds, span
 from ns2.pipeline.sound.unknown import what_it_is
 
@@ -35,7 +36,7 @@ RESAMPLER = "soxr VHQ"
 _RATES = range(4_000, 768_001)
 
 
-def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray, int]:
+def read_audio(place: Place, piece: Piece | None = None) -> tuple[np.ndarray, int]:
     """Decode a recording, or a piece of it, to one channel, the mean of its channels.
 
     All formats of libsndfile are read: WAV with 8 to 32 bits, float and double, FLAC, MP3, Ogg
@@ -45,7 +46,7 @@ def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray
     never hold the path.
 
     Args:
-        path: of the recording.
+        place: where the recording lies.
         piece: the part that is read; None for all of it.
 
     Returns:
@@ -56,13 +57,14 @@ def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray
             samples), TRUNCATED (shorter than the file declares), NOT_FINITE, SILENT (see
             `SILENCE_DB`).
     """
-    path = Path(path)
-    if not path.is_file():
+    recording = Recording.of(place)
+    if not recording.path.is_file():
         raise UtteranceError(Reason.AUDIO_MISSING, "the audio file does not exist")
     try:
-        if path.stat().st_size == 0:
-            raise UtteranceError(Reason.AUDIO_EMPTY, "the audio file is empty")
-        channels, rate = _decode(path, piece)
+        with open_recording(recording) as file:
+            if size_of(file) == 0:
+                raise UtteranceError(Reason.AUDIO_EMPTY, "the audio file is empty")
+        channels, rate = _decode(recording, piece)
     except OSError as error:
         message = f"the audio file cannot be read: {error.strerror or type(error).__name__}"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
@@ -85,8 +87,8 @@ def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray
     return wave, rate
 
 
-def check_declared_length(path: str | Path, seconds: float, piece: Piece | None = None) -> None:
-    """Check that a file, or a piece of it, is not longer than a number of seconds, by its header.
+def check_declared_length(place: Place, seconds: float, piece: Piece | None = None) -> None:
+    """Check that a recording, or a piece of it, is not longer than some seconds, by its header.
 
     A file that cannot be opened passes: `read_audio` will say why.
 
@@ -98,12 +100,14 @@ def check_declared_length(path: str | Path, seconds: float, piece: Piece | None 
     import soundfile
 
     offset = 0.0 if piece is None else piece.offset
+    recording = Recording.of(place)
     try:
-        if soundfile.info(path).duration - offset <= seconds:
+        whole = recording.path if recording.held is None else open_recording(recording)
+        if soundfile.info(whole).duration - offset <= seconds:
             return
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, UtteranceError):
         return
-    declared = (recording_seconds(Path(path)) or 0.0) - offset
+    declared = (recording_seconds(recording) or 0.0) - offset
     if seconds < declared < _ENDLESS:
         raise UtteranceError(
             Reason.TOO_LONG,
@@ -111,25 +115,25 @@ def check_declared_length(path: str | Path, seconds: float, piece: Piece | None 
         )
 
 
-def _decode(path: Path, piece: Piece | None) -> tuple[np.ndarray, int]:
+def _decode(recording: Recording, piece: Piece | None) -> tuple[np.ndarray, int]:
     """All channels, (S, channels) float32, and the sample rate in Hz."""
     import soundfile
 
-    at = (str(path), *stamp(path))
+    at = (recording.name, *stamp(recording.path))
     if piece is not None and _KEPT and _KEPT[0][0] == at:
         _, channels, rate = _KEPT[0]
         start, end = span(piece, rate, len(channels))
         return channels[start:end], rate
-    check_container(path)
+    check_container(recording)
     try:
-        with opened(path) as file:
+        with opened(recording) as file:
             if piece is None:
                 return _read_all(file), file.samplerate
             if file.format in _SEEKABLE:
                 return _read_piece(file, piece), file.samplerate
             channels, rate = _read_all(file), file.samplerate
     except soundfile.LibsndfileError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(recording, error) from error
     except TypeError as error:  # of .raw files, whose sample rate and channels are not known
         message = "the file does not declare its audio format"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
@@ -183,14 +187,14 @@ def _read_all(file, count: int | None = None) -> np.ndarray:  # type: ignore[no-
     return samples
 
 
-def _unreadable(path: Path, error: Exception) -> UtteranceError:
+def _unreadable(recording: Recording, error: Exception) -> UtteranceError:
     """The meaning of an error of libsndfile: a FLAC that is cut off, or any other fault."""
     import soundfile
 
     said = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
     if getattr(error, "code", None) == 7:  # the text for MP3 is misleading: it is about pipes
         said = "Format not recognised"
-    if found := what_it_is(path):
+    if found := what_it_is(recording):
         message = (
             f"it is {found}, which libsndfile does not decode; convert it, for example: "
             "ffmpeg -i OLD NEW.flac"
@@ -198,7 +202,7 @@ def _unreadable(path: Path, error: Exception) -> UtteranceError:
         return UtteranceError(Reason.AUDIO_UNREADABLE, message)
     reason = Reason.AUDIO_UNREADABLE
     try:
-        with opened(path) as file:
+        with opened(recording) as file:
             if file.format == "FLAC":
                 # Damage in the middle leaves the end readable; a cut does not.
                 try:

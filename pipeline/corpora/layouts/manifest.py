@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +11,9 @@ from typing import Any
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Piece, Reason, Utterance
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle, split_of
+from ns2.pipeline.corpora.entries import as_name, shown_value, text_value, without_suffix
 from ns2.pipeline.corpora.fields import FIELDS, OTHERS, Fields
-from ns2.pipeline.corpora.folders import Lookup, encodable, first_names, nfc, one_line, split_suffix
+from ns2.pipeline.corpora.folders import Lookup, first_names, nfc, one_line
 from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, bad_row, names_fields, read_rows
 
 NAMES = ("manifest.jsonl", "manifest.csv")
@@ -177,7 +177,7 @@ class _Rows:
                 raise bad_row("has no audio")
             source, there = self._audio(written)
             own = self._text(row, "id")
-            utterance_id = nfc(own or _without_suffix(source))
+            utterance_id = nfc(own or without_suffix(source))
             piece = self._piece(row)
             if piece is not None and piece.offset and not own:
                 utterance_id = f"{utterance_id}@{piece.offset:g}"
@@ -229,11 +229,7 @@ class _Rows:
         name, value = self._value(row, one)
         if value is None:
             return ""
-        if one in ("id", "speaker") and not isinstance(value, bool):
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)  # pandas makes 1.0 of 1 where a row has none
-            value = str(value) if isinstance(value, int) else value
-        return _checked(name, value)
+        return text_value(name, as_name(value) if one in ("id", "speaker") else value)
 
     def _no_text(self, row: Mapping[str, Any]) -> UtteranceError:
         present = self._value(row, "text")[1] is not None
@@ -250,10 +246,12 @@ class _Rows:
         begins, lasts = _seconds(offset), _seconds(duration)
         given = offset not in (None, "")
         if given and (begins is None or begins < 0):
-            raise bad_row(f"{name} is {_shown(offset)}, expected seconds from the start, 0 or more")
+            raise bad_row(
+                f"{name} is {shown_value(offset)}, expected seconds from the start, 0 or more"
+            )
         if duration not in (None, "") and (lasts is None or lasts < 0):
             if given:
-                raise bad_row(f"{other} is {_shown(duration)}, expected a number of seconds")
+                raise bad_row(f"{other} is {shown_value(duration)}, expected a number of seconds")
             self.odd += 1
             return None
         if not begins and not lasts:
@@ -268,10 +266,10 @@ class _Rows:
         """
         name, value = self._value(row, "phonemes")
         if value is None or isinstance(value, str):
-            return tuple(_checked(name, value or "").split())
+            return tuple(text_value(name, value or "").split())
         if not isinstance(value, list):
-            raise bad_row(f"{name} is {_shown(value)}, expected a string or a list of strings")
-        symbols = [_checked(name, symbol) for symbol in value]
+            raise bad_row(f"{name} is {shown_value(value)}, expected a string or a list of strings")
+        symbols = [text_value(name, symbol) for symbol in value]
         if odd := [symbol for symbol in symbols if len(symbol.split()) != 1]:
             raise bad_row(f"{name} has {odd[0]!r}, expected a phoneme in each place of the list")
         return tuple(symbols)
@@ -286,28 +284,3 @@ def _seconds(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if math.isfinite(seconds) and abs(seconds) < _MOST_SECONDS else None
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value, default=str)[:40]
-
-
-def _checked(name: str, value: Any) -> str:
-    """A text of a row without blanks around it.
-
-    Raises:
-        UtteranceError: it is no string, not UTF-8, or has a NUL.
-    """
-    if not isinstance(value, str):
-        raise bad_row(f"{name} is {_shown(value)}, expected a string")
-    if not encodable(value):
-        message = f"{name} is not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8"
-        raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message)
-    if "\0" in value:
-        raise bad_row(f"{name} contains a NUL character")
-    return value.strip()
-
-
-def _without_suffix(source: str) -> str:
-    folder, slash, name = source.rpartition("/")
-    return folder + slash + split_suffix(name)[0]
