@@ -64,13 +64,29 @@ class Entry:
                 source=self.source,
                 text=text,
                 speaker=nfc(text_value("speaker", as_name(self.speaker))) or DEFAULT_SPEAKER,
-                language=text_value("language", self.language),
+                language=voice_of(text_value("language", self.language)),
                 split=self.split,
                 piece=self.piece,
                 held=self.held,
             )
         except UtteranceError as error:
             return reject(utterance_id, self.source, error.reason, f"{where}: {error.message}")
+
+
+_VOICES = {
+    "arabic": "ar", "chinese": "cmn", "czech": "cs", "dutch": "nl", "english": "en-us",
+    "finnish": "fi", "french": "fr-fr", "german": "de", "greek": "el", "hindi": "hi",
+    "hungarian": "hu", "italian": "it", "japanese": "ja", "korean": "ko", "mandarin": "cmn",
+    "polish": "pl", "portuguese": "pt-br", "romanian": "ro", "russian": "ru", "spanish": "es",
+    "swedish": "sv", "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
+    "zh": "cmn", "zh-cn": "cmn",
+}  # fmt: skip
+"""espeak-ng's voices by names that corpora use and espeak-ng does not know."""
+
+
+def voice_of(language: str) -> str:
+    """The espeak-ng voice of a language that a corpus names: "English" is "en-us"."""
+    return _VOICES.get(language.lower(), language)
 
 
 def as_name(value: Any) -> Any:

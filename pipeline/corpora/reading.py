@@ -9,7 +9,10 @@ from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.corpus import Corpus, Reader, TableReader, audio_path
 from ns2.pipeline.corpora.fields import Fields, refuse_fields
 from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, list_folder
+from ns2.pipeline.corpora.layouts.audiofolder import AudioFolder
 from ns2.pipeline.corpora.layouts.commonvoice import CommonVoice
+from ns2.pipeline.corpora.layouts.kaldi import Kaldi
+from ns2.pipeline.corpora.layouts.lhotse import Lhotse
 from ns2.pipeline.corpora.layouts.librispeech import LibriSpeech
 from ns2.pipeline.corpora.layouts.libritts import LibriTTS
 from ns2.pipeline.corpora.layouts.ljspeech import LJSpeech
@@ -21,9 +24,9 @@ from ns2.pipeline.corpora.layouts.vctk import VCTK
 from ns2.pipeline.corpora.layouts.webdataset import WebDataset
 
 _TABLES: tuple[TableReader, ...] = (
-    LJSpeech(), CommonVoice(), Manifest(), Parquet(), WebDataset(),
+    LJSpeech(), CommonVoice(), Manifest(), Parquet(), WebDataset(), AudioFolder(),
 )  # fmt: skip
-_LJSPEECH, _COMMONVOICE, _MANIFEST, _PARQUET, _WEBDATASET = _TABLES
+_LJSPEECH, _COMMONVOICE, _MANIFEST, _PARQUET, _WEBDATASET, _AUDIOFOLDER = _TABLES
 _READERS: tuple[Reader, ...] = (
     _LJSPEECH,
     LibriTTS(),
@@ -34,6 +37,9 @@ _READERS: tuple[Reader, ...] = (
     Pairs(),
     _PARQUET,
     _WEBDATASET,
+    _AUDIOFOLDER,
+    Lhotse(),
+    Kaldi(),
     _MANIFEST,
 )
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Piece, Reason, Utterance
-from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle, split_of
-from ns2.pipeline.corpora.entries import as_name, shown_value, text_value, without_suffix
+from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle
+from ns2.pipeline.corpora.entries import (
+    as_name,
+    named_split,
+    shown_value,
+    text_value,
+    without_suffix,
+)
 from ns2.pipeline.corpora.fields import FIELDS, OTHERS, Fields
 from ns2.pipeline.corpora.folders import Lookup, first_names, nfc, one_line
-from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, bad_row, names_fields, read_rows
+from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, Row, bad_row, names_fields, read_rows
 
 NAMES = ("manifest.jsonl", "manifest.csv")
 MORE_NAMES = ("manifest.json", "manifest.tsv", "metadata.jsonl", "metadata.json", "metadata.csv",
@@ -61,7 +67,7 @@ class Manifest:
             UserError: there is no manifest, there are two, or none of its rows can be read.
         """
         table = _table(root)
-        rows = _Rows(table, fields or Fields(), Lookup(table.parent))
+        rows = ManifestRows(table, fields or Fields(), Lookup(table.parent))
         finds = rows.finds()
         if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
             raise UserError(
@@ -97,10 +103,13 @@ def _is_manifest(table: Path) -> bool:
 
 
 @dataclass
-class _Rows:
+class ManifestRows:
     """The rows of a manifest, and what is noticed of all of them.
 
     Attributes:
+        lookup: finds the audio, relative to the corpus.
+        folder: of the table, relative to the corpus; "" where it is the corpus's own.
+        split: of rows that name none.
         unread: names of fields that are not read.
         names: of all fields.
         odd: the number of rows whose duration is no number.
@@ -109,13 +118,23 @@ class _Rows:
     table: Path
     fields: Fields
     lookup: Lookup
+    folder: str = ""
+    split: str = ""
     unread: dict[str, None] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     odd: int = 0
     _held: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
-    def finds(self) -> list[Find]:
+    @property
+    def name(self) -> str:
+        """The table's path in the corpus."""
+        return f"{self.folder}/{self.table.name}" if self.folder else self.table.name
+
+    def finds(self, rows: Iterable[tuple[int, Row]] | None = None) -> list[Find]:
         """What the rows name.
+
+        Args:
+            rows: with their numbers; None reads those of the table.
 
         Raises:
             UserError: `--fields` takes a field that no row has.
@@ -124,8 +143,8 @@ class _Rows:
         if self.table.suffix.lower() in (".csv", ".tsv"):
             self.fields = fields.lowered()
         found = [
-            self._find(row, f"{self.table.name}:{number}")
-            for number, row in read_rows(self.table, fields)
+            self._find(row, f"{self.name}:{number}")
+            for number, row in (read_rows(self.table, fields) if rows is None else rows)
         ]
         if self.names and (missing := self.fields.missing(tuple(self.names))):
             raise UserError(
@@ -134,10 +153,14 @@ class _Rows:
             )
         return found
 
-    def warnings(self) -> list[str]:
-        """Sentences on what is not read."""
+    def warnings(self, *, last: bool = True) -> list[str]:
+        """Sentences on what is not read.
+
+        Args:
+            last: no other table names audio of the same folders.
+        """
         found = []
-        unused, name = self.lookup.unused(), self.table.name
+        unused, name = self.lookup.unused() if last else [], self.name
         if unused:
             found.append(f"audio without a row in {name}: {first_names(unused)}")
         if self.unread:
@@ -181,10 +204,7 @@ class _Rows:
             piece = self._piece(row)
             if piece is not None and piece.offset and not own:
                 utterance_id = f"{utterance_id}@{piece.offset:g}"
-            named_split = self._text(row, "split")
-            split = split_of(named_split) if named_split else ""
-            if split is None:
-                raise bad_row(f"unknown split {named_split!r}; use train, val or test")
+            split = named_split(self._text(row, "split")) or self.split
             if not there:
                 raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
             text = one_line(self._text(row, "text"))
@@ -205,9 +225,10 @@ class _Rows:
 
     def _audio(self, written: str) -> tuple[str, bool]:
         """Find the file of a row, whose path may have backslashes: (source, does it exist)."""
-        source, there = self.lookup.file(written)
+        inside = f"{self.folder}/{written}" if self.folder and written[:1] != "/" else written
+        source, there = self.lookup.file(inside)
         if not there and "\\" in written:
-            return self.lookup.file(written.replace("\\", "/"))
+            return self.lookup.file(inside.replace("\\", "/"))
         return source, there
 
     def _value(self, row: Mapping[str, Any], one: str) -> tuple[str, Any]:
