@@ -6,6 +6,7 @@ import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,12 @@ from ns2.pipeline.corpora.rows import bad_row
 SUFFIXES = (".jsonl", ".jsonl.gz")
 CUTS, RECORDINGS, SUPERVISIONS = "cuts", "recordings", "supervisions"
 _LONGEST_LINE = 1 << 24
+_GLANCE = 10
 _TOLERANCE = 0.001
 """Seconds by which a supervision may begin before its cut, or end behind it: they are rounded."""
+
+_FIELDS = {"supervisions", "recording", "recording_id", "sources", "tracks"}
+"""Fields of cuts, recordings and supervisions that other manifests do not have."""
 
 Row = tuple[str, dict[str, Any]]
 """Where a row stands, for messages, and its values."""
@@ -48,8 +53,10 @@ class Lhotse:
 
     def matches(self, root: Path) -> bool:
         """Whether the path is a file of cuts, or a folder with one or with such a pair."""
-        names = [root.name] if root.is_file() else _names(root)
-        return bool(_groups(names)) and not (root.is_file() and not _told(root.name))
+        if root.is_file():
+            return is_lhotse(root)
+        told = [name for name in _names(root) if _told(name)]
+        return bool(_groups(told)) and is_lhotse(root / told[0])
 
     def read(self, root: Path) -> Corpus:
         """Find all supervisions.
@@ -71,6 +78,17 @@ class Lhotse:
         finds = [find for group in groups for find in reader.finds(base, group)]
         check_rows(finds, root, "of a cut or a supervision of lhotse")
         return settle(self.name, base, without_lone_train(finds), [])
+
+
+def is_lhotse(file: Path) -> bool:
+    """Whether a file has the name of a manifest of lhotse, and begins as one."""
+    if not _told(file.name):
+        return False
+    try:
+        rows = [row for _, row in islice(_rows(file, []), _GLANCE)]
+    except UserError:
+        return False
+    return any(isinstance(row, dict) and row.keys() & _FIELDS for row in rows)
 
 
 def _names(folder: Path) -> list[str]:

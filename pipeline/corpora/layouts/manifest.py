@@ -20,6 +20,7 @@ from ns2.pipeline.corpora.entries import (
 )
 from ns2.pipeline.corpora.fields import FIELDS, OTHERS, Fields
 from ns2.pipeline.corpora.folders import Lookup, first_names, nfc, one_line
+from ns2.pipeline.corpora.layouts.lhotse import is_lhotse
 from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, Row, bad_row, names_fields, read_rows
 
 NAMES = ("manifest.jsonl", "manifest.csv")
@@ -49,7 +50,7 @@ class Manifest:
     def matches(self, root: Path) -> bool:
         """Whether the path is such a file, or a folder with one."""
         if root.is_file():
-            return root.suffix.lower() in SUFFIXES
+            return root.suffix.lower() in SUFFIXES and not is_lhotse(root)
         return any((root / name).is_file() for name in NAMES)
 
     def resembles(self, root: Path) -> bool:
