@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bisect
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.sound.held.pages import (
     Chunk,
     DamagedPage,
+    LargeValues,
     Page,
     UnknownPage,
     by_dictionary,
@@ -28,7 +30,10 @@ from ns2.pipeline.sound.held.pages import (
     value_spans,
     walk_pages,
 )
+from ns2.pipeline.sound.held.streams import STREAMED
 
+WHOLE = 32 << 20
+"""Pages of more bytes are read value after value."""
 _LOCAL = threading.local()
 """The column that a thread reads: cells that follow each other share a page."""
 
@@ -40,7 +45,7 @@ def read_cell(path: Path, cell: ParquetCell) -> memoryview:
         path: of the file on this machine.
 
     Raises:
-        OSError: the file can't be read.
+        OSError: the file can't be read; it has an errno.
         UtteranceError: AUDIO_MISSING, the cell is empty; AUDIO_UNREADABLE, it is damaged.
     """
     now = (str(path), *stamp(path), cell.column)
@@ -50,12 +55,20 @@ def read_cell(path: Path, cell: ParquetCell) -> memoryview:
         column = _LOCAL.column = _Column(now, path, cell.column)
     try:
         value = column.read(cell.group, cell.row)
-    except (DamagedPage, pa.ArrowException, ValueError, IndexError) as error:
+    except (pa.ArrowException, ValueError, IndexError, EOFError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # of the machine; one of decompressing has no number
         message = f"the parquet file is damaged where it holds the recording: {error}"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from None
     if value is None:
         raise UtteranceError(Reason.AUDIO_MISSING, "its row of the parquet file has no audio")
     return memoryview(value)
+
+
+class _Values(Protocol):
+    """Values of the rows of a page."""
+
+    def __getitem__(self, row: int, /) -> memoryview | bytes | None: ...
 
 
 class _Column:
@@ -92,15 +105,15 @@ class _Column:
         self._arrow = None
         self._chunk: Chunk | None = None
         self._pages: list[Page] = []
-        self._dictionary: tuple[memoryview, list[Any]] | None = None
+        self._dictionary: _Values | None = None
         self._group = group
 
     def _forget(self) -> None:
         self._held: Page | None = None
-        self._values: list[memoryview | None] = []
+        self._values: _Values = []
         self._dictionary = None
 
-    def _value(self, row: int) -> memoryview | None:
+    def _value(self, row: int) -> memoryview | bytes | None:
         with open_regular(self._path) as file:
             if self._chunk is None:
                 self._chunk = Chunk.of(self._metadata, self._group, self._number)
@@ -111,29 +124,41 @@ class _Column:
             if not page.first <= row < page.first + page.count:
                 raise DamagedPage(f"no page has the row {row}")
             if page != self._held:
-                self._held, self._values = None, []
+                self._held, self._values = None, []  # let go first
                 self._values = self._decode(file, page, self._chunk)
                 self._held = page
         return self._values[row - page.first]
 
-    def _decode(self, file: Any, page: Page, chunk: Chunk) -> list[memoryview | None]:
+    def _decode(self, file: Any, page: Page, chunk: Chunk) -> _Values:
         if not by_dictionary(page):
             self._dictionary = None  # pages behind such a one have none either
-            levels, data = read_page(file, page, chunk.codec)
-            return _slices(data, value_spans(page, levels, data, chunk.depth))
+            return self._plain(file, page, chunk)
         if self._dictionary is None:
             held = next((one for one in self._pages if is_dictionary(one)), None)
             if held is None:
                 raise DamagedPage("it has no dictionary")
-            levels, data = read_page(file, held, chunk.codec)
-            self._dictionary = data, value_spans(held, levels, data, chunk.depth)
-        data, spans = self._dictionary
+            self._dictionary = self._plain(file, held, chunk)
         numbers = value_numbers(page, *read_page(file, page, chunk.codec), chunk.depth)
-        return _slices(data, [None if n is None else spans[n] for n in numbers])
+        return _Named(self._dictionary, numbers)
+
+    def _plain(self, file: Any, page: Page, chunk: Chunk) -> _Values:
+        """The values of a page, or of a dictionary."""
+        if page.size > WHOLE and chunk.codec in STREAMED:
+            return LargeValues(self._path, page, chunk.codec, chunk.depth)
+        levels, data = read_page(file, page, chunk.codec)
+        spans = value_spans(page, levels, data, chunk.depth)
+        return [None if s is None else data[s[0] : s[0] + s[1]] for s in spans]
 
 
-def _slices(data: memoryview, spans: list[Any]) -> list[memoryview | None]:
-    return [None if span is None else data[span[0] : span[0] + span[1]] for span in spans]
+class _Named:
+    """The values of a page whose rows name those of a dictionary by number."""
+
+    def __init__(self, dictionary: _Values, numbers: list[int | None]) -> None:
+        self._dictionary, self._numbers = dictionary, numbers
+
+    def __getitem__(self, row: int) -> memoryview | bytes | None:
+        number = self._numbers[row]
+        return None if number is None else self._dictionary[number]
 
 
 class _ByArrow:

@@ -7,14 +7,17 @@ headers of the pages. Source: https://parquet.apache.org/docs/file-format/
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
+from ns2.pipeline.sound.held.streams import Part, decompressed, skip
 from ns2.pipeline.sound.held.thrift import read_struct
 
 _DATA, _DICTIONARY, _DATA_2 = 0, 2, 3
@@ -238,6 +241,85 @@ def value_numbers(page: Page, levels: memoryview, data: memoryview, depth: int) 
     there, at = _present(page, levels, data, depth)
     numbers = iter(_runs(data[at + 1 :], data[at], int(there.sum())) if there.any() else ())
     return [int(next(numbers)) if one else None for one in there]
+
+
+class LargeValues:
+    """Values of a page that is too large to be in memory as a whole, one after the other.
+
+    A value that lies before the last one is found by reading the page anew.
+    """
+
+    def __init__(self, path: Path, page: Page, codec: str, depth: int) -> None:
+        """Open a page of plain values, or a dictionary.
+
+        Raises:
+            UnknownPage: the values are encoded in another way.
+            DamagedPage: its checksum is wrong.
+        """
+        if page.encoding not in (_PLAIN, *(_BY_DICTIONARY if is_dictionary(page) else ())):
+            raise UnknownPage(f"values of the encoding {page.encoding}")
+        self._path, self._page, self._codec, self._depth = path, page, codec, depth
+        _check_stream(path, page)
+        self._numbers: np.ndarray | None = None  # of the value of each row, -1 for a null
+        self._open()
+        if depth and not is_dictionary(page):
+            there = _runs(memoryview(self._levels), depth.bit_length(), page.count) == depth
+            self._numbers = np.where(there, np.cumsum(there) - 1, -1)
+        self._last: tuple[int, bytes] | None = None
+
+    def __getitem__(self, row: int) -> bytes | None:
+        number = row if self._numbers is None else int(self._numbers[row])
+        if number < 0:
+            return None
+        if self._last is not None and self._last[0] == number:
+            return self._last[1]
+        self._last = None
+        if number < self._next:
+            self._open()
+        while self._next < number:
+            skip(self._stream, self._length())
+            self._next += 1
+        length = self._length()
+        value = self._stream.read(length)
+        if len(value) < length:
+            raise DamagedPage("a value ends beyond its page")
+        self._next += 1
+        self._last = number, value
+        return value
+
+    def _length(self) -> int:
+        head = self._stream.read(4)
+        if len(head) < 4:
+            raise DamagedPage("the page ends too early")
+        length = int.from_bytes(head, "little")
+        if length > self._page.size:
+            raise DamagedPage("a value ends beyond its page")
+        return length
+
+    def _open(self) -> None:
+        """Begin the page, behind what tells which rows are null."""
+        page, self._next = self._page, 0
+        with Part(self._path, page.at, page.levels) as levels:
+            self._levels = levels.read(page.levels) or b""
+        part = Part(self._path, page.at + page.levels, page.stored - page.levels)
+        self._stream = decompressed(part, self._codec if page.compressed else "")
+        if self._has_levels():
+            self._levels = self._stream.read(int.from_bytes(self._stream.read(4), "little"))
+
+    def _has_levels(self) -> bool:
+        return self._page.kind == _DATA and self._depth > 0
+
+
+def _check_stream(path: Path, page: Page) -> None:
+    """Check the checksum of a page without all of it in memory."""
+    if page.checksum is None:
+        return
+    found = 0
+    with io.BufferedReader(Part(path, page.at, page.stored)) as part:
+        while some := part.read(1 << 20):
+            found = zlib.crc32(some, found)
+    if found != page.checksum:
+        raise DamagedPage(f"the page at byte {page.at} is damaged: its checksum is wrong")
 
 
 def _plain(data: memoryview, at: int, count: int) -> Iterator[tuple[int, int]]:

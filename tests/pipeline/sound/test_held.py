@@ -17,6 +17,7 @@ from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.held import ParquetCell, Recording, TarMember
 from ns2.pipeline.core.schema import Piece, Reason
 from ns2.pipeline.sound.decode import check_declared_length, read_audio
+from ns2.pipeline.sound.held import cells as cells_module
 from ns2.pipeline.sound.held.cells import read_cell
 from ns2.pipeline.sound.held.recordings import hash_recording, open_recording
 from ns2.pipeline.sound.pieces import recording_seconds
@@ -69,7 +70,16 @@ def cells(path: Path) -> list[ParquetCell]:
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
 @pytest.mark.parametrize("missing", [True, False])
-def test_cells_in_any_order(options: dict[str, Any], missing: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [cells_module.WHOLE, 0])
+def test_cells_in_any_order(
+    options: dict[str, Any],
+    missing: bool,
+    whole: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pages are decoded as a whole, or if they are large value after value."""
+    monkeypatch.setattr(cells_module, "WHOLE", whole)
     held = [one for one in values(40) if missing or one is not None]
     path = write_struct(tmp_path / "a.parquet", held, **options)
     places = cells(path)
@@ -101,12 +111,21 @@ def test_only_the_page_of_a_cell_is_read(tmp_path: Path, monkeypatch: pytest.Mon
             sizes.append(len(data))
             return data
 
-    from ns2.pipeline.sound.held import cells as module
-
-    monkeypatch.setattr(module, "open_regular", lambda p: Counting(io.FileIO(p)))
+    monkeypatch.setattr(cells_module, "open_regular", lambda p: Counting(io.FileIO(p)))
     for i in (150, 151, 3):
         assert bytes(read_cell(path, cells(path)[i])) == held[i]
     assert max(sizes) < 600_000 and sum(sizes) < 2_000_000
+
+
+def test_large_pages_of_audio_that_compresses(tmp_path: Path, monkeypatch: Any) -> None:
+    """Copies of snappy that repeat, overlap and reach far, as silence and tones make them."""
+    monkeypatch.setattr(cells_module, "WHOLE", 0)
+    quiet, rng = bytes(200_000), np.random.default_rng(2)
+    notes = (3000 * tone(3.0, 100, 8_000)).astype(np.int16).tobytes()
+    held = [quiet, notes, rng.bytes(90_000), notes, notes[:70_000] + quiet, b"", b"x" * 70_000]
+    path = write_struct(tmp_path / "a.parquet", held, use_dictionary=False)
+    for i in [*range(len(held)), 5, 3, 3, 0]:
+        assert bytes(read_cell(path, cells(path)[i])) == held[i]
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
@@ -120,12 +139,16 @@ def test_damage_is_told(tmp_path: Path) -> None:
     assert raised.value.reason is Reason.AUDIO_UNREADABLE
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_any_wrong_byte_gives_bytes_or_a_reason(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["snappy", "gzip", "zstd", "none"])
+@pytest.mark.parametrize("whole", [cells_module.WHOLE, 0])
+def test_any_wrong_byte_gives_bytes_or_a_reason(
+    codec: str, whole: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells_module, "WHOLE", whole)
     held = [one for one in values(30) if one is not None]
-    path = write_struct(tmp_path / "a.parquet", held)
+    path = write_struct(tmp_path / "a.parquet", held, compression=codec)
     places = cells(path)
-    clean, rng = path.read_bytes(), np.random.default_rng(seed)
+    clean, rng = path.read_bytes(), np.random.default_rng(1)
     for _ in range(60):
         data = bytearray(clean)
         data[int(rng.integers(4, 4000))] = int(rng.integers(256))
