@@ -200,7 +200,7 @@ def read_page(file: BinaryIO, page: Page, codec: str) -> tuple[memoryview, memor
     if not codec or not page.compressed or not size:
         return levels, rest
     try:
-        raw = memoryview(pa.Codec(codec).decompress(pa.py_buffer(rest), size))
+        raw = memoryview(pa.Codec(codec).decompress(pa.py_buffer(rest), size)).cast("B")
     except (pa.ArrowException, OSError, ValueError) as error:
         kind = UnknownPage if codec == "lz4_raw" else DamagedPage  # an older LZ4 has its name
         # not chained: it is the file's fault, and no error of reading it

@@ -80,7 +80,7 @@ def test_cells_in_any_order(
 ) -> None:
     """Pages are decoded as a whole, or if they are large value after value."""
     monkeypatch.setattr(cells_module, "WHOLE", whole)
-    held = [one for one in values(40) if missing or one is not None]
+    held = [one for one in values(200) if missing or one is not None]
     path = write_struct(tmp_path / "a.parquet", held, **options)
     places = cells(path)
     assert len(places) == len(held)
