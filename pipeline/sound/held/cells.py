@@ -32,7 +32,7 @@ from ns2.pipeline.sound.held.pages import (
 )
 from ns2.pipeline.sound.held.streams import STREAMED
 
-WHOLE = 32 << 20
+WHOLE = 4 << 20
 """Pages of more bytes are read value after value."""
 _LOCAL = threading.local()
 """The column that a thread reads: cells that follow each other share a page."""
