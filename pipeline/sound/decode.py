@@ -64,7 +64,7 @@ def read_audio(place: Place, piece: Piece | None = None) -> tuple[np.ndarray, in
         with open_recording(recording) as file:
             if size_of(file) == 0:
                 raise UtteranceError(Reason.AUDIO_EMPTY, "the audio file is empty")
-        channels, rate = _decode(recording, piece)
+        channels, rate, count = _decode(recording, piece)
     except OSError as error:
         message = f"the audio file cannot be read: {error.strerror or type(error).__name__}"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
@@ -73,18 +73,33 @@ def read_audio(place: Place, piece: Piece | None = None) -> tuple[np.ndarray, in
     if rate not in _RATES:
         message = f"its header declares an impossible sample rate of {rate} Hz"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
-    if piece is not None and piece.channel is not None:
-        if piece.channel >= channels.shape[1]:
-            message = f"there is no channel {piece.channel}: they are {channels.shape[1]}, from 0"
-            raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
-        channels = channels[:, [piece.channel]]
-    if channels.shape[1] == 1:
-        wave = channels[:, 0]
-    else:
-        with np.errstate(invalid="ignore"):  # infinities of both signs; refused below
-            wave = channels.mean(axis=1, dtype=np.float64).astype(np.float32)
-    check_samples(wave, channels.shape[1])
+    if piece is not None and piece.channel is not None and piece.channel >= count:
+        message = f"there is no channel {piece.channel}: they are {count}, from 0"
+        raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
+    wave = _mixed(channels, None if piece is None else piece.channel)
+    check_samples(wave, count if piece is None or piece.channel is None else 1)
     return wave, rate
+
+
+def _mixed(channels: np.ndarray, channel: int | None) -> np.ndarray:
+    """One channel, or the mean of all; of one there is, that one.
+
+    Args:
+        channels: (S, channels) float32.
+
+    Returns:
+        (S,) float32.
+    """
+    if channels.shape[1] == 1:
+        return channels[:, 0]
+    if channel is not None:
+        return channels[:, channel]
+    wave = np.empty(len(channels), np.float32)
+    with np.errstate(invalid="ignore"):  # infinities of both signs; refused by who asks
+        for at in range(0, len(wave), _BLOCK):  # so that there is no copy of it all in float64
+            block = channels[at : at + _BLOCK]
+            wave[at : at + _BLOCK] = block.mean(axis=1, dtype=np.float64)
+    return wave
 
 
 def check_declared_length(place: Place, seconds: float, piece: Piece | None = None) -> None:
@@ -115,36 +130,45 @@ def check_declared_length(place: Place, seconds: float, piece: Piece | None = No
         )
 
 
-def _decode(recording: Recording, piece: Piece | None) -> tuple[np.ndarray, int]:
-    """All channels, (S, channels) float32, and the sample rate in Hz."""
+def _decode(recording: Recording, piece: Piece | None) -> tuple[np.ndarray, int, int]:
+    """All channels, or the one that is asked for, (S, channels) float32; Hz; how many there are."""
     import soundfile
 
-    at = (recording.name, *stamp(recording.path))
+    channel = None if piece is None else piece.channel
+    at = (recording.name, *stamp(recording.path), channel)
     if piece is not None and _KEPT and _KEPT[0][0] == at:
-        _, channels, rate = _KEPT[0]
-        start, end = span(piece, rate, len(channels))
-        return channels[start:end], rate
+        _, wave, rate, count = _KEPT[0]
+        start, end = span(piece, rate, len(wave))
+        return wave[start:end, None], rate, count
+    _KEPT.clear()
     check_container(recording)
     try:
         with opened(recording) as file:
+            rate, count = file.samplerate, file.channels
             if piece is None:
-                return _read_all(file), file.samplerate
+                return _read_all(file), rate, count
             if file.format in _SEEKABLE:
-                return _read_piece(file, piece), file.samplerate
-            channels, rate = _read_all(file), file.samplerate
+                return _read_piece(file, piece), rate, count
+            channels = _read_all(file)
     except soundfile.LibsndfileError as error:
         raise _unreadable(recording, error) from error
     except TypeError as error:  # of .raw files, whose sample rate and channels are not known
         message = "the file does not declare its audio format"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
-    _KEPT[:] = [(at, channels, rate)] if channels.nbytes <= _MOST_KEPT else []
     start, end = span(piece, rate, len(channels))
-    return channels[start:end], rate
+    if len(channels) * 4 > _MOST_KEPT or (channel or 0) >= count:
+        return channels[start:end], rate, count
+    wave = np.ascontiguousarray(_mixed(channels, channel))
+    _KEPT[:] = [(at, wave, rate, count)]
+    return wave[start:end, None], rate, count
 
 
-_KEPT: list[tuple[tuple[str, int, int], np.ndarray, int]] = []
-"""The recording of the last piece that could not be decoded alone: the next piece is of it, too."""
-_MOST_KEPT = 1 << 28
+_BLOCK = 1 << 20
+_KEPT: list[tuple[tuple[str, int, int, int | None], np.ndarray, int, int]] = []
+"""One channel of the recording of the last piece that could not be decoded alone, since the next
+piece is of it, too; with its sample rate, and how many channels it has."""
+_MOST_KEPT = 1 << 29
+"""The most bytes that are kept: 93 minutes at 24,000 Hz."""
 
 
 def _read_piece(file, piece: Piece) -> np.ndarray:  # type: ignore[no-untyped-def] # no types
