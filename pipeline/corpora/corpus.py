@@ -35,6 +35,9 @@ DEFAULT_SPEAKER = "default"
 Find = Utterance | Rejection
 """What a reader makes of a row or a file of a corpus: an utterance, or why it cannot be used."""
 
+_OVERLAP = 0.05
+"""Seconds that pieces may share before it is said."""
+
 _SPLITS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val", "eval": "val",
@@ -282,9 +285,32 @@ def settle(
         root=root,
         utterances=tuple(sorted(utterances, key=lambda utterance: utterance.id)),
         rejected=tuple(sorted(rejected, key=lambda rejection: rejection.id)),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_overlaps(utterances)),
         notes=tuple(notes),
     )
+
+
+def _overlaps(utterances: Sequence[Utterance]) -> list[str]:
+    """A sentence on pieces that overlap, if there are any; they may be in different splits."""
+    pieces = sorted(
+        (u.source, -1 if u.piece.channel is None else u.piece.channel, u.piece.offset,
+         u.piece.offset + u.piece.duration, u.id)
+        for u in utterances
+        if u.piece is not None and u.piece.duration is not None and not u.piece.at_most
+    )  # fmt: skip
+    count, example = 0, ""
+    for (*place, begins, _, name), (*before, _, ends, other) in zip(
+        pieces[1:], pieces, strict=False
+    ):
+        if place == before and begins < ends - _OVERLAP:
+            count += 1
+            example = example or f"{other} and {name}"
+    if not count:
+        return []
+    return [
+        f"{count} pieces of recordings begin before the one before them ends, such as {example}: "
+        "each is an utterance of its own"
+    ]
 
 
 def recording_of(corpus_root: Path, utterance: Utterance) -> Recording:

@@ -146,6 +146,15 @@ def test_what_is_not_read_has_its_reason(name: str, tmp_path: Path) -> None:
     assert why in rejected.message and rejected.message.startswith("cuts.jsonl.gz:1: ")
 
 
+def test_overlapping_pieces_are_said(tmp_path: Path) -> None:
+    touch(tmp_path, "wavs/a.wav")
+    rows = [cut(f"c{i}", i, 1.5, said(f"c{i}", 0, 1.5)) for i in (0, 1, 4)]
+    corpus = read_corpus(write(tmp_path / "cuts.jsonl", rows))
+    assert len(corpus.utterances) == 3
+    (warning,) = corpus.warnings
+    assert warning.startswith("1 pieces") and "such as c0 and c1:" in warning
+
+
 def test_a_resampled_recording_is_the_same(tmp_path: Path) -> None:
     touch(tmp_path, "wavs/a.wav")
     made = {"name": "Resample", "kwargs": {"source_sampling_rate": 1, "target_sampling_rate": 2}}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ns2.pipeline.core.held import Recording
+from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.dataset.layout import state_file
 from ns2.pipeline.dataset.reader import Dataset
@@ -22,9 +26,10 @@ from ns2.pipeline.preprocess.plan.states import SourceStates
 from ns2.pipeline.preprocess.preview import preview
 from ns2.pipeline.sound.held.recordings import Place, hash_recording
 from ns2.pipeline.tools.verify.check import verify
+from ns2.train.codec.crops import read_voices
 from ns2.train.evaluation.held_out import find_recording
 from tests.support.corpora_factories import Clip, make_clips, write_manifest
-from tests.support.factories import tone
+from tests.support.factories import ROOT, tone
 from tests.support.held_factories import audio_rows, tar_samples, write_table, write_tar
 from tests.support.preprocessing import contents, identities, run_inline
 
@@ -182,3 +187,30 @@ def test_a_tar_that_is_cut_off_costs_what_is_missing(tmp_path: Path) -> None:
     tar.write_bytes(data)  # it was fetched again
     run_inline(root, tmp_path / "out", None, columns=COLUMNS)
     assert len(Dataset(tmp_path / "out")) == len(CLIPS) and not ledger(tmp_path / "out")
+
+
+@WRITERS
+def test_a_run_that_is_killed_goes_on_to_the_same_bytes(write: Write, tmp_path: Path) -> None:
+    root, out = write(tmp_path / "held", CLIPS), tmp_path / "out"
+    command = [sys.executable, "-m", "ns2.cli", "preprocess", str(root), "-o", str(out)]
+    command += ["--codec", "mini", "--columns", "phonemes,meta", "--shard-utterances", "4"]
+    process = subprocess.Popen(
+        [*command, "--executor", "inline"], stderr=subprocess.DEVNULL, cwd=ROOT
+    )
+    while process.poll() is None and not list(out.glob("*-*/*.tar")):
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    options = {"codec": "mini", "quantizers": None, "columns": ("phonemes", "meta")}
+    run_inline(root, out, None, **options)
+    run_inline(root, tmp_path / "fresh", None, **options)
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_codecs_learn_from_what_files_hold(tmp_path: Path) -> None:
+    root = write_parquet(tmp_path / "held", CLIPS)
+    voices = read_voices(
+        [root], layout=None, sample_rate=24_000, val_share=0.2, thorough=0.0,
+        cache=tmp_path / "f0", progress=Progress(),
+    )  # fmt: skip
+    assert len(voices.validation) == 2 and voices.seconds == pytest.approx(0.4 * 8)
