@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -33,6 +34,7 @@ from ns2.pipeline.corpora.rows import bad_row
 
 SUFFIX = ".parquet"
 _ROWS = 512
+_ABSOLUTE = re.compile(r"/|[A-Za-z]+:/")
 _GLANCE = 20
 _READ = ("text", "id", "speaker", "language", "split")
 _CUT = ("offset", "duration")
@@ -274,7 +276,9 @@ class _Table:
             written = text_value("path", path).replace("\\", "/")
             split = named_split(text_value("split", self._value(row, "split"))) or self.split
             piece = self._piece(row)
-            source = f"{self.file}/{written.lstrip('/') or number}"
+            if held and _ABSOLUTE.match(written):  # of the machine where the file was written
+                written = written.rpartition("/")[2]
+            source = f"{self.file}/{written or number}"
             if not held:
                 source, there = self._file(written)
                 if not there:

@@ -53,6 +53,13 @@ def test_a_lone_split_is_none(tmp_path: Path) -> None:
     assert {u.split for u in read_corpus(tmp_path / "named.parquet").utterances} == {"train"}
 
 
+@pytest.mark.parametrize("path", ["/home/ann/x.wav", "C:\\data\\x.wav", "hf://a/b/x.wav"])
+def test_paths_of_other_machines_are_not_kept(path: str, tmp_path: Path) -> None:
+    rows = [{"audio": {"bytes": b"a", "path": path}, "text": "x"}]
+    (one,) = read_corpus(write_table(tmp_path / "a.parquet", rows)).utterances
+    assert (one.id, one.source) == ("x", "a.parquet/x.wav")
+
+
 def test_names_of_labels(tmp_path: Path) -> None:
     """`datasets` keeps whole numbers, and the names for them in the schema."""
     path = write_table(tmp_path / "a.parquet", [row(0, speaker=1), row(1, speaker=0)])
