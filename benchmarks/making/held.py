@@ -94,8 +94,8 @@ def recording(name: int, changed: bool) -> bytes:
     return data.getvalue()
 
 
-def killed(command: Sequence[str], out: Path, seconds: float, scratch: Path) -> float:
-    """Start the command, kill all of it after some seconds, and return when it was killed."""
+def killed(command: Sequence[str], out: Path, tars: int, scratch: Path) -> float:
+    """Start the command, kill all of it once so many tars are written, and return when it was."""
     begin = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "ns2.cli", "preprocess", *command],
@@ -105,7 +105,7 @@ def killed(command: Sequence[str], out: Path, seconds: float, scratch: Path) -> 
         env=environment(scratch, one_thread=False),
         start_new_session=True,
     )
-    while process.poll() is None and time.monotonic() - begin < seconds:
+    while process.poll() is None and len(list(out.glob("*-*/*.tar"))) < tars:
         time.sleep(0.1)
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
@@ -181,7 +181,7 @@ def measure(corpus: Path, rows: int, options: Any, folder: Path, scratch: Path) 
     limited = options.executor == "inline"
     print(f"{verdict(run.all <= LIMIT) if limited else '':6}{peak}")
 
-    at = killed(command(again), again, 0.6 * run.wall, scratch)
+    at = killed(command(again), again, len(list(whole.glob("*-*/*.tar"))) // 2, scratch)
     preprocess(command(again), scratch, folder / "log", memory=False)
     same = contents(whole) == contents(again)
     print(f"{verdict(same):6}killed after {at:.0f} s and started again: the same bytes")
