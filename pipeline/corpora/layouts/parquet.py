@@ -34,6 +34,8 @@ from ns2.pipeline.corpora.rows import bad_row
 
 SUFFIX = ".parquet"
 _ROWS = 512
+_MOST_LOST = 100_000
+"""The most rows that a damaged footer may declare lost."""
 _ABSOLUTE = re.compile(r"/|[A-Za-z]+:/")
 _GLANCE = 20
 _READ = ("text", "id", "speaker", "language", "split")
@@ -212,13 +214,14 @@ class _Table:
                     yield self._entry(row, number + done, group, done, held)
                     done += 1
             except (OSError, pa.ArrowException, ValueError) as error:
-                why = (
-                    f"the rows {number + done} to {number + count - 1} can't be read: "
-                    f"{_first_line(error)}"
-                )
-                name = f"{self.file}#{number + done}"
-                yield lost_part(name, Reason.AUDIO_UNREADABLE, why)
+                yield from self._lost(number + done, number + count, error)
             number += count
+
+    def _lost(self, first: int, behind: int, error: Exception) -> Iterator[Find]:
+        """A row of the ledger for each row that can't be read, unless they are endless."""
+        why = f"the rows {first} to {behind - 1} can't be read: {_first_line(error)}"
+        for number in range(first, min(behind, first + _MOST_LOST)):
+            yield lost_part(f"{self.file}#{number}", Reason.AUDIO_UNREADABLE, why)
 
     def _holds_bytes(self, group: int) -> bool:
         """Whether a row group holds audio, and not paths alone."""

@@ -155,6 +155,20 @@ def test_damaged_files_are_in_the_ledger(tmp_path: Path) -> None:
         read_corpus(tmp_path / "cut.parquet")
 
 
+def test_each_row_of_a_damaged_page_of_texts_is_in_the_ledger(tmp_path: Path) -> None:
+    path = write_table(
+        tmp_path / "a.parquet", [row(i) for i in range(10)], row_group_size=4, compression="gzip"
+    )
+    chunk = pq.read_metadata(path).row_group(1).column(2)
+    data = bytearray(path.read_bytes())
+    at = chunk.dictionary_page_offset
+    data[at : at + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    corpus = read_corpus(path)
+    assert set(by_id(corpus)) == {"0", "1", "2", "3", "8", "9"}
+    assert reasons(corpus) == {f"a.parquet#{i}": Reason.AUDIO_UNREADABLE for i in range(4, 8)}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_any_wrong_byte_costs_rows_and_no_more(seed: int, tmp_path: Path) -> None:
     """Whatever is damaged: every row of the other file is there, and no error escapes."""
