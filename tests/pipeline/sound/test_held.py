@@ -132,14 +132,14 @@ def test_large_pages_of_audio_that_compresses(tmp_path: Path, monkeypatch: Any) 
 
 @pytest.mark.parametrize("codec", ["snappy", "zstd", "none"])
 def test_a_page_of_a_row_group_takes_little_memory(codec: str, tmp_path: Path) -> None:
-    """As `datasets` writes 100 rows: 30 MB in one page, of which a value at a time is read."""
-    held = [np.random.default_rng(i).bytes(300_000) for i in range(100)]
+    """As `datasets` writes 100 rows: here 12 MB in one page, of which a value at a time is read."""
+    held = [np.random.default_rng(i).bytes(200_000) for i in range(60)]
     path = write_struct(tmp_path / "a.parquet", held, compression=codec)
     digests, places = [hashlib.sha256(one).digest() for one in held], cells(path)
     del held
     tracemalloc.start()
     try:
-        for i in [*range(100), 70, 20]:
+        for i in [*range(60), 50, 20]:
             assert hashlib.sha256(read_cell(path, places[i])).digest() == digests[i]
         assert tracemalloc.get_traced_memory()[1] < 3_000_000
     finally:
