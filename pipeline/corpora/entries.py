@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.held import Held
 from ns2.pipeline.core.schema import Piece, Reason, Utterance
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Find, reject, split_of
+from ns2.pipeline.corpora.fields import NORMALISED, speaker_name
 from ns2.pipeline.corpora.folders import encodable, nfc, one_line, split_suffix
 from ns2.pipeline.corpora.rows import bad_row
 
@@ -63,7 +64,8 @@ class Entry:
                 id=utterance_id,
                 source=self.source,
                 text=text,
-                speaker=nfc(text_value("speaker", as_name(self.speaker))) or DEFAULT_SPEAKER,
+                speaker=speaker_name(nfc(text_value("speaker", as_name(self.speaker))))
+                or DEFAULT_SPEAKER,
                 language=voice_of(text_value("language", self.language)),
                 split=self.split,
                 piece=self.piece,
@@ -87,6 +89,21 @@ _VOICES = {
 def voice_of(language: str) -> str:
     """The espeak-ng voice of a language that a corpus names: "English" is "en-us"."""
     return _VOICES.get(language.lower(), language)
+
+
+def best_text(row: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """The text of a row: the first that is not blank, where normalised texts come first.
+
+    Args:
+        names: of the fields that may hold it; normalised ones that hold no text are flags.
+    """
+    texts = [
+        row[name]
+        for name in names
+        if row.get(name) is not None and (isinstance(row[name], str) or name not in NORMALISED)
+    ]
+    full = (text for text in texts if not isinstance(text, str) or text.strip())
+    return next(full, texts[0] if texts else None)
 
 
 def as_name(value: Any) -> Any:

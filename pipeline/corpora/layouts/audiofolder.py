@@ -68,17 +68,19 @@ class AudioFolder:
         if not found:
             raise UserError(f"{root} has no {' or '.join(TABLES)} with a field {AUDIO}")
         lookup = Lookup(root)
-        finds, warnings, named = list[Find](), dict[str, None](), False
+        finds, named = list[Find](), False
+        warnings, notes = dict[str, None](), dict[str, None]()
         for left, (folder, table) in zip(range(len(found) - 1, -1, -1), found, strict=True):
             rows = ManifestRows(root / folder / table, fields or Fields(), lookup, folder)
             some = rows.finds(_parquet_rows(rows.table) if table == TABLES[2] else None)
             named |= any(isinstance(find, Utterance) and find.split for find in some)
             finds += [_with_split(find) for find in some]
             warnings.update(dict.fromkeys(rows.warnings(last=not left)))
+            notes.update(dict.fromkeys(rows.notes()))
         check_rows(finds, root, f"of a row with {AUDIO} and text")
         if not named:
             finds = without_lone_train(finds)
-        return settle(self.name, root, finds, list(warnings))
+        return settle(self.name, root, finds, list(warnings), list(notes))
 
 
 def _tables(root: Path, folder: Folder) -> list[str]:

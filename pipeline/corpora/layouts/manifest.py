@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
-from ns2.pipeline.core.schema import Piece, Reason, Utterance
+from ns2.pipeline.core.schema import BORDER, SILENCE, Piece, Reason, Utterance
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle
 from ns2.pipeline.corpora.entries import (
     as_name,
@@ -18,10 +18,11 @@ from ns2.pipeline.corpora.entries import (
     text_value,
     without_suffix,
 )
-from ns2.pipeline.corpora.fields import FIELDS, OTHERS, Fields
+from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, OTHERS, Fields, speaker_name
 from ns2.pipeline.corpora.folders import Lookup, first_names, nfc, one_line
 from ns2.pipeline.corpora.layouts.lhotse import is_lhotse
 from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, Row, bad_row, names_fields, read_rows
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
 NAMES = ("manifest.jsonl", "manifest.csv")
 MORE_NAMES = ("manifest.json", "manifest.tsv", "metadata.jsonl", "metadata.json", "metadata.csv",
@@ -74,7 +75,7 @@ class Manifest:
             raise UserError(
                 f"{table}: no row can be read; the first, {getattr(finds[0], 'message', '')}"
             )
-        return settle(self.name, table.parent, finds, rows.warnings())
+        return settle(self.name, table.parent, finds, rows.warnings(), rows.notes())
 
 
 def _table(root: Path) -> Path:
@@ -114,6 +115,7 @@ class ManifestRows:
         unread: names of fields that are not read.
         names: of all fields.
         odd: the number of rows whose duration is no number.
+        spoken: fields of normalised text that are taken, each with the one that it replaces.
     """
 
     table: Path
@@ -124,6 +126,7 @@ class ManifestRows:
     unread: dict[str, None] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     odd: int = 0
+    spoken: dict[str, str] = field(default_factory=dict)
     _held: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     @property
@@ -175,6 +178,14 @@ class ManifestRows:
             )
         return found
 
+    def notes(self) -> list[str]:
+        """Sentences on what was decided."""
+        return [
+            f"{spoken} of {self.name} is taken as the text, and {raw} where that is blank; "
+            f"--fields text={raw} takes {raw} alone"
+            for spoken, raw in self.spoken.items()
+        ]
+
     def _hint(self) -> str:
         """How to read a field whose name another toolkit uses."""
         for one, others in OTHERS.items():
@@ -208,18 +219,19 @@ class ManifestRows:
             split = named_split(self._text(row, "split")) or self.split
             if not there:
                 raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
-            text = one_line(self._text(row, "text"))
+            phonemes = self._phonemes(row)
+            text = one_line(self._spoken_text(row)) or _text_of(phonemes)
             if not text:
                 raise self._no_text(row)
             return Utterance(
                 id=utterance_id,
                 source=source,
                 text=text,
-                speaker=nfc(self._text(row, "speaker")) or DEFAULT_SPEAKER,
+                speaker=speaker_name(nfc(self._text(row, "speaker"))) or DEFAULT_SPEAKER,
                 language=self._text(row, "language"),
                 split=split,
                 piece=piece,
-                phonemes=self._phonemes(row),
+                phonemes=phonemes,
             )
         except UtteranceError as error:
             return reject(utterance_id, source, error.reason, f"{where}: {error.message}")
@@ -252,6 +264,25 @@ class ManifestRows:
         if value is None:
             return ""
         return text_value(name, as_name(value) if one in ("id", "speaker") else value)
+
+    def _spoken_text(self, row: Mapping[str, Any]) -> str:
+        """The text of a row: the normalised one unless it is blank.
+
+        Raises:
+            UtteranceError: it is not a string, or not UTF-8.
+        """
+        there = tuple(row)
+        self._value(row, "text")
+        names = [
+            name
+            for name in self._held[there]["text"]
+            if row.get(name) is not None
+            and (isinstance(row[name], str) or name not in NORMALISED)  # it may be a flag
+        ]
+        if len(names) > 1 and names[0] in NORMALISED:
+            self.spoken.setdefault(names[0], names[1])
+        texts = (text_value(name, row[name]) for name in names)
+        return next(filter(None, texts), "")
 
     def _no_text(self, row: Mapping[str, Any]) -> UtteranceError:
         present = self._value(row, "text")[1] is not None
@@ -295,6 +326,16 @@ class ManifestRows:
         if odd := [symbol for symbol in symbols if len(symbol.split()) != 1]:
             raise bad_row(f"{name} has {odd[0]!r}, expected a phoneme in each place of the list")
         return tuple(symbols)
+
+
+def _text_of(phonemes: Sequence[str]) -> str:
+    """What stands for the text of a row that gives phonemes alone: its words in phones."""
+    between = PhonemeTable.default().optional
+    parts = [
+        " " if token in (BORDER, SILENCE) else f"{token} " if token in between else token
+        for token in phonemes
+    ]
+    return " ".join("".join(parts).split())
 
 
 def _seconds(value: Any) -> float | None:

@@ -20,6 +20,7 @@ from ns2.pipeline.corpora.corpus import Corpus, Find, settle
 from ns2.pipeline.corpora.entries import (
     Entry,
     as_name,
+    best_text,
     lost_part,
     named_split,
     split_of_path,
@@ -28,7 +29,7 @@ from ns2.pipeline.corpora.entries import (
     without_lone_train,
     without_suffix,
 )
-from ns2.pipeline.corpora.fields import FIELDS, Fields
+from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, Fields
 from ns2.pipeline.corpora.folders import Lookup, walk
 from ns2.pipeline.corpora.rows import bad_row
 
@@ -83,7 +84,7 @@ class Parquet:
         if chosen.numbers:
             raise UserError("--fields: columns of parquet have names; give a name, not a number")
         lookup, finds = Lookup(base), list[Find]()
-        unread, splits = dict[str, None](), set[bool]()
+        unread, splits, notes = dict[str, None](), set[bool](), dict[str, None]()
         for file in files:
             try:
                 table = _Table.open(base, file, chosen, lookup)
@@ -96,12 +97,15 @@ class Parquet:
                     finds += table.finds()
                 unread.update(dict.fromkeys(table.unread))
                 splits.add(table.split_named)
+                notes.update(dict.fromkeys(table.notes()))
         if not splits:
             found = getattr(finds[0], "message", "") if finds else "none has a column of audio"
             raise UserError(f"{root}: no parquet file with audio and text; {found}")
         if splits == {False}:
             finds = without_lone_train(finds)
-        return settle(self.name, base, finds, unread_fields("the parquet files", list(unread)))
+        return settle(
+            self.name, base, finds, unread_fields("the parquet files", list(unread)), list(notes)
+        )
 
 
 def _files(root: Path, most: int | None = None) -> Iterator[str]:
@@ -201,6 +205,16 @@ class _Table:
     def split_named(self) -> bool:
         """Whether its rows name their splits."""
         return "split" in self.columns
+
+    def notes(self) -> list[str]:
+        """A sentence on which text is taken, where there are several."""
+        spoken, *raw = self.columns["text"]
+        if spoken not in NORMALISED or not raw:
+            return []
+        return [
+            f"{spoken} is taken as the text, and {raw[0]} where that is blank; "
+            f"--fields text={raw[0]} takes {raw[0]} alone"
+        ]
 
     def finds(self) -> Iterator[Find]:
         """What its rows are; of rows that can't be read, why."""
@@ -314,6 +328,8 @@ class _Table:
 
     def _value(self, row: Mapping[str, Any], one: str) -> Any:
         """The value of a field; the name where it is the number of a label."""
+        if one == "text":
+            return best_text(row, self.columns["text"])
         for name in self.columns.get(one, ()):
             value = row.get(name)
             labels = self.labels.get(name)

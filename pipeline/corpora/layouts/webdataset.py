@@ -18,6 +18,7 @@ from ns2.pipeline.corpora.corpus import Corpus, Find, settle
 from ns2.pipeline.corpora.entries import (
     Entry,
     as_name,
+    best_text,
     lost_part,
     named_split,
     split_of_path,
@@ -116,6 +117,8 @@ class _Notes:
     def value(self, row: Mapping[str, Any], one: str) -> Any:
         """The value of a field of a `.json`; None where it has none."""
         names = self.fields.names(one, tuple(row))
+        if one == "text":
+            return best_text(row, names)
         return next((row[name] for name in names if row.get(name) is not None), None)
 
     def note(self, row: Mapping[str, Any]) -> None:

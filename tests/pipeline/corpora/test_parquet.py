@@ -60,6 +60,18 @@ def test_paths_of_other_machines_are_not_kept(path: str, tmp_path: Path) -> None
     assert (one.id, one.source) == ("x", "a.parquet/x.wav")
 
 
+def test_normalised_texts_come_first(tmp_path: Path) -> None:
+    """As in the layout of LJSpeech itself."""
+    rows = [row(0, normalized_text="zero"), row(1, normalized_text=" ")]
+    path = write_table(tmp_path / "a.parquet", rows)
+    corpus = read_corpus(path)
+    assert {u.id: u.text for u in corpus.utterances} == {"0": "zero", "1": "text 1"}
+    assert corpus.notes[0].startswith("normalized_text is taken as the text")
+    assert {u.text for u in read_corpus(path, fields="text=text").utterances} == {
+        "text 0", "text 1",
+    }  # fmt: skip
+
+
 def test_names_of_labels(tmp_path: Path) -> None:
     """`datasets` keeps whole numbers, and the names for them in the schema."""
     path = write_table(tmp_path / "a.parquet", [row(0, speaker=1), row(1, speaker=0)])
