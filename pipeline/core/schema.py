@@ -12,6 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from ns2.pipeline.core.held import Held
+
 LONGEST_SECONDS = 800.0
 """The greatest length of an utterance, whatever the options: durations are 16-bit frames."""
 
@@ -112,13 +114,15 @@ class Utterance:
 
     Attributes:
         id: the corpus's own name for the utterance; any string.
-        source: path of the audio file relative to the corpus, with forward slashes.
+        source: path of the audio file relative to the corpus, with forward slashes; of a recording
+            that a file holds, the path of that file, a slash, and a name inside it.
         text: the transcript, as written.
         speaker: name of the speaker.
         language: an espeak-ng voice ("en-us"), or "" for the run's `--language`.
         split: the corpus's own split ("train", "val", "test"), or "" where it has none.
         piece: the part of the recording that it is, or None for all of it.
         phonemes: its tokens, where the corpus gives them; else empty.
+        held: where another file holds the recording; None where it is a file.
     """
 
     id: str
@@ -129,6 +133,7 @@ class Utterance:
     split: str = ""
     piece: Piece | None = None
     phonemes: tuple[str, ...] = ()
+    held: Held | None = None
 
     @property
     def key(self) -> str:

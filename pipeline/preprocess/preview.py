@@ -11,10 +11,11 @@ from typing import Any
 
 from ns2.pipeline.align.textgrid.find import SUFFIX
 from ns2.pipeline.core.atomic import stamp
+from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Piece, Utterance
-from ns2.pipeline.corpora.corpus import Corpus
-from ns2.pipeline.corpora.reading import audio_path
+from ns2.pipeline.corpora.corpus import Corpus, recording_of
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import Card, StageEntry, read_card
 from ns2.pipeline.dataset.layout import plan_file, state_file
@@ -23,11 +24,13 @@ from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
-from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.states import SourceStates
 from ns2.pipeline.preprocess.recipe import build_graph, describe, lexicon_of, wanted_columns
 from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
+from ns2.pipeline.sound.held.recordings import Place, open_recording
 from ns2.pipeline.stages.graph import Graph
 
 _SAMPLED = 100
@@ -183,8 +186,8 @@ def _glimpse(corpus: Corpus, out: Path, options: Options) -> _Glimpse:
     states = _Glimpse(state_file(out), checksum=options.checksum)
     if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
         planned, _ = load_plan(plan_file(out), out / layout.INDEX)
-        places = (audio_path(corpus.root, u) for u in corpus.utterances if u.key in planned)
-        states.known = {place for place in places if not states.seen(place)}
+        places = (recording_of(corpus.root, u) for u in corpus.utterances if u.key in planned)
+        states.known = {place.name for place in places if not states.seen(place)}
     return states
 
 
@@ -193,21 +196,23 @@ class _Glimpse(SourceStates):
 
     def __init__(self, path: Path, *, checksum: bool) -> None:
         super().__init__(path, checksum=checksum)
-        self.known: set[Path] = set()
+        self.known: set[str] = set()
 
-    def look(self, file: Path) -> tuple[str, tuple[int, int]]:
-        """Hash of a file, or a word that no hash is."""
-        known = file in self.known or file.suffix.lower() == SUFFIX  # those are small
-        if known or self.seen(file):
-            return super().look(file)
-        if file.is_dir():
-            raise IsADirectoryError(f"{file} is a folder")
-        return "new", stamp(file)
+    def look(self, place: Place) -> tuple[str, tuple[int, int]]:
+        """Hash of a recording or a TextGrid, or a word that no hash is."""
+        recording = Recording.of(place)
+        if recording.suffix == SUFFIX or self._is_known(recording):  # those are small
+            return super().look(place)
+        if recording.path.is_dir():
+            raise IsADirectoryError(f"{recording.path} is a folder")
+        return "new", stamp(recording.path)
 
-    def settled(self, file: Path, piece: Piece) -> Piece | None:
+    def settled(self, place: Place, piece: Piece) -> Piece | None:
         """A piece of a recording, or None if it is all of it; of a new file it is not asked."""
-        known = file in self.known or self.seen(file)
-        return super().settled(file, piece) if known else piece
+        return super().settled(place, piece) if self._is_known(Recording.of(place)) else piece
+
+    def _is_known(self, recording: Recording) -> bool:
+        return recording.name in self.known or self.seen(recording)
 
 
 def _mean_seconds(
@@ -231,8 +236,10 @@ def _mean_seconds(
             lengths.append(piece.duration)
             continue
         try:
-            lengths.append(soundfile.info(audio_path(corpus.root, source.utterance)).duration)
-        except (OSError, RuntimeError):
+            recording = recording_of(corpus.root, source.utterance)
+            whole = recording.path if recording.held is None else open_recording(recording)
+            lengths.append(soundfile.info(whole).duration)
+        except (OSError, RuntimeError, UtteranceError):
             continue
     return sum(lengths) / len(lengths) if lengths else 0.0
 

@@ -22,7 +22,8 @@ from ns2.pipeline.preprocess.finish.finisher import Finisher, Summary
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, save_plan
-from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.states import SourceStates
 from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, wanted_columns
 from ns2.pipeline.preprocess.work.job import ShardJob
 from ns2.pipeline.preprocess.work.messages import Batch, BatchResult

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import BORDER, SILENCE, Piece, Reason, Utterance
-from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle, split_of
+from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle
+from ns2.pipeline.corpora.entries import (
+    as_name,
+    named_split,
+    shown_value,
+    text_value,
+    without_suffix,
+)
 from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, OTHERS, Fields, speaker_name
-from ns2.pipeline.corpora.folders import Lookup, encodable, first_names, nfc, one_line, split_suffix
-from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, bad_row, names_fields, read_rows
+from ns2.pipeline.corpora.folders import Lookup, first_names, nfc, one_line
+from ns2.pipeline.corpora.layouts.lhotse import is_lhotse
+from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, Row, bad_row, names_fields, read_rows
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
 NAMES = ("manifest.jsonl", "manifest.csv")
@@ -44,7 +51,7 @@ class Manifest:
     def matches(self, root: Path) -> bool:
         """Whether the path is such a file, or a folder with one."""
         if root.is_file():
-            return root.suffix.lower() in SUFFIXES
+            return root.suffix.lower() in SUFFIXES and not is_lhotse(root)
         return any((root / name).is_file() for name in NAMES)
 
     def resembles(self, root: Path) -> bool:
@@ -62,7 +69,7 @@ class Manifest:
             UserError: there is no manifest, there are two, or none of its rows can be read.
         """
         table = _table(root)
-        rows = _Rows(table, fields or Fields(), Lookup(table.parent))
+        rows = ManifestRows(table, fields or Fields(), Lookup(table.parent))
         finds = rows.finds()
         if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
             raise UserError(
@@ -98,10 +105,13 @@ def _is_manifest(table: Path) -> bool:
 
 
 @dataclass
-class _Rows:
+class ManifestRows:
     """The rows of a manifest, and what is noticed of all of them.
 
     Attributes:
+        lookup: finds the audio, relative to the corpus.
+        folder: of the table, relative to the corpus; "" where it is the corpus's own.
+        split: of rows that name none.
         unread: names of fields that are not read.
         names: of all fields.
         odd: the number of rows whose duration is no number.
@@ -111,14 +121,24 @@ class _Rows:
     table: Path
     fields: Fields
     lookup: Lookup
+    folder: str = ""
+    split: str = ""
     unread: dict[str, None] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     odd: int = 0
     spoken: dict[str, str] = field(default_factory=dict)
     _held: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
-    def finds(self) -> list[Find]:
+    @property
+    def name(self) -> str:
+        """The table's path in the corpus."""
+        return f"{self.folder}/{self.table.name}" if self.folder else self.table.name
+
+    def finds(self, rows: Iterable[tuple[int, Row]] | None = None) -> list[Find]:
         """What the rows name.
+
+        Args:
+            rows: with their numbers; None reads those of the table.
 
         Raises:
             UserError: `--fields` takes a field that no row has.
@@ -127,8 +147,8 @@ class _Rows:
         if self.table.suffix.lower() in (".csv", ".tsv"):
             self.fields = fields.lowered()
         found = [
-            self._find(row, f"{self.table.name}:{number}")
-            for number, row in read_rows(self.table, fields)
+            self._find(row, f"{self.name}:{number}")
+            for number, row in (read_rows(self.table, fields) if rows is None else rows)
         ]
         if self.names and (missing := self.fields.missing(tuple(self.names))):
             raise UserError(
@@ -137,10 +157,14 @@ class _Rows:
             )
         return found
 
-    def warnings(self) -> list[str]:
-        """Sentences on what is not read."""
+    def warnings(self, *, last: bool = True) -> list[str]:
+        """Sentences on what is not read.
+
+        Args:
+            last: no other table names audio of the same folders.
+        """
         found = []
-        unused, name = self.lookup.unused(), self.table.name
+        unused, name = self.lookup.unused() if last else [], self.name
         if unused:
             found.append(f"audio without a row in {name}: {first_names(unused)}")
         if self.unread:
@@ -157,7 +181,7 @@ class _Rows:
     def notes(self) -> list[str]:
         """Sentences on what was decided."""
         return [
-            f"{spoken} of {self.table.name} is taken as the text, and {raw} where that is blank; "
+            f"{spoken} of {self.name} is taken as the text, and {raw} where that is blank; "
             f"--fields text={raw} takes {raw} alone"
             for spoken, raw in self.spoken.items()
         ]
@@ -188,14 +212,11 @@ class _Rows:
                 raise bad_row("has no audio")
             source, there = self._audio(written)
             own = self._text(row, "id")
-            utterance_id = nfc(own or _without_suffix(source))
+            utterance_id = nfc(own or without_suffix(source))
             piece = self._piece(row)
             if piece is not None and piece.offset and not own:
                 utterance_id = f"{utterance_id}@{piece.offset:g}"
-            named_split = self._text(row, "split")
-            split = split_of(named_split) if named_split else ""
-            if split is None:
-                raise bad_row(f"unknown split {named_split!r}; use train, val or test")
+            split = named_split(self._text(row, "split")) or self.split
             if not there:
                 raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
             phonemes = self._phonemes(row)
@@ -217,9 +238,10 @@ class _Rows:
 
     def _audio(self, written: str) -> tuple[str, bool]:
         """Find the file of a row, whose path may have backslashes: (source, does it exist)."""
-        source, there = self.lookup.file(written)
+        inside = f"{self.folder}/{written}" if self.folder and written[:1] != "/" else written
+        source, there = self.lookup.file(inside)
         if not there and "\\" in written:
-            return self.lookup.file(written.replace("\\", "/"))
+            return self.lookup.file(inside.replace("\\", "/"))
         return source, there
 
     def _value(self, row: Mapping[str, Any], one: str) -> tuple[str, Any]:
@@ -241,11 +263,7 @@ class _Rows:
         name, value = self._value(row, one)
         if value is None:
             return ""
-        if one in ("id", "speaker") and not isinstance(value, bool):
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)  # pandas makes 1.0 of 1 where a row has none
-            value = str(value) if isinstance(value, int) else value
-        return _checked(name, value)
+        return text_value(name, as_name(value) if one in ("id", "speaker") else value)
 
     def _spoken_text(self, row: Mapping[str, Any]) -> str:
         """The text of a row: the normalised one unless it is blank.
@@ -263,7 +281,7 @@ class _Rows:
         ]
         if len(names) > 1 and names[0] in NORMALISED:
             self.spoken.setdefault(names[0], names[1])
-        texts = (_checked(name, row[name]) for name in names)
+        texts = (text_value(name, row[name]) for name in names)
         return next(filter(None, texts), "")
 
     def _no_text(self, row: Mapping[str, Any]) -> UtteranceError:
@@ -281,10 +299,12 @@ class _Rows:
         begins, lasts = _seconds(offset), _seconds(duration)
         given = offset not in (None, "")
         if given and (begins is None or begins < 0):
-            raise bad_row(f"{name} is {_shown(offset)}, expected seconds from the start, 0 or more")
+            raise bad_row(
+                f"{name} is {shown_value(offset)}, expected seconds from the start, 0 or more"
+            )
         if duration not in (None, "") and (lasts is None or lasts < 0):
             if given:
-                raise bad_row(f"{other} is {_shown(duration)}, expected a number of seconds")
+                raise bad_row(f"{other} is {shown_value(duration)}, expected a number of seconds")
             self.odd += 1
             return None
         if not begins and not lasts:
@@ -299,10 +319,10 @@ class _Rows:
         """
         name, value = self._value(row, "phonemes")
         if value is None or isinstance(value, str):
-            return tuple(_checked(name, value or "").split())
+            return tuple(text_value(name, value or "").split())
         if not isinstance(value, list):
-            raise bad_row(f"{name} is {_shown(value)}, expected a string or a list of strings")
-        symbols = [_checked(name, symbol) for symbol in value]
+            raise bad_row(f"{name} is {shown_value(value)}, expected a string or a list of strings")
+        symbols = [text_value(name, symbol) for symbol in value]
         if odd := [symbol for symbol in symbols if len(symbol.split()) != 1]:
             raise bad_row(f"{name} has {odd[0]!r}, expected a phoneme in each place of the list")
         return tuple(symbols)
@@ -327,28 +347,3 @@ def _seconds(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if math.isfinite(seconds) and abs(seconds) < _MOST_SECONDS else None
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value, default=str)[:40]
-
-
-def _checked(name: str, value: Any) -> str:
-    """A text of a row without blanks around it.
-
-    Raises:
-        UtteranceError: it is no string, not UTF-8, or has a NUL.
-    """
-    if not isinstance(value, str):
-        raise bad_row(f"{name} is {_shown(value)}, expected a string")
-    if not encodable(value):
-        message = f"{name} is not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8"
-        raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message)
-    if "\0" in value:
-        raise bad_row(f"{name} contains a NUL character")
-    return value.strip()
-
-
-def _without_suffix(source: str) -> str:
-    folder, slash, name = source.rpartition("/")
-    return folder + slash + split_suffix(name)[0]
