@@ -1,0 +1,86 @@
+"""What each frame of a long recording costs in each class of sound.
+
+The network that comes with ns2 hears phones. It knows the sounds of many languages and no voice; an
+aligner that was trained on the parts of a recording that fit best placed fewer words rightly, since
+what it learns from some minutes fits those minutes too well. Frames are counted in pairs (37.5 a
+second).
+
+Letters for shapes: T frames of the mel, H = ceil(T / 2) pairs, K columns of costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ns2.model.aligner.long_search import quantised
+from ns2.pipeline.align.bundled_network import bundled_network
+from ns2.pipeline.align.long.recorded import Recorded
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PAIR = 2
+"""Frames of the mel that are one frame of the search."""
+_WORST = 255
+_ANY_SOUND = 2.0
+"""The nats that a phone unknown to the network scores less than its best phone."""
+_PRIOR_SHARE = 0.5
+
+
+def phone_costs(recorded: Recorded, phones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The costs of a recording by the network that comes with ns2.
+
+    Args:
+        recorded: the recording.
+        phones: (N,) ids of phones in the default table.
+
+    Returns:
+        costs (H, K) uint8, column 0 is silence; and the columns (N,) of the phones.
+    """
+    import torch
+
+    trained = bundled_network(PhonemeTable.default())
+    network, parts = trained.network, recorded.parts()
+    prior = torch.zeros(network.phones.out_channels)
+    for part in parts:
+        prior += network.analyse(_mel(recorded, part)).phones.exp().sum(0)
+    prior = (prior / prior.sum().clamp_min(1.0)).clamp_min(1e-4).log()
+
+    def score(mel: Tensor) -> Tensor:
+        found = network.analyse(mel).phones - _PRIOR_SHARE * prior
+        other = found[:, 1:].amax(1, keepdim=True) - _ANY_SOUND
+        return torch.cat([found, other], 1)
+
+    columns = trained.phone_of[torch.from_numpy(phones.astype(np.int64))].numpy()
+    columns = np.where(columns < 0, len(prior), columns)
+    return _costs(recorded, parts, len(prior) + 1, score), columns
+
+
+def _mel(recorded: Recorded, frames: np.ndarray) -> Tensor:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(recorded.mel[:, frames], np.float32))
+
+
+def _costs(
+    recorded: Recorded, parts: Sequence[np.ndarray], columns: int, score: Callable[[Tensor], Tensor]
+) -> np.ndarray:
+    """Costs (H, K) of all frames; those outside of the parts are silence and nothing else.
+
+    The best column of a pair costs nothing.
+    """
+    pairs = -(-recorded.mel.shape[1] // PAIR)
+    costs = np.full((pairs, columns), _WORST, np.uint8)
+    costs[:, 0] = 0
+    for part in parts:
+        found = score(_mel(recorded, part)).numpy()
+        at = part // PAIR
+        firsts = np.flatnonzero(np.diff(at, prepend=-1))
+        mean = np.add.reduceat(found, firsts, axis=0)
+        mean /= np.diff(np.append(firsts, len(at)))[:, None]
+        costs[at[firsts]] = quantised(mean - mean.max(1, keepdims=True))
+    return costs
