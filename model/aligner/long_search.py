@@ -58,7 +58,11 @@ def quantised(scores: np.ndarray) -> np.ndarray:
 
 
 def long_search(
-    costs: np.ndarray, columns: np.ndarray, firsts: np.ndarray, prices: LongCosts
+    costs: np.ndarray,
+    columns: np.ndarray,
+    firsts: np.ndarray,
+    prices: LongCosts,
+    pauses: np.ndarray | None = None,
 ) -> np.ndarray:
     """Find the path with the smallest sum of costs.
 
@@ -68,6 +72,8 @@ def long_search(
         columns: (N,) the column of each phone.
         firsts: (W + 1,) the first phone of each word, and N; each word has a phone at least.
         prices: what else a path pays.
+        pauses: (W + 1,) the nats that silence costs once before each word and behind the last;
+            None for nothing.
 
     Returns:
         (T,) int64, for each frame the number of its phone, or `SILENT` or `FILLED`. A word that
@@ -86,6 +92,8 @@ def long_search(
         raise ValueError("a word has no phone")
     if len(columns) and (columns.min() < 0 or columns.max() >= costs.shape[1]):
         raise ValueError(f"columns must lie in [0, {costs.shape[1]})")
+    if pauses is not None and len(pauses) != len(firsts):
+        raise ValueError(f"expected {len(firsts)} costs of pauses, got {len(pauses)}")
     # One more frame, which costs nothing, lets the path end behind the last word.
     frames = len(costs) + 1
     length = max(1, math.isqrt(frames))
@@ -93,16 +101,19 @@ def long_search(
     states = _States.at_start(len(columns), len(firsts))
     kept = []
     steps = prices.in_steps()
+    waits = np.zeros(len(firsts), np.int32)
+    if pauses is not None:
+        waits = np.rint(np.asarray(pauses) * STEPS).astype(np.int32)
     none = np.zeros((1, 1), np.uint8)
     for start, end in blocks:
         kept.append(states.copy())
-        _advance(*_rows(costs, start, end), columns, firsts, steps, *states.arrays, none, none)
+        _advance(*_rows(costs, start, end), columns, firsts, steps, waits, *states.arrays, none, none)
     path = np.empty(frames, np.int64)
     at = np.array([SILENT, len(firsts) - 1], np.int64)
     moved = np.empty((length, len(columns)), np.uint8)
     between = np.empty((length, len(firsts)), np.uint8)
     for (start, end), states in zip(reversed(blocks), reversed(kept), strict=True):
-        _advance(*_rows(costs, start, end), columns, firsts, steps, *states.arrays, moved, between)
+        _advance(*_rows(costs, start, end), columns, firsts, steps, waits, *states.arrays, moved, between)
         _trace(moved[: end - start], between[: end - start], firsts, at, path[start:end])
     return path[:-1]
 
@@ -144,6 +155,7 @@ def _advance(
     columns: np.ndarray,
     firsts: np.ndarray,
     prices: np.ndarray,
+    waits: np.ndarray,
     phones: np.ndarray,
     silence: np.ndarray,
     filler: np.ndarray,
@@ -162,13 +174,14 @@ def _advance(
         for k in range(len(row)):
             row[k] = 0 if ends else costs[t, k]
         _arrive(
-            firsts, prices, phones, silence, filler, arrivals, between[t] if keep else between[0],
-            keep,
+            firsts, prices, waits, phones, silence, filler, arrivals,
+            between[t] if keep else between[0], keep,
         )  # fmt: skip
         # Silence and filler before each word, and behind the last.
         quiet, other = row[0], np.int32(0) if ends else prices[0]
         for i in range(words + 1):
-            silence[i] = min(min(silence[i], arrivals[i]) + quiet, np.int32(_NEVER))
+            wait = np.int32(0) if ends else waits[i]
+            silence[i] = min(min(silence[i], arrivals[i] + wait) + quiet, np.int32(_NEVER))
             filler[i] = min(min(filler[i], arrivals[i] + prices[1]) + other, np.int32(_NEVER))
         # The phones: all as if none were the first of its word, then those that are.
         for j in range(count):
@@ -190,6 +203,7 @@ def _advance(
 def _arrive(
     firsts: np.ndarray,
     prices: np.ndarray,
+    waits: np.ndarray,
     phones: np.ndarray,
     silence: np.ndarray,
     filler: np.ndarray,
@@ -220,7 +234,7 @@ def _arrive(
         if chain < here:
             here = chain
             step |= _SKIPPED
-        if here < silence[i]:
+        if here + waits[i] < silence[i]:
             step |= _ENTERS_SILENCE
         if here + prices[1] < filler[i]:
             step |= _ENTERS_FILLER

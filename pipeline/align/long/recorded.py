@@ -16,12 +16,13 @@ from ns2.pipeline.sound.streamed import streamed
 
 WINDOW = 0.01
 """Seconds of a window of the level."""
-_DEPTH = 32.0
-"""A window is quiet if its level lies this many dB below that of the speech around it."""
-_ABOVE_FLOOR = 0.3
-"""... or lower than this share of the way from the noise around it to the speech around it."""
-_AROUND = 10.0
-"""Seconds on either side that are around a window."""
+_DEPTH, _LEAST_DEPTH = 28.5, 15.0
+"""A window is quiet if its level lies so many dB below that of the speech around it; or below the
+second value, where it is near the noise of a pause."""
+_ABOVE_NOISE = 0.25
+"""The share of the way from the noise near a window to the speech around it that is near."""
+_AROUND, _NEAR = 10.0, 2.0
+"""Seconds on either side that are around a window, and near it."""
 _MARGIN = 0.1
 """Seconds of a pause that are kept on either side of speech; what is between them is silence."""
 _LONGEST, _SHORTEST = 16.0, 8.0
@@ -149,16 +150,15 @@ def _quiet(level: np.ndarray) -> np.ndarray:
     """The windows (L,) of a level that are no speech."""
     smooth = np.convolve(10 ** (level / 10), [0.5, 0.5], "same")
     level = 10 * np.log10(smooth + 1e-10)
-    step = round(1.0 / WINDOW)
-    reach = round(_AROUND / WINDOW)
+    step = round(0.5 / WINDOW)
     places = np.arange(0, len(level), step)
-    low, high = np.empty(len(places)), np.empty(len(places))
-    for k, place in enumerate(places):
-        around = level[max(0, place - reach) : place + reach + 1]
-        low[k], high[k] = np.quantile(around, (0.1, 0.95))
+    around, near = (round(seconds / WINDOW) for seconds in (_AROUND, _NEAR))
+    high = [np.quantile(level[max(0, p - around) : p + around + 1], 0.95) for p in places]
+    low = [np.quantile(level[max(0, p - near) : p + near + 1], 0.05) for p in places]
     at = np.arange(len(level))
     speech, noise = np.interp(at, places, high), np.interp(at, places, low)
-    return np.asarray(level < np.maximum(speech - _DEPTH, noise + _ABOVE_FLOOR * (speech - noise)))
+    above = np.minimum(noise + _ABOVE_NOISE * (speech - noise), speech - _LEAST_DEPTH)
+    return np.asarray(level < np.maximum(speech - _DEPTH, above))
 
 
 def _near(values: np.ndarray, reach: int) -> np.ndarray:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PAIR = 2
 """Frames of the mel that are one frame of the search."""
 _WORST = 255
-_ANY_SOUND = 2.0
+_ANY_SOUND = 4.0
 """The nats that a phone unknown to the network scores less than its best phone."""
 _PRIOR_SHARE = 0.5
 

@@ -16,12 +16,18 @@ from ns2.pipeline.tools.segmenting.written_words import WrittenText
 
 MARGIN = 0.07
 """Seconds of a pause that a piece has at its ends, at most."""
-_LEAST_PAUSE = 0.08
-"""Seconds of the shortest pause in which a recording is cut."""
+_LEAST_PAUSE, _PAUSE_BESIDE_SOUND = 0.08, 0.2
+"""Seconds of the shortest pause in which a recording is cut; and beside what is not written."""
+_MOST_DOUBTED = 1.2
+"""Seconds of sound that is taken for a part of the words beside it if there is no pause."""
 _LONGEST_PAUSE = 3.0
 """Seconds of the longest pause inside of a piece."""
-_LEAST_SOUND = 0.3
-"""Seconds of filler that is not quiet, from which on something is spoken that is not written."""
+_LEAST_SOUND = 0.6
+"""Seconds of sound between two words, from which on something is spoken that is not written."""
+_AT_WORD = 0.03
+"""Seconds by which a pause goes beyond the place of a word that it is beside."""
+_EDGE = 0.1
+"""Seconds beside a word that may still be the word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Border:
         joined: whether a piece may hold both words.
         sentence, clause: whether a sentence or clause ends here.
         why: if it is not joined, the reason.
+        doubt: whether there is sound that may not be that of the words.
     """
 
     stop: float | None
@@ -44,6 +51,7 @@ class Border:
     sentence: bool = False
     clause: bool = False
     why: str = ""
+    doubt: bool = False
 
 
 def find_borders(
@@ -56,8 +64,6 @@ def find_borders(
     """
     runs = _quiet_runs(recorded)
     starts = np.array([a for a, _ in runs])
-    sounds = _sounds(recorded, followed)
-    sound_starts = np.array([a for a, _ in sounds])
     cut_short = {i for start, end, _ in written.unspoken for i in _words_at(written, start, end)}
     middle = (followed.begin + followed.end) / 2
     found = []
@@ -68,12 +74,15 @@ def find_borders(
         high = recorded.seconds if after is None else float(middle[after])
         here = runs[max(0, np.searchsorted(starts, low) - 1) : np.searchsorted(starts, high)]
         here = [(max(a, low), min(b, high)) for a, b in here if min(b, high) > max(a, low)]
-        foreign = sounds[
-            np.searchsorted(sound_starts, low) : np.searchsorted(sound_starts, high)
-        ]
-        sound = (foreign[0][0], foreign[-1][1]) if foreign else None
+        gap = (
+            0.0 if before is None else float(followed.end[before]),
+            recorded.seconds if after is None else float(followed.begin[after]),
+        )
+        sound = foreign_sound(recorded, *gap)
         ends = before is None, after is None
-        stop, go, pause = _cuts(here, ends, sound)
+        stop, go, pause = _cuts(here, gap, ends, sound)
+        doubt = sound is not None and stop is None and go is None
+        doubt = doubt and not any(ends) and sound[1] - sound[0] <= _MOST_DOUBTED
         why = ""
         if before is None or after is None:
             why = "end"
@@ -81,7 +90,7 @@ def find_borders(
             why = "not_spoken"
         elif before in cut_short or after in cut_short:
             why = "unpronounceable"
-        elif foreign:
+        elif sound is not None and not doubt:
             why = "not_written"
         elif pause > _LONGEST_PAUSE:
             why = "pause"
@@ -96,6 +105,7 @@ def find_borders(
                 sentence=word is None or word.ends_sentence,
                 clause=word is None or word.ends_clause,
                 why=why,
+                doubt=doubt,
             )
         )
     return found
@@ -103,6 +113,7 @@ def find_borders(
 
 def _cuts(
     quiet: Sequence[tuple[float, float]],
+    gap: tuple[float, float],
     ends: tuple[bool, bool],
     sound: tuple[float, float] | None,
 ) -> tuple[float | None, float | None, float]:
@@ -110,24 +121,29 @@ def _cuts(
 
     Args:
         quiet: from the middle of the first word to that of the second.
+        gap: from the end of the first word to the start of the second.
         ends: whether there is no first word, and no second.
         sound: from where to where there is sound that no word stands for.
     """
-    usable = [(a, b) for a, b in quiet if b - a >= _LEAST_PAUSE]
-    if not usable:
-        return None, None, 0.0
-    behind = ahead = max(usable, key=lambda run: run[1] - run[0])
-    pause = behind[1] - behind[0]
-    if any(ends):
-        behind, ahead, pause = usable[0], usable[-1], 0.0
-    elif sound is not None:
-        pause = 0.0
-        before = [run for run in usable if run[0] <= sound[0] + _LEAST_SOUND / 2]
-        after = [run for run in usable if run[1] >= sound[1] - _LEAST_SOUND / 2]
-        behind, ahead = (before or [None])[0], (after or [None])[-1]
-    stop = None if behind is None else behind[0] + min(MARGIN, (behind[1] - behind[0]) / 2)
-    go = None if ahead is None else ahead[1] - min(MARGIN, (ahead[1] - ahead[0]) / 2)
-    return stop, go, pause
+    least = _LEAST_PAUSE if sound is None or any(ends) else _PAUSE_BESIDE_SOUND
+    usable = [(a, b) for a, b in quiet if b - a >= least]
+    # A word ends where the first pause begins that goes on behind it: what follows may be a breath.
+    after = [run for run in usable if run[1] > gap[0] + _AT_WORD]
+    before = [run for run in usable if run[0] < gap[1] - _AT_WORD]
+    if sound is not None:
+        after = [run for run in after if run[0] <= sound[0] + _EDGE]
+        before = [run for run in before if run[1] >= sound[1] - _EDGE]
+    elif usable and not any(ends) and not (after and before and after[0][0] <= before[-1][0]):
+        after = before = [max(usable, key=lambda run: run[1] - run[0])]
+    stop = go = None
+    if after:
+        a, b = after[0]
+        stop = a + min(MARGIN, (b - a) / 2)
+    if before:
+        a, b = before[-1]
+        go = b - min(MARGIN, (b - a) / 2)
+    whole = after and before and sound is None and not any(ends)
+    return stop, go, before[-1][1] - after[0][0] if whole else 0.0
 
 
 def _quiet_runs(recorded: Recorded) -> list[tuple[float, float]]:
@@ -137,15 +153,13 @@ def _quiet_runs(recorded: Recorded) -> list[tuple[float, float]]:
     return [(float(a), float(b)) for a, b in zip(change[::2], change[1::2], strict=True)]
 
 
-def _sounds(recorded: Recorded, followed: Followed) -> list[tuple[float, float]]:
-    """Filler that is not quiet, and long enough to be something."""
-    loud = np.concatenate([[0], np.cumsum(~recorded.quiet)])
-    found = []
-    for a, b in followed.filler:
-        first, end = (min(round(s / WINDOW), len(loud) - 1) for s in (a, b))
-        if (loud[end] - loud[first]) * WINDOW >= _LEAST_SOUND:
-            found.append((a, b))
-    return found
+def foreign_sound(recorded: Recorded, start: float, end: float) -> tuple[float, float] | None:
+    """Where there is sound between two words, from its start to its end, if it is not short."""
+    first, stop = (round(s / WINDOW) for s in (start + _EDGE, end - _EDGE))
+    loud = np.flatnonzero(~recorded.quiet[max(first, 0) : max(stop, 0)])
+    if len(loud) * WINDOW < _LEAST_SOUND:
+        return None
+    return (first + loud[0]) * WINDOW, (first + loud[-1] + 1) * WINDOW
 
 
 def _words_at(written: WrittenText, start: int, end: int) -> list[int]:

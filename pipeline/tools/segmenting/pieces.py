@@ -8,19 +8,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from ns2.pipeline.align.long.following import Followed, follow
-from ns2.pipeline.align.long.recorded import WINDOW, Recorded, record
+from ns2.pipeline.align.long.recorded import Recorded, record
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.tools.segmenting.borders import Border, find_borders
+from ns2.pipeline.tools.segmenting.borders import Border, find_borders, foreign_sound
 from ns2.pipeline.tools.segmenting.cutting import Lengths, cut
 from ns2.pipeline.tools.segmenting.recordings import Recording
 from ns2.pipeline.tools.segmenting.written_words import WrittenText, written_words
 from ns2.pipeline.tools.tool_options import SegmentOptions
 
+_PAUSES = (4.0, 12.0)
+"""What a pause costs behind a clause, and behind another word: a short word that stands alone finds
+something like it anywhere."""
 _DOUBT = 3.6
 """The mean nats of a frame at which a passage is as likely wrong as right."""
 _SLOPE = 0.3
 _AROUND = 30
 """The fewest phones whose frames are looked at together: single words say little."""
+_BESIDE = 3
+"""Words on either side whose pace is looked at together."""
+_LONGEST_PHONE = 0.7
+"""Seconds of the longest phone that is believed."""
+_LEAST_FRAMES = 1.5
+"""Pairs of frames that a phone lasts at least on the mean of some words: 40 ms."""
 OTHER_TEXT = "other_text"
 
 
@@ -81,8 +90,13 @@ def segment_recording(
         return _whole(str(error.reason), error.message, 0.0)
     if not written.words:
         return _whole("nothing_speakable", "no word of the text can be pronounced", recorded.seconds)
-    followed = follow(recorded, [word.phones for word in written.words])
-    confidence = _confidence(followed, [len(word.phones) for word in written.words])
+    pauses = [0.0] + [
+        0.0 if word.ends_sentence else _PAUSES[0] if word.ends_clause else _PAUSES[1]
+        for word in written.words
+    ]
+    followed = follow(recorded, [word.phones for word in written.words], np.array(pauses))
+    phones = np.array([len(word.phones) for word in written.words])
+    confidence = _confidence(followed, phones)
     spoken = np.flatnonzero(np.isfinite(followed.begin))
     if _is_other(followed, confidence, spoken):
         share = float(np.mean(confidence[spoken] > 0.5)) if len(spoken) else 0.0
@@ -92,7 +106,7 @@ def segment_recording(
         )
         return _whole(OTHER_TEXT, message, recorded.seconds, written)
     borders = find_borders(recorded, followed, written, [int(k) for k in spoken])
-    good = confidence[spoken] >= options.least_confidence
+    good = (confidence[spoken] >= options.least_confidence) & _likely(followed, phones, spoken)
     lengths = Lengths(least=options.min_seconds, most=options.max_seconds)
     cuts = cut(borders, [bool(one) for one in good], lengths)
     pieces = tuple(
@@ -100,7 +114,11 @@ def segment_recording(
             start=_rounded(borders[i].go),
             end=_rounded(borders[j].stop),
             text=written.passage(int(spoken[i]), int(spoken[j - 1]) + 1),
-            confidence=round(float(confidence[spoken[i:j]].min()), 3),
+            confidence=round(
+                float(confidence[spoken[i:j]].min())
+                * (0.5 if any(border.doubt for border in borders[i + 1 : j]) else 1.0),
+                3,
+            ),
         )
         for i, j in cuts
     )
@@ -123,13 +141,13 @@ def _whole(
     return Segmented(seconds=seconds, left_out=(row,), whole=message)
 
 
-def _confidence(followed: Followed, phones: Sequence[int]) -> np.ndarray:
+def _confidence(followed: Followed, phones: np.ndarray) -> np.ndarray:
     """(W,) from 0 to 1, by the mean cost of the frames of a word and of those around it.
 
     NaN for words that are not spoken.
     """
     spoken = np.flatnonzero(np.isfinite(followed.begin))
-    counts = np.concatenate([[0], np.cumsum(np.asarray(phones)[spoken])])
+    counts = np.concatenate([[0], np.cumsum(phones[spoken])])
     cost = np.concatenate([[0.0], np.cumsum(followed.cost[spoken])])
     frames = np.concatenate([[0], np.cumsum(followed.frames[spoken])])
     middle = (counts[:-1] + counts[1:]) / 2
@@ -140,6 +158,21 @@ def _confidence(followed: Followed, phones: Sequence[int]) -> np.ndarray:
     found = np.full(len(followed.begin), np.nan)
     found[spoken] = 1 / (1 + np.exp((mean - _DOUBT) / _SLOPE))
     return found
+
+
+def _likely(followed: Followed, phones: np.ndarray, spoken: np.ndarray) -> np.ndarray:
+    """Which of the spoken words last as long as words do.
+
+    Where a passage is not written, a phone beside it may be drawn over it; where one is not spoken,
+    its words may be crammed into their neighbours.
+    """
+    counts = np.concatenate([[0], np.cumsum(phones[spoken])])
+    frames = np.concatenate([[0], np.cumsum(followed.frames[spoken])])
+    at = np.arange(len(spoken))
+    low, high = np.maximum(at - _BESIDE, 0), np.minimum(at + _BESIDE + 1, len(spoken))
+    pace = (frames[high] - frames[low]) / (counts[high] - counts[low])
+    likely: np.ndarray = (followed.longest[spoken] <= _LONGEST_PHONE) & (pace >= _LEAST_FRAMES)
+    return likely
 
 
 def _is_other(followed: Followed, confidence: np.ndarray, spoken: np.ndarray) -> bool:
@@ -190,16 +223,16 @@ def _left_out(
                 )
             )  # fmt: skip
         k = end
-    loud = np.concatenate([[0], np.cumsum(~recorded.quiet)])
-    for start, stop in followed.filler:
-        first, last = (min(round(s / WINDOW), len(loud) - 1) for s in (start, stop))
-        if (loud[last] - loud[first]) * WINDOW >= 0.3:
-            found.append(
-                LeftOut(
-                    start=round(start, 3), end=round(stop, 3), words=0, reason="not_written",
-                    text="",
-                )
+    ends = [0.0, *followed.end[spoken]]
+    begins = [*followed.begin[spoken], recorded.seconds]
+    for start, stop in zip(ends, begins, strict=True):
+        sound = foreign_sound(recorded, float(start), float(stop))
+        if sound is not None:
+            row = LeftOut(
+                start=round(sound[0], 3), end=round(sound[1], 3), words=0, reason="not_written",
+                text="",
             )  # fmt: skip
+            found.append(row)
     for start, end, why in written.unspoken:
         text = " ".join(written.text[start:end].split())
         found.append(LeftOut(start=0.0, end=0.0, words=1, reason="unpronounceable", text=f"{text}: {why}"))
