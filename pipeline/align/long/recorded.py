@@ -16,7 +16,7 @@ from ns2.pipeline.sound.streamed import streamed
 
 WINDOW = 0.01
 """Seconds of a window of the level."""
-_DEPTH, _LEAST_DEPTH = 28.5, 15.0
+_DEPTH, _LEAST_DEPTH = 25.0, 15.0
 """A window is quiet if its level lies so many dB below that of the speech around it; or below the
 second value, where it is near the noise of a pause."""
 _ABOVE_NOISE = 0.25
@@ -148,7 +148,7 @@ def _level(windows: np.ndarray) -> np.ndarray:
 
 def _quiet(level: np.ndarray) -> np.ndarray:
     """The windows (L,) of a level that are no speech."""
-    smooth = np.convolve(10 ** (level / 10), [0.5, 0.5], "same")
+    smooth = np.convolve(10 ** (level / 10), np.full(3, 1 / 3), "same")
     level = 10 * np.log10(smooth + 1e-10)
     step = round(0.5 / WINDOW)
     places = np.arange(0, len(level), step)

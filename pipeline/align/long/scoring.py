@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ns2.model.aligner.long_search import quantised
+from ns2.model.aligner.long_search import STEPS, quantised
 from ns2.pipeline.align.bundled_network import bundled_network
 from ns2.pipeline.align.long.recorded import Recorded
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 PAIR = 2
 """Frames of the mel that are one frame of the search."""
 _WORST = 255
+_STEADY_SECONDS, _STEADY_MEAN, _STEADY_COST = 0.6, 2.2, 8.0
+"""Where the best phone's mean cost over so many seconds is below the second value, every phone costs
+the third. In white noise it is 0.5 to 1.5 nats, in speech rarely below 3."""
+_BLOCK = 4096
 _ANY_SOUND = 4.0
 """The nats that a phone unknown to the network scores less than its best phone."""
 _PRIOR_SHARE = 0.5
@@ -83,4 +87,29 @@ def _costs(
         mean = np.add.reduceat(found, firsts, axis=0)
         mean /= np.diff(np.append(firsts, len(at)))[:, None]
         costs[at[firsts]] = quantised(mean - mean.max(1, keepdims=True))
+    _refuse_steady(costs, round(_STEADY_SECONDS * recorded.frame_rate / PAIR))
     return costs
+
+
+def _refuse_steady(costs: np.ndarray, frames: int) -> None:
+    """Raise the costs (H, K) of all phones where one fits for longer than phones last: in noise.
+
+    There the network is so unsure that any phone would cost less than filler.
+    """
+    reach = frames // 2
+    steady = np.zeros(len(costs), bool)
+    for start in range(0, len(costs), _BLOCK):
+        first, end = max(0, start - reach), min(start + _BLOCK, len(costs))
+        block = costs[first : end + reach, 1:]
+        sums = np.zeros((len(block) + 1, block.shape[1]), np.int32)
+        np.cumsum(block, axis=0, dtype=np.int32, out=sums[1:])
+        at = np.arange(start, end) - first
+        low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, len(block))
+        mean = ((sums[high] - sums[low]) / (high - low)[:, None]).min(1)
+        steady[start:end] = mean < _STEADY_MEAN * STEPS
+    counts = np.concatenate([[0], np.cumsum(steady)])
+    at = np.arange(len(costs))
+    ends = np.minimum(at + reach // 2 + 1, len(costs))
+    near = counts[ends] > counts[np.maximum(at - reach // 2, 0)]
+    rows = costs[:, 1:]
+    rows[near] = np.maximum(rows[near], round(_STEADY_COST * STEPS))

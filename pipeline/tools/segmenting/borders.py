@@ -14,7 +14,7 @@ from ns2.pipeline.align.long.following import Followed
 from ns2.pipeline.align.long.recorded import WINDOW, Recorded
 from ns2.pipeline.tools.segmenting.written_words import WrittenText
 
-MARGIN = 0.07
+MARGIN = 0.08
 """Seconds of a pause that a piece has at its ends, at most."""
 _LEAST_PAUSE, _PAUSE_BESIDE_SOUND = 0.08, 0.2
 """Seconds of the shortest pause in which a recording is cut; and beside what is not written."""
