@@ -107,13 +107,17 @@ def long_search(
     none = np.zeros((1, 1), np.uint8)
     for start, end in blocks:
         kept.append(states.copy())
-        _advance(*_rows(costs, start, end), columns, firsts, steps, waits, *states.arrays, none, none)
+        _advance(
+            *_rows(costs, start, end), columns, firsts, steps, waits, *states.arrays, none, none
+        )
     path = np.empty(frames, np.int64)
     at = np.array([SILENT, len(firsts) - 1], np.int64)
     moved = np.empty((length, len(columns)), np.uint8)
     between = np.empty((length, len(firsts)), np.uint8)
     for (start, end), states in zip(reversed(blocks), reversed(kept), strict=True):
-        _advance(*_rows(costs, start, end), columns, firsts, steps, waits, *states.arrays, moved, between)
+        _advance(
+            *_rows(costs, start, end), columns, firsts, steps, waits, *states.arrays, moved, between
+        )
         _trace(moved[: end - start], between[: end - start], firsts, at, path[start:end])
     return path[:-1]
 

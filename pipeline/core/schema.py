@@ -119,6 +119,7 @@ class Utterance:
         split: the corpus's own split ("train", "val", "test"), or "" where it has none.
         piece: the part of the recording that it is, or None for all of it.
         phonemes: its tokens, where the corpus gives them; else empty.
+        confidence: how surely the text is what is said, from 0 to 1, where the corpus tells it.
     """
 
     id: str
@@ -129,6 +130,7 @@ class Utterance:
     split: str = ""
     piece: Piece | None = None
     phonemes: tuple[str, ...] = ()
+    confidence: float | None = None
 
     @property
     def key(self) -> str:
@@ -194,6 +196,7 @@ class Reason(StrEnum):
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
     BADLY_ALIGNED = "badly_aligned"
+    LOW_CONFIDENCE = "low_confidence"
     # a stage raised, or crashed its worker
     STAGE_FAILED = "stage_failed"
     WORKER_CRASHED = "worker_crashed"
@@ -212,7 +215,9 @@ class Rejection:
     message: str
 
 
-FILTERS = frozenset({Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED})
+FILTERS = frozenset(
+    {Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED, Reason.LOW_CONFIDENCE}
+)
 """The reasons for which options exclude utterances; their kind is `filtered`."""
 
 PASSING = frozenset({Reason.STAGE_FAILED, Reason.WORKER_CRASHED})

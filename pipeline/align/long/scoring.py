@@ -27,8 +27,8 @@ PAIR = 2
 """Frames of the mel that are one frame of the search."""
 _WORST = 255
 _STEADY_SECONDS, _STEADY_MEAN, _STEADY_COST = 0.6, 2.2, 8.0
-"""Where the best phone's mean cost over so many seconds is below the second value, every phone costs
-the third. In white noise it is 0.5 to 1.5 nats, in speech rarely below 3."""
+"""Where the best phone's mean cost over so many seconds is below the second value, every phone
+costs the third. In white noise it is 0.5 to 1.5 nats, in speech rarely below 3."""
 _BLOCK = 4096
 _ANY_SOUND = 4.0
 """The nats that a phone unknown to the network scores less than its best phone."""

@@ -5,6 +5,7 @@ Letters for shapes: S spoken words, L windows of the level.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def find_borders(
         spoken: the numbers of the spoken words.
     """
     runs = _quiet_runs(recorded)
-    starts = np.array([a for a, _ in runs])
+    starts = [a for a, _ in runs]
     cut_short = {i for start, end, _ in written.unspoken for i in _words_at(written, start, end)}
     middle = (followed.begin + followed.end) / 2
     found = []
@@ -72,7 +73,7 @@ def find_borders(
         after = spoken[n] if n < len(spoken) else None
         low = 0.0 if before is None else float(middle[before])
         high = recorded.seconds if after is None else float(middle[after])
-        here = runs[max(0, np.searchsorted(starts, low) - 1) : np.searchsorted(starts, high)]
+        here = runs[max(0, bisect(starts, low) - 1) : bisect(starts, high)]
         here = [(max(a, low), min(b, high)) for a, b in here if min(b, high) > max(a, low)]
         gap = (
             0.0 if before is None else float(followed.end[before]),
@@ -81,8 +82,13 @@ def find_borders(
         sound = foreign_sound(recorded, *gap)
         ends = before is None, after is None
         stop, go, pause = _cuts(here, gap, ends, sound)
-        doubt = sound is not None and stop is None and go is None
-        doubt = doubt and not any(ends) and sound[1] - sound[0] <= _MOST_DOUBTED
+        doubt = (
+            sound is not None
+            and stop is None
+            and go is None
+            and not any(ends)
+            and sound[1] - sound[0] <= _MOST_DOUBTED
+        )
         why = ""
         if before is None or after is None:
             why = "end"

@@ -89,7 +89,9 @@ def segment_recording(
     except UtteranceError as error:
         return _whole(str(error.reason), error.message, 0.0)
     if not written.words:
-        return _whole("nothing_speakable", "no word of the text can be pronounced", recorded.seconds)
+        return _whole(
+            "nothing_speakable", "no word of the text can be pronounced", recorded.seconds
+        )
     pauses = [0.0] + [
         0.0 if word.ends_sentence else _PAUSES[0] if word.ends_clause else _PAUSES[1]
         for word in written.words
@@ -235,7 +237,9 @@ def _left_out(
             found.append(row)
     for start, end, why in written.unspoken:
         text = " ".join(written.text[start:end].split())
-        found.append(LeftOut(start=0.0, end=0.0, words=1, reason="unpronounceable", text=f"{text}: {why}"))
+        found.append(
+            LeftOut(start=0.0, end=0.0, words=1, reason="unpronounceable", text=f"{text}: {why}")
+        )
     return sorted(found, key=lambda row: (row.start, row.end))
 
 

@@ -98,5 +98,3 @@ def find_recordings(path: Path) -> tuple[list[Recording], list[str]]:
 
 def _suffixes() -> str:
     return ", ".join(suffix.removeprefix(".") for suffix in AUDIO_SUFFIXES)
-
-

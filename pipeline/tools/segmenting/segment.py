@@ -90,9 +90,7 @@ def _done(
         progress.advance(utterances=1, idle=True)
         return found
     seen = kept.seen(recording)
-    found = segment_recording(
-        recording, options, lambda seconds: progress.advance(seconds=seconds)
-    )
+    found = segment_recording(recording, options, lambda seconds: progress.advance(seconds=seconds))
     kept.keep(recording, seen, found)
     progress.advance(utterances=1, rejected=bool(found.whole))
     if found.whole:

@@ -196,8 +196,7 @@ def _placed(text: str, found: Sequence[_Spoken]) -> Iterator[WrittenWord]:
             ends_sentence=bool(_SENTENCE_END.search(behind)) or behind.count("\n") > 1,
             ends_clause=bool(_CLAUSE_END.search(behind)) or "\n" in behind,
             parted=any(not char.isalnum() and char not in "'’-" for char in between)
-            or not between
-            and _is_unspaced(text[word.end - 1]),
+            or (not between and _is_unspaced(text[word.end - 1])),
         )
         start = word.end + cut
 
