@@ -63,7 +63,7 @@ def long_search(
     firsts: np.ndarray,
     prices: LongCosts,
     pauses: np.ndarray | None = None,
-) -> np.ndarray:
+) -> tuple[np.ndarray, float]:
     """Find the path with the smallest sum of costs.
 
     Args:
@@ -77,7 +77,8 @@ def long_search(
 
     Returns:
         (T,) int64, for each frame the number of its phone, or `SILENT` or `FILLED`. A word that
-        has no frame was left out; another has at least one frame of each of its phones.
+        has no frame was left out; another has at least one frame of each of its phones. And what
+        the whole path costs, in nats.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -110,6 +111,7 @@ def long_search(
         _advance(
             *_rows(costs, start, end), columns, firsts, steps, waits, *states.arrays, none, none
         )
+    total = float(states.silence[-1]) / STEPS
     path = np.empty(frames, np.int64)
     at = np.array([SILENT, len(firsts) - 1], np.int64)
     moved = np.empty((length, len(columns)), np.uint8)
@@ -119,7 +121,7 @@ def long_search(
             *_rows(costs, start, end), columns, firsts, steps, waits, *states.arrays, moved, between
         )
         _trace(moved[: end - start], between[: end - start], firsts, at, path[start:end])
-    return path[:-1]
+    return path[:-1], total
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ns2.model.aligner.long_search import FILLED, STEPS, LongCosts, long_search
 from ns2.pipeline.align.long.recorded import Recorded
-from ns2.pipeline.align.long.scoring import PAIR, phone_costs
+from ns2.pipeline.align.long.scoring import PAIR, phone_columns, phone_costs
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
 PRICES = LongCosts(filler=5.0, filler_entry=20.0, skip=40.0, skip_word=2.0)
@@ -31,6 +31,7 @@ class Followed:
         frames: (W,) the number of these frames, pairs of frames of the mel.
         longest: (W,) the seconds of its longest phone.
         filler: (from, to) in seconds, of sound that no word stands for.
+        total: what the whole path costs, in nats.
     """
 
     begin: np.ndarray
@@ -39,25 +40,35 @@ class Followed:
     frames: np.ndarray
     longest: np.ndarray
     filler: tuple[tuple[float, float], ...]
+    total: float
+
+
+def hear(recorded: Recorded) -> np.ndarray:
+    """What each frame of a recording costs in each sound, see `phone_costs`; on one thread."""
+    from ns2.model.aligner.hmm import reproducible
+
+    with reproducible():
+        return phone_costs(recorded)
 
 
 def follow(
-    recorded: Recorded, words: Sequence[Sequence[str]], pauses: np.ndarray | None = None
+    recorded: Recorded,
+    costs: np.ndarray,
+    words: Sequence[Sequence[str]],
+    pauses: np.ndarray | None = None,
 ) -> Followed:
     """Find out when each word is spoken.
 
     Args:
         recorded: the recording.
+        costs: (H, K) what `hear` found in it.
         words: the phones of each word, at least one; all of the default table.
         pauses: (W + 1,) see `long_search`.
     """
-    from ns2.model.aligner.hmm import reproducible
-
     ids = PhonemeTable.default().ids([phone for word in words for phone in word])
     firsts = np.concatenate([[0], np.cumsum([len(word) for word in words])]).astype(np.int64)
-    with reproducible():
-        costs, columns = phone_costs(recorded, ids)
-    path = long_search(costs, columns, firsts, PRICES, pauses)
+    columns = phone_columns(ids)
+    path, total = long_search(costs, columns, firsts, PRICES, pauses)
     # The frames of each word, and what they cost.
     spoken = np.flatnonzero(path >= 0)
     word = np.searchsorted(firsts, path[spoken], "right") - 1
@@ -78,4 +89,5 @@ def follow(
         frames=np.bincount(word, minlength=len(words)),
         longest=longest,
         filler=tuple((float(a), float(b)) for a, b in zip(change[::2], change[1::2], strict=True)),
+        total=total,
     )

@@ -35,15 +35,10 @@ _ANY_SOUND = 4.0
 _PRIOR_SHARE = 0.5
 
 
-def phone_costs(recorded: Recorded, phones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The costs of a recording by the network that comes with ns2.
+def phone_costs(recorded: Recorded) -> np.ndarray:
+    """The costs (H, K) uint8 of a recording by the network that comes with ns2.
 
-    Args:
-        recorded: the recording.
-        phones: (N,) ids of phones in the default table.
-
-    Returns:
-        costs (H, K) uint8, column 0 is silence; and the columns (N,) of the phones.
+    Column 0 is silence, and the last one any sound.
     """
     import torch
 
@@ -59,9 +54,14 @@ def phone_costs(recorded: Recorded, phones: np.ndarray) -> tuple[np.ndarray, np.
         other = found[:, 1:].amax(1, keepdim=True) - _ANY_SOUND
         return torch.cat([found, other], 1)
 
-    columns = trained.phone_of[torch.from_numpy(phones.astype(np.int64))].numpy()
-    columns = np.where(columns < 0, len(prior), columns)
-    return _costs(recorded, parts, len(prior) + 1, score), columns
+    return _costs(recorded, parts, len(prior) + 1, score)
+
+
+def phone_columns(phones: np.ndarray) -> np.ndarray:
+    """The columns (N,) of phones, by their ids in the default table."""
+    trained = bundled_network(PhonemeTable.default())
+    columns = trained.phone_of.numpy()[phones.astype(np.int64)]
+    return np.where(columns < 0, trained.network.phones.out_channels, columns)
 
 
 def _mel(recorded: Recorded, frames: np.ndarray) -> Tensor:
