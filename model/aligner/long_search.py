@@ -175,18 +175,20 @@ def _advance(
     row = np.zeros(costs.shape[1], np.int32)
     before = np.empty(count + 1, np.int32)
     before[0] = _NEVER
+    free = np.zeros_like(waits)
     for t in range(frames):
         ends = t >= len(costs)  # the frame behind the last
+        pauses = free if ends else waits
         for k in range(len(row)):
             row[k] = 0 if ends else costs[t, k]
         _arrive(
-            firsts, prices, waits, phones, silence, filler, arrivals,
+            firsts, prices, pauses, phones, silence, filler, arrivals,
             between[t] if keep else between[0], keep,
         )  # fmt: skip
         # Silence and filler before each word, and behind the last.
         quiet, other = row[0], np.int32(0) if ends else prices[0]
         for i in range(words + 1):
-            wait = np.int32(0) if ends else waits[i]
+            wait = pauses[i]
             silence[i] = min(min(silence[i], arrivals[i] + wait) + quiet, np.int32(_NEVER))
             filler[i] = min(min(filler[i], arrivals[i] + prices[1]) + other, np.int32(_NEVER))
         # The phones: all as if none were the first of its word, then those that are.

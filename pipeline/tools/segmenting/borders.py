@@ -82,6 +82,9 @@ def find_borders(
         sound = foreign_sound(recorded, *gap)
         ends = before is None, after is None
         stop, go, pause = _cuts(here, gap, ends, sound)
+        if sound is None:  # a recording may begin and end without a pause
+            go = 0.0 if before is None and go is None else go
+            stop = recorded.seconds if after is None and stop is None else stop
         doubt = (
             sound is not None
             and stop is None
