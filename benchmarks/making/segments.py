@@ -33,8 +33,6 @@ from ns2.pipeline.core.schema import Piece
 from ns2.pipeline.sound.decode import read_audio
 
 NOISE_SECONDS = 20.0
-_NEAR = 1.0
-"""Seconds within which the end of a piece is taken for one at the border of a page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,14 +202,16 @@ def _shared_run(words: Sequence[str], run: Sequence[str]) -> int:
 
 
 def _errors(pages: Sequence[Page], pieces: Iterable[Cut]) -> list[float]:
-    """How far ends of pieces lie from the nearest borders of pages, where these are near."""
+    """How far ends of pieces lie from the borders of pages, where they have the words of these."""
     found = []
-    starts, ends = [p.start for p in pages], [p.end for p in pages]
     for piece in pieces:
-        for time_, borders in ((piece.start, starts), (piece.end, ends)):
-            error = min((time_ - border for border in borders), key=abs)
-            if abs(error) <= _NEAR:
-                found.append(error)
+        words = plain(piece.text)
+        first = min(pages, key=lambda page: abs(piece.start - page.start))
+        last = min(pages, key=lambda page: abs(piece.end - page.end))
+        if first.text and words[:2] == plain(first.text)[:2]:
+            found.append(piece.start - first.start)
+        if last.text and words[-2:] == plain(last.text)[-2:]:
+            found.append(piece.end - last.end)
     return found
 
 

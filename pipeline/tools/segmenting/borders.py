@@ -15,7 +15,7 @@ from ns2.pipeline.align.long.following import Followed
 from ns2.pipeline.align.long.recorded import WINDOW, Recorded
 from ns2.pipeline.tools.segmenting.written_words import WrittenText
 
-MARGIN = 0.08
+MARGIN = 0.06
 """Seconds of a pause that a piece has at its ends, at most."""
 _LEAST_PAUSE, _PAUSE_BESIDE_SOUND = 0.08, 0.2
 """Seconds of the shortest pause in which a recording is cut; and beside what is not written."""
@@ -25,6 +25,8 @@ _LONGEST_PAUSE = 3.0
 """Seconds of the longest pause inside of a piece."""
 _LEAST_SOUND = 0.6
 """Seconds of sound between two words, from which on something is spoken that is not written."""
+_LONGEST_CLOSURE, _LONGEST_RELEASE = 0.2, 0.3
+"""Seconds of the longest closure of a stop at the end of a word, and until its release ends."""
 _AT_WORD = 0.03
 """Seconds by which a pause goes beyond the place of a word that it is beside."""
 _EDGE = 0.1
@@ -146,13 +148,24 @@ def _cuts(
         after = before = [max(usable, key=lambda run: run[1] - run[0])]
     stop = go = None
     if after:
-        a, b = after[0]
+        a, b = _behind(after)
         stop = a + min(MARGIN, (b - a) / 2)
     if before:
         a, b = before[-1]
         go = b - min(MARGIN, (b - a) / 2)
     whole = after and before and sound is None and not any(ends)
     return stop, go, before[-1][1] - after[0][0] if whole else 0.0
+
+
+def _behind(runs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The pause in which a word ends: a short one may be the closure of a stop, before its release.
+
+    Args:
+        runs: pauses behind the word, at least one.
+    """
+    first = runs[0]
+    long = [run for run in runs if run[1] - run[0] >= _LONGEST_CLOSURE]
+    return long[0] if long and long[0][0] - first[0] <= _LONGEST_RELEASE else first
 
 
 def _quiet_runs(recorded: Recorded) -> list[tuple[float, float]]:
