@@ -85,14 +85,7 @@ def long_search(
     """
     columns = np.ascontiguousarray(columns, np.int64)
     firsts = np.ascontiguousarray(firsts, np.int64)
-    if costs.ndim != 2 or costs.dtype != np.uint8 or not len(costs):
-        raise ValueError(f"expected costs (T, K) of uint8, got {costs.shape} of {costs.dtype}")
-    if len(firsts) < 1 or firsts[0] != 0 or firsts[-1] != len(columns):
-        raise ValueError(f"firsts must go from 0 to {len(columns)}")
-    if (np.diff(firsts) < 1).any():
-        raise ValueError("a word has no phone")
-    if len(columns) and (columns.min() < 0 or columns.max() >= costs.shape[1]):
-        raise ValueError(f"columns must lie in [0, {costs.shape[1]})")
+    _check(costs, columns, firsts)
     if pauses is not None and len(pauses) != len(firsts):
         raise ValueError(f"expected {len(firsts)} costs of pauses, got {len(pauses)}")
     # One more frame, which costs nothing, lets the path end behind the last word.
@@ -122,6 +115,18 @@ def long_search(
         )
         _trace(moved[: end - start], between[: end - start], firsts, at, path[start:end])
     return path[:-1], total
+
+
+def _check(costs: np.ndarray, columns: np.ndarray, firsts: np.ndarray) -> None:
+    """See that arrays fit together, since the kernels check no bounds."""
+    if costs.ndim != 2 or costs.dtype != np.uint8 or not len(costs):
+        raise ValueError(f"expected costs (T, K) of uint8, got {costs.shape} of {costs.dtype}")
+    if len(firsts) < 1 or firsts[0] != 0 or firsts[-1] != len(columns):
+        raise ValueError(f"firsts must go from 0 to {len(columns)}")
+    if (np.diff(firsts) < 1).any():
+        raise ValueError("a word has no phone")
+    if len(columns) and (columns.min() < 0 or columns.max() >= costs.shape[1]):
+        raise ValueError(f"columns must lie in [0, {costs.shape[1]})")
 
 
 @dataclass(frozen=True)

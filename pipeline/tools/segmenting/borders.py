@@ -94,17 +94,8 @@ def find_borders(
             and not any(ends)
             and sound[1] - sound[0] <= _MOST_DOUBTED
         )
-        why = ""
-        if before is None or after is None:
-            why = "end"
-        elif after != before + 1:
-            why = "not_spoken"
-        elif before in cut_short or after in cut_short:
-            why = "unpronounceable"
-        elif sound is not None and not doubt:
-            why = "not_written"
-        elif pause > _LONGEST_PAUSE:
-            why = "pause"
+        broken = sound is not None and not doubt
+        why = _why(before, after, cut_short, broken, pause)
         word = written.words[before] if before is not None else None
         parted = word is None or word.parted or why != ""
         found.append(
@@ -120,6 +111,21 @@ def find_borders(
             )
         )
     return found
+
+
+def _why(
+    before: int | None, after: int | None, cut_short: set[int], broken: bool, pause: float
+) -> str:
+    """Why no piece may hold two spoken words that follow each other; empty if one may."""
+    if before is None or after is None:
+        return "end"
+    if after != before + 1:
+        return "not_spoken"
+    if before in cut_short or after in cut_short:
+        return "unpronounceable"
+    if broken:
+        return "not_written"
+    return "pause" if pause > _LONGEST_PAUSE else ""
 
 
 def _cuts(
