@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.corpus import Corpus, Reader, TableReader, audio_path
 from ns2.pipeline.corpora.fields import Fields, refuse_fields
-from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, list_folder
+from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, UNDECODED, list_folder
 from ns2.pipeline.corpora.layouts.commonvoice import CommonVoice
 from ns2.pipeline.corpora.layouts.librispeech import LibriSpeech
 from ns2.pipeline.corpora.layouts.libritts import LibriTTS
@@ -68,7 +69,20 @@ def read_corpus(path: Path, layout: str | None = None, fields: str | None = None
         raise UserError(
             f"{path} defines no utterance; the layout {reader.name} is {reader.looks_like}"
         )
-    return corpus
+    return _with_undecoded(corpus)
+
+
+def _with_undecoded(corpus: Corpus) -> Corpus:
+    """The corpus with a warning where recordings are of a kind that is not decoded."""
+    count = sum(u.source.lower().endswith(UNDECODED) for u in corpus.utterances)
+    if not count:
+        return corpus
+    warning = (
+        f"{count} recordings are {UNDECODED}, which is not decoded, and will be rejected: convert "
+        'them first, in each folder: for f in *.m4a; do ffmpeg -i "$f" "${f%.m4a}.flac"; done '
+        "(a manifest has to name the new files)"
+    )
+    return replace(corpus, warnings=(*corpus.warnings, warning))
 
 
 def _recognise(path: Path) -> Reader:

@@ -193,7 +193,7 @@ def _unreadable(path: Path, error: Exception) -> UtteranceError:
     if found := what_it_is(path):
         message = (
             f"it is {found}, which libsndfile does not decode; convert it, for example: "
-            "ffmpeg -i OLD NEW.flac"
+            "ffmpeg -i OLD NEW.flac, and take the old file away; a manifest has to name the new one"
         )
         return UtteranceError(Reason.AUDIO_UNREADABLE, message)
     reason = Reason.AUDIO_UNREADABLE

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
-from ns2.pipeline.core.schema import Piece, Reason, Utterance
+from ns2.pipeline.core.schema import BORDER, SILENCE, Piece, Reason, Utterance
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle, split_of
-from ns2.pipeline.corpora.fields import FIELDS, OTHERS, Fields
+from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, OTHERS, Fields, speaker_name
 from ns2.pipeline.corpora.folders import Lookup, encodable, first_names, nfc, one_line, split_suffix
 from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, bad_row, names_fields, read_rows
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
 NAMES = ("manifest.jsonl", "manifest.csv")
 MORE_NAMES = ("manifest.json", "manifest.tsv", "metadata.jsonl", "metadata.json", "metadata.csv",
@@ -67,7 +68,7 @@ class Manifest:
             raise UserError(
                 f"{table}: no row can be read; the first, {getattr(finds[0], 'message', '')}"
             )
-        return settle(self.name, table.parent, finds, rows.warnings())
+        return settle(self.name, table.parent, finds, rows.warnings(), rows.notes())
 
 
 def _table(root: Path) -> Path:
@@ -105,6 +106,7 @@ class _Rows:
         names: of all fields.
         odd: the number of rows whose duration is no number.
         unsure: the number of rows whose confidence is no number from 0 to 1.
+        spoken: fields of normalised text that are taken, each with the one that it replaces.
     """
 
     table: Path
@@ -114,6 +116,7 @@ class _Rows:
     names: dict[str, None] = field(default_factory=dict)
     odd: int = 0
     unsure: int = 0
+    spoken: dict[str, str] = field(default_factory=dict)
     _held: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def finds(self) -> list[Find]:
@@ -158,6 +161,14 @@ class _Rows:
             )
         return found
 
+    def notes(self) -> list[str]:
+        """Sentences on what was decided."""
+        return [
+            f"{spoken} of {self.table.name} is taken as the text, and {raw} where that is blank; "
+            f"--fields text={raw} takes {raw} alone"
+            for spoken, raw in self.spoken.items()
+        ]
+
     def _hint(self) -> str:
         """How to read a field whose name another toolkit uses."""
         for one, others in OTHERS.items():
@@ -194,18 +205,19 @@ class _Rows:
                 raise bad_row(f"unknown split {named_split!r}; use train, val or test")
             if not there:
                 raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
-            text = one_line(self._text(row, "text"))
+            phonemes = self._phonemes(row)
+            text = one_line(self._spoken_text(row)) or _text_of(phonemes)
             if not text:
                 raise self._no_text(row)
             return Utterance(
                 id=utterance_id,
                 source=source,
                 text=text,
-                speaker=nfc(self._text(row, "speaker")) or DEFAULT_SPEAKER,
+                speaker=speaker_name(nfc(self._text(row, "speaker"))) or DEFAULT_SPEAKER,
                 language=self._text(row, "language"),
                 split=split,
                 piece=piece,
-                phonemes=self._phonemes(row),
+                phonemes=phonemes,
                 confidence=self._confidence(row),
             )
         except UtteranceError as error:
@@ -242,6 +254,25 @@ class _Rows:
                 value = int(value)  # pandas makes 1.0 of 1 where a row has none
             value = str(value) if isinstance(value, int) else value
         return _checked(name, value)
+
+    def _spoken_text(self, row: Mapping[str, Any]) -> str:
+        """The text of a row: the normalised one unless it is blank.
+
+        Raises:
+            UtteranceError: it is not a string, or not UTF-8.
+        """
+        there = tuple(row)
+        self._value(row, "text")
+        names = [
+            name
+            for name in self._held[there]["text"]
+            if row.get(name) is not None
+            and (isinstance(row[name], str) or name not in NORMALISED)  # it may be a flag
+        ]
+        if len(names) > 1 and names[0] in NORMALISED:
+            self.spoken.setdefault(names[0], names[1])
+        texts = (_checked(name, row[name]) for name in names)
+        return next(filter(None, texts), "")
 
     def _no_text(self, row: Mapping[str, Any]) -> UtteranceError:
         present = self._value(row, "text")[1] is not None
@@ -294,6 +325,16 @@ class _Rows:
         if odd := [symbol for symbol in symbols if len(symbol.split()) != 1]:
             raise bad_row(f"{name} has {odd[0]!r}, expected a phoneme in each place of the list")
         return tuple(symbols)
+
+
+def _text_of(phonemes: Sequence[str]) -> str:
+    """What stands for the text of a row that gives phonemes alone: its words in phones."""
+    between = PhonemeTable.default().optional
+    parts = [
+        " " if token in (BORDER, SILENCE) else f"{token} " if token in between else token
+        for token in phonemes
+    ]
+    return " ".join("".join(parts).split())
 
 
 def _number(value: Any) -> float | None:
