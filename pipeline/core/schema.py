@@ -123,6 +123,7 @@ class Utterance:
         piece: the part of the recording that it is, or None for all of it.
         phonemes: its tokens, where the corpus gives them; else empty.
         held: where another file holds the recording; None where it is a file.
+        confidence: how surely the text is what is said, from 0 to 1, where the corpus tells it.
     """
 
     id: str
@@ -134,6 +135,7 @@ class Utterance:
     piece: Piece | None = None
     phonemes: tuple[str, ...] = ()
     held: Held | None = None
+    confidence: float | None = None
 
     @property
     def key(self) -> str:
@@ -199,6 +201,7 @@ class Reason(StrEnum):
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
     BADLY_ALIGNED = "badly_aligned"
+    LOW_CONFIDENCE = "low_confidence"
     # a stage raised, or crashed its worker
     STAGE_FAILED = "stage_failed"
     WORKER_CRASHED = "worker_crashed"
@@ -217,7 +220,9 @@ class Rejection:
     message: str
 
 
-FILTERS = frozenset({Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED})
+FILTERS = frozenset(
+    {Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED, Reason.LOW_CONFIDENCE}
+)
 """The reasons for which options exclude utterances; their kind is `filtered`."""
 
 PASSING = frozenset({Reason.STAGE_FAILED, Reason.WORKER_CRASHED})

@@ -20,6 +20,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "offset": ("offset",),
     "duration": ("duration",),
     "phonemes": ("phonemes",),
+    "confidence": ("confidence",),
 }
 """The names that a field may have; the first name that a row has is taken."""
 
@@ -36,6 +37,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "offset": (),
     "duration": (),
     "phonemes": (),
+    "confidence": (),
 }  # fmt: skip
 """Names of other toolkits. They count where audio or text has such a name, too: what a manifest
 whose audio and text have a name of `FIELDS` means has never depended on them."""

@@ -32,7 +32,9 @@ def find_columns(rows: Sequence[Sequence[str]], fields: Fields, table: str, name
     Raises:
         UserError: it is open, or `--fields` names what is not there.
     """
-    if pieces := [f for f in ("offset", "duration", "phonemes") if fields.columns.get(f)]:
+    if pieces := [
+        f for f in ("offset", "duration", "phonemes", "confidence") if fields.columns.get(f)
+    ]:
         raise UserError(
             f"--fields: {pieces[0]} is read from manifests, and {table} is a table: write a "
             "manifest, with audio, text and what else there is in each row"

@@ -22,6 +22,7 @@ from ns2.pipeline.dataset.layout import plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
 from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
@@ -66,10 +67,11 @@ class Preview:
     Attributes:
         utterances: found that a stage would see, new and old.
         screened: how many of them would be decoded and screened.
-        unusable: that the reader or the file system rejects.
+        unusable: that the reader or the file system rejects, or `--min-confidence` filters.
         splits: the number of the utterances in each split.
         train_aligner: whether an aligner would be trained.
-        notes: what the reader of the corpus decided where the corpus left it open.
+        notes: what the reader of the corpus decided where the corpus left it open, and what
+            `--min-confidence` does.
     """
 
     utterances: int
@@ -105,7 +107,9 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     check_folder(out, graph.grid)
     states = _glimpse(corpus, out, options)
     sources, unreadable = find_sources(corpus, options, states, lexicon=lexicon_of(graph))
-    shards, previous = place(sources, out, options)
+    placed, previous = place(sources, out, options)
+    shards, low = sure_enough(placed, options.min_confidence)
+    used = [source for shard in shards for source in shard.sources]
     columns = wanted_columns(graph, options)
     # The aligner, as far as it is known without training it.
     train = False
@@ -113,7 +117,7 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
         asset = AlignerAsset(out, graph, options)
         record = asset.recorded()
         trained = record is not None and asset.is_trained(record)
-        train = bool(sources) and (options.retrain_aligner or not trained)
+        train = bool(used) and (options.retrain_aligner or not trained)
         if record is not None and not options.retrain_aligner:
             graph = asset.apply(graph, record)
     # What each shard lacks.
@@ -123,16 +127,16 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     for shard in shards:
         lacks.add(ShardState.load(scene, shard, known).outlook())
     for column in set(columns) - set(known):  # the aligner is not even chosen
-        lacks.everything(column, len(shards), len(sources))
-    seconds = _mean_seconds(sources, corpus, scene, shards)
+        lacks.everything(column, len(shards), len(used))
+    seconds = _mean_seconds(used, corpus, scene, shards)
     return Preview(
-        utterances=len(sources),
+        utterances=len(used),
         screened=lacks.screened,
-        unusable=len(corpus.rejected) + len(unreadable),
-        splits=split_counts((source.utterance for source in sources), options),
+        unusable=len(corpus.rejected) + len(unreadable) + len(low),
+        splits=split_counts((source.utterance for source in used), options),
         shards=len(shards),
         train_aligner=train,
-        notes=corpus.notes,
+        notes=(*corpus.notes, *filter(None, [confidence_note(corpus, options)])),
         columns=tuple(
             ColumnPreview(
                 column=column,

@@ -29,7 +29,7 @@ MORE_NAMES = ("manifest.json", "manifest.tsv", "metadata.jsonl", "metadata.json"
               "metadata.tsv")  # fmt: skip
 """Other names of a folder's manifest, taken where no file has one of `NAMES`."""
 
-_MOST_SECONDS = 1e7
+_LARGEST = 1e7
 
 
 class Manifest:
@@ -115,6 +115,7 @@ class ManifestRows:
         unread: names of fields that are not read.
         names: of all fields.
         odd: the number of rows whose duration is no number.
+        unsure: the number of rows whose confidence is no number from 0 to 1.
         spoken: fields of normalised text that are taken, each with the one that it replaces.
     """
 
@@ -126,6 +127,7 @@ class ManifestRows:
     unread: dict[str, None] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     odd: int = 0
+    unsure: int = 0
     spoken: dict[str, str] = field(default_factory=dict)
     _held: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -175,6 +177,11 @@ class ManifestRows:
             found.append(
                 f"{self.odd} rows of {name} have a duration that is no number of seconds; the "
                 "whole recording is taken"
+            )
+        if self.unsure:
+            found.append(
+                f"{self.unsure} rows of {name} have a confidence that is no number from 0 to 1; "
+                "they have none"
             )
         return found
 
@@ -232,6 +239,7 @@ class ManifestRows:
                 split=split,
                 piece=piece,
                 phonemes=phonemes,
+                confidence=self._confidence(row),
             )
         except UtteranceError as error:
             return reject(utterance_id, source, error.reason, f"{where}: {error.message}")
@@ -296,7 +304,7 @@ class ManifestRows:
             UtteranceError: the offset, or the duration beside one, is no number that it may be.
         """
         (name, offset), (other, duration) = (self._value(row, n) for n in ("offset", "duration"))
-        begins, lasts = _seconds(offset), _seconds(duration)
+        begins, lasts = _number(offset), _number(duration)
         given = offset not in (None, "")
         if given and (begins is None or begins < 0):
             raise bad_row(
@@ -310,6 +318,17 @@ class ManifestRows:
         if not begins and not lasts:
             return None
         return Piece(offset=begins or 0.0, duration=lasts or None, at_most=not given)
+
+    def _confidence(self, row: Mapping[str, Any]) -> float | None:
+        """How surely the text of a row is what is said, or None if it does not tell."""
+        _, value = self._value(row, "confidence")
+        if value in (None, ""):
+            return None
+        found = _number(value)
+        if found is None or not 0 <= found <= 1:
+            self.unsure += 1
+            return None
+        return found
 
     def _phonemes(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         """The phonemes that a row gives: a string with spaces between them, or in JSON a list.
@@ -338,12 +357,12 @@ def _text_of(phonemes: Sequence[str]) -> str:
     return " ".join("".join(parts).split())
 
 
-def _seconds(value: Any) -> float | None:
-    """A number of seconds, or None if the value is none."""
+def _number(value: Any) -> float | None:
+    """A finite number, or None if the value is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         seconds = float(value)
     except (ValueError, OverflowError):
         return None
-    return seconds if math.isfinite(seconds) and abs(seconds) < _MOST_SECONDS else None
+    return seconds if math.isfinite(seconds) and abs(seconds) < _LARGEST else None
