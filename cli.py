@@ -10,6 +10,7 @@ import importlib
 import click
 
 COMMANDS = {
+    "segment": ("ns2.pipeline.commands.segmenting", "segment"),
     "preprocess": ("ns2.pipeline.commands.making", "preprocess"),
     "inspect": ("ns2.pipeline.commands.datasets", "inspect"),
     "verify": ("ns2.pipeline.commands.datasets", "verify"),
@@ -56,6 +57,7 @@ def main() -> None:
     """From raw recordings to a trained NaturalSpeech 2 model.
 
     \b
+    ns2 segment long/ -o corpus/         cut long recordings with their texts into utterances
     ns2 preprocess corpus/ -o shards/    turn recordings and transcripts into a dataset
     ns2 inspect shards/                  show what is in a dataset
     ns2 verify shards/                   check every file, array and number of it

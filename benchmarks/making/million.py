@@ -78,7 +78,8 @@ def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
     from ns2.pipeline.preprocess.options import Options
     from ns2.pipeline.preprocess.plan.out_folder import place
     from ns2.pipeline.preprocess.plan.placement import save_plan
-    from ns2.pipeline.preprocess.plan.sources import SourceStates, find_sources, open_corpus
+    from ns2.pipeline.preprocess.plan.sources import find_sources, open_corpus
+    from ns2.pipeline.preprocess.plan.states import SourceStates
     from ns2.pipeline.preprocess.recipe import build_graph, phoneme_table
     from ns2.pipeline.preprocess.work.remembered import Remembered
     from ns2.pipeline.preprocess.work.scene import Scene

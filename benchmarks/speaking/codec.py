@@ -26,7 +26,8 @@ from ns2.model.codec.encodec import EncodecCodec
 from ns2.model.codec.interface import Codec, one_thread
 from ns2.model.codec.loading import load_codec
 from ns2.pipeline.core.progress import Progress
-from ns2.pipeline.corpora.reading import audio_path, read_corpus
+from ns2.pipeline.corpora.corpus import recording_of
+from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.train.codec.measure import evaluate, render
 from ns2.train.evaluation.judges.recognisers import POCKETSPHINX, open_recogniser
@@ -77,7 +78,7 @@ def recognition(corpus: Path) -> dict[str, float]:
     found, words = {"recordings": 0, "mini": 0}, 0
     read = read_corpus(corpus)
     for utterance in read.utterances:
-        wave = resample(*read_audio(audio_path(read.root, utterance)), RATE)
+        wave = resample(*read_audio(recording_of(read.root, utterance), utterance.piece), RATE)
         made = codec.decode(codec.encode(torch.from_numpy(wave)))[: len(wave)].numpy()
         language = utterance.language or "en-us"
         said = spoken_words(utterance.text, language)

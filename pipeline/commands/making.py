@@ -30,6 +30,7 @@ TOO_MANY_REJECTED = 3
     columns=NAME_LIST,
     g2p=NAME_LIST,
     min_align_score={"metavar": "S"},
+    min_confidence={"metavar": "C"},
     quantizers={"type": click.IntRange(1, 32)},
     shard_utterances={"type": click.IntRange(1)},
     textgrids={"type": DATASET},

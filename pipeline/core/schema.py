@@ -12,6 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from ns2.pipeline.core.held import Held
+
 LONGEST_SECONDS = 800.0
 """The greatest length of an utterance, whatever the options: durations are 16-bit frames."""
 
@@ -112,13 +114,16 @@ class Utterance:
 
     Attributes:
         id: the corpus's own name for the utterance; any string.
-        source: path of the audio file relative to the corpus, with forward slashes.
+        source: path of the audio file relative to the corpus, with forward slashes; of a recording
+            that a file holds, the path of that file, a slash, and a name inside it.
         text: the transcript, as written.
         speaker: name of the speaker.
         language: an espeak-ng voice ("en-us"), or "" for the run's `--language`.
         split: the corpus's own split ("train", "val", "test"), or "" where it has none.
         piece: the part of the recording that it is, or None for all of it.
         phonemes: its tokens, where the corpus gives them; else empty.
+        held: where another file holds the recording; None where it is a file.
+        confidence: how surely the text is what is said, from 0 to 1, where the corpus tells it.
     """
 
     id: str
@@ -129,6 +134,8 @@ class Utterance:
     split: str = ""
     piece: Piece | None = None
     phonemes: tuple[str, ...] = ()
+    held: Held | None = None
+    confidence: float | None = None
 
     @property
     def key(self) -> str:
@@ -194,6 +201,7 @@ class Reason(StrEnum):
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
     BADLY_ALIGNED = "badly_aligned"
+    LOW_CONFIDENCE = "low_confidence"
     # a stage raised, or crashed its worker
     STAGE_FAILED = "stage_failed"
     WORKER_CRASHED = "worker_crashed"
@@ -212,7 +220,9 @@ class Rejection:
     message: str
 
 
-FILTERS = frozenset({Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED})
+FILTERS = frozenset(
+    {Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED, Reason.LOW_CONFIDENCE}
+)
 """The reasons for which options exclude utterances; their kind is `filtered`."""
 
 PASSING = frozenset({Reason.STAGE_FAILED, Reason.WORKER_CRASHED})

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.corpora.kinds import LANGUAGE, PATH, SEX, SPLIT, kind_of
 
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)|(\d+:)?\d+:\d\d([.,]\d+)?")
 _WHOLE = re.compile(r"\d+([.,]0*)?")
@@ -21,11 +22,7 @@ _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 )
 """Letters of scripts that write no spaces between words."""
-_LANGUAGE = re.compile(
-    "(ar|cmn|cs|da|de|el|en|es|fi|fr|he|hi|hu|id|it|ja|jp|ko|nb|nl|no|pl|pt|ro|ru|sv|th|tr|uk|vi|"
-    "yue|zh)([-_][a-z]{2,4})?"
-)
-_SEXES = {"m", "f", "male", "female", "man", "woman"}
+_ONE_WORD = 1.2  # mean words up to which texts may be words or names
 _NAME_WORDS = 3  # most words of a speaker's name, on average
 _ALIKE = 0.5  # share of words that a text and its normalised form have in common
 
@@ -82,6 +79,11 @@ class _Column:
         """The mean number of words."""
         return sum(map(_words, self.values)) / max(len(self.values), 1)
 
+    @cached_property
+    def kind(self) -> str:
+        """What its values are if they are neither texts nor names, see `kinds`."""
+        return kind_of(self.values)
+
     @property
     def few(self) -> bool:
         """Whether its values come again and again."""
@@ -90,6 +92,8 @@ class _Column:
     @property
     def names_speakers(self) -> bool:
         """Whether it may name speakers: few short values, or few whole numbers."""
+        if self.kind not in ("", LANGUAGE, SEX):
+            return False
         if self.numeric:
             return self.few and self.distinct > 1 and all(map(_WHOLE.fullmatch, self.values))
         return self.few and self.words <= _NAME_WORDS
@@ -97,14 +101,23 @@ class _Column:
     @property
     def is_open(self) -> bool:
         """Whether its values are codes of languages or sexes, which are not speakers."""
-        lowered = {value.lower() for value in self.values}
-        return lowered <= _SEXES or all(map(_LANGUAGE.fullmatch, lowered))
+        return self.kind in (LANGUAGE, SEX)
+
+    @property
+    def is_other(self) -> bool:
+        """Whether its values are known to be neither a text nor a speaker: splits, flags, dates."""
+        return self.kind not in ("", LANGUAGE, SEX, PATH)
+
+    @property
+    def may_be_text(self) -> bool:
+        """Whether it may be the text of a table that has nothing else for it."""
+        return not (self.numeric or self.kind or self.names_speakers)
 
     def described(self) -> str:
         """The column in a line, for a message."""
         if not self.values:
             return f"column {self.number + 1}: blank"
-        kind = "numbers" if self.numeric else f"{self.words:.1f} words on average"
+        kind = "numbers" if self.numeric else self.kind or f"{self.words:.1f} words on average"
         first = self.values[0] if len(self.values[0]) < 50 else self.values[0][:47] + "..."
         return f"column {self.number + 1}: {self.distinct} different values, {kind}, as {first!r}"
 
@@ -127,12 +140,7 @@ def decide(rows: Sequence[Sequence[str]], table: str) -> Columns:
     second = _Column(1, [row[1] for row in rows if len(row) in (2, 3)])
     full = [row for row in rows if len(row) == 3 and row[1] and row[2]]
     if not full:
-        # id|text, as far as it is a text
-        if second.values and second.numeric and not all(map(_WHOLE.fullmatch, second.values)):
-            raise _open(table, [second], "it has no column that looks like a text")
-        if len(second.values) > 2 and second.numeric and second.distinct == 1:
-            raise _open(table, [second], "it has no column that looks like a text")
-        return Columns()
+        return _pair(second, table)
     pair = [_Column(i, [row[i] for row in full]) for i in (1, 2)]
     if alike(pair[0].values, pair[1].values):
         if pair[1].digits > pair[0].digits:  # id|normalised text|text
@@ -143,6 +151,22 @@ def decide(rows: Sequence[Sequence[str]], table: str) -> Columns:
         if not every[1].numeric:
             raise _open(table, every, "the third column is there in some rows only")
     return _three([_Column(i, [r[i] for r in rows if len(r) == 3]) for i in (1, 2)], table)
+
+
+def _pair(second: _Column, table: str) -> Columns:
+    """The columns of a table id|?.
+
+    Raises:
+        UserError: the second column looks like numbers, names, paths or anything but a text.
+    """
+    if second.values and not second.may_be_text:
+        raise _open(table, [second], "it has no column that looks like a text")
+    if not second.values or second.words > _ONE_WORD:
+        return Columns()
+    found = _decided(table, [second], None, [second])
+    like = second.described().partition(": ")[2]
+    note = found.note.replace("is taken as the text", f"is taken as the text ({like})")
+    return replace(found, note=note)
 
 
 def alike(texts: Sequence[str], others: Sequence[str]) -> bool:
@@ -157,7 +181,11 @@ def alike(texts: Sequence[str], others: Sequence[str]) -> bool:
 def _three(columns: list[_Column], table: str) -> Columns:
     """The columns behind the id of a table id|?|?, which are not one text in two forms."""
     second, third = columns
-    if second.numeric and third.numeric:
+    for text, other in ((second, third), (third, second)):
+        if other.is_other and text.may_be_text:
+            return _decided(table, [text], other, columns)
+    numbers = second.numeric and third.numeric
+    if numbers or second.is_other or third.is_other or (third.numeric and not second.may_be_text):
         raise _open(table, columns, "it has no column that looks like a text")
     if third.numeric:
         if third.names_speakers:
@@ -167,6 +195,8 @@ def _three(columns: list[_Column], table: str) -> Columns:
         whole = all(map(_WHOLE.fullmatch, second.values))
         if whole and _follows(second.values, third.values):  # 24|twenty-four
             return Columns()
+        if not third.may_be_text:
+            raise _open(table, columns, "it has no column that looks like a text")
         return _decided(table, [third], second, columns)
     if second.few != third.few:
         text, speaker = (third, second) if second.few else (second, third)
@@ -183,14 +213,16 @@ def _three(columns: list[_Column], table: str) -> Columns:
 def _wide(rows: Sequence[Sequence[str]], width: int, table: str) -> Columns:
     """The columns of a table with four columns or more."""
     columns = [_Column(i, [row[i] for row in rows]) for i in range(1, width)]
-    texts = [c for c in columns if not c.numeric and c.words >= 2 and not c.names_speakers]
+    texts = [c for c in columns if c.may_be_text and c.words >= 2]
     if len(texts) == 2:
         pairs = [(row[texts[0].number], row[texts[1].number]) for row in rows]
         full = [pair for pair in pairs if all(pair)]
         same = bool(full) and alike([a for a, _ in full], [b for _, b in full])
         texts = texts[::-1] if same else []  # the normalised text comes behind
     speakers = [c for c in columns if c not in texts and c.values and c.names_speakers]
-    odd = [c for c in columns if c not in (*texts, *speakers) and c.values and not c.numeric]
+    others = [c for c in columns if c.is_other or c.numeric or not c.values]
+    odd = [c for c in columns if c not in (*texts, *speakers, *others)]
+    odd += [c for c in columns if c.kind == SPLIT][1:]
     unclear = [
         c for c in speakers if c.is_open or (c.numeric and texts and c.number > texts[0].number)
     ]
@@ -212,32 +244,42 @@ def _decided(
     said = [f"column {texts[0].number + 1} is taken as the text"]
     if speaker is not None:
         said.append(f"column {speaker.number + 1} as the speaker ({speaker.distinct} of them)")
-    unused = [c for c in columns if c not in (*texts, speaker)]
+    split = next((c for c in columns if c.kind == SPLIT), None)
+    if split is not None:
+        said.append(f"column {split.number + 1} as the split")
+    unused = [c for c in columns if c not in (*texts, speaker, split)]
     if unused:
         numbers = " and ".join(str(c.number + 1) for c in unused)
         said.append(f"column {numbers} is not used ({unused[0].described().partition(': ')[2]})")
     return Columns(
         widths=(2, 3) if texts[0].number == 1 else (3,),
         text=tuple(c.number for c in texts),
-        more={} if speaker is None else {"speaker": speaker.number},
-        form="|".join(_name(i, texts, speaker) for i in range(len(columns) + 1)),
+        more={
+            name: c.number for name, c in (("speaker", speaker), ("split", split)) if c is not None
+        },
+        form="|".join(_name(i, texts, speaker, split) for i in range(len(columns) + 1)),
         note=f"{table} has no line of names: {', '.join(said)}; --fields says otherwise, as in "
         "--fields id=1,text=2,speaker=3",
     )
 
 
-def _name(number: int, texts: Sequence[_Column], speaker: _Column | None) -> str:
+def _name(
+    number: int, texts: Sequence[_Column], speaker: _Column | None, split: _Column | None
+) -> str:
     """What a column holds, in a word."""
-    if speaker is not None and number == speaker.number:
-        return "speaker"
+    for name, column in (("speaker", speaker), ("split", split)):
+        if column is not None and number == column.number:
+            return name
     return "text" if number in [c.number for c in texts] else "..." if number else "id"
 
 
 def _open(table: str, columns: Sequence[_Column], why: str) -> UserError:
     lines = "".join(f"\n  {column.described()}" for column in columns)
+    codes = next((c.number + 1 for c in columns if c.kind == LANGUAGE), 0)
+    read = f"; language={codes} reads codes that are espeak-ng's voices" if codes else ""
     return UserError(
         f"{table}: which column is the text is open, since {why}:{lines}\nSay which is which by "
-        "their numbers, as in --fields id=1,text=2,speaker=3"
+        f"their numbers, as in --fields id=1,text=2,speaker=3{read}"
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance, make_key
 from ns2.pipeline.corpora.fields import Fields
 from ns2.pipeline.corpora.folders import (
@@ -33,6 +34,9 @@ DEFAULT_SPEAKER = "default"
 
 Find = Utterance | Rejection
 """What a reader makes of a row or a file of a corpus: an utterance, or why it cannot be used."""
+
+_OVERLAP = 0.05
+"""Seconds that pieces may share before it is said."""
 
 _SPLITS = {
     "train": "train", "training": "train",
@@ -281,11 +285,39 @@ def settle(
         root=root,
         utterances=tuple(sorted(utterances, key=lambda utterance: utterance.id)),
         rejected=tuple(sorted(rejected, key=lambda rejection: rejection.id)),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_overlaps(utterances)),
         notes=tuple(notes),
     )
 
 
+def _overlaps(utterances: Sequence[Utterance]) -> list[str]:
+    """A sentence on pieces that overlap, if there are any; they may be in different splits."""
+    pieces = sorted(
+        (u.source, -1 if u.piece.channel is None else u.piece.channel, u.piece.offset,
+         u.piece.offset + u.piece.duration, u.id)
+        for u in utterances
+        if u.piece is not None and u.piece.duration is not None and not u.piece.at_most
+    )  # fmt: skip
+    count, example = 0, ""
+    for (*place, begins, _, name), (*before, _, ends, other) in zip(
+        pieces[1:], pieces, strict=False
+    ):
+        if place == before and begins < ends - _OVERLAP:
+            count += 1
+            example = example or f"{other} and {name}"
+    if not count:
+        return []
+    return [
+        f"{count} pieces of recordings begin before the one before them ends, such as {example}: "
+        "each is an utterance of its own"
+    ]
+
+
+def recording_of(corpus_root: Path, utterance: Utterance) -> Recording:
+    """Where an utterance's recording lies."""
+    return Recording.below(corpus_root, utterance.source, utterance.held)
+
+
 def audio_path(corpus_root: Path, utterance: Utterance) -> Path:
-    """The path of an utterance's audio."""
-    return corpus_root / utterance.source
+    """The path of an utterance's audio, or of the file that holds it."""
+    return recording_of(corpus_root, utterance).path

@@ -20,6 +20,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "offset": ("offset",),
     "duration": ("duration",),
     "phonemes": ("phonemes",),
+    "confidence": ("confidence",),
 }
 """The names that a field may have; the first name that a row has is taken."""
 
@@ -36,9 +37,19 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "offset": (),
     "duration": (),
     "phonemes": (),
+    "confidence": (),
 }  # fmt: skip
 """Names of other toolkits. They count where audio or text has such a name, too: what a manifest
 whose audio and text have a name of `FIELDS` means has never depended on them."""
+
+_WORDS_SAID = ("normalized", "normalised", "cleaned", "clean", "norm")
+_TEXTS = ("text", "transcription", "transcript", "sentence")
+NORMALISED = (
+    *(f"{said}{mark}{text}" for said in _WORDS_SAID for text in _TEXTS for mark in "_ "),
+    *(f"{text}{mark}{said}" for said in _WORDS_SAID for text in _TEXTS for mark in "_ "),
+    "normalized", "normalised",
+)  # fmt: skip
+"""Names of the text as it is spoken, which is better than the text as written, as in LJSpeech."""
 
 _DIGITS = 5
 _FORM = "FIELD=COLUMN,..., as in id=1,speaker=2,text=3 or text=sentence"
@@ -97,8 +108,11 @@ class Fields:
         if column in self.columns:
             named = self.columns[column]
             return (named,) if named else ()
+        if column == "text":
+            spoken = [name for name in NORMALISED if name in there]
+            return (*spoken, *FIELDS[column], *OTHERS[column])
         known = all(any(n in there for n in self.of(f)) for f in ("audio", "text"))
-        if known and column not in ("audio", "text"):
+        if known and column != "audio":
             return FIELDS[column]
         return FIELDS[column] + OTHERS[column]
 
@@ -127,6 +141,11 @@ class Fields:
             for column in self.columns.values()
             if column and not is_number(column) and column not in there
         ]
+
+
+def speaker_name(written: str) -> str:
+    """The name of a speaker as it is written, and "1" of "1.0", which pandas makes of 1."""
+    return written.removesuffix(".0") if re.fullmatch(r"\d+\.0", written) else written
 
 
 def is_number(column: str) -> bool:

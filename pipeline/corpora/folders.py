@@ -20,9 +20,10 @@ from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason
 
 _COMMON = (".wav", ".flac", ".mp3", ".ogg", ".opus")
-AUDIO_SUFFIXES = (*_COMMON, ".oga", ".aiff", ".aif", ".caf", ".w64", ".au", ".m4a")
-"""Suffixes of audio; if a name has several of them, the first in this order is taken. `.m4a` is
-not decoded, and is found so that it is said."""
+UNDECODED = ".m4a"
+"""A suffix of audio that is not decoded, and is found so that it is said."""
+AUDIO_SUFFIXES = (*_COMMON, ".oga", ".aiff", ".aif", ".caf", ".w64", ".au", UNDECODED)
+"""Suffixes of audio; if a name has several of them, the first in this order is taken."""
 
 _DEEPEST = 100
 """The most folders above a folder of a corpus."""

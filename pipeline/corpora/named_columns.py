@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.corpora.columns import Columns, decide
-from ns2.pipeline.corpora.fields import FIELDS, OTHERS, Fields
-
-NORMALISED = ("normalized_text", "normalised_text", "normalized", "clean_text", "text_normalized")
-"""Names of the column with the text as it is spoken, which is better than the text as written."""
+from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, OTHERS, Fields
 
 _HELD = {name: f for f in FIELDS for name in (*FIELDS[f], *OTHERS[f])}
 _MORE = ("speaker", "language", "split")
@@ -35,7 +32,9 @@ def find_columns(rows: Sequence[Sequence[str]], fields: Fields, table: str, name
     Raises:
         UserError: it is open, or `--fields` names what is not there.
     """
-    if pieces := [f for f in ("offset", "duration", "phonemes") if fields.columns.get(f)]:
+    if pieces := [
+        f for f in ("offset", "duration", "phonemes", "confidence") if fields.columns.get(f)
+    ]:
         raise UserError(
             f"--fields: {pieces[0]} is read from manifests, and {table} is a table: write a "
             "manifest, with audio, text and what else there is in each row"
@@ -61,7 +60,8 @@ def _named(header: Sequence[str], fields: Fields, table: str) -> Columns:
     at = {f: i for f in FIELDS if (i := _position(f, header, fields)) is not None}
     text = [at["text"]] if "text" in at else []
     spoken = next((header.index(name) for name in NORMALISED if name in header), None)
-    if spoken is not None and "text" not in fields.columns:
+    taken = {i for f, i in at.items() if f in fields.columns}
+    if spoken is not None and "text" not in fields.columns and spoken not in taken:
         text = [spoken, *(i for i in text if i != spoken)]
     key = at.get("id", at.get("audio"))
     if key is None or not text:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.corpus import Corpus, Reader, TableReader, audio_path
 from ns2.pipeline.corpora.fields import Fields, refuse_fields
-from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, list_folder
+from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, UNDECODED, list_folder
+from ns2.pipeline.corpora.layouts.audiofolder import AudioFolder
 from ns2.pipeline.corpora.layouts.commonvoice import CommonVoice
+from ns2.pipeline.corpora.layouts.kaldi import Kaldi
+from ns2.pipeline.corpora.layouts.lhotse import Lhotse
 from ns2.pipeline.corpora.layouts.librispeech import LibriSpeech
 from ns2.pipeline.corpora.layouts.libritts import LibriTTS
 from ns2.pipeline.corpora.layouts.ljspeech import LJSpeech
 from ns2.pipeline.corpora.layouts.manifest import Manifest
 from ns2.pipeline.corpora.layouts.mls import MLS
 from ns2.pipeline.corpora.layouts.pairs import Pairs
+from ns2.pipeline.corpora.layouts.parquet import Parquet
 from ns2.pipeline.corpora.layouts.vctk import VCTK
+from ns2.pipeline.corpora.layouts.webdataset import WebDataset
 
-_TABLES: tuple[TableReader, ...] = (LJSpeech(), CommonVoice(), Manifest())
-_LJSPEECH, _COMMONVOICE, _MANIFEST = _TABLES
+_TABLES: tuple[TableReader, ...] = (
+    LJSpeech(), CommonVoice(), Manifest(), Parquet(), WebDataset(), AudioFolder(),
+)  # fmt: skip
+_LJSPEECH, _COMMONVOICE, _MANIFEST, _PARQUET, _WEBDATASET, _AUDIOFOLDER = _TABLES
 _READERS: tuple[Reader, ...] = (
     _LJSPEECH,
     LibriTTS(),
@@ -28,11 +36,19 @@ _READERS: tuple[Reader, ...] = (
     MLS(),
     _COMMONVOICE,
     Pairs(),
+    _PARQUET,
+    _WEBDATASET,
+    _AUDIOFOLDER,
+    Lhotse(),
+    Kaldi(),
     _MANIFEST,
 )
 
 LAYOUTS: dict[str, Reader] = {reader.name: reader for reader in _READERS}
 """All layouts by name."""
+
+HOLDING = frozenset({_PARQUET.name, _WEBDATASET.name})
+"""Layouts whose files hold recordings, so that a source may be no path of a file."""
 
 _HINTS = 50  # most folders that are searched for a corpus one level deeper
 
@@ -68,7 +84,20 @@ def read_corpus(path: Path, layout: str | None = None, fields: str | None = None
         raise UserError(
             f"{path} defines no utterance; the layout {reader.name} is {reader.looks_like}"
         )
-    return corpus
+    return _with_undecoded(corpus)
+
+
+def _with_undecoded(corpus: Corpus) -> Corpus:
+    """The corpus with a warning where recordings are of a kind that is not decoded."""
+    count = sum(u.source.lower().endswith(UNDECODED) for u in corpus.utterances)
+    if not count:
+        return corpus
+    warning = (
+        f"{count} recordings are {UNDECODED}, which is not decoded, and will be rejected: convert "
+        'them first, in each folder: for f in *.m4a; do ffmpeg -i "$f" "${f%.m4a}.flac"; done '
+        "(a manifest has to name the new files)"
+    )
+    return replace(corpus, warnings=(*corpus.warnings, warning))
 
 
 def _recognise(path: Path) -> Reader:

@@ -177,15 +177,21 @@ def _header(line: str, delimiters: str, fields: Fields) -> tuple[list[str], str]
     """The names of the fields and the delimiter, or None if the line does not name them."""
     for delimiter in delimiters:
         names = [name.strip().lower() for name in _cut(line, delimiter)]
-        named = [
-            f for f in ("audio", "text") if any(name in names for name in fields.names(f, names))
-        ]
+        named = [f for f in ("audio", "text") if _names(f, names, fields)]
         numbered = [f for f in ("audio", "text") if f in fields.numbers]
         if len(named) == 2 or (len(named) == 1 == len(numbered) and len(names) > 1):
             return names, delimiter
         if fields.numbers and names_known(names):
             return names, delimiter
     return None
+
+
+def _names(field: str, names: Sequence[str], fields: Fields) -> bool:
+    """Whether one of some names is that of a field; phonemes may stand for the text."""
+    known = fields.names(field, names)
+    if field == "text":
+        known += fields.names("phonemes", names)
+    return any(name in names for name in known)
 
 
 def _cut(line: str, delimiter: str) -> list[str]:

@@ -53,9 +53,20 @@ REJECTED_SCHEMA = pa.schema(
 """The schema of `rejected.parquet`."""
 
 
-def index_schema(columns: Sequence[str]) -> pa.Schema:
-    """The schema of the index of a dataset with these columns."""
+CONFIDENCE = "confidence"
+"""The field of the confidence that a corpus gives, from 0 to 1; the index has it only where the
+corpus gives one, and it is missing for the utterances that have none."""
+
+
+def index_schema(columns: Sequence[str], *, confidence: bool = False) -> pa.Schema:
+    """The schema of the index of a dataset with these columns.
+
+    Args:
+        confidence: whether the corpus gives a confidence.
+    """
     fields = list(_FIELDS)
+    if confidence:
+        fields.append((CONFIDENCE, pa.float64()))
     for column in columns:
         fields.extend((f"{column}_{name}", kind) for name, kind in _COLUMN_FIELDS)
     return pa.schema([*fields, ("row_crc", pa.uint32())])
@@ -83,6 +94,8 @@ def index_faults(table: pa.Table) -> list[str]:
             faults.append(f"{name} of an utterance is negative")
         elif name == "seconds" and not pc.all(_is_length(column), min_count=0).as_py():
             faults.append("seconds of an utterance are no number above 0")
+    if CONFIDENCE in table.column_names and table[CONFIDENCE].type != pa.float64():
+        faults.append(f"{CONFIDENCE} is of type {table[CONFIDENCE].type}, expected double")
     return faults
 
 

@@ -49,6 +49,10 @@ class Options:
     """Utterances whose alignment scores lower than this are filtered out; the index's align_score
     shows how they are distributed."""
 
+    min_confidence: float | None = None
+    """Utterances to which a manifest gives a lower confidence, from 0 to 1, are filtered out; the
+    index's confidence shows how they are distributed."""
+
     codec: str = "encodec_24khz"
     """The codec that makes the codes: encodec_24khz, mini (which comes with ns2), mini-1 (its first
     version), or a file that `ns2 codec train` made."""
@@ -129,6 +133,10 @@ class Options:
         Fields.parse(self.fields)
         refuse(self.limit is not None and self.limit < 1, "--limit must be at least 1")
         refuse(not 0 <= self.max_rejected <= 1, "--max-rejected must be from 0 to 1")
+        refuse(
+            self.min_confidence is not None and not 0 <= self.min_confidence <= 1,
+            "--min-confidence must be from 0 to 1",
+        )
         refuse(self.shard_utterances < 1, "--shard-utterances must be at least 1")
         refuse(not 0 <= self.val_share < 1, "--val-share must be at least 0 and below 1")
         refuse(self.val_by not in ("utterance", "speaker"), "--val-by is utterance or speaker")

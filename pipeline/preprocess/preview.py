@@ -11,23 +11,27 @@ from typing import Any
 
 from ns2.pipeline.align.textgrid.find import SUFFIX
 from ns2.pipeline.core.atomic import stamp
+from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Piece, Utterance
-from ns2.pipeline.corpora.corpus import Corpus
-from ns2.pipeline.corpora.reading import audio_path
+from ns2.pipeline.corpora.corpus import Corpus, recording_of
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import Card, StageEntry, read_card
 from ns2.pipeline.dataset.layout import plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
-from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.states import SourceStates
 from ns2.pipeline.preprocess.recipe import build_graph, describe, lexicon_of, wanted_columns
 from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
+from ns2.pipeline.sound.held.recordings import Place, open_recording
 from ns2.pipeline.stages.graph import Graph
 
 _SAMPLED = 100
@@ -63,10 +67,11 @@ class Preview:
     Attributes:
         utterances: found that a stage would see, new and old.
         screened: how many of them would be decoded and screened.
-        unusable: that the reader or the file system rejects.
+        unusable: that the reader or the file system rejects, or `--min-confidence` filters.
         splits: the number of the utterances in each split.
         train_aligner: whether an aligner would be trained.
-        notes: what the reader of the corpus decided where the corpus left it open.
+        notes: what the reader of the corpus decided where the corpus left it open, and what
+            `--min-confidence` does.
     """
 
     utterances: int
@@ -102,7 +107,9 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     check_folder(out, graph.grid)
     states = _glimpse(corpus, out, options)
     sources, unreadable = find_sources(corpus, options, states, lexicon=lexicon_of(graph))
-    shards, previous = place(sources, out, options)
+    placed, previous = place(sources, out, options)
+    shards, low = sure_enough(placed, options.min_confidence)
+    used = [source for shard in shards for source in shard.sources]
     columns = wanted_columns(graph, options)
     # The aligner, as far as it is known without training it.
     train = False
@@ -110,7 +117,7 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
         asset = AlignerAsset(out, graph, options)
         record = asset.recorded()
         trained = record is not None and asset.is_trained(record)
-        train = bool(sources) and (options.retrain_aligner or not trained)
+        train = bool(used) and (options.retrain_aligner or not trained)
         if record is not None and not options.retrain_aligner:
             graph = asset.apply(graph, record)
     # What each shard lacks.
@@ -120,16 +127,16 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     for shard in shards:
         lacks.add(ShardState.load(scene, shard, known).outlook())
     for column in set(columns) - set(known):  # the aligner is not even chosen
-        lacks.everything(column, len(shards), len(sources))
-    seconds = _mean_seconds(sources, corpus, scene, shards)
+        lacks.everything(column, len(shards), len(used))
+    seconds = _mean_seconds(used, corpus, scene, shards)
     return Preview(
-        utterances=len(sources),
+        utterances=len(used),
         screened=lacks.screened,
-        unusable=len(corpus.rejected) + len(unreadable),
-        splits=split_counts((source.utterance for source in sources), options),
+        unusable=len(corpus.rejected) + len(unreadable) + len(low),
+        splits=split_counts((source.utterance for source in used), options),
         shards=len(shards),
         train_aligner=train,
-        notes=corpus.notes,
+        notes=(*corpus.notes, *filter(None, [confidence_note(corpus, options)])),
         columns=tuple(
             ColumnPreview(
                 column=column,
@@ -183,8 +190,8 @@ def _glimpse(corpus: Corpus, out: Path, options: Options) -> _Glimpse:
     states = _Glimpse(state_file(out), checksum=options.checksum)
     if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
         planned, _ = load_plan(plan_file(out), out / layout.INDEX)
-        places = (audio_path(corpus.root, u) for u in corpus.utterances if u.key in planned)
-        states.known = {place for place in places if not states.seen(place)}
+        places = (recording_of(corpus.root, u) for u in corpus.utterances if u.key in planned)
+        states.known = {place.name for place in places if not states.seen(place)}
     return states
 
 
@@ -193,21 +200,23 @@ class _Glimpse(SourceStates):
 
     def __init__(self, path: Path, *, checksum: bool) -> None:
         super().__init__(path, checksum=checksum)
-        self.known: set[Path] = set()
+        self.known: set[str] = set()
 
-    def look(self, file: Path) -> tuple[str, tuple[int, int]]:
-        """Hash of a file, or a word that no hash is."""
-        known = file in self.known or file.suffix.lower() == SUFFIX  # those are small
-        if known or self.seen(file):
-            return super().look(file)
-        if file.is_dir():
-            raise IsADirectoryError(f"{file} is a folder")
-        return "new", stamp(file)
+    def look(self, place: Place) -> tuple[str, tuple[int, int]]:
+        """Hash of a recording or a TextGrid, or a word that no hash is."""
+        recording = Recording.of(place)
+        if recording.suffix == SUFFIX or self._is_known(recording):  # those are small
+            return super().look(place)
+        if recording.path.is_dir():
+            raise IsADirectoryError(f"{recording.path} is a folder")
+        return "new", stamp(recording.path)
 
-    def settled(self, file: Path, piece: Piece) -> Piece | None:
+    def settled(self, place: Place, piece: Piece) -> Piece | None:
         """A piece of a recording, or None if it is all of it; of a new file it is not asked."""
-        known = file in self.known or self.seen(file)
-        return super().settled(file, piece) if known else piece
+        return super().settled(place, piece) if self._is_known(Recording.of(place)) else piece
+
+    def _is_known(self, recording: Recording) -> bool:
+        return recording.name in self.known or self.seen(recording)
 
 
 def _mean_seconds(
@@ -231,8 +240,10 @@ def _mean_seconds(
             lengths.append(piece.duration)
             continue
         try:
-            lengths.append(soundfile.info(audio_path(corpus.root, source.utterance)).duration)
-        except (OSError, RuntimeError):
+            recording = recording_of(corpus.root, source.utterance)
+            whole = recording.path if recording.held is None else open_recording(recording)
+            lengths.append(soundfile.info(whole).duration)
+        except (OSError, RuntimeError, UtteranceError):
             continue
     return sum(lengths) / len(lengths) if lengths else 0.0
 

@@ -118,6 +118,8 @@ def described_options(graph: Graph, options: Options) -> dict[str, Any]:
         values["g2p"] = list(options.g2p)
     if options.fields is None:
         del values["fields"]  # as in the cards of before
+    if options.min_confidence is None:
+        del values["min_confidence"]
     spec = codec_spec(options.codec, options.quantizers)
     return {
         **values,

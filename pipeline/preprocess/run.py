@@ -20,9 +20,11 @@ from ns2.pipeline.preprocess.aligner_asset import INPUTS, AlignerAsset, AlignerR
 from ns2.pipeline.preprocess.executors.executor import Executor
 from ns2.pipeline.preprocess.finish.finisher import Finisher, Summary
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, save_plan
-from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.states import SourceStates
 from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, wanted_columns
 from ns2.pipeline.preprocess.work.job import ShardJob
 from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
@@ -50,6 +52,8 @@ def preprocess(
     corpus = open_corpus(corpus_path, options)
     for note in corpus.notes:
         progress.note(note)
+    if told := confidence_note(corpus, options):
+        progress.note(told)
     for warning in corpus.warnings:
         progress.note(f"warning: {warning}")
     if "tokens" in graph.stages:
@@ -85,8 +89,9 @@ class _Run:
         """Carry out the run: what there is, then its columns, the aligner in between, the end."""
         for folder in layout.our_folders(self._out):  # left by a run that was killed
             remove_temporaries(folder)
-        sources, self._unreadable = self._find_sources()
-        self._shards = self._place(sources)
+        sources, unreadable = self._find_sources()
+        self._shards, low = sure_enough(self._place(sources), self._options.min_confidence)
+        self._unusable = [*unreadable, *low]
         if "durations" in self._columns and self._graph.missing_assets("durations"):
             self._settle_aligner()
         self._make(self._ready_columns())
@@ -226,7 +231,7 @@ class _Run:
             summary=self._summary,
         )
         before = read_card(self._out)
-        finisher.carry_out([*self._corpus.rejected, *self._unreadable])
+        finisher.carry_out([*self._corpus.rejected, *self._unusable])
         self._tell_losses(before or Card())
         self._remembered.save(self._out)
         return self._summary

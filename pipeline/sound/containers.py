@@ -8,14 +8,14 @@ formats are checked here before they are decoded; `mpeg` counts the frames of an
 from __future__ import annotations
 
 import io
-import os
 import re
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Reason
+from ns2.pipeline.sound.held.recordings import Place, open_recording, size_of
 from ns2.pipeline.sound.mpeg import counted_mp3
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _UNKNOWN_SIZE = 0x7FFF_0000  # from here on: the size of a WAV that was written to a pipe
 
 
-def check_container(path: Path) -> None:
+def check_container(place: Place) -> None:
     """Check that a file has all the bytes that its container declares, as far as it is known.
 
     Raises:
@@ -32,7 +32,7 @@ def check_container(path: Path) -> None:
             damaged.
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_recording(place) as file:
         magic = file.read(4)
         if magic in (b"RIFF", b"RIFX", b"RF64"):
             _check_riff(file)
@@ -42,8 +42,8 @@ def check_container(path: Path) -> None:
             _check_others(file, magic)
 
 
-def opened(path: Path) -> soundfile.SoundFile:
-    """Open an audio file with libsndfile, with the length that it has.
+def opened(place: Place) -> soundfile.SoundFile:
+    """Open a recording with libsndfile, with the length that it has.
 
     A WAV of a stream, of size 0, is read to its end, of an MP3 the frames are counted, and an Ogg
     stream gets the flag of its end if it has none.
@@ -55,30 +55,37 @@ def opened(path: Path) -> soundfile.SoundFile:
     """
     import soundfile
 
-    with path.open("rb") as start:
+    with open_recording(place) as start:
         magic = start.read(4)
     mended = None
     if magic == b"RIFF":
-        mended = _mended_wav(path)
+        mended = _mended_wav(place)
     elif magic == b"OggS":
-        mended = _ended_ogg(path.read_bytes())
+        mended = _ended_ogg(_read(place))
     if mended is not None:
         return soundfile.SoundFile(io.BytesIO(mended))
+    recording = Recording.of(place)
+    whole = recording.path if recording.held is None else open_recording(place)
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(whole)
     except soundfile.LibsndfileError:
         # it does not open an MP3 whose tag has fewer frames than its encoder's delay
         if magic[:3] != b"ID3" and magic[:1] != b"\xff":
             raise
-        mended = counted_mp3(path.read_bytes())
+        mended = counted_mp3(_read(place))
         if mended is None:
             raise
     else:
-        mended = counted_mp3(path.read_bytes()) if file.format == "MP3" else None
+        mended = counted_mp3(_read(place)) if file.format == "MP3" else None
         if mended is None:
             return file
         file.close()
     return soundfile.SoundFile(io.BytesIO(mended))
+
+
+def _read(place: Place) -> bytes:
+    with open_recording(place) as file:
+        return file.read()
 
 
 def _ended_ogg(data: bytes) -> bytes | None:
@@ -96,9 +103,9 @@ def _ended_ogg(data: bytes) -> bytes | None:
     return data[:at] + bytes(page)
 
 
-def _mended_wav(path: Path) -> bytes | None:
+def _mended_wav(place: Place) -> bytes | None:
     """A WAV whose chunk `data` declares no bytes, and is followed by some, with their number."""
-    with path.open("rb") as file:
+    with open_recording(place) as file:
         start = file.read(65_536)
         if start[:4] != b"RIFF" or start[8:12] != b"WAVE":
             return None
@@ -106,7 +113,7 @@ def _mended_wav(path: Path) -> bytes | None:
         while start[at : at + 4] not in (b"data", b""):
             length = int.from_bytes(start[at + 4 : at + 8], "little")
             at += 8 + length + length % 2
-        size = os.fstat(file.fileno()).st_size
+        size = size_of(file)
         if start[at + 4 : at + 8] != bytes(4) or size <= at + 8 or size > 0xFFFF_FFFF:
             return None
         if _are_chunks(file, at + 8, size):
@@ -131,7 +138,7 @@ def _are_chunks(file: BinaryIO, at: int, size: int) -> bool:
 
 def _check_others(file: BinaryIO, magic: bytes) -> None:
     """Check that the samples of an AIFF, CAF, AU or W64 end within the file."""
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     if magic == b".snd":
         begins, declared = (int.from_bytes(file.read(4), "big") for _ in range(2))
         if declared != 0xFFFF_FFFF:
@@ -173,7 +180,7 @@ def _check_riff(file: BinaryIO) -> None:
 
     Source: Multimedia Programming Interface and Data Specifications 1.0, 1991.
     """
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     file.seek(0)
     order = "big" if file.read(4) == b"RIFX" else "little"
     at = 12

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Piece, Reason
 from ns2.pipeline.sound.containers import check_container, opened
+from ns2.pipeline.sound.held.recordings import Place, open_recording, size_of
 from ns2.pipeline.sound.pieces import recording_seconds, span
 from ns2.pipeline.sound.unknown import what_it_is
 
@@ -35,7 +36,7 @@ RESAMPLER = "soxr VHQ"
 _RATES = range(4_000, 768_001)
 
 
-def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray, int]:
+def read_audio(place: Place, piece: Piece | None = None) -> tuple[np.ndarray, int]:
     """Decode a recording, or a piece of it, to one channel, the mean of its channels.
 
     All formats of libsndfile are read: WAV with 8 to 32 bits, float and double, FLAC, MP3, Ogg
@@ -45,7 +46,7 @@ def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray
     never hold the path.
 
     Args:
-        path: of the recording.
+        place: where the recording lies.
         piece: the part that is read; None for all of it.
 
     Returns:
@@ -56,13 +57,14 @@ def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray
             samples), TRUNCATED (shorter than the file declares), NOT_FINITE, SILENT (see
             `SILENCE_DB`).
     """
-    path = Path(path)
-    if not path.is_file():
+    recording = Recording.of(place)
+    if not recording.path.is_file():
         raise UtteranceError(Reason.AUDIO_MISSING, "the audio file does not exist")
     try:
-        if path.stat().st_size == 0:
-            raise UtteranceError(Reason.AUDIO_EMPTY, "the audio file is empty")
-        channels, rate = _decode(path, piece)
+        with open_recording(recording) as file:
+            if size_of(file) == 0:
+                raise UtteranceError(Reason.AUDIO_EMPTY, "the audio file is empty")
+        channels, rate, count = _decode(recording, piece)
     except OSError as error:
         message = f"the audio file cannot be read: {error.strerror or type(error).__name__}"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
@@ -71,22 +73,37 @@ def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray
     if rate not in _RATES:
         message = f"its header declares an impossible sample rate of {rate} Hz"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
-    if piece is not None and piece.channel is not None:
-        if piece.channel >= channels.shape[1]:
-            message = f"there is no channel {piece.channel}: they are {channels.shape[1]}, from 0"
-            raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
-        channels = channels[:, [piece.channel]]
-    if channels.shape[1] == 1:
-        wave = channels[:, 0]
-    else:
-        with np.errstate(invalid="ignore"):  # infinities of both signs; refused below
-            wave = channels.mean(axis=1, dtype=np.float64).astype(np.float32)
-    check_samples(wave, channels.shape[1])
+    if piece is not None and piece.channel is not None and piece.channel >= count:
+        message = f"there is no channel {piece.channel}: they are {count}, from 0"
+        raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
+    wave = _mixed(channels, None if piece is None else piece.channel)
+    check_samples(wave, count if piece is None or piece.channel is None else 1)
     return wave, rate
 
 
-def check_declared_length(path: str | Path, seconds: float, piece: Piece | None = None) -> None:
-    """Check that a file, or a piece of it, is not longer than a number of seconds, by its header.
+def _mixed(channels: np.ndarray, channel: int | None) -> np.ndarray:
+    """One channel, or the mean of all; of one there is, that one.
+
+    Args:
+        channels: (S, channels) float32.
+
+    Returns:
+        (S,) float32.
+    """
+    if channels.shape[1] == 1:
+        return channels[:, 0]
+    if channel is not None:
+        return channels[:, channel]
+    wave = np.empty(len(channels), np.float32)
+    with np.errstate(invalid="ignore"):  # infinities of both signs; refused by who asks
+        for at in range(0, len(wave), _BLOCK):  # so that there is no copy of it all in float64
+            block = channels[at : at + _BLOCK]
+            wave[at : at + _BLOCK] = block.mean(axis=1, dtype=np.float64)
+    return wave
+
+
+def check_declared_length(place: Place, seconds: float, piece: Piece | None = None) -> None:
+    """Check that a recording, or a piece of it, is not longer than some seconds, by its header.
 
     A file that cannot be opened passes: `read_audio` will say why.
 
@@ -98,12 +115,14 @@ def check_declared_length(path: str | Path, seconds: float, piece: Piece | None 
     import soundfile
 
     offset = 0.0 if piece is None else piece.offset
+    recording = Recording.of(place)
     try:
-        if soundfile.info(path).duration - offset <= seconds:
+        whole = recording.path if recording.held is None else open_recording(recording)
+        if soundfile.info(whole).duration - offset <= seconds:
             return
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, UtteranceError):
         return
-    declared = (recording_seconds(Path(path)) or 0.0) - offset
+    declared = (recording_seconds(recording) or 0.0) - offset
     if seconds < declared < _ENDLESS:
         raise UtteranceError(
             Reason.TOO_LONG,
@@ -111,36 +130,45 @@ def check_declared_length(path: str | Path, seconds: float, piece: Piece | None 
         )
 
 
-def _decode(path: Path, piece: Piece | None) -> tuple[np.ndarray, int]:
-    """All channels, (S, channels) float32, and the sample rate in Hz."""
+def _decode(recording: Recording, piece: Piece | None) -> tuple[np.ndarray, int, int]:
+    """All channels, or the one that is asked for, (S, channels) float32; Hz; how many there are."""
     import soundfile
 
-    at = (str(path), *stamp(path))
+    channel = None if piece is None else piece.channel
+    at = (recording.name, *stamp(recording.path), channel)
     if piece is not None and _KEPT and _KEPT[0][0] == at:
-        _, channels, rate = _KEPT[0]
-        start, end = span(piece, rate, len(channels))
-        return channels[start:end], rate
-    check_container(path)
+        _, wave, rate, count = _KEPT[0]
+        start, end = span(piece, rate, len(wave))
+        return wave[start:end, None], rate, count
+    _KEPT.clear()
+    check_container(recording)
     try:
-        with opened(path) as file:
+        with opened(recording) as file:
+            rate, count = file.samplerate, file.channels
             if piece is None:
-                return _read_all(file), file.samplerate
+                return _read_all(file), rate, count
             if file.format in _SEEKABLE:
-                return _read_piece(file, piece), file.samplerate
-            channels, rate = _read_all(file), file.samplerate
+                return _read_piece(file, piece), rate, count
+            channels = _read_all(file)
     except soundfile.LibsndfileError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(recording, error) from error
     except TypeError as error:  # of .raw files, whose sample rate and channels are not known
         message = "the file does not declare its audio format"
         raise UtteranceError(Reason.AUDIO_UNREADABLE, message) from error
-    _KEPT[:] = [(at, channels, rate)] if channels.nbytes <= _MOST_KEPT else []
     start, end = span(piece, rate, len(channels))
-    return channels[start:end], rate
+    if len(channels) * 4 > _MOST_KEPT or (channel or 0) >= count:
+        return channels[start:end], rate, count
+    wave = np.ascontiguousarray(_mixed(channels, channel))
+    _KEPT[:] = [(at, wave, rate, count)]
+    return wave[start:end, None], rate, count
 
 
-_KEPT: list[tuple[tuple[str, int, int], np.ndarray, int]] = []
-"""The recording of the last piece that could not be decoded alone: the next piece is of it, too."""
-_MOST_KEPT = 1 << 28
+_BLOCK = 1 << 20
+_KEPT: list[tuple[tuple[str, int, int, int | None], np.ndarray, int, int]] = []
+"""One channel of the recording of the last piece that could not be decoded alone, since the next
+piece is of it, too; with its sample rate, and how many channels it has."""
+_MOST_KEPT = 1 << 29
+"""The most bytes that are kept: 93 minutes at 24,000 Hz."""
 
 
 def _read_piece(file, piece: Piece) -> np.ndarray:  # type: ignore[no-untyped-def] # no types
@@ -183,22 +211,22 @@ def _read_all(file, count: int | None = None) -> np.ndarray:  # type: ignore[no-
     return samples
 
 
-def _unreadable(path: Path, error: Exception) -> UtteranceError:
+def _unreadable(recording: Recording, error: Exception) -> UtteranceError:
     """The meaning of an error of libsndfile: a FLAC that is cut off, or any other fault."""
     import soundfile
 
     said = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
     if getattr(error, "code", None) == 7:  # the text for MP3 is misleading: it is about pipes
         said = "Format not recognised"
-    if found := what_it_is(path):
+    if found := what_it_is(recording):
         message = (
             f"it is {found}, which libsndfile does not decode; convert it, for example: "
-            "ffmpeg -i OLD NEW.flac"
+            "ffmpeg -i OLD NEW.flac, and take the old file away; a manifest has to name the new one"
         )
         return UtteranceError(Reason.AUDIO_UNREADABLE, message)
     reason = Reason.AUDIO_UNREADABLE
     try:
-        with opened(path) as file:
+        with opened(recording) as file:
             if file.format == "FLAC":
                 # Damage in the middle leaves the end readable; a cut does not.
                 try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Piece, Reason
 from ns2.pipeline.sound.containers import opened
+from ns2.pipeline.sound.held.recordings import Place
 
 TOLERANCE = 0.025
 """Seconds by which an end may lie beyond that of the recording, or before it in a piece that is
@@ -51,10 +50,10 @@ def span(piece: Piece, rate: int, samples: int) -> tuple[int, int]:
     return start, end
 
 
-def recording_seconds(path: Path) -> float | None:
+def recording_seconds(place: Place) -> float | None:
     """The length of a recording by its header, in seconds, or None if it can't be opened."""
     try:
-        with opened(path) as file:
+        with opened(place) as file:
             return float(file.frames / file.samplerate)
     except (OSError, RuntimeError, TypeError, ZeroDivisionError, UtteranceError):
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from ns2.pipeline.core.held import Recording
+from ns2.pipeline.sound.held.recordings import Place, open_recording
 
 _STARTS = (
     (b"\x1aE\xdf\xa3", "Matroska or WebM"),
@@ -32,9 +33,9 @@ _WAVE_TAGS = {
 """Formats of the samples of a WAV (RFC 2361, and Microsoft's mmreg.h)."""
 
 
-def what_it_is(path: Path) -> str:
+def what_it_is(place: Place) -> str:
     """What a file is in a few words, such as "AAC in a .wav"; "" if that is not known."""
-    with path.open("rb") as file:
+    with open_recording(place) as file:
         start = file.read(4096)
     found = next((name for magic, name in _STARTS if start.lower().startswith(magic.lower())), "")
     if start[4:8] == b"ftyp":
@@ -52,7 +53,7 @@ def what_it_is(path: Path) -> str:
         found = "" if start[at : at + 4] in (b"NONE", b"sowt") else _letters(start[at : at + 4])
     if not found or found.startswith("a "):
         return found
-    suffix = path.suffix.lower()
+    suffix = Recording.of(place).suffix
     return f"{found} in a {suffix}" if suffix else found
 
 

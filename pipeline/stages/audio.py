@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import LONGEST_SECONDS
 from ns2.pipeline.sound.decode import (
     RESAMPLER,
@@ -24,8 +25,8 @@ from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 class AudioStage(Stage):
     """Decode, mix down, resample, and cut outer silence where asked. Never stored.
 
-    Takes the path of the file; gives (S,) float32 and the scalars `samples` (S) and `level_db`
-    (RMS in dBFS).
+    Takes the path of the file, or where a file holds the recording; gives (S,) float32 and the
+    scalars `samples` (S) and `level_db` (RMS in dBFS).
     """
 
     name: ClassVar[str] = "audio"
@@ -62,6 +63,16 @@ class AudioStage(Stage):
             "libsoxr": str(soxr.__libsoxr_version__),
         }
 
+    def compute_batch(self, items: Sequence[Item]) -> list[Product | Exception]:
+        """Products in the order of the items; recordings are read as they lie in their files.
+
+        So a file that holds many, or must be decoded whole for a piece of it, is read once.
+        """
+        order = sorted(range(len(items)), key=lambda i: _place(items[i]))
+        made = super().compute_batch([items[i] for i in order])
+        found = dict(zip(order, made, strict=True))
+        return [found[i] for i in range(len(items))]
+
     def compute(self, item: Item) -> Product:
         """Decode the file at `item.inputs["audio_file"]`, or the `piece` of it in the record.
 
@@ -77,3 +88,9 @@ class AudioStage(Stage):
         if self.trim:
             wave = trim_silence(wave, self.sample_rate)
         return Product(value=wave, scalars={"samples": len(wave), "level_db": level_db(wave)})
+
+
+def _place(item: Item) -> tuple[tuple[str, tuple[int, int]], float]:
+    piece = item.record.get("piece")
+    order = Recording.of(item.inputs["audio_file"]).order
+    return order, 0.0 if piece is None else piece.offset

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from ns2.pipeline.text.numbers.roman import clear_roman, numbered_roman, roman_value
-from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER, SPELLED, UNITS
+from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER, SPELLED, UNITS, WORDS_TOO
 
 _ACRONYM = re.compile(r"([^\W\d_]{2,3})('?s)?")
 _WORD = re.compile(r"[^\W\d_][^\W\d_']+")
@@ -38,6 +38,8 @@ def in_capitals(text: str) -> bool:
     """Whether a text is several words in capitals, and not an acronym or two."""
     if any(char.islower() and char.upper() != char for char in text):
         return False
+    if any(char.isalpha() and char.upper() == char.lower() for char in text):
+        return False  # acronyms in a text of a script without capitals
     words = [word for word in _WORD.findall(text) if word.isupper() and not roman_value(word)]
     return len(words) > 2 or (len(words) == 2 and max(map(len, words)) >= _LEAST)
 
@@ -54,7 +56,7 @@ def small(token: str, before: str, following: str, base: str) -> str:
         base: the language.
     """
     core = token.strip(_MARKS)
-    if _DOTTED.fullmatch(core + ".") or core in SPELLED:
+    if _DOTTED.fullmatch(core + ".") or core in SPELLED or _is_word_too(core, before, following):
         return token
     number = core.split("'")[0]
     if numbered_roman(number, before) or (clear_roman(number) and core != "VI"):
@@ -66,6 +68,17 @@ def small(token: str, before: str, following: str, base: str) -> str:
     if numbered_roman(following.strip(_MARKS).split("'")[0], core.capitalize()):
         return token.replace(core, core.capitalize())
     return _PARTS.sub(lambda match: match[0].lower(), token)
+
+
+def _is_word_too(core: str, before: str, following: str) -> bool:
+    """Whether an English word is an acronym by the words beside it: "THE US ARMY", "IT STAFF".
+
+    No pronoun stands behind "the"; without that only the nouns of a list tell.
+    """
+    nouns = WORDS_TOO.get(core)
+    if nouns is None:
+        return False
+    return before.lower() == "the" or following.strip(_MARKS).removesuffix("'S") in nouns
 
 
 @lru_cache

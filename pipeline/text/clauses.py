@@ -23,11 +23,13 @@ from ns2.pipeline.text.tables import (
     CLOSING,
     ELISIONS,
     FOREIGN_MARKS,
+    LETTERED,
     MONTHS,
     ORDINAL_DOT,
     PRONOUNS,
     SPOKEN_SYMBOLS,
     STRENGTH,
+    UNCASED,
     UNITS,
 )
 from ns2.pipeline.text.written import Clause, Word, base_language
@@ -61,7 +63,8 @@ def clauses(text: str, language: str) -> list[Clause]:
     cleaned = clean(text, language)
     base = base_language(language)
     tokens = join_tokens(cleaned.split(), base)
-    splitter = _Splitter(base, in_capitals(cleaned))
+    capitals = base not in UNCASED and in_capitals(cleaned)
+    splitter = _Splitter(base, capitals)
     for i, token in enumerate(tokens):
         splitter.add(token, tokens[i + 1] if i + 1 < len(tokens) else "")
     return splitter.finish()
@@ -73,6 +76,7 @@ def clean(text: str, language: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if base in ("el", "grc"):  # in Greek ";" is a question mark and "·" a semicolon
         text = text.replace(";", "?").replace("·", "; ")
+    text = _WIDE_COLON.sub(":", text)
     text = "".join(map(_compatible, text.translate(FOREIGN_MARKS)))
     text = "".join(_keep(char, base) for char in text)
     if base == "en":  # in other languages an accent may make a letter, such as g̃
@@ -83,10 +87,12 @@ def clean(text: str, language: str) -> str:
 
 
 _HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WIDE_COLON = re.compile(r"(?<=\d)：(?=\d)")  # 15：30
 _LOOSE_ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u036f]+")
 _SPACING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:\s|^)[-–](?=\s|$)"), " — "),
     (re.compile(r"–"), "-"),  # 10–20
+    (re.compile(r"(?<=\d)( ?)º(?=[CF]\b)|(?<=\d)( )º(?=\W|$)"), r"\1\2°"),  # 20 ºC
     (re.compile(r"-{2,}"), " — "),
     (re.compile(r"\.(?:\s?\.)+"), "… "),
     (re.compile(r"…+"), "… "),
@@ -256,12 +262,20 @@ class _Splitter:
             return True
         if len(core) == 1 and core.isupper() and following[:1].isupper():  # initials
             last = self._words[-1].surface if self._words else ""
+            if last.lower() in LETTERED or self._begins(following):
+                return False  # Plan A. We
             if last in NUMBERING and roman_value(core):
                 return False  # Chapter V. The
             if self._base == "en" and last in REIGNING:  # Robert I. Bouck, but: George V. He
                 return following.strip(".,;:?!") not in PRONOUNS
             return not (self._base == "en" and core == "I")
         return False
+
+    def _begins(self, following: str) -> bool:
+        """Whether a sentence begins with a word, which then is no name behind an initial."""
+        if self._base == "de":
+            return ends_sentence(following)
+        return self._base == "en" and following.strip(".,;:?!") in PRONOUNS
 
     def _is_unit(self, core: str) -> bool:
         """Whether a word is a unit behind its number, or both in one."""

@@ -28,7 +28,7 @@ from ns2.pipeline.text.english_tables import (
     U,
 )
 from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal, year
-from ns2.pipeline.text.tables import ABBREVIATIONS
+from ns2.pipeline.text.tables import ABBREVIATIONS, LETTERED
 from ns2.pipeline.text.written import Word
 
 __all__ = ["cardinal", "decimal", "digits", "ordinal", "speak_english", "year"]
@@ -61,9 +61,17 @@ def _speak(word: Word, context: Context) -> str:
         return said
     if said := _by_pattern(text, context):
         return said
-    if word.dotted and len(text) == 1:
-        return "eigh" if text == "A" else f"{text}."  # "A." may become the article
-    return text
+    if text == "A" and (word.dotted or _is_letter(context)):
+        return "eigh"  # "A." may become the article
+    return f"{text}." if word.dotted and len(text) == 1 else text
+
+
+def _is_letter(context: Context) -> bool:
+    """Whether an A is the name of the letter, and not the article: "Plan A", "from A to B"."""
+    before = context.before.lower()
+    if before in LETTERED or before in ("an", "letter") or not context.after:
+        return True
+    return bool(before) and context.after in ("to", "and", "or") and context.near(2)[:1].isupper()
 
 
 def _by_pattern(text: str, context: Context) -> str:
@@ -149,7 +157,10 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
             r"(\d{1,2}):(\d{1,2})",  # a score, a ratio
             lambda m, c: f"{cardinal(m[1])} to {cardinal(m[2])}",
         ),
-        (r"(?:(?P<whole>\d+)-)?(?P<over>\d{1,2})/(?P<under>\d{1,4})", numbers.fraction),
+        (
+            r"(?:(?P<whole>\d+)-)?(?P<over>\d{1,2})/(?P<under>\d{1,4})(?P<ending>(?:rd|th|nd)s?)?",
+            numbers.fraction,
+        ),
         (rf"({N})?([{_FRACTIONS}])", numbers.vulgar),
         (r"(\d)'(\d{1,2})", numbers.feet),
         (rf"({D})-?({U})", numbers.with_unit),

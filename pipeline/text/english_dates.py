@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 
-from ns2.pipeline.text.english_tables import MONTH_NAMES, MONTHS, TENS
+from ns2.pipeline.text.english_tables import (
+    BEFORE_DATES,
+    COUNTED,
+    MONTH_NAMES,
+    MONTHS,
+    NAMES_TOO,
+    NO_PLURALS,
+    TENS,
+)
 from ns2.pipeline.text.english_words import Context, cardinal, decimal, ordinal, year
 
 YEAR = r"1[1-9]\d\d|20[1-9]\d"
+_PLURAL = re.compile(r"[a-z]{3,}s")
 MERIDIEM = re.compile(r"([AaPp])\.?[Mm]")
 
 
@@ -63,6 +72,8 @@ def day(match: re.Match[str], context: Context) -> str:
     if not 1 <= int(number) <= 31 or number.startswith("0"):
         return ""
     if _is_month(context.before):
+        if _counts(context, -1):
+            return ""
         return ordinal(number) if context.american else f"the {ordinal(number)}"
     if _is_month(context.after):
         the = "" if context.before.lower() == "the" else "the "
@@ -83,7 +94,20 @@ def days(match: re.Match[str], context: Context) -> str:
 def month(match: re.Match[str], context: Context) -> str:
     """A short name of a month without its full stop, beside a day or a year."""
     beside = context.after[:1].isdigit() or re.fullmatch(r"\d{1,2}(?:st|nd|rd|th)?", context.before)
-    return MONTH_NAMES[match[0]] if beside else ""
+    return MONTH_NAMES[match[0]] if beside and not _counts(context, 0) else ""
+
+
+def _counts(context: Context, month: int) -> bool:
+    """Whether the number behind a month's name counts what follows: "I asked Jan 5 times".
+
+    Args:
+        month: the place of the name, as for `Context.near`.
+    """
+    at = context.index + month
+    noun, before = context.near(month + 2), context.near(month - 1).lower()
+    if context.near(month) not in NAMES_TOO or context.words[at].dotted or before in BEFORE_DATES:
+        return False
+    return noun in COUNTED or (bool(_PLURAL.fullmatch(noun)) and noun not in NO_PLURALS)
 
 
 def _is_month(word: str) -> bool:

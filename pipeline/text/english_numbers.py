@@ -11,9 +11,12 @@ from ns2.pipeline.text.english_tables import (
     ARTICLES,
     CALLING,
     CODES,
+    COIN_NAMES,
     DOTTED_UNITS,
     DOUBTING,
+    MILLIONS_OF,
     MONEY,
+    NAMED_BY_NUMBER,
     PARTS,
     SCALE_WORDS,
     SCALES,
@@ -29,6 +32,7 @@ from ns2.pipeline.text.numbers.roman import REIGNING, clear_roman, numbered_roma
 from ns2.pipeline.text.tables import PRONOUNS
 
 _AMOUNT = re.compile(rf"[-−+±]?{C}?(?:{D}|\.\d+)(?:-{C}?{D})?")
+_LAND = re.compile(r"^([-−+±]?)(?:US|A|C|NZ|HK)(?=\$)")
 _ONE = re.compile(r"[-−+]?1")
 _PART = re.compile(r"(?:\d+-)?\d{1,2}/\d{1,4}|[½¼¾⅓⅔⅛⅜⅝⅞]")
 _IN_PHONE = re.compile(r"\d{2,7}(?:-\d{2,7})*")
@@ -36,7 +40,7 @@ _IN_PHONE = re.compile(r"\d{2,7}(?:-\d{2,7})*")
 
 def after_amount(text: str, context: Context) -> str:
     """A unit, scale word or currency code after its number: "km" in "5 km"; else ""."""
-    before = context.before.replace(" ", "")
+    before = _LAND.sub(r"\1", context.before.replace(" ", ""))
     if text in ("C", "F") and before.endswith("°"):
         return {"C": "Celsius", "F": "Fahrenheit"}[text]
     if _PART.fullmatch(before) and (text in UNITS or (text in DOTTED_UNITS and context.dotted)):
@@ -48,12 +52,34 @@ def after_amount(text: str, context: Context) -> str:
     single = bool(_ONE.fullmatch(before)) or context.near(-2) in ARTICLES  # a 5 km run
     if bare[:1] in MONEY:
         name = MONEY[bare[0]][0 if context.near(-2) in ARTICLES else 1]
-        return f"{text} {name}" if text in SCALE_WORDS else ""
+        return f"{SCALES.get(text, text)} {name}" if _is_scale(text, context.after) else ""
+    if _is_millions(text, context.after):
+        return SCALES[text]
+    if _is_letter(text, context.near(-2)):
+        return ""
     if text in UNITS:
         return UNITS[text][not single]
     if text in DOTTED_UNITS and context.dotted:
         return DOTTED_UNITS[text][not single]
     return MONEY[CODES[text]][not single] if text in CODES else ""
+
+
+def _is_scale(text: str, after: str) -> bool:
+    """Whether a word behind an amount of money multiplies it: "million", "m" in "$3 m"."""
+    return text in SCALE_WORDS or (text in SCALES and not after[:1].isupper())
+
+
+def _is_millions(text: str, after: str) -> bool:
+    """Whether a letter behind a number is a scale and no unit: "3 m dollars", "3 bn"."""
+    if text in ("mn", "bn", "tn"):
+        return True
+    counted = after in COIN_NAMES or after in MILLIONS_OF
+    return counted and text in ("k", "K", "m", "M", "b", "B")
+
+
+def _is_letter(unit: str, name: str) -> bool:
+    """Whether the sign of a unit is a letter behind a name with a number: "Channel 4 V"."""
+    return len(unit) == 1 and unit.isupper() and name.lower() in NAMED_BY_NUMBER
 
 
 def money(match: re.Match[str], context: Context) -> str:
@@ -65,7 +91,7 @@ def money(match: re.Match[str], context: Context) -> str:
     amount = f"{whole}.{places}" if places else whole
     if scale:
         return f"{decimal(amount, context.british)} {SCALES[scale]} {many}"
-    if context.after in SCALE_WORDS:
+    if _is_scale(context.after, context.near(2)):
         return decimal(amount, context.british)  # the scale word is spoken with the currency
     if places and len(places) != 2:
         return f"{decimal(amount, context.british)} {many}"
@@ -83,7 +109,9 @@ def small_money(match: re.Match[str], context: Context) -> str:
     """Money without a whole part: "$.50"."""
     places = match["places"]
     _, many, cent, cents = MONEY[match["sign"]]
-    if len(places) != 2 or context.after in SCALE_WORDS:
+    if _is_scale(context.after, context.near(2)):
+        return decimal("." + places)
+    if len(places) != 2:
         return f"{decimal('.' + places)} {many}"
     return f"{cardinal(places)} {cent if int(places) == 1 else cents}"
 
@@ -115,6 +143,10 @@ def _names(unit: str) -> tuple[str, ...]:
 
 def with_unit(match: re.Match[str], context: Context) -> str:
     """A number and its unit in one word: "5ft"."""
+    if _is_letter(match[2], context.before):
+        return ""
+    if _is_millions(match[2], context.after):
+        return f"{decimal(match[1], context.british)} {SCALES[match[2]]}"
     many = match[1] != "1" and context.before not in ARTICLES and "-" not in match[0]
     return f"{decimal(match[1], context.british)} {_names(match[2])[many]}"
 
@@ -135,6 +167,10 @@ def feet(match: re.Match[str], context: Context) -> str:
 def fraction(match: re.Match[str], context: Context) -> str:
     """A fraction: "1/2" alone is "one half", after a whole number "and a half"."""
     whole, over, under = match["whole"], int(match["over"]), int(match["under"])
+    if match["ending"] and under > 1 and over:  # 2/3rds, 1/20th
+        part = PARTS[under][over > 1] if under in PARTS else ordinal(str(under))
+        many = "s" if over > 1 and under not in PARTS else ""
+        return f"{f'{cardinal(whole)} and ' if whole else ''}{cardinal(over)} {part}{many}"
     if under not in PARTS or not 0 < over < under:
         return "" if whole else f"{cardinal(over)} {cardinal(under)}"  # 9/11
     before = f"{cardinal(whole)} " if whole else ""

@@ -73,6 +73,24 @@ MONTH_NAMES = {
 }
 """Full names of months by what is written."""
 
+NAMES_TOO = word_set("Jan May April June August March")
+"""Months whose names are people or verbs, too; a number behind them may count what follows."""
+BEFORE_DATES = word_set(
+    "on by until till since from before after through to of for last this next every and between "
+    "around about late early mid dated"
+)
+"""Words before which a month begins a date, whatever follows it."""
+COUNTED = word_set(
+    "times people men women children feet percent more hundred thousand million fewer less"
+)
+"""Words that a number before them counts, beside nouns in -s."""
+NO_PLURALS = word_set(
+    "this does starts begins ends marks sees comes falls brings opens works always perhaps across "
+    "thus less hers ours yours theirs was has gets goes makes takes closes kicks looks seems "
+    "remains became means features versus as"
+)
+"""Words in -s that are no noun."""
+
 NUMBERED = {
     "c": "circa", "ca": "circa", "No": "number", "no": "number", "Nos": "numbers",
     "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "Vol": "volume",
@@ -95,6 +113,20 @@ AFTER_RULERS = word_set(
     "ordered granted in from by to at 's or until"
 ) | {""}
 """Words after which "I" behind a ruler's name is a number; elsewhere it is the pronoun."""
+NAMED_BY_NUMBER = word_set(
+    "channel gate room platform line route highway bus flight track apartment apt suite unit "
+    "number studio terminal lane bay dock pier floor level window seat row block building house "
+    "bbc radio"
+)
+"""Nouns that a number names, in small letters; a capital letter behind it is no unit."""
+COIN_NAMES = word_set("dollars pounds euros yen rupees bucks yuan francs pesos rubles roubles USD "
+                      "EUR GBP")  # fmt: skip
+"""Names of money before which "3 m" is three million."""
+MILLIONS_OF = word_set(
+    "people viewers users customers subscribers followers copies jobs homes households children "
+    "women men workers visitors votes voters inhabitants passengers shares refugees"
+)
+"""What is counted by millions, and never by metres."""
 AFTER_NAMES = word_set("is was in at on and or to for has will with from of near opens closes")
 """Words behind a name such as "Gate 5M", which is no amount."""
 

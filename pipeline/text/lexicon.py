@@ -23,12 +23,13 @@ from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import BORDER
 from ns2.pipeline.dataset.phoneme_table import PAD, PhonemeTable
-from ns2.pipeline.text.clauses import Word, base_language, clauses
+from ns2.pipeline.text.clauses import Word, base_language, clauses, clean
 from ns2.pipeline.text.tables import APOSTROPHES, UNSPACED
 
 Tokens = tuple[str, ...]
 
 _EXAMPLE = 'such as "Reading<tab>ɹ ˈɛ d ɪ ŋ"'
+_ENDS = ",;:?!…—-'"  # no word ends in one of them; the full stop may be that of an abbreviation
 _APOSTROPHES = str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
 
 
@@ -65,6 +66,7 @@ class Lexicon:
                 continue
             try:
                 word, tokens = _entry(line.rstrip("\r"), table)
+                word = _in_texts(word)
                 if word in entries:
                     raise ValueError(f"{word!r} stands in line {first[word]} already")
             except ValueError as error:
@@ -257,6 +259,25 @@ def _entry(line: str, table: PhonemeTable) -> tuple[str, Tokens]:
     if word.split() != [word]:
         raise ValueError(f"{word!r} is more than one word: give each a line of its own")
     return word, _phones(phones, table)
+
+
+def _in_texts(word: str) -> str:
+    """The form that a word has in texts when what is not spoken is taken out of them.
+
+    Raises:
+        ValueError: no text has it then.
+    """
+    forms = [clean(word, base).strip() for base in ("", "ca", "fa")]
+    form = word if word in forms else forms[0]
+    if not form:
+        raise ValueError(
+            f"{word!r} is in no text: emoji and such signs are taken out before texts are spoken; "
+            "write a word for it in the texts, and give that word its phones"
+        )
+    if len(form.split()) > 1 or form[-1] in _ENDS:
+        apart = ", ".join(repr(part.strip(_ENDS)) for part in form.split())
+        raise ValueError(f"{word!r} is no word of a text, which has {apart} there: write that")
+    return form
 
 
 def _phones(text: str, table: PhonemeTable) -> Tokens:

@@ -13,6 +13,11 @@ from collections.abc import Sequence
 from ns2.pipeline.text.clauses import Word
 from ns2.pipeline.text.lexicon import Tokens
 
+_ERHUA = re.compile(
+    r"(?P<syllable>(?:[zcs]h|[bpmfdtnlgkhjqxrzcsyw])[aeiouv]+(?:ng?)?|[aiou][aeiou]*(?:ng?)?)"
+    r"r(?P<tone>[1-5])|(?<=[1-5])r(?![a-z])"
+)
+_CHUNKS = re.compile(r".*?(?:r[1-5]|[1-5]r(?![a-z]))|.+")
 _LOST = re.compile(r"([jqx])iong([1-5])")
 _INITIALS = {"j": "tɕ", "q": "tɕh", "x": "ɕ"}
 _TONES = {"1": "55", "2": "35", "3": "214", "4": "51", "5": "11"}
@@ -49,12 +54,43 @@ def lost_character(sound: str) -> Tokens | None:
 
 
 def cut_at_lost(words: Sequence[Word]) -> list[Word]:
-    """Words of pinyin, cut before and after syllables that espeak-ng can't read."""
+    """Words of pinyin, cut before and after syllables that espeak-ng can't read.
+
+    The r of nar3 or na3r is a syllable of its own here, as 儿 is in characters.
+    """
     lost = re.compile(r"([jqx]iong[1-5])")
     return [
         part
-        for word in words
+        for whole in words
+        for word in _cut_erhua(whole)
         for part in word.cut([*filter(None, lost.split(plain_pinyin(word.surface)))])
+    ]
+
+
+def _cut_erhua(word: Word) -> list[Word]:
+    """A word of pinyin, cut before the r of each syllable that ends in one."""
+    written = word.surface
+    chunks = _CHUNKS.findall(written) if _ERHUA.search(written) else [written]
+    pieces: list[tuple[str, str]] = []  # with what is written of each
+    for chunk in chunks:
+        plain = plain_pinyin(chunk)
+        found = next((m for m in _ERHUA.finditer(plain) if m.end() == len(plain)), None)
+        if found is None:
+            pieces.append((plain, chunk))
+            continue
+        at = chunk.rindex("r")
+        head = plain[: found.start()] + (found["syllable"] or "") + (found["tone"] or "")
+        pieces += [(head, chunk[:at]), ("儿", chunk[at:])]
+    if len(pieces) < 2:
+        return [word]
+    return [
+        Word(
+            surface=surface,
+            dotted=word.dotted and i == len(pieces) - 1,
+            glued=word.glued or i > 0,
+            shown=shown,
+        )
+        for i, (surface, shown) in enumerate(pieces)
     ]
 
 

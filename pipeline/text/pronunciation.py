@@ -29,7 +29,7 @@ from ns2.pipeline.text.mandarin import (
     plain_pinyin,
 )
 from ns2.pipeline.text.matching import match_words
-from ns2.pipeline.text.reading import reading_of
+from ns2.pipeline.text.reading import Reading, reading_of
 from ns2.pipeline.text.scripts import (
     check_scripts,
     cut_at_latin,
@@ -133,7 +133,7 @@ def pronounce(
     check_scripts(
         [part.word for clause, _ in parts for part in clause if part.given is None],
         language,
-        foreign_sound=voice.foreign,
+        foreign_sound=lambda text: voice.foreign(text) or _rewritten(text, parts),
         more=reading.scripts if reading else (),
     )
     tokens = [SILENCE]
@@ -156,6 +156,14 @@ def pronounce(
         tokens.append(mark)
     tokens.append(SILENCE)
     return Pronunciation(tuple(tokens), tuple(words))
+
+
+def _rewritten(text: str, parts: Sequence[tuple[Sequence[_Part], str]]) -> str:
+    """What a rule of numbers says for a word in place of its letters, as for "No1"; else ""."""
+    if not any(map(str.isdigit, text)):
+        return ""
+    said = (part.said for clause, _ in parts for part in clause if part.word.surface == text)
+    return next((other for other in said if other != text), "")
 
 
 def _parts(
@@ -187,10 +195,25 @@ def _parts(
     for is_given, run in groupby(zip(words, given, strict=True), lambda pair: pair[1] is not None):
         if is_given:
             parts += [_part(word, "", voice, its) for word, its in run]
-            continue
-        for read in reading.read([word for word, _ in run]):
-            speaker = engine_of(read.voice, settings.tones) if read.voice else voice
-            parts.append(_part(read.word, read.said, speaker, None, apart=True))
+        else:
+            parts += _read_parts(voice, [word for word, _ in run], reading, settings)
+    return parts
+
+
+def _read_parts(
+    voice: Engine, words: Sequence[Word], reading: Reading, settings: TextSettings
+) -> list[_Part]:
+    """The words of a part of a clause as a reading has them; it leaves numbers as they are."""
+    numbers = {
+        id(word): said
+        for word, said in zip(words, words_for_espeak(words, voice.language), strict=True)
+    }
+    parts = []
+    for read in reading.read(words):
+        speaker = engine_of(read.voice, settings.tones) if read.voice else voice
+        unread = read.said == read.word.written and not read.voice
+        said = numbers.get(id(read.word), read.said) if unread else read.said
+        parts.append(_part(read.word, said, speaker, None, apart=True))
     return parts
 
 
@@ -200,11 +223,11 @@ def _part(
     """A word with what is spoken for it; espeak-ng is helped where it can't read Mandarin."""
     stays = given is not None
     if given is None and base_language(voice.language) == "cmn":
-        if voice.language == PINYIN:
+        if said in ERHUA and word.glued:
+            given = ERHUA[said]
+        elif voice.language == PINYIN:
             said = plain_pinyin(said)
             given = lost_syllable(said)
-        elif said in ERHUA and word.glued:
-            given = ERHUA[said]
         elif len(said) == 1 and not said.isascii():
             given = lost_character(voice.foreign(said))
         if given is not None:

@@ -11,6 +11,8 @@ from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text.clauses import Word, base_language
 from ns2.pipeline.text.tables import NO_SCRIPT, SCRIPT_HINT, SCRIPT_HINTS, SCRIPTS
 
+_FEW = 1  # foreign words that may be a text of their own
+_FEW_NAMES = 3  # words, of which half are names, that may be one, as "iPhone 15 Pro"
 _SWITCHED = ("LATIN", "GREEK")
 """Scripts whose words espeak-ng says with a voice of another language; it spells Cyrillic."""
 _LATIN = "A-Za-z\u00c0-\u024f"
@@ -75,8 +77,9 @@ def check_scripts(
         more: scripts that can be read beside those of the language.
 
     Raises:
-        UtteranceError: WRONG_SCRIPT, no word of the text is in the language's scripts, or a word
-            can't be said, which the message names.
+        UtteranceError: WRONG_SCRIPT, no word of the text is in the language's scripts and it is
+            more than one word and than a few names (WiFi, APP), or a word can't be said, which the
+            message names.
     """
     scripts = tuple(dict.fromkeys((*scripts_of(language), *more)))
     foreign = [(word, char) for word in words if (char := _foreign_letter(word.surface, scripts))]
@@ -86,24 +89,39 @@ def check_scripts(
     # A text without a word of the language is more likely one of another language.
     lettered = [word.surface for word in words if any(map(_is_letter, word.surface))]
     without = [text for text in lettered if not any(_belongs(char, scripts) for char in text)]
-    hint = SCRIPT_HINT if 2 * len(without) > len(lettered) else ""
-    if len(without) == len(lettered):
-        char = foreign[0][1]
+    unsaid = [
+        (word, char)
+        for word, char in foreign
+        if not _switches(word.surface, scripts) or not foreign_sound(word.surface)
+    ]
+    mixed = 0 < len(unsaid) < len(foreign)
+    hint = SCRIPT_HINT if 2 * len(without) > len(lettered) > _FEW and not mixed else ""
+    names = len(lettered) <= _FEW_NAMES and 2 * sum(map(_is_name, lettered)) >= len(lettered)
+    if hint and len(without) == len(lettered) and not names:
+        word, char = foreign[0]
         raise UtteranceError(
             Reason.WRONG_SCRIPT,
-            f"{char} ({_name(char)}) does not belong to the scripts of {language}"
-            f" ({', '.join(scripts).lower()}){_hint(language, char) or hint}",
+            f"{word.surface[:40]!r}: {char} ({_name(char)}) does not belong to the scripts of "
+            f"{language} ({', '.join(scripts).lower()}){_hint(language, char) or hint}",
+        )
+    if unsaid:
+        word, char = unsaid[0]
+        more_of_it = _hint(language, char) or hint or "; write it so, or give its phones"
+        raise UtteranceError(
+            Reason.WRONG_SCRIPT,
+            f"{word.surface[:40]!r} can't be said in {language}: {char} ({_name(char)}) does "
+            f"not belong to its scripts ({', '.join(scripts).lower()}){more_of_it}",
         )
 
-    for word, char in foreign:
-        known = all(_belongs(c, (*scripts, *_SWITCHED)) for c in word.surface if _is_letter(c))
-        if not (known and foreign_sound(word.surface)):
-            more_of_it = _hint(language, char) or hint or "; write it so, or give its phones"
-            raise UtteranceError(
-                Reason.WRONG_SCRIPT,
-                f"{word.surface[:40]!r} can't be said in {language}: {char} ({_name(char)}) does "
-                f"not belong to its scripts ({', '.join(scripts).lower()}){more_of_it}",
-            )
+
+def _switches(text: str, scripts: Sequence[str]) -> bool:
+    """Whether the letters of a word are of some scripts, or such that espeak-ng changes voices."""
+    return all(_belongs(char, (*scripts, *_SWITCHED)) for char in text if _is_letter(char))
+
+
+def _is_name(text: str) -> bool:
+    """Whether a word is written like a name or acronym that any language has: WiFi, APP, No.1."""
+    return any(map(str.isdigit, text)) or any(map(str.isupper, text[1:])) or len(text) == 1
 
 
 def in_script(words: Sequence[Word], language: str) -> bool:

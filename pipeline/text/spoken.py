@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ns2.pipeline.text.english import speak_english
+from ns2.pipeline.text.numbers.chinese import speak_chinese
 from ns2.pipeline.text.numbers.misread import read_well
 from ns2.pipeline.text.numbers.rules import speak_numbers
 from ns2.pipeline.text.written import Word, base_language
@@ -17,8 +18,11 @@ def speak_words(words: Sequence[Word], language: str) -> list[str]:
         words: the words of the clause.
         language: the name of an espeak-ng voice.
     """
-    if base_language(language) == "en":
+    base = base_language(language)
+    if base == "en":
         return speak_english(words, language)
+    if base == "cmn":
+        return speak_chinese(words, language)
     return speak_numbers(words, language)
 
 

@@ -56,6 +56,9 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "ja": ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"),
     "fa-latn": ("LATIN",), "cmn-latn-pinyin": ("LATIN",), "en-shaw": ("SHAVIAN", "LATIN"),
 }  # fmt: skip
+_CASED = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN")
+UNCASED = frozenset(base for base, scripts in SCRIPTS.items() if not {*_CASED} & {*scripts})
+"""Languages whose scripts have no capitals: what is in capitals there are acronyms."""
 SCRIPT_HINT = "; is --language right?"
 SCRIPT_HINTS = {"ja": "; espeak-ng can't read kanji: write kana, or give --g2p pyopenjtalk-plus"}
 """What to do about a Chinese character, by language."""
@@ -151,11 +154,37 @@ PRONOUNS = word_set(
     "He She It They We You I The This That His Her Their In On At When After But And"
 )
 """English words that begin a sentence, before which a letter is the number of a ruler."""
+LETTERED = word_set(
+    "plan vitamin hepatitis group class grade type section exhibit option part team point appendix "
+    "side block gate room column row version model question item unit building wing terminal zone "
+    "level division series figure schedule category step letter pattern phase site route string "
+    "gruppe klasse typ abschnitt punkt variante teil anlage haus spalte zeile serie stufe "
+    "buchstabe gleis halle linie "
+    "vitamine hépatite groupe classe point partie annexe bloc porte salle colonne ligne lettre "
+    "vitamina grupo clase tipo sección opción parte equipo punto anexo bloque puerta sala columna "
+    "letra plano classe seção opção equipa equipe ponto bloco porta coluna série "
+    "gruppo classe sezione opzione squadra"
+)
+"""Nouns that a letter names ("Plan A"), in small letters: it is no initial, and no article."""
 SPELLED = word_set(
     "USA EU UK FBI CIA DVD CEO TV NBC CBS BBC CNN NYC NFL NBA DNA HIV IRS FDA GPS EPA KGB USSR GDP "
     "UCLA PC CD FC SPD CDU FDP ARD ZDF SNCF TGV"
 )
 """Acronyms that stay in capitals in a text that is all in capitals."""
+
+WORDS_TOO = {
+    "US": word_set(
+        "ARMY NAVY MARINES AIR FORCES TROOPS SOLDIERS MILITARY GOVERNMENT PRESIDENT CONGRESS "
+        "SENATE SENATOR DOLLAR DOLLARS TREASURY CONSTITUTION SUPREME EMBASSY AMBASSADOR CITIZEN "
+        "CITIZENS ECONOMY OPEN HISTORY LAW ELECTION OFFICIALS STATES STATE BORDER MARKET MARKETS"
+    ),
+    "IT": word_set(
+        "DEPARTMENT SUPPORT SECTOR INDUSTRY SECURITY STAFF SPECIALIST MANAGER SERVICES SYSTEMS "
+        "INFRASTRUCTURE COMPANY COMPANIES"
+    ),
+}
+"""Acronyms that are English words, too, with nouns before which they are acronyms in a text that
+is all in capitals; behind "THE" they always are."""
 
 ORDINAL_DOT = word_set("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr")
 GERMAN_RANKED = word_set(

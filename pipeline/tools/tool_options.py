@@ -61,3 +61,37 @@ class TextGridOptions:
 
     def __post_init__(self) -> None:
         _at_least_one("--limit", self.limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentOptions:
+    """What `ns2 segment` makes of long recordings."""
+
+    language: str = "en-us"
+    """The espeak-ng voice that pronounces the texts."""
+
+    min_seconds: float = 2.0
+    """The seconds that an utterance should last at least; shorter ones are made only where nothing
+    beside them can be joined to them."""
+
+    max_seconds: float = 15.0
+    """The seconds that an utterance should last at most; longer ones are made only where nobody
+    pauses."""
+
+    least_confidence: float = 0.2
+    """Words of a lower confidence are left out, from 0 to 1; `ns2 preprocess --min-confidence`
+    can ask for more later."""
+
+    max_left_out: float = 0.05
+    """The exit code is 3 if a larger share of the recordings is left out as a whole; the corpus is
+    finished all the same."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_seconds < self.max_seconds <= 30:
+            raise OptionError(
+                "--min-seconds must be above 0 and below --max-seconds, which is 30 at most"
+            )
+        if not 0 <= self.least_confidence <= 1:
+            raise OptionError("--least-confidence must be from 0 to 1")
+        if not 0 <= self.max_left_out <= 1:
+            raise OptionError("--max-left-out must be from 0 to 1")

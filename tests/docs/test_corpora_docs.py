@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import re
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from tests.docs.pages import commands as page_commands
 from tests.support.corpora_factories import make_clips, write_audio, write_ljspeech
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.support.factories import ROOT, tone
+from tests.support.held_factories import write_table
 
 TEXT = (ROOT / "docs" / "corpora.md").read_text("utf-8")
 CONTENT_COLUMN = 14  # lines of a tree that begin farther right go on with the file above
@@ -99,8 +102,29 @@ def build(tree: str, root: Path, audio: Audio) -> Path:
         else:
             texts[path] = content.strip()
     for path, text in texts.items():
-        path.write_text(text.replace("⇥", "\t") + "\n", "utf-8")
+        _write(path, text.replace("⇥", "\t") + "\n", audio)
     return root / tree.split("/", 1)[0]
+
+
+def _write(path: Path, text: str, audio: Audio) -> None:
+    """A file of a tree: a table of parquet from JSON lines, a tar from names and texts."""
+    if path.suffix == ".parquet":
+        rows = [json.loads(line) for line in text.splitlines()]
+        for row in rows:
+            row["audio"]["bytes"] = audio.of(Path(row["audio"]["path"]).suffix)
+        write_table(path, rows)
+    elif path.suffix == ".tar":
+        with tarfile.open(path, "w") as tar:
+            for line in text.splitlines():
+                name, _, content = line.strip().partition(" ")
+                info = tarfile.TarInfo(name)
+                data = content.encode() or audio.of(Path(name).suffix)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text, "utf-8")
 
 
 Become = dict[str, tuple[str, str, str] | str]

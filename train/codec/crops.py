@@ -19,7 +19,8 @@ from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.core.schema import Utterance
-from ns2.pipeline.corpora.reading import audio_path, read_corpus
+from ns2.pipeline.corpora.corpus import recording_of
+from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.train.codec.pitches import Pitch, digest_of, extract_all
 
@@ -129,7 +130,7 @@ def read_voices(
         parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         for utterance in sorted(found.utterances, key=lambda u: u.key):
             try:
-                wave, rate = read_audio(audio_path(found.root, utterance), utterance.piece)
+                wave, rate = read_audio(recording_of(found.root, utterance), utterance.piece)
             except UtteranceError as error:
                 progress.note(f"{utterance.source}: left out: {error}")
                 continue

@@ -17,8 +17,10 @@ import numpy as np
 from ns2.pipeline.core.errors import OptionError, UserError, UtteranceError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.core.schema import Piece
-from ns2.pipeline.corpora.reading import audio_path, read_corpus
+from ns2.pipeline.corpora.corpus import recording_of
+from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.sound.decode import read_audio, resample
+from ns2.pipeline.sound.held.recordings import Place
 from ns2.pipeline.sound.measures import PitchErrors, log_mel, mel_distance
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
 from ns2.pipeline.sound.wav import save_wav
@@ -129,8 +131,8 @@ def evaluate(
     with one_thread(), torch.inference_mode():
         for utterance in utterances:
             try:
-                path = audio_path(found.root, utterance)
-                wave = _decoded(path, codec, utterance.piece)
+                place = recording_of(found.root, utterance)
+                wave = _decoded(place, codec, utterance.piece)
             except UtteranceError as error:
                 progress.note(f"{utterance.source}: left out: {error}")
                 figures.left_out += 1
@@ -142,8 +144,8 @@ def evaluate(
     return _summary(figures, codec)
 
 
-def _decoded(path: Path, codec: Codec, piece: Piece | None = None) -> np.ndarray:
-    wave, rate = read_audio(path, piece)
+def _decoded(place: Place, codec: Codec, piece: Piece | None = None) -> np.ndarray:
+    wave, rate = read_audio(place, piece)
     return resample(wave, rate, codec.spec.sample_rate)
 
 

@@ -5,7 +5,7 @@ Letters for shapes: N phonemes, T frames, P prompt frames, Q quantizers, M mel b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,9 +16,11 @@ import numpy as np
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.names import path_in, shown
 from ns2.pipeline.core.schema import Piece
-from ns2.pipeline.corpora.reading import read_corpus
+from ns2.pipeline.corpora.corpus import recording_of
+from ns2.pipeline.corpora.reading import HOLDING, read_corpus
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.decode import read_audio, resample, trim_silence
 from ns2.train.speak.speaker_prompt import prompt_in_dataset
@@ -158,50 +160,59 @@ def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray
             dataset was made from.
     """
     rate = dataset.grid.sample_rate
-    path = _audio(dataset, corpus, utterance)
+    place = find_recording(dataset, corpus, utterance.key, utterance.source)
     try:
-        wave = resample(*read_audio(path, utterance.piece), rate)
+        wave = resample(*read_audio(place, utterance.piece), rate)
     except UtteranceError as error:
         raise UserError(
-            f"{path}, the recording of {utterance.key}: {error.message}. --corpus takes what the "
-            "dataset was made from."
+            f"{place.path}, the recording of {utterance.key}: {error.message}. --corpus takes what "
+            "the dataset was made from."
         ) from error
     if len(wave) != utterance.samples:  # the dataset may have been made with --trim
         wave = trim_silence(wave, rate)
     if len(wave) != utterance.samples:
         raise UserError(
-            f"{path} is not the recording that {utterance.key} was made from: "
+            f"{place.path} does not have the recording that {utterance.key} was made from: "
             f"{utterance.samples:,} samples were expected, {len(wave):,} are there"
         )
     return wave
 
 
-def _audio(dataset: Dataset, corpus: Path, utterance: Recorded) -> Path:
-    """The file of a recording, whose name the dataset tells, which may be a stranger's.
+def find_recording(dataset: Dataset, corpus: Path, key: str, source: str) -> Recording:
+    """Where a recording lies, whose name the dataset tells, which may be a stranger's.
 
-    It lies inside the corpus's folder, or the corpus itself names it, as a manifest does.
+    Its file lies inside the corpus's folder, or the corpus itself names it, as a manifest does, or
+    holds it.
 
     Raises:
         UserError: neither is so.
     """
-    if corpus.is_dir():
-        with suppress(ValueError):
-            return path_in(corpus, utterance.source)
     made = (dataset.card["corpus"].get("layout"), dataset.card["options"].get("fields"))
     layout, fields = (part if isinstance(part, str) else None for part in made)
-    if utterance.source not in _named_in(corpus, layout if fields else None, fields):
+    holding = layout in HOLDING
+    if corpus.is_dir() and not holding:
+        with suppress(ValueError):
+            return Recording.of(path_in(corpus, source))
+    named = _named_in(corpus, layout if fields or holding else None, fields).get(source)
+    if named is None:
         raise UserError(
-            f"{utterance.key} was made from {shown(utterance.source)}, which {corpus} does not "
-            "hold. --corpus takes what the dataset was made from."
+            f"{key} was made from {shown(source)}, which {corpus} does not hold. --corpus takes "
+            "what the dataset was made from."
         )
-    return (corpus if corpus.is_dir() else corpus.parent) / utterance.source
+    return named.get(key) or next(iter(named.values()))
 
 
 @lru_cache(maxsize=1)
-def _named_in(corpus: Path, layout: str | None, fields: str | None) -> frozenset[str]:
-    """The files of all utterances of a corpus, relative to its folder."""
+def _named_in(
+    corpus: Path, layout: str | None, fields: str | None
+) -> Mapping[str, Mapping[str, Recording]]:
+    """The recordings of all utterances of a corpus, by source and key."""
     found = read_corpus(corpus, layout, fields)
-    return frozenset(utterance.source for utterance in found.utterances)
+    named: dict[str, dict[str, Recording]] = {}
+    for utterance in found.utterances:
+        place = recording_of(found.root, utterance)
+        named.setdefault(utterance.source, {})[utterance.key] = place
+    return named
 
 
 def seeds(held: Sequence[HeldOut], seed: int) -> list[int]:

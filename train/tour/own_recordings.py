@@ -83,14 +83,16 @@ class OwnRecordings:
         Raises:
             UserError: the dataset can't be read.
         """
+        from ns2.train.evaluation.held_out import find_recording
+
         held = self._held_out
         first = next((row for row in held if row["seconds"] >= _SHORTEST_PROMPT), held[0])
         other = next(row for row in held if row is not first)
         meta = self._dataset.read("meta", first["key"])
-        prompt = (self.place if self.place.is_dir() else self.place.parent) / meta["source"]
-        piece = Piece.from_json(meta.get("piece"))
-        if piece is not None:  # the rest of the recording may be another voice
-            wave, rate = read_audio(prompt, piece)
+        place = find_recording(self._dataset, self.place, first["key"], meta["source"])
+        prompt, piece = place.path, Piece.from_json(meta.get("piece"))
+        if piece is not None or place.held is not None:  # the rest may be other voices
+            wave, rate = read_audio(place, piece)
             prompt = self._demo.root / "prompt.wav"
             save_wav(prompt, wave, rate)
         return Hello(

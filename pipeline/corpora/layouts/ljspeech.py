@@ -18,7 +18,7 @@ from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
 from ns2.pipeline.corpora.columns import Columns
 from ns2.pipeline.corpora.corpus import Corpus, Find, check_rows, reject, settle, split_of
-from ns2.pipeline.corpora.fields import Fields
+from ns2.pipeline.corpora.fields import Fields, speaker_name
 from ns2.pipeline.corpora.folders import (
     AUDIO_SUFFIXES,
     Lookup,
@@ -30,6 +30,7 @@ from ns2.pipeline.corpora.folders import (
     split_suffix,
     walk,
 )
+from ns2.pipeline.corpora.id_folders import with_folders
 from ns2.pipeline.corpora.named_columns import find_columns, looks_like_names
 from ns2.pipeline.corpora.rows import names_fields
 
@@ -105,7 +106,10 @@ class LJSpeech:
         if unused:
             warnings.append(f"audio without a row in {tables[0].name}: {first_names(unused)}")
         notes = [columns.note] if columns.note else []
-        if folders != [""]:
+        if folders == [""]:
+            finds, said = with_folders(finds, columns)
+            notes += said
+        else:
             speakers = sorted({table.speaker for table in tables})
             by = "" if "speaker" not in columns.more else ", unless their tables name speakers"
             notes.append(
@@ -249,7 +253,7 @@ class _Table:
             id=utterance_id,
             source=source,
             text=text,
-            speaker=nfc(values.get("speaker", "")) or self.speaker,
+            speaker=speaker_name(nfc(values.get("speaker", ""))) or self.speaker,
             language=values.get("language", "") or self.language,
             split=split,
         )
@@ -306,9 +310,10 @@ def _place(root: Path, folder: str) -> tuple[str, str]:
 
 
 def _separator(lines: Sequence[bytes]) -> bytes:
-    """What stands between the fields: `|`, or a tab in a table without any `|`."""
+    """What stands between the fields: `|`, or a tab where most lines have one and fewer a `|`."""
     tabs = sum(b"\t" in line.strip() for line in lines)
-    return b"\t" if 2 * tabs > len(lines) and not any(b"|" in line for line in lines) else b"|"
+    bars = sum(b"|" in line for line in lines)
+    return b"\t" if 2 * tabs > len(lines) and bars < tabs else b"|"
 
 
 def _split(line: bytes, where: str, separator: bytes) -> list[str] | UtteranceError:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
-from ns2.pipeline.core.schema import Piece, Reason, Utterance
-from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle, split_of
-from ns2.pipeline.corpora.fields import FIELDS, OTHERS, Fields
-from ns2.pipeline.corpora.folders import Lookup, encodable, first_names, nfc, one_line, split_suffix
-from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, bad_row, names_fields, read_rows
+from ns2.pipeline.core.schema import BORDER, SILENCE, Piece, Reason, Utterance
+from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, reject, settle
+from ns2.pipeline.corpora.entries import (
+    as_name,
+    named_split,
+    shown_value,
+    text_value,
+    without_suffix,
+)
+from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, OTHERS, Fields, speaker_name
+from ns2.pipeline.corpora.folders import Lookup, first_names, nfc, one_line
+from ns2.pipeline.corpora.layouts.lhotse import is_lhotse
+from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, Row, bad_row, names_fields, read_rows
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
 NAMES = ("manifest.jsonl", "manifest.csv")
 MORE_NAMES = ("manifest.json", "manifest.tsv", "metadata.jsonl", "metadata.json", "metadata.csv",
               "metadata.tsv")  # fmt: skip
 """Other names of a folder's manifest, taken where no file has one of `NAMES`."""
 
-_MOST_SECONDS = 1e7
+_LARGEST = 1e7
 
 
 class Manifest:
@@ -43,7 +51,7 @@ class Manifest:
     def matches(self, root: Path) -> bool:
         """Whether the path is such a file, or a folder with one."""
         if root.is_file():
-            return root.suffix.lower() in SUFFIXES
+            return root.suffix.lower() in SUFFIXES and not is_lhotse(root)
         return any((root / name).is_file() for name in NAMES)
 
     def resembles(self, root: Path) -> bool:
@@ -61,13 +69,13 @@ class Manifest:
             UserError: there is no manifest, there are two, or none of its rows can be read.
         """
         table = _table(root)
-        rows = _Rows(table, fields or Fields(), Lookup(table.parent))
+        rows = ManifestRows(table, fields or Fields(), Lookup(table.parent))
         finds = rows.finds()
         if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
             raise UserError(
                 f"{table}: no row can be read; the first, {getattr(finds[0], 'message', '')}"
             )
-        return settle(self.name, table.parent, finds, rows.warnings())
+        return settle(self.name, table.parent, finds, rows.warnings(), rows.notes())
 
 
 def _table(root: Path) -> Path:
@@ -97,25 +105,42 @@ def _is_manifest(table: Path) -> bool:
 
 
 @dataclass
-class _Rows:
+class ManifestRows:
     """The rows of a manifest, and what is noticed of all of them.
 
     Attributes:
+        lookup: finds the audio, relative to the corpus.
+        folder: of the table, relative to the corpus; "" where it is the corpus's own.
+        split: of rows that name none.
         unread: names of fields that are not read.
         names: of all fields.
         odd: the number of rows whose duration is no number.
+        unsure: the number of rows whose confidence is no number from 0 to 1.
+        spoken: fields of normalised text that are taken, each with the one that it replaces.
     """
 
     table: Path
     fields: Fields
     lookup: Lookup
+    folder: str = ""
+    split: str = ""
     unread: dict[str, None] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     odd: int = 0
+    unsure: int = 0
+    spoken: dict[str, str] = field(default_factory=dict)
     _held: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
-    def finds(self) -> list[Find]:
+    @property
+    def name(self) -> str:
+        """The table's path in the corpus."""
+        return f"{self.folder}/{self.table.name}" if self.folder else self.table.name
+
+    def finds(self, rows: Iterable[tuple[int, Row]] | None = None) -> list[Find]:
         """What the rows name.
+
+        Args:
+            rows: with their numbers; None reads those of the table.
 
         Raises:
             UserError: `--fields` takes a field that no row has.
@@ -124,8 +149,8 @@ class _Rows:
         if self.table.suffix.lower() in (".csv", ".tsv"):
             self.fields = fields.lowered()
         found = [
-            self._find(row, f"{self.table.name}:{number}")
-            for number, row in read_rows(self.table, fields)
+            self._find(row, f"{self.name}:{number}")
+            for number, row in (read_rows(self.table, fields) if rows is None else rows)
         ]
         if self.names and (missing := self.fields.missing(tuple(self.names))):
             raise UserError(
@@ -134,10 +159,14 @@ class _Rows:
             )
         return found
 
-    def warnings(self) -> list[str]:
-        """Sentences on what is not read."""
+    def warnings(self, *, last: bool = True) -> list[str]:
+        """Sentences on what is not read.
+
+        Args:
+            last: no other table names audio of the same folders.
+        """
         found = []
-        unused, name = self.lookup.unused(), self.table.name
+        unused, name = self.lookup.unused() if last else [], self.name
         if unused:
             found.append(f"audio without a row in {name}: {first_names(unused)}")
         if self.unread:
@@ -149,7 +178,20 @@ class _Rows:
                 f"{self.odd} rows of {name} have a duration that is no number of seconds; the "
                 "whole recording is taken"
             )
+        if self.unsure:
+            found.append(
+                f"{self.unsure} rows of {name} have a confidence that is no number from 0 to 1; "
+                "they have none"
+            )
         return found
+
+    def notes(self) -> list[str]:
+        """Sentences on what was decided."""
+        return [
+            f"{spoken} of {self.name} is taken as the text, and {raw} where that is blank; "
+            f"--fields text={raw} takes {raw} alone"
+            for spoken, raw in self.spoken.items()
+        ]
 
     def _hint(self) -> str:
         """How to read a field whose name another toolkit uses."""
@@ -177,37 +219,37 @@ class _Rows:
                 raise bad_row("has no audio")
             source, there = self._audio(written)
             own = self._text(row, "id")
-            utterance_id = nfc(own or _without_suffix(source))
+            utterance_id = nfc(own or without_suffix(source))
             piece = self._piece(row)
             if piece is not None and piece.offset and not own:
                 utterance_id = f"{utterance_id}@{piece.offset:g}"
-            named_split = self._text(row, "split")
-            split = split_of(named_split) if named_split else ""
-            if split is None:
-                raise bad_row(f"unknown split {named_split!r}; use train, val or test")
+            split = named_split(self._text(row, "split")) or self.split
             if not there:
                 raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
-            text = one_line(self._text(row, "text"))
+            phonemes = self._phonemes(row)
+            text = one_line(self._spoken_text(row)) or _text_of(phonemes)
             if not text:
                 raise self._no_text(row)
             return Utterance(
                 id=utterance_id,
                 source=source,
                 text=text,
-                speaker=nfc(self._text(row, "speaker")) or DEFAULT_SPEAKER,
+                speaker=speaker_name(nfc(self._text(row, "speaker"))) or DEFAULT_SPEAKER,
                 language=self._text(row, "language"),
                 split=split,
                 piece=piece,
-                phonemes=self._phonemes(row),
+                phonemes=phonemes,
+                confidence=self._confidence(row),
             )
         except UtteranceError as error:
             return reject(utterance_id, source, error.reason, f"{where}: {error.message}")
 
     def _audio(self, written: str) -> tuple[str, bool]:
         """Find the file of a row, whose path may have backslashes: (source, does it exist)."""
-        source, there = self.lookup.file(written)
+        inside = f"{self.folder}/{written}" if self.folder and written[:1] != "/" else written
+        source, there = self.lookup.file(inside)
         if not there and "\\" in written:
-            return self.lookup.file(written.replace("\\", "/"))
+            return self.lookup.file(inside.replace("\\", "/"))
         return source, there
 
     def _value(self, row: Mapping[str, Any], one: str) -> tuple[str, Any]:
@@ -229,11 +271,26 @@ class _Rows:
         name, value = self._value(row, one)
         if value is None:
             return ""
-        if one in ("id", "speaker") and not isinstance(value, bool):
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)  # pandas makes 1.0 of 1 where a row has none
-            value = str(value) if isinstance(value, int) else value
-        return _checked(name, value)
+        return text_value(name, as_name(value) if one in ("id", "speaker") else value)
+
+    def _spoken_text(self, row: Mapping[str, Any]) -> str:
+        """The text of a row: the normalised one unless it is blank.
+
+        Raises:
+            UtteranceError: it is not a string, or not UTF-8.
+        """
+        there = tuple(row)
+        self._value(row, "text")
+        names = [
+            name
+            for name in self._held[there]["text"]
+            if row.get(name) is not None
+            and (isinstance(row[name], str) or name not in NORMALISED)  # it may be a flag
+        ]
+        if len(names) > 1 and names[0] in NORMALISED:
+            self.spoken.setdefault(names[0], names[1])
+        texts = (text_value(name, row[name]) for name in names)
+        return next(filter(None, texts), "")
 
     def _no_text(self, row: Mapping[str, Any]) -> UtteranceError:
         present = self._value(row, "text")[1] is not None
@@ -247,18 +304,31 @@ class _Rows:
             UtteranceError: the offset, or the duration beside one, is no number that it may be.
         """
         (name, offset), (other, duration) = (self._value(row, n) for n in ("offset", "duration"))
-        begins, lasts = _seconds(offset), _seconds(duration)
+        begins, lasts = _number(offset), _number(duration)
         given = offset not in (None, "")
         if given and (begins is None or begins < 0):
-            raise bad_row(f"{name} is {_shown(offset)}, expected seconds from the start, 0 or more")
+            raise bad_row(
+                f"{name} is {shown_value(offset)}, expected seconds from the start, 0 or more"
+            )
         if duration not in (None, "") and (lasts is None or lasts < 0):
             if given:
-                raise bad_row(f"{other} is {_shown(duration)}, expected a number of seconds")
+                raise bad_row(f"{other} is {shown_value(duration)}, expected a number of seconds")
             self.odd += 1
             return None
         if not begins and not lasts:
             return None
         return Piece(offset=begins or 0.0, duration=lasts or None, at_most=not given)
+
+    def _confidence(self, row: Mapping[str, Any]) -> float | None:
+        """How surely the text of a row is what is said, or None if it does not tell."""
+        _, value = self._value(row, "confidence")
+        if value in (None, ""):
+            return None
+        found = _number(value)
+        if found is None or not 0 <= found <= 1:
+            self.unsure += 1
+            return None
+        return found
 
     def _phonemes(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         """The phonemes that a row gives: a string with spaces between them, or in JSON a list.
@@ -268,46 +338,31 @@ class _Rows:
         """
         name, value = self._value(row, "phonemes")
         if value is None or isinstance(value, str):
-            return tuple(_checked(name, value or "").split())
+            return tuple(text_value(name, value or "").split())
         if not isinstance(value, list):
-            raise bad_row(f"{name} is {_shown(value)}, expected a string or a list of strings")
-        symbols = [_checked(name, symbol) for symbol in value]
+            raise bad_row(f"{name} is {shown_value(value)}, expected a string or a list of strings")
+        symbols = [text_value(name, symbol) for symbol in value]
         if odd := [symbol for symbol in symbols if len(symbol.split()) != 1]:
             raise bad_row(f"{name} has {odd[0]!r}, expected a phoneme in each place of the list")
         return tuple(symbols)
 
 
-def _seconds(value: Any) -> float | None:
-    """A number of seconds, or None if the value is none."""
+def _text_of(phonemes: Sequence[str]) -> str:
+    """What stands for the text of a row that gives phonemes alone: its words in phones."""
+    between = PhonemeTable.default().optional
+    parts = [
+        " " if token in (BORDER, SILENCE) else f"{token} " if token in between else token
+        for token in phonemes
+    ]
+    return " ".join("".join(parts).split())
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or None if the value is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         seconds = float(value)
     except (ValueError, OverflowError):
         return None
-    return seconds if math.isfinite(seconds) and abs(seconds) < _MOST_SECONDS else None
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value, default=str)[:40]
-
-
-def _checked(name: str, value: Any) -> str:
-    """A text of a row without blanks around it.
-
-    Raises:
-        UtteranceError: it is no string, not UTF-8, or has a NUL.
-    """
-    if not isinstance(value, str):
-        raise bad_row(f"{name} is {_shown(value)}, expected a string")
-    if not encodable(value):
-        message = f"{name} is not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8"
-        raise UtteranceError(Reason.TRANSCRIPT_UNREADABLE, message)
-    if "\0" in value:
-        raise bad_row(f"{name} contains a NUL character")
-    return value.strip()
-
-
-def _without_suffix(source: str) -> str:
-    folder, slash, name = source.rpartition("/")
-    return folder + slash + split_suffix(name)[0]
+    return seconds if math.isfinite(seconds) and abs(seconds) < _LARGEST else None

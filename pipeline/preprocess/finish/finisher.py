@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,8 @@ class Finisher:
         vouched = vouched_sums(out)
         # The index is written beside the one that is there; all that the card tells is counted.
         summary.rejected = list(unusable)
-        index = write_index(out / layout.INDEX, self._rows(tally), index_schema(self.columns))
+        schema = index_schema(self.columns, confidence=self._confidence)
+        index = write_index(out / layout.INDEX, self._rows(tally), schema)
         self._check_ledger()
         summary.column_bytes = {c: tally.bytes[c] for c in self.columns}
         assets = self._write_assets()
@@ -221,12 +223,22 @@ class Finisher:
             )
             tally.add_markers(self.out, content.markers)
             for row in index_rows(
-                content, self.out, scene.graph, language=scene.language, split=self._split
-            ):
+                content, self.out, scene.graph, language=scene.language, split=self._split,
+                confidence=self._confidence,
+            ):  # fmt: skip
                 tally.add_row(row)
                 summary.hours += row["seconds"] / 3600
                 summary.written += 1
                 yield row
+
+    @cached_property
+    def _confidence(self) -> bool:
+        """Whether the corpus gives a confidence."""
+        return any(
+            source.utterance.confidence is not None
+            for shard in self.shards
+            for source in shard.sources
+        )
 
     @staticmethod
     def _left_out(state: ShardState, members: Sequence[Source]) -> list[Rejection]:

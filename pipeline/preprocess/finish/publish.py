@@ -25,7 +25,7 @@ from ns2.pipeline.core.atomic import (
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import Rejection
-from ns2.pipeline.dataset.index import REJECTED_SCHEMA, ROW_GROUP, row_crc
+from ns2.pipeline.dataset.index import CONFIDENCE, REJECTED_SCHEMA, ROW_GROUP, row_crc
 from ns2.pipeline.dataset.layout import CARD
 from ns2.pipeline.dataset.shards import Marker, read_marker
 from ns2.pipeline.preprocess.plan.sources import Source
@@ -74,8 +74,15 @@ def index_rows(
     *,
     language: str,
     split: Callable[[Source], str],
+    confidence: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Index rows of a shard, in the order of its members."""
+    """Index rows of a shard, in the order of its members.
+
+    Args:
+        language: of utterances that name none.
+        split: gives an utterance's split.
+        confidence: whether the index has a confidence.
+    """
     for i, source in enumerate(content.members):
         utterance, scalars = source.utterance, dict(content.screened[source.key].scalars)
         for marker in content.markers.values():
@@ -100,6 +107,8 @@ def index_rows(
             "phone_rate": phones / seconds,
             "align_score": scalars.get("align_score"),
         }
+        if confidence:
+            row[CONFIDENCE] = utterance.confidence
         for column, marker in content.markers.items():
             member = marker.rows[i]
             row[f"{column}_file"] = marker.tar.relative_to(root).as_posix()

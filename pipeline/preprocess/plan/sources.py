@@ -1,7 +1,6 @@
 """The state of an utterance's sources: what its targets' names depend on.
 
 A file is unchanged if its path, size and mtime are as last seen; otherwise its content decides.
-What was seen is kept in `.state/sources.parquet`, outside the promise about bytes.
 """
 
 from __future__ import annotations
@@ -14,18 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from ns2.pipeline.align.textgrid.find import find_textgrids
-from ns2.pipeline.core.atomic import atomic_write, stamp
-from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.core.hashing import sha256_file
-from ns2.pipeline.core.schema import Kind, Piece, Reason, Rejection, Utterance
-from ns2.pipeline.corpora.corpus import Corpus
-from ns2.pipeline.corpora.reading import audio_path, read_corpus
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.held import Recording
+from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance
+from ns2.pipeline.corpora.corpus import Corpus, recording_of
+from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.preprocess.options import Options
-from ns2.pipeline.sound.pieces import is_whole, recording_seconds
+from ns2.pipeline.preprocess.plan.states import HASH_DIGITS, SourceStates
+from ns2.pipeline.sound.held.recordings import Place
 from ns2.pipeline.text.lexicon import Lexicon
 
 
@@ -75,7 +71,7 @@ def find_sources(
     sources, unreadable = read_sources(
         utterances,
         states,
-        locate=lambda utterance: audio_path(corpus.root, utterance),
+        locate=lambda utterance: recording_of(corpus.root, utterance),
         language=options.language,
         textgrids=textgrids,
         lexicon=lexicon,
@@ -84,7 +80,7 @@ def find_sources(
     return sources, [*missing, *unreadable]
 
 
-HASH_DIGITS = 16
+_Located = tuple[Utterance, Recording]
 _THREADS = 8  # more than cores: a network's storage answers late
 _CHUNK = 512
 _PART = 16
@@ -105,11 +101,11 @@ class Source:
 
     Attributes:
         key: its WebDataset key.
-        audio_hash: of the audio file's bytes, and of the piece if it is one.
+        audio_hash: of the recording's bytes, and of the piece if it is one.
         text_hash: of transcript and language, and of phonemes that are given, or else of a
             lexicon's entries for the words in it.
         record_hash: of id, source, speaker and language.
-        stamp: size and mtime_ns of the audio file when it was hashed.
+        stamp: size and mtime_ns of the audio file, or of what holds it, when it was hashed.
         textgrid: file of its TextGrid, None where none is read; with its hash and stamp.
     """
 
@@ -128,102 +124,11 @@ class Source:
         return "-".join([getattr(self, _HASHES[name]) for name in sources])
 
 
-class SourceStates:
-    """Hashes of audio files, computed once for a path, size and mtime."""
-
-    def __init__(self, path: Path, *, checksum: bool = False) -> None:
-        """Read what was seen before.
-
-        Args:
-            path: the state file; need not exist.
-            checksum: hash every file, whatever its size and mtime say.
-        """
-        self._path, self._checksum = path, checksum
-        self._seen: dict[str, tuple[int, int, str]] = {}
-        self._lengths: dict[str, float] = {}
-        self._looked: set[str] = set()
-        self._changed = False
-        if path.is_file():
-            try:
-                table = pq.read_table(path, page_checksum_verification=True).to_pydict()
-                columns = (table["path"], table["size"], table["mtime_ns"], table["hash"])
-            except (pa.ArrowException, OSError, KeyError, ValueError):
-                return  # only a cache: what is lost is hashed again
-            for name, size, mtime, digest in zip(*columns, strict=True):
-                self._seen[name] = (size, mtime, digest)
-            lengths = zip(table["path"], table.get("seconds", ()), strict=False)
-            self._lengths = {name: length for name, length in lengths if length is not None}
-
-    def seen(self, file: Path) -> bool:
-        """Whether a file was hashed before, in whatever state."""
-        return str(file) in self._seen
-
-    def look(self, file: Path) -> tuple[str, tuple[int, int]]:
-        """Hash of a file's content, from memory where the file has not changed, and its stamp.
-
-        Raises:
-            OSError: it can't be read.
-        """
-        now = stamp(file)
-        seen = self._seen.get(str(file))
-        fresh = not self._checksum or str(file) in self._looked  # pieces share a file
-        if seen is not None and seen[:2] == now and fresh:
-            return seen[2], now
-        digest = sha256_file(file)[:HASH_DIGITS]
-        if stamp(file) != now:
-            raise UserError(f"{file} changes while it is read; run again once it is at rest")
-        if seen is None or seen[2] != digest:
-            self._lengths.pop(str(file), None)
-        self._seen[str(file)] = (*now, digest)
-        self._looked.add(str(file))
-        self._changed = True
-        return digest, now
-
-    def settled(self, file: Path, piece: Piece) -> Piece | None:
-        """A piece of a recording, or None if it is all of it, so that its state is the file's."""
-        name = str(file)
-        if piece.offset or piece.channel is not None:
-            return piece
-        if name not in self._lengths:
-            length = recording_seconds(file)
-            if length is None:
-                return piece
-            self._lengths[name] = length
-            self._changed = True
-        return None if is_whole(piece, self._lengths[name]) else piece
-
-    def save(self) -> None:
-        """Write what was seen, if anything of it is new."""
-        if not self._changed:
-            return
-        names = sorted(self._seen)
-        rows = [self._seen[name] for name in names]
-        table = pa.table(
-            {
-                "path": names,
-                "size": pa.array([row[0] for row in rows], pa.int64()),
-                "mtime_ns": pa.array([row[1] for row in rows], pa.int64()),
-                "hash": [row[2] for row in rows],
-                **self._length_column(names),
-            }
-        )
-        with atomic_write(self._path) as file:
-            pq.write_table(table, file, write_page_checksum=True)
-        self._changed = False
-
-    def _length_column(self, names: Sequence[str]) -> dict[str, pa.Array]:
-        """Lengths of recordings as far as they were asked for; no column where none was."""
-        if not self._lengths:
-            return {}
-        lengths = [self._lengths.get(name) for name in names]
-        return {"seconds": pa.array(lengths, pa.float64())}
-
-
 def read_sources(
     utterances: Sequence[Utterance],
     states: SourceStates,
     *,
-    locate: Callable[[Utterance], Path],
+    locate: Callable[[Utterance], Place],
     language: str,
     textgrids: Mapping[str, Path] | None = None,
     lexicon: Lexicon | None = None,
@@ -232,7 +137,7 @@ def read_sources(
     """Hash all sources, several at a time, and remember the hashes every now and then.
 
     Args:
-        locate: gives an utterance's audio file.
+        locate: gives an utterance's recording.
         language: of utterances that name none.
         textgrids: of all utterances, by key; None where none are read.
         lexicon: see `find_sources`.
@@ -244,19 +149,19 @@ def read_sources(
     sources: list[Source] = []
     rejected: list[Rejection] = []
     saved = time.monotonic()
+    ordered = sorted(utterances, key=_place)  # what a file holds is read from front to end
     with ThreadPoolExecutor(_THREADS) as pool:  # hashing lets other threads run
-        for start in range(0, len(utterances), _CHUNK):
-            chunk = utterances[start : start + _CHUNK]
-            parts = [chunk[i : i + _PART] for i in range(0, len(chunk), _PART)]
-            looks = pool.map(lambda part: [_look_at(states, locate, u) for u in part], parts)
+        for start in range(0, len(ordered), _CHUNK):
+            chunk = [(u, Recording.of(locate(u))) for u in ordered[start : start + _CHUNK]]
+            looks = pool.map(lambda part: [_look_at(states, *one) for one in part], _parts(chunk))
             for utterance, found in itertools.chain(*looks):
-                if isinstance(found, OSError):
+                if isinstance(found, Exception):
                     rejected.append(_unreadable(utterance, found))
                     continue
                 source = _source(utterance, utterance.language or language, lexicon, *found)
                 if textgrids is not None:
                     beside = _look(states, textgrids[utterance.key])
-                    if isinstance(beside, OSError):
+                    if isinstance(beside, Exception):
                         rejected.append(_unreadable(utterance, beside, "textgrids"))
                         continue
                     source = replace(
@@ -274,21 +179,39 @@ def read_sources(
     return sources, rejected
 
 
+def _place(utterance: Utterance) -> tuple[str, tuple[int, int]]:
+    """What orders utterances by where a file holds them; others stay in their order."""
+    held = utterance.held
+    return ("", (0, 0)) if held is None else (held.file, held.place)
+
+
+def _parts(chunk: Sequence[_Located]) -> list[Sequence[_Located]]:
+    """Parts of a chunk for threads; what one file holds is not shared among them."""
+    parts: list[Sequence[_Located]] = []
+    for holder, group in itertools.groupby(chunk, lambda one: one[1].held and one[1].path):
+        some = list(group)
+        size = _PART if holder is None else len(some)
+        parts += [some[i : i + size] for i in range(0, len(some), size)]
+    return parts
+
+
 def _look_at(
-    states: SourceStates, locate: Callable[[Utterance], Path], utterance: Utterance
-) -> tuple[Utterance, tuple[str, tuple[int, int]] | OSError]:
+    states: SourceStates, utterance: Utterance, recording: Recording
+) -> tuple[Utterance, tuple[str, tuple[int, int]] | OSError | UtteranceError]:
     """Hash an utterance's audio; the utterance loses a piece that is all of the recording."""
-    found = _look(states, locate(utterance))
-    if utterance.piece is not None and not isinstance(found, OSError):
-        piece = states.settled(locate(utterance), utterance.piece)
+    found = _look(states, recording)
+    if utterance.piece is not None and not isinstance(found, Exception):
+        piece = states.settled(recording, utterance.piece)
         utterance = replace(utterance, piece=piece)
     return utterance, found
 
 
-def _look(states: SourceStates, file: Path) -> tuple[str, tuple[int, int]] | OSError:
+def _look(
+    states: SourceStates, place: Place
+) -> tuple[str, tuple[int, int]] | OSError | UtteranceError:
     try:
-        return states.look(file)
-    except OSError as error:
+        return states.look(place)
+    except (OSError, UtteranceError) as error:
         return error
 
 
@@ -316,18 +239,27 @@ def _hash_of(*parts: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
 
 
-def _unreadable(utterance: Utterance, error: OSError, stage: str = "audio") -> Rejection:
+def _unreadable(
+    utterance: Utterance, error: OSError | UtteranceError, stage: str = "audio"
+) -> Rejection:
+    if isinstance(error, UtteranceError):
+        return _rejection(utterance, stage, error.reason, error.message)
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
     reasons = {
         "audio": (Reason.AUDIO_UNREADABLE, Reason.AUDIO_MISSING),
         "textgrids": (Reason.TEXTGRID_UNREADABLE, Reason.TEXTGRID_MISSING),
     }
+    why = error.strerror or type(error).__name__
+    return _rejection(utterance, stage, reasons[stage][missing], why)
+
+
+def _rejection(utterance: Utterance, stage: str, reason: Reason, message: str) -> Rejection:
     return Rejection(
         id=utterance.id,
         key=utterance.key,
         source=utterance.source,
         kind=Kind.REJECTED,
         stage=stage,
-        reason=reasons[stage][missing],
-        message=error.strerror or type(error).__name__,
+        reason=reason,
+        message=message,
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ns2.pipeline.core.held import Recording
 from ns2.pipeline.dataset.shards import Member, Stored
 from ns2.pipeline.preprocess.work.failure import Failure
 
@@ -28,11 +29,18 @@ class SourceFile:
         name: what messages call it.
         path: where it lies on this machine.
         stamp: size in bytes and mtime in ns that it had when it was hashed; None if not known.
+        recording: what is read instead of all of it, where it holds recordings.
     """
 
     name: str
     path: str
     stamp: tuple[int, int] | None = None
+    recording: Recording | None = None
+
+    @property
+    def place(self) -> str | Recording:
+        """What a stage gets: the path, or where in the file a recording lies."""
+        return self.path if self.recording is None else self.recording
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ns2.pipeline.corpora.corpus import Corpus
+from ns2.pipeline.corpora.corpus import Corpus, recording_of
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.preprocess.options import Limits, Options
 from ns2.pipeline.preprocess.plan.sources import Source
@@ -79,11 +79,13 @@ class Scene:
     def task(self, source: Source, columns: tuple[str, ...]) -> Task:
         """The task of making these columns of an utterance, none of which is stored."""
         utterance = source.utterance
+        recording = recording_of(self.corpus, utterance)
         files = {
             "audio_file": SourceFile(
-                name=utterance.source,
-                path=str(self.corpus / utterance.source),
+                name=utterance.source if utterance.held is None else utterance.held.file,
+                path=str(recording.path),
                 stamp=source.stamp,
+                recording=None if utterance.held is None else recording,
             )
         }
         if source.textgrid is not None:

@@ -122,7 +122,7 @@ class Worker:
             values={"text": task.record["text"]},
             samples=task.samples,
         )
-        begun.values.update((name, file.path) for name, file in task.files.items())
+        begun.values.update((name, file.place) for name, file in task.files.items())
         for column, stored in task.stored.items():
             begun.values[column] = decode_value(self._graph.spec(column), stored.read())
         if handed is not None:

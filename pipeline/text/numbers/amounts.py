@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ns2.pipeline.text.numbers.inflection import french_counted, spanish_form
+from ns2.pipeline.text.numbers.inflection import (
+    french_counted,
+    is_elided,
+    is_plural,
+    portuguese_form,
+    spanish_form,
+)
 from ns2.pipeline.text.numbers.locales import CURRENCIES, Locale, Noun
 from ns2.pipeline.text.numbers.number_words import coin_words, year_words
 from ns2.pipeline.text.numbers.place import (
@@ -14,10 +20,12 @@ from ns2.pipeline.text.numbers.place import (
     is_whole,
     number_said,
     pattern_of,
+    plain_thousands,
     split_number,
 )
 
-_SIGN = "[€$£¥₽₴]"
+_SIGN = r"(?:R\$|[€$£¥₽₴])"
+_LANDS = "(?:US|A|C|NZ|HK|MX)?"  # whose dollar it is, which is not said
 _YEAR = re.compile(r"1[1-9]\d\d")
 
 
@@ -47,6 +55,8 @@ def count_form(text: str, noun: Noun, locale: Locale) -> str:
         return spanish_form(number, noun.feminine)
     if locale.base == "fr" and noun.feminine:
         return french_counted(number, "heure") or whole
+    if locale.base == "pt" and noun.feminine:
+        return portuguese_form(number)
     return whole
 
 
@@ -56,16 +66,38 @@ def _money_patterns(locale: Locale) -> tuple[re.Pattern[str], ...]:
     scales = "|".join(sorted(map(re.escape, locale.scales), key=len, reverse=True)) or "(?!)"
     names = "|".join(sorted(map(re.escape, locale.coins), key=len, reverse=True)) or "(?!)"
     return (
-        re.compile(rf"(?:US)?(?P<sign>{_SIGN}) ?(?P<number>{number})(?P<scale>{scales})?"),
+        re.compile(rf"{_LANDS}(?P<sign>{_SIGN}) ?(?P<number>{number})(?P<scale>{scales})?"),
         re.compile(rf"(?P<number>{number}) ?(?P<scale>{scales})?(?P<sign>{_SIGN}|{names})"),
     )
 
 
+@cache
+def _elsewhere_patterns(locale: Locale) -> tuple[re.Pattern[str], ...]:
+    """Amounts whose marks are exchanged, as in "$1,000.50" and "5.50 €" in Spanish.
+
+    Money has no three decimals; but of a price in front of its sign ("1,459 €") that is not sure.
+    """
+    group, point = rf"\d{{1,3}}(?:{re.escape(locale.decimal)}\d{{3}})", re.escape(locale.grouping)
+    return (
+        re.compile(rf"{_LANDS}{_SIGN} ?({group}+(?:{point}\d\d)?|\d+{point}\d\d?)\D*"),
+        re.compile(rf"({group}{{2,}}|{group}+{point}\d\d|\d+{point}\d\d) ?\D+"),
+    )
+
+
+def _in_own_marks(text: str, locale: Locale) -> str:
+    """An amount with the marks of the language."""
+    exchanged = str.maketrans({locale.decimal: locale.grouping, locale.grouping: locale.decimal})
+    for pattern in _elsewhere_patterns(locale):
+        if match := pattern.fullmatch(text):
+            return text.replace(match[1], match[1].translate(exchanged))
+    return text
+
+
 def money(place: Place) -> str:
     """Money: "3,50 €" as "3 Euro 50", "$5" before "Millionen" as "5"."""
-    locale = place.locale
+    locale, text = place.locale, _in_own_marks(place.text, place.locale)
     for pattern in _money_patterns(locale):
-        match = pattern.fullmatch(place.text)
+        match = pattern.fullmatch(text)
         if match:
             break
     else:
@@ -74,13 +106,15 @@ def money(place: Place) -> str:
     coins = locale.coins.get(sign)
     if coins is None:
         return _money_elsewhere(number, sign, locale)
-    if place.after in locale.scales and place.text.startswith(sign):
+    if place.after in locale.scales and not text.endswith(sign):
         return number_said(number, locale)  # the scale word is spoken with the coin
     main, part = coins
     if scale:
         name = locale.scales[scale][number != "1"]
         return f"{number_said(number, locale)} {name} {_of(main, locale)}"
     whole, places = split_number(number, locale)
+    if is_million(whole, locale) and not places.strip("0"):
+        return f"{count_form(whole, main, locale)} {_of(main, locale)}"
     if len(places) != 2:
         return counted(number, main, locale)
     said = counted(whole, main, locale)
@@ -96,9 +130,32 @@ def money(place: Place) -> str:
 
 def _of(coin: Noun, locale: Locale) -> str:
     """A coin behind a scale word: "d'euros"."""
-    if locale.base != "fr":
-        return coin.many
-    return f"d'{coin.many}" if coin.many[0] in "aeiouhé" else f"de {coin.many}"
+    return of_noun(coin.many, locale)
+
+
+def of_noun(noun: str, locale: Locale) -> str:
+    """A noun behind a million with the word between them: "d'habitants", "de personas"."""
+    if not locale.of:
+        return noun
+    return f"d'{noun}" if locale.base == "fr" and is_elided(noun) else f"{locale.of} {noun}"
+
+
+def is_million(text: str, locale: Locale) -> bool:
+    """Whether a number is said with "million" as its last word, and that takes "de"."""
+    whole, places = split_number(text, locale)
+    return bool(locale.of) and whole.endswith("000000") and not places
+
+
+def after_million(place: Place) -> str:
+    """A noun behind a million in digits: "habitants" in "2 000 000 habitants"."""
+    locale, text = place.locale, place.text
+    number = plain_thousands(place.before.lstrip("-−+±"), locale)
+    if not is_number(number, locale) or not is_million(number, locale):
+        return ""
+    coin = locale.coins.get(text)
+    if coin is not None:
+        return _of(coin[0], locale)
+    return of_noun(text, locale) if is_plural(text, locale.base) else ""
 
 
 def _money_elsewhere(number: str, sign: str, locale: Locale) -> str:
@@ -109,21 +166,23 @@ def _money_elsewhere(number: str, sign: str, locale: Locale) -> str:
 
 
 def scale_alone(place: Place) -> str:
-    """A short scale word after its number: "Mio." in "1 Mio."."""
-    if place.text not in ("Mio", "Mrd") or place.locale.base != "de":
+    """A short scale word after its number: "Mio." in "1 Mio.", "Md" in "3 Md €"."""
+    text, locale = place.text, place.locale
+    german = text in ("Mio", "Mrd") and locale.base == "de"
+    counts = text in ("M", "Md", "mi", "bi") and is_number(place.before, locale)
+    coin = place.after in locale.coins or re.fullmatch(r"d'\w+|de", place.after)
+    if text not in locale.scales or not (german or (counts and coin)):
         return ""
-    return place.locale.scales[place.text][place.before != "1"]
+    return locale.scales[text][place.before != "1"]
 
 
 def coin_alone(place: Place) -> str:
     """The sign of a coin, or a scale word, after its number: "€" in "5 €"."""
     text, before, locale = place.text, place.before, place.locale
-    if text in locale.scales and before[:1] in locale.coins and before[1:2].isdigit():
-        many = locale.scales[text][1]
-        coin = locale.coins[before[0]][0]
-        if locale.base == "es":
-            return f"{many} {coin.many}"
-        return f"{text} {_of(coin, locale)}"
+    leading = re.match(rf"{_LANDS}({_SIGN}) ?\d", before)
+    if text in locale.scales and leading and leading[1] in locale.coins:
+        name = locale.scales[text][1]  # $5 Mio
+        return f"{name} {_of(locale.coins[leading[1]][0], locale)}"
     if text in CURRENCIES and not locale.coins:
         whole = split_number(before, locale)[0]
         return coin_words(whole, CURRENCIES[text], locale.base)[0] if whole else ""

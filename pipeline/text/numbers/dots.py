@@ -28,6 +28,12 @@ _STARTERS = word_set(
     "Alle Viele Einige Niemand Jeder Jede Keiner Kein Keine Denn Seitdem Seit Bis Unter Über "
     "Zwischen Während Nachdem Bevor Obwohl Sogar Immer Nie Vielleicht Leider Danke Ja Nein"
 )
+_JOINING = ("und", "bis", "oder")
+ROMAN_RANKED = word_set(
+    "Weltkrieg Weltkriegs Weltkrieges Kapitel Teil Akt Band Abschnitt Buch Parteitag Parteitags "
+    "Internationale Reich Quartal Korps Klasse Stock Zivilsenat Strafsenat Olympiade Kongress"
+)
+"""German nouns that stand behind an ordinal number in Roman numerals."""
 _MARKS = ".,;:?!…—-'"
 
 
@@ -47,7 +53,7 @@ def has_own_dot(core: str, before: Sequence[Word], following: str, base: str) ->
     if base != "de":
         return following[:1].islower() and ((number and len(core) <= 2) or clear_roman(core) > 0)
     earlier = before
-    while len(earlier) > 1 and earlier[-1].surface in ("und", "bis", "oder") and earlier[-2].dotted:
+    while len(earlier) > 1 and earlier[-1].surface in _JOINING and earlier[-2].dotted:
         earlier = earlier[:-2]  # die 2. und 3. Klasse
     article = earlier[-1].surface.lower() if earlier else ""
     determined = article in _DETERMINERS and not (article == "die" and ends_sentence(following))
@@ -56,11 +62,7 @@ def has_own_dot(core: str, before: Sequence[Word], following: str, base: str) ->
     if re.fullmatch(r"\d{1,2}\.[-/]\d{1,2}", core):  # vom 1.-3. Mai
         return determined or following.strip(_MARKS) in GERMAN_RANKED
     if not number:
-        if not roman_value(core):
-            return False
-        counted = following[:1].islower() or following.strip(_MARKS) in GERMAN_RANKED
-        named = last in REIGNING or (determined and following[:1].isupper())
-        return named or (clear_roman(core) > 0 and counted and last not in NUMBERING)
+        return _roman_dot(core, before, following, determined)
     if len(core) > 4 or core.startswith("0"):
         return False
     if len(core) > 2 and ends_sentence(following):
@@ -75,6 +77,23 @@ def has_own_dot(core: str, before: Sequence[Word], following: str, base: str) ->
     if following[:1].islower():
         return True
     return not before and following[:1].isupper() and not ends_sentence(following)
+
+
+def _roman_dot(core: str, before: Sequence[Word], following: str, determined: bool) -> bool:
+    """Whether the full stop after a German Roman numeral is that of an ordinal number."""
+    if not roman_value(core):
+        return False
+    last = before[-1].surface if before else ""
+    noun = following.strip(_MARKS)
+    if noun in GERMAN_RANKED or noun in ROMAN_RANKED or (not before and noun in _JOINING):
+        return last not in NUMBERING
+    if clear_roman(core) > 0 or core in ("XX", "XXX"):
+        if determined:
+            return True  # im XX.
+        if not before:
+            return not ends_sentence(following)
+    named = last in REIGNING or (determined and following[:1].isupper())
+    return named or (clear_roman(core) > 0 and following[:1].islower() and last not in NUMBERING)
 
 
 def ends_sentence(following: str) -> bool:

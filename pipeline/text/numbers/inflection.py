@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ns2.pipeline.text.numbers.german_one import german_gender
 from ns2.pipeline.text.numbers.number_words import cardinal_words, ordinal_words
 from ns2.pipeline.text.tables import GERMAN_RANKED, word_set
 
@@ -16,10 +17,6 @@ _DATIVE = word_set(
 )
 _ACCUSATIVE = word_set("für durch gegen ohne um")
 _LIKE_EIN = re.compile(r"(?:k?ein|mein|dein|sein|ihr|unser|euer|eur)(e|em|en|er|es)?")
-_FEMININE_GERMAN = re.compile(r".+(?:e|ung|heit|keit|schaft|ion|tät|ik|ur|ie|liga|hand|wahl|tür)")
-_NEUTER_GERMAN = re.compile(
-    r".*(?:chen|lein|ment|um|spiel|kapitel|mal|jahr|jahrhundert|tor|buch|haus)"
-)
 _QUEENS = word_set("Elisabeth Katharina Maria Margarethe Margrethe Viktoria Christina Anna Beatrix")
 _SMALL_GERMAN = word_set("und bis oder")
 
@@ -44,6 +41,15 @@ _FEMININE_FRENCH = re.compile(
     r"|fille|chaise|table|maison|ville|pomme|question|réponse|station|région|nation|place|chambre"
     r"|lettre|ligne|leçon|photo|pièce|école|classe|partie|victoire|médaille|bouteille|tasse)s?"
 )
+_NO_PLURALS = word_set(
+    "más menos después atrás antes entonces además tras jamás quizás ellos ellas nosotros "
+    "plus moins dans sans sous vers depuis mais après puis alors hors chez dès très nous vous "
+    "ils elles jamais sommes parmi "
+    "mais menos depois após três eles elas nós"
+)
+"""Words that end like a plural, and are no noun."""
+_MUTE_H = ("habit", "heur", "homm", "hect", "hist", "hôt", "huit", "huma", "herb", "hôp", "hiron",
+           "horlog", "hiv")  # fmt: skip
 _QUEENS_ROMANCE = re.compile(r".+(?:a|bel|elle|eth|ine|ie)")
 
 
@@ -90,11 +96,9 @@ def _german_ending(before: Sequence[str], following: str) -> str:
     if match := _LIKE_EIN.fullmatch(last):
         if match[1]:
             return "" if match[1] == "e" else "n"
-        return "s" if _NEUTER_GERMAN.fullmatch(following.lower()) else "r"
+        return "s" if german_gender(following) == "n" else "r"
     noun = following.lower()
-    if _NEUTER_GERMAN.fullmatch(noun):
-        return "s"
-    return "" if _FEMININE_GERMAN.fullmatch(noun) and noun != "name" else "r"
+    return {"n": "s", "f": "", "m": "r"}[german_gender(noun)]
 
 
 def is_spanish_feminine(noun: str) -> bool:
@@ -157,3 +161,23 @@ def french_counted(number: int, following: str) -> str:
     if number % 100 == 81:  # espeak-ng reads "quatre-vingt-une" with a t
         return f"{cardinal_words(number - 1, 'fr')} une"
     return re.sub(r"un$", "une", cardinal_words(number, "fr"))
+
+
+def portuguese_form(number: int) -> str:
+    """A Portuguese number before a feminine noun: "duas", "vinte e uma", "duzentas"."""
+    said = cardinal_words(number, "pt")
+    said = re.sub(r"\bum$", "uma", re.sub(r"\bdois\b(?! (?:mil|bi)h)", "duas", said))
+    return re.sub(r"entos\b(?! (?:mil|bi)h)", "entas", said)
+
+
+def is_plural(noun: str, base: str) -> bool:
+    """Whether a word behind a number is a noun or adjective in the plural, by its ending."""
+    small = noun.lower()
+    ends = small.endswith(("s", "x") if base == "fr" else "s")
+    return ends and small.isalpha() and len(small) > 3 and small not in _NO_PLURALS
+
+
+def is_elided(noun: str) -> bool:
+    """Whether "de" is "d'" before a French noun."""
+    small = noun.lower()
+    return small[0] in "aeiouéèêàâîôûœ" or small.startswith(_MUTE_H)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ns2.pipeline.text.numbers.telephone import calls, is_spanish_telephone
 from ns2.pipeline.text.tables import word_set
 
 _SPACED_THOUSANDS = word_set(
@@ -14,12 +15,12 @@ _FIRST = re.compile(r"[-−±~]?[1-9]\d{0,2}")
 _GROUP = re.compile(r"\d{3}")
 _LAST = re.compile(r"\d{3}(?!\d)(?:,\d+)?[^\w\s]*")
 _DIGITS = re.compile(r"\+?\d+")
-_COINS = r"(?:[€$£]|EUR|Euros?|euros?|Dollars?|dollars?|dólar|dólares|Franken|Pfund)"
-_SIGNS = frozenset("€$£¥₹")
+_COINS = r"(?:[€$£]|EUR|Euros?|euros?|Dollars?|dollars?|dólar|dólares|Franken|Pfund|reais)"
+_SIGN = re.compile(r"[A-Z]{0,3}\$|[€£¥₹]")
 _SPLIT_BY_WHOLE = {  # said between the whole and its parts: 3 Euro 50
     **dict.fromkeys(
-        ("de", "fr", "es"),
-        (re.compile(r"[-−]?\d[\d. ]*,\d\d"), re.compile(rf"{_COINS}[.,;:?!…]*")),
+        ("de", "fr", "es", "pt"),
+        (re.compile(r"[-−]?\d[\d., ]*[.,]\d\d"), re.compile(rf"{_COINS}[.,;:?!…]*")),
     ),
 }
 _CLOCK = (re.compile(r"\d{1,2}[:.]\d\d(?:-\d{1,2}[:.]\d\d)?"), re.compile(r"Uhr[.,;:?!…]*"))
@@ -37,8 +38,8 @@ def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
     while i < len(tokens):
         end = i + 1
         if base in _SPACED_THOUSANDS and _FIRST.fullmatch(tokens[i]):
-            end = _thousands(tokens, i)
-        leads = tokens[i] in _SIGNS and not (i and tokens[i - 1][-1:].isdigit())
+            end = i + 1 if _is_telephone(tokens, i, base) else _thousands(tokens, i)
+        leads = _SIGN.fullmatch(tokens[i]) and not (i and tokens[i - 1][-1:].isdigit())
         if leads and end < len(tokens) and tokens[end][:1].isdigit():
             end += 1  # € 5
         token = " ".join(tokens[i:end])
@@ -51,6 +52,13 @@ def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
         joined.append(token)
         i = end
     return joined
+
+
+def _is_telephone(tokens: Sequence[str], i: int, base: str) -> bool:
+    """Whether groups of digits are a telephone number, by the words around them."""
+    if calls(tokens[max(0, i - 4) : i]):
+        return True
+    return base == "es" and is_spanish_telephone(tokens[i : i + 4])
 
 
 def _thousands(tokens: Sequence[str], i: int) -> int:

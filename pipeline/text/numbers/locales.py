@@ -23,7 +23,7 @@ class Noun:
     @property
     def feminine(self) -> bool:
         """Whether it is feminine."""
-        return self.article in ("eine", "une", "una")
+        return self.article in ("eine", "une", "una", "uma")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # known by identity: `locale_of` is cached
@@ -41,6 +41,7 @@ class Locale:
         units: by their sign.
         coins: (coin, its hundredth part) by sign.
         between_coins: the word before the hundredth parts.
+        of: the word between a million and what is counted, "" without one.
         parts: names of parts (one, several) by denominator: (ein) Viertel, (drei) Viertel.
         hearing: (digits at once after the point) "by digit" or "as number".
     """
@@ -62,6 +63,7 @@ class Locale:
     units: Mapping[str, Noun] = field(default_factory=dict)
     coins: Mapping[str, tuple[Noun, Noun]] = field(default_factory=dict)
     between_coins: str = ""
+    of: str = ""
     scales: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     parts: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     halves: Mapping[str, str] = field(default_factory=dict)
@@ -200,6 +202,7 @@ _FRENCH = Locale(
         ¥/JPY un yen|yens; un sen|sens
         CHF un franc suisse|francs suisses; un centime|centimes
     """),
+    of="de",
     scales={"M": ("million", "millions"), "Md": ("milliard", "milliards"),
             "million": ("million",) * 2, "millions": ("millions",) * 2,
             "milliard": ("milliard",) * 2, "milliards": ("milliards",) * 2},
@@ -259,8 +262,10 @@ _SPANISH = Locale(
         ¥/JPY un yen|yenes; un sen|sen
     """),
     between_coins="con",
-    scales={"M": ("millón de", "millones de"), "millón": ("millón de",) * 2,
-            "millones": ("millones de",) * 2},
+    of="de",
+    scales={"M": ("millón", "millones"), "millón": ("millón",) * 2,
+            "millones": ("millones",) * 2, "billón": ("billón",) * 2,
+            "billones": ("billones",) * 2},
     parts={2: ("medio", "medios"), 3: ("tercio", "tercios"), 4: ("cuarto", "cuartos"),
            5: ("quinto", "quintos"), 6: ("sexto", "sextos"), 8: ("octavo", "octavos"),
            10: ("décimo", "décimos")},
@@ -268,8 +273,21 @@ _SPANISH = Locale(
             "⅔": "dos tercios", "⅛": "un octavo"},
     mixed="y",
 )  # fmt: skip
-LOCALES = {locale.base: locale for locale in (_GERMAN, _FRENCH, _SPANISH)}
-"""The languages whose numbers are written out in full."""
+_PORTUGUESE = Locale(  # money alone
+    base="pt", percent="por cento",
+    coins=_coins("""
+        R$/BRL/real/reais um real|reais; um centavo|centavos
+        €/EUR/euro/euros um euro|euros; um cêntimo|cêntimos
+        $/USD/US$/dólar/dólares um dólar|dólares; um centavo|centavos
+        £/GBP uma libra|libras; um pêni|pence
+    """),
+    between_coins="e",
+    of="de",
+    scales={"milhão": ("milhão",) * 2, "milhões": ("milhões",) * 2, "bilhão": ("bilhão",) * 2,
+            "bilhões": ("bilhões",) * 2, "mi": ("milhão", "milhões"), "bi": ("bilhão", "bilhões")},
+)  # fmt: skip
+LOCALES = {locale.base: locale for locale in (_GERMAN, _FRENCH, _SPANISH, _PORTUGUESE)}
+"""The languages whose numbers are written out in full, and Portuguese, whose money is."""
 
 CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₽": "RUB", "₴": "UAH", "zł": "PLN"}
 """The codes of currencies by their signs, for languages without a `Locale`."""

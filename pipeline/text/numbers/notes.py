@@ -18,14 +18,15 @@ _KINDS: dict[str, re.Pattern[str]] = {
         ("ordinal numbers", r"\b\d{1,3}(?:[ºª°]|\.º|\.ª|[a-zà-ÿ]{1,4}\b|\.(?=\s+\w))"),
         ("Roman numerals", r"\b(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})\b"),
         ("money", r"[$€£¥₹₽₴]\s?\d|\d\s?[$€£¥₹₽₴]"),
-        ("units", r"\d\s?(?:km/h|km|kg|cm|mm|mg|ml|m²|m|g|l|°C|°F|kW|MB|GB)\b"),
+        ("units", r"\d\s?(?:km/h|km|kg|cm|mm|mg|ml|m²|m|g|l|kW|MB|GB)\b"),
+        ("temperatures", r"\d\s?°[CF]\b"),
         ("ranges", r"(?<![-–./\d])\d+(?:[.,]\d+)?[-–]\d+\b(?![-–./]\d)"),
         ("negative numbers", r"(?:(?<=\s)|^)[-−]\d"),
         ("fractions", r"\b\d+/\d+\b|[½¼¾⅓⅔⅛]"),
     )
 }
 _FULL = frozenset(_KINDS)
-_DONE = dict.fromkeys(("en", "de", "fr", "es"), _FULL)
+_DONE = {**dict.fromkeys(("en", "de", "fr", "es"), _FULL), "cmn": _FULL - {"units"}}
 _SOME = frozenset({"money", "negative numbers"})  # in the other languages that num2words knows
 _ANY = frozenset({"Roman numerals"})
 _MARKED = ("it", "pt", "ca", "gl", "nl")  # ordinal numbers with a mark or an ending

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ns2.pipeline.text.numbers.degrees import determined
+from ns2.pipeline.text.numbers.dots import ROMAN_RANKED
 from ns2.pipeline.text.numbers.inflection import (
     german_ordinal,
     german_reign,
@@ -40,9 +42,10 @@ def marked_ordinal(place: Place) -> str:
         number, mark = int(match[1]), match[2]
         if mark in ("ª", "a", "ra", "da", "ta", "ma", "va", "na"):
             return spanish_ordinal(number, "", feminine=True)
-        return spanish_ordinal(number, place.after, feminine=False) if mark != "er" else (
-            spanish_ordinal(number, "piso")
-        )  # fmt: skip
+        if mark == "er":
+            return spanish_ordinal(number, "piso")
+        ranked = place.after if place.after[:1].islower() or determined(place) else ""
+        return spanish_ordinal(number, ranked, feminine=False)
     if base in ("it", "pt", "ca", "gl") and (match := _ROMANCE.fullmatch(place.text)):
         said = ordinal_words(int(match[1]), base)
         return re.sub(r"[oe]\b", "a", said) if match[2] == "ª" else said
@@ -83,8 +86,16 @@ def dotted_ordinal(place: Place) -> str:
             return ""
         if not is_whole(text) and name:
             return german_reign(number, place.all_before)
-        return german_ordinal(number, place.all_before, place.after)
+        return german_ordinal(number, place.all_before, _ranked(place))
     return ordinal_words(number, base) or f"{text}."
+
+
+def _ranked(place: Place) -> str:
+    """The noun behind a German ordinal number, or behind the last of several: "2. und 3. Akt"."""
+    at = 1
+    while place.near(at) in ("und", "bis", "oder") and place.near(at + 2):
+        at += 2
+    return place.near(at)
 
 
 def two_ordinals(place: Place) -> str:
@@ -100,8 +111,8 @@ def two_ordinals(place: Place) -> str:
 
 def _is_initial(place: Place) -> bool:
     """Whether a German I., V. or X. is the initial of a name: "V. Müller", "Otto V. Müller"."""
-    before, after = place.before, place.after
-    if before.lower() in _ARTICLES or after in GERMAN_RANKED:
+    before, after = place.before, _ranked(place)
+    if before.lower() in _ARTICLES or after in GERMAN_RANKED or after in ROMAN_RANKED:
         return False
     return before not in REIGNING or after[:1].isupper()
 
@@ -120,6 +131,13 @@ def roman(place: Place) -> str:
         number = roman_value(text)  # I Congreso
     if base in ("de", "fr") and text == "IV":
         number = 4
+    if base == "de" and len(place.words) == 1 and text in ("XX", "XXX"):
+        number = roman_value(text)  # the number of a chapter
+    if base == "pt" and number and before in REIGNING:
+        if number > 10:
+            return str(number)  # João vinte e três
+        ranked = ordinal_words(number, "pt")
+        return re.sub(r"o\b", "a", ranked) if is_queen(before) else ranked
     if base in _READS_ROMAN or not number:
         # Sizes of clothes are spelled; espeak-ng would read them as numbers.
         return ".".join(text) if place.locale.months and text in ("XL", "XX", "XXL", "XXX") else ""

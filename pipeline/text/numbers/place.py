@@ -79,3 +79,10 @@ def number_said(text: str, locale: Locale) -> str:
         rest = places.lstrip("0")
         said = " ".join([*"0" * (len(places) - len(rest)), *([rest] if rest else [])])
     return f"{whole} {locale.point} {said}"
+
+
+def plain_thousands(text: str, locale: Locale) -> str:
+    """Several groups of thousands with the marks of another language as digits: "1,000,000"."""
+    mark = re.escape(locale.decimal)
+    grouped = re.fullmatch(rf"\d{{1,3}}(?:{mark}\d{{3}}){{2,}}", text)
+    return text.replace(locale.decimal, "") if grouped else text

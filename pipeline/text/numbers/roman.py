@@ -28,7 +28,9 @@ REIGNING = word_set(
     "Inocencio Isabel Isabella Isabelle Iwan Jacques Jaime Jakob Jean Johann Johannes Jorge Juan "
     "Juana Karl León Léon Leopoldo Leopold Ludwig Ludwigs Luis Margarethe Margrethe Maria María "
     "Marie Maximilian Napoleón Napoléon Nikolaus Nicolás Nicolas Otto Pablo Pedro Philipp Philippe "
-    "Pie Pierre Pío Ricardo Richard Rudolf Sixtus Viktoria Victoria Victor Wilhelms"
+    "Pie Pierre Pío Ricardo Richard Rudolf Sixtus Viktoria Victoria Victor Wilhelms "
+    "João José Luís Afonso Dinis Duarte Filipe Manuel Miguel Sancho Sebastião Henrique Bento "
+    "Paulo Pio Leão Carlota"
 )
 """First names of rulers and popes, after which a Roman numeral is an ordinal number."""
 

@@ -11,18 +11,20 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ns2.pipeline.text.numbers import amounts, calendar_words, ordinals
-from ns2.pipeline.text.numbers.inflection import french_counted, spanish_counted
+from ns2.pipeline.text.numbers import amounts, calendar_words, degrees, ordinals
+from ns2.pipeline.text.numbers.german_one import german_one
+from ns2.pipeline.text.numbers.inflection import french_counted, is_queen, spanish_counted
 from ns2.pipeline.text.numbers.locales import CURRENCIES, locale_of
 from ns2.pipeline.text.numbers.number_words import cardinal_words, minus_word
 from ns2.pipeline.text.numbers.place import (
     Place,
     digits_said,
-    is_whole,
     number_said,
     pattern_of,
+    plain_thousands,
     split_number,
 )
+from ns2.pipeline.text.numbers.telephone import telephone
 from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER_SAID
 from ns2.pipeline.text.written import Word
 
@@ -31,6 +33,7 @@ _NUMBER_SIGNS = {
     sign: {"fr": "numéro", "es": "número", "it": "numero", "pt": "número"}
     for sign in ("n°", "N°", "nº", "Nº", "n.º", "N.º")
 }
+_LADIES = frozenset({"beatriz", "inês", "leonor", "isabel", "luz", "mercês", "filipa"})
 _SIGN_STARTS = ("n°", "N°", "nº", "Nº", "n.", "N.", "Nr")
 _ELIDED = re.compile(r"((?:[dljn]|qu)')(\d.*)", re.IGNORECASE)
 _DIGITS = re.compile(r"\d{1,15}")
@@ -58,8 +61,18 @@ def _speak(place: Place) -> str:
         return _DIGITS.sub(lambda match: _in_words(match[0], base), said)
     if place.dotted:  # by the full stop espeak-ng knows an initial from a word
         known = BEFORE_NUMBER_SAID.get(base, {}).get(text) or ABBREVIATIONS.get(base, {}).get(text)
-        return known or (f"{text}." if len(text) == 1 else text)
+        return known or (_initial(place) if len(text) == 1 else text)
     return text
+
+
+def _initial(place: Place) -> str:
+    """A letter with a full stop; Portuguese titles ("D. João"), letters that are no numerals."""
+    text, after = place.text, place.after
+    if place.locale.base != "pt":
+        return f"{text}."
+    if text == "D" and len(after) > 1 and after[:1].isupper():
+        return "dona" if is_queen(after) or after.lower() in _LADIES else "dom"
+    return text.lower() if text in "CDLM" else f"{text}."  # "C." is said as a hundred
 
 
 def _in_words(digits: str, base: str) -> str:
@@ -86,7 +99,9 @@ def _concerns_number(place: Place) -> bool:
     """Whether a word without digits may belong to the number before it."""
     text, locale = place.text, place.locale
     known = text in locale.units or text in locale.coins or text in locale.scales
-    return known or text[-1:] in CURRENCIES or text.startswith("US$") or text[:2] in _SIGN_STARTS
+    known = known or (bool(locale.of) and place.before.endswith("000"))
+    money = text[-1:] in CURRENCIES or "$" in text
+    return known or money or text[:2] in _SIGN_STARTS
 
 
 def _signed(place: Place) -> str:
@@ -96,22 +111,6 @@ def _signed(place: Place) -> str:
     if not minus or rest[0] in "IVX":
         return ""
     return f"{word} {_by_rule(replace(place, text=rest)) or rest}"
-
-
-def telephone(place: Place) -> str:
-    """A number that begins with 0, or has many digits, digit by digit: "0171/1234567"."""
-    text, base = place.text, place.locale.base
-    if not place.locale.months:
-        return ""
-    if re.fullmatch(r"0\d+(?:[-/]\d+)*|\d{7,}(?<!000)|\d{16,}", text):
-        return digits_said(text)
-    offset = -1
-    while is_whole(place.near(offset)):
-        offset -= 1
-    if not place.near(offset).startswith("+"):
-        offset += 1
-    begins = offset < 0 and re.fullmatch(r"\+\d+|0\d{2,}", place.near(offset))
-    return digits_said(text) if base == "de" and begins and is_whole(text) else ""
 
 
 def number_sign(place: Place) -> str:
@@ -127,6 +126,8 @@ def number_sign(place: Place) -> str:
 def grouped(place: Place) -> str:
     """Numbers with marks between their groups or before their decimals: "1.000,50"."""
     locale, text = place.locale, place.text
+    if locale.months and (plain := plain_thousands(text, locale)) != text:
+        return plain
     if not re.fullmatch(pattern_of(locale), text):
         return ""
     whole, places = split_number(text, locale)
@@ -168,15 +169,18 @@ _RULES: tuple[Rule, ...] = (
     calendar_words.short_date,
     ordinals.two_ordinals,
     ordinals.dotted_ordinal,
+    degrees.degrees,
     ordinals.marked_ordinal,
     calendar_words.date,
     calendar_words.clock,
     calendar_words.clock_range,
     telephone,
     amounts.money,
-    amounts.scale_alone,
+    amounts.after_million,
     amounts.coin_alone,
+    amounts.scale_alone,
     amounts.before_noun,
+    german_one,
     amounts.unit,
     amounts.percent,
     amounts.number_range,

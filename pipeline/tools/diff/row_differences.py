@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ns2.pipeline.dataset.index import index_schema
+from ns2.pipeline.dataset.index import CONFIDENCE, index_schema
 from ns2.pipeline.tools.diff.side import EXAMPLES, Side, counted
 
 MOST_KEYS = 1000
@@ -68,7 +68,8 @@ class IndexRows:
     def _compare_fields(self, changed: np.ndarray) -> dict[str, Any]:
         """Fields of the index that differ; marks the utterances in `changed`."""
         fields: dict[str, Any] = {}
-        for name in FIELDS:
+        both = all(CONFIDENCE in side.fields() for side in (self._a, self._b))
+        for name in (*FIELDS, CONFIDENCE) if both else FIELDS:
             unequal = self._unequal(name)
             if unequal.any():
                 fields[name] = {**self._count(unequal), "examples": self._examples(name, unequal)}

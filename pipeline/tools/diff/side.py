@@ -14,7 +14,7 @@ from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.dataset.card import open_card, sealed
 from ns2.pipeline.dataset.index import index_faults
 from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED
-from ns2.pipeline.dataset.tables import read_table
+from ns2.pipeline.dataset.tables import check_table, read_table
 
 EXAMPLES = 3
 """Values, or rows of the ledger, that are listed for a difference."""
@@ -42,6 +42,10 @@ class Side:
             "utterances": self.card.counts.written,
             "hours": self.card.counts.hours,
         }
+
+    def fields(self) -> list[str]:
+        """The names of the fields of the index."""
+        return list(check_table(self.root / INDEX).schema.names)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One field of the index."""

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.dataset.index import CONFIDENCE
 from ns2.pipeline.dataset.reader import Dataset
 
 DOUBTFUL = 0.9
@@ -60,6 +61,7 @@ def describe(dataset: Dataset, name: str, *, confidence: bool = False) -> dict[s
     found: dict[str, Any] = {
         "key": key,
         **{field: row[field] for field in _ROW_FIELDS},
+        **{field: row[field] for field in (CONFIDENCE,) if row.get(field) is not None},
         "source": meta.get("source"),
         **({"piece": meta["piece"]} if "piece" in meta else {}),
         "samples": meta.get("samples"),
@@ -163,6 +165,8 @@ def _fact_lines(found: Mapping[str, Any]) -> list[str]:
     facts.append(f"{found['phone_rate']:.1f} phones a second")
     if found["align_score"] is not None:
         facts.append(f"alignment score {found['align_score']:.2f}")
+    if CONFIDENCE in found:
+        facts.append(f"confidence {found[CONFIDENCE]:g}")
     shapes = (f"{name} ({', '.join(map(str, s))})" for name, s in found["shapes"].items())
     return [*lines, "  " + ", ".join(facts), "  " + ", ".join(shapes)]
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ns2.pipeline.core.names import key_faults
 from ns2.pipeline.core.schema import ColumnSpec
 from ns2.pipeline.dataset.card import Card
-from ns2.pipeline.dataset.index import index_faults, index_schema, row_crc
+from ns2.pipeline.dataset.index import CONFIDENCE, index_faults, index_schema, row_crc
 from ns2.pipeline.dataset.layout import INDEX
 from ns2.pipeline.dataset.tables import check_table
 from ns2.pipeline.tools.verify.fault import MOST_FAULTS, Fault
@@ -44,7 +44,8 @@ class IndexCheck:
             ValueError: the schema is another.
         """
         check_table(self._path)
-        schema, expected = pq.read_schema(self._path), index_schema(list(self._specs))
+        schema = pq.read_schema(self._path)
+        expected = index_schema(list(self._specs), confidence=CONFIDENCE in schema.names)
         if self._specs and sorted(schema, key=_name) != sorted(expected, key=_name):
             raise ValueError(f"its columns are not those of a dataset: {', '.join(schema.names)}")
         try:

@@ -122,7 +122,7 @@ def test_paths_with_backslashes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "speaker"), [(1, "1"), (1.0, "1"), ("1.0", "1.0"), (None, "default")]
+    ("value", "speaker"), [(1, "1"), (1.0, "1"), ("1.0", "1"), ("1.05", "1.05"), (None, "default")]
 )
 def test_numbers_as_speakers(tmp_path: Path, value: object, speaker: str) -> None:
     row = {"audio": "a.wav", "text": "one", "speaker": value}

@@ -86,8 +86,7 @@ READ = {
     ),
     "1.0 as a speaker": (
         rows("{}", ("1.0", "2.0", "1.0", "2.0", "1.0", "1.0"), TEXTS),
-        {i: (t, s) for i, t, s in zip(
-            IDS, TEXTS, ("1.0", "2.0", "1.0", "2.0", "1.0", "1.0"), strict=True)},
+        {i: (t, s) for i, t, s in zip(IDS, TEXTS, "121211", strict=True)},
         "column 2 as the speaker",
     ),
     "speaker, text and duration": (

@@ -17,7 +17,8 @@ from ns2.pipeline.dataset.layout import state_file
 from ns2.pipeline.preprocess.executors.parts import Part, Returned, carry_out
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import plan_shards
-from ns2.pipeline.preprocess.plan.sources import SourceStates, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.sources import find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.states import SourceStates
 from ns2.pipeline.preprocess.recipe import build_graph
 from ns2.pipeline.preprocess.work.job import ShardJob
 from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, SourceFile

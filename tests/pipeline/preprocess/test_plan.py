@@ -13,7 +13,8 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, Utterance, make_key
 from ns2.pipeline.preprocess.finish.statistics import add_sums, latent_statistics
 from ns2.pipeline.preprocess.plan.placement import load_plan, plan_shards, save_plan
-from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, read_sources
+from ns2.pipeline.preprocess.plan.sources import Source, read_sources
+from ns2.pipeline.preprocess.plan.states import SourceStates
 from ns2.pipeline.stages.graph import Graph
 from ns2.pipeline.stages.stage import Item, Product, Stage
 

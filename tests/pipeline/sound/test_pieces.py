@@ -11,8 +11,12 @@ import soundfile
 
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Piece, Reason
+from ns2.pipeline.sound import decode
+from ns2.pipeline.sound.containers import opened
 from ns2.pipeline.sound.decode import read_audio
 from ns2.pipeline.sound.pieces import is_whole, recording_seconds
+from tests.support.corpora_factories import write_audio
+from tests.support.factories import tone
 
 RATE = 22_050
 
@@ -166,3 +170,28 @@ def test_pieces_of_a_strangers_dataset(value: object) -> None:
         Piece.from_json(value)
     piece = Piece(offset=1.5, duration=2.0, channel=1)
     assert Piece.from_json(piece.to_json()) == piece and Piece.from_json(None) is None
+
+
+def test_a_recording_is_decoded_once_for_all_its_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a format in which no piece can be decoded alone; what one channel is, is another's not."""
+    stereo = np.stack([tone(2.0, 150), tone(2.0, 250)], axis=1)
+    path = write_audio(tmp_path / "a.mp3", stereo, 24_000)
+    whole, _ = read_audio(path)
+    opens: list[object] = []
+
+    def counted(place: object) -> object:
+        opens.append(place)
+        return opened(path)
+
+    monkeypatch.setattr(decode, "opened", counted)
+    for start in range(0, 36_000, 6_000):
+        piece, _ = read_audio(path, Piece(offset=start / 24_000, duration=0.25))
+        np.testing.assert_array_equal(piece, whole[start : start + 6_000])
+    assert len(opens) == 1
+    left, right = (read_audio(path, Piece(channel=i))[0] for i in (0, 1))
+    np.testing.assert_allclose((left + right) / 2, whole, atol=1e-7)
+    assert abs(left - right).max() > 0.1
+    with pytest.raises(UtteranceError, match="no channel 2: they are 2"):
+        read_audio(path, Piece(channel=2))

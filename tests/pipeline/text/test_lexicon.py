@@ -81,6 +81,12 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("a\tɹ <sil>\n", "line 1: '<sil>' is no phone"),
         ("a\tɹ .\n", "line 1: '.' is no phone"),
         ("a\tɹ |\n", "line 1: '|' stands between two phones"),
+        ("😀\tɹ\n", "line 1: '😀' is in no text: emoji and such signs are taken out"),
+        ("a\tɹ\n👍🏽\tɹ\n", "line 2: '👍🏽' is in no text"),
+        ("→\tɹ\n", "line 1: '→' is in no text"),
+        ("a,b\tɹ\n", "line 1: 'a,b' is no word of a text, which has 'a', 'b' there"),
+        ("hello!\tɹ\n", "line 1: 'hello!' is no word of a text, which has 'hello' there"),
+        ("a\tɹ\nａ\td\n", "line 2: 'a' stands in line 1 already"),
         ("a\tɹ\td\n\n", None),
     ],
 )
@@ -93,6 +99,13 @@ def test_what_is_wrong_is_said_with_its_line(
     with pytest.raises(UserError) as error:
         lexicon(tmp_path, text)
     assert complaint in str(error.value) and "lexicon.txt" in str(error.value)
+
+
+def test_signs_and_styled_letters_are_words(tmp_path: Path) -> None:
+    found = lexicon(tmp_path, f"&\t{READING}\nＡＢＣ\tm ˈuː n\n“Ort”\td\n°\tɹ ˈɛ\ncol·legi\tk\n")
+    assert [*found.entries] == ["&", "ABC", "Ort", "°", "col·legi"]
+    said = pronounce("Salt & ABC, “Ort”.", "en-us", TextSettings(lexicon=found))
+    assert [word_of(said, word) for word in ("&", "ABC", "Ort")] == [READING, "m ˈuː n", "d"]
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:

@@ -29,3 +29,9 @@ def test_nothing_is_said_where_all_is_written_out() -> None:
 def test_what_num2words_knows_counts_as_done() -> None:
     assert left_alone([("Costa 5 € e -3.", "it"), ("Papa Pio XII.", "it")]) == []
     assert "money" in left_alone([("5 € kostas", "eo-unknown"), ("5 $", "gd")])[0]
+
+
+def test_mandarin_leaves_units_alone() -> None:
+    assert left_alone([("现在15:30，-5°C，¥5，10-20，50%。", "cmn")]) == []
+    assert "1 units (such as '5 km')" in left_alone([("5 km", "cmn")])[0]
+    assert "temperatures" in left_alone([("Het is 5°C.", "nl")])[0]

@@ -150,7 +150,7 @@ SAID = (
     ("de", "im II. Weltkrieg", "im zweiten Weltkrieg"),
     ("de", "am 3.5. und am 3.5.2021",
      "am dritten Mai und am dritten Mai zweitausend einundzwanzig"),
-    ("de", "1 km, 1 Stunde und 1 t", "ein Kilometer, eins Stunde und eine Tonne"),
+    ("de", "1 km, 1 Stunde und 1 t", "ein Kilometer, eine Stunde und eine Tonne"),
     ("de", "um 1:05 Uhr", "um ein Uhr fünf"),
     ("de", "1500 kg im Jahr 1500", "eintausendfünfhundert Kilogramm im Jahr fünfzehnhundert"),
     ("de", "1990er und 90er", "neunzehnhundertneunziger und neunziger"),

@@ -1,0 +1,100 @@
+"""Where a recording lies: a file of its own, a member of a tar, or a cell of a parquet file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TarMember:
+    """A recording inside a tar that is not compressed.
+
+    Attributes:
+        file: path of the tar relative to the corpus, with forward slashes.
+        offset: where its bytes begin in the tar.
+        size: how many bytes it has.
+    """
+
+    file: str
+    offset: int
+    size: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """What orders it among the members of its tar."""
+        return self.offset, self.size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParquetCell:
+    """A recording in a column of bytes of a parquet file.
+
+    Attributes:
+        file: path of the parquet file relative to the corpus, with forward slashes.
+        column: path of the column in the file's schema, such as "audio.bytes".
+        group: number of the row group.
+        row: number of the row in its group.
+    """
+
+    file: str
+    column: str
+    group: int
+    row: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """What orders it among the cells of its file."""
+        return self.group, self.row
+
+
+Held = TarMember | ParquetCell
+"""Where a file holds a recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording on this machine.
+
+    Attributes:
+        path: of its file, or of the file that holds it.
+        held: where that file holds it; None where the file is the recording.
+        suffix: of its name, in lower case, such as ".wav".
+    """
+
+    path: Path
+    held: Held | None = None
+    suffix: str = ""
+
+    @staticmethod
+    def of(place: str | Path | Recording) -> Recording:
+        """The recording of a path; a recording is given back."""
+        if isinstance(place, Recording):
+            return place
+        path = Path(place)
+        return Recording(path, suffix=path.suffix.lower())
+
+    @staticmethod
+    def below(root: Path, source: str, held: Held | None) -> Recording:
+        """The recording of an utterance.
+
+        Args:
+            root: the folder of the corpus.
+            source: the utterance's source.
+            held: where a file holds it.
+        """
+        suffix = PurePosixPath(source).suffix.lower()
+        return Recording(root / (source if held is None else held.file), held, suffix)
+
+    @property
+    def name(self) -> str:
+        """A name that no other recording on this machine has: the path, and the place in it."""
+        if self.held is None:
+            return str(self.path)
+        column = self.held.column if isinstance(self.held, ParquetCell) else "tar"
+        return f"{self.path}#{column}:{self.held.place[0]}:{self.held.place[1]}"
+
+    @property
+    def order(self) -> tuple[str, tuple[int, int]]:
+        """The order in which recordings are best read: those of a file as they lie in it."""
+        return str(self.path), (0, 0) if self.held is None else self.held.place

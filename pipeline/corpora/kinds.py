@@ -1,0 +1,76 @@
+"""What the values of a column are by their form: splits, flags, codes of languages, file names.
+
+None of these is a text or the name of a speaker, though few of them come again and again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+SPLIT, LANGUAGE, SEX, PATH = "splits", "codes of languages", "the sex", "paths of files"
+
+_SPLITS = {
+    "train", "training", "val", "valid", "validation", "dev", "eval", "test",
+    "train-clean", "train-other", "dev-clean", "dev-other", "test-clean", "test-other",
+}  # fmt: skip
+_FLAGS = {"true", "false", "yes", "no", "y", "n", "none", "null", "nan", "ok", "valid", "invalid",
+          "good", "bad"}  # fmt: skip
+_SEXES = {"m", "f", "male", "female", "man", "woman", "männlich", "weiblich", "masculine",
+          "feminine", "other"}  # fmt: skip
+_TYPES = re.compile(
+    r"\.?(wav|flac|mp3|ogg|oga|opus|m4a|aac|aiff?|caf|w64|au|wma|webm|mp4|pcm(_s16(le)?)?)"
+)
+_LANGUAGE = re.compile(
+    "(ar|bg|ca|cmn|cs|da|de|el|en|es|et|fa|fi|fr|he|hi|hr|hu|id|it|ja|jp|ko|lt|lv|nb|nl|no|pl|pt|"
+    "ro|ru|sk|sl|sr|sv|th|tr|uk|vi|yue|zh|"
+    "ara|bul|cat|ces|cze|dan|deu|ger|ell|gre|eng|spa|est|fas|per|fin|fra|fre|heb|hin|hrv|hun|ind|"
+    "ita|jpn|kor|lit|lav|nor|nob|nld|dut|pol|por|ron|rum|rus|slk|slo|slv|srp|swe|tha|tur|ukr|vie|"
+    "zho|chi)([-_][a-z]{2,4})?"
+)
+_LANGUAGES = {
+    "arabic", "chinese", "mandarin", "cantonese", "czech", "danish", "dutch", "english", "finnish",
+    "french", "german", "greek", "hebrew", "hindi", "hungarian", "indonesian", "italian",
+    "japanese", "korean", "norwegian", "polish", "portuguese", "romanian", "russian", "spanish",
+    "swedish", "thai", "turkish", "ukrainian", "vietnamese", "deutsch", "français",
+    "español", "italiano", "português", "nederlands",
+}  # fmt: skip
+_EMOTIONS = {
+    "neutral", "happy", "sad", "angry", "anger", "sadness", "happiness", "surprise", "surprised",
+    "fear", "fearful", "disgust", "disgusted", "calm", "excited", "amused", "sleepy", "whisper",
+    "joy",
+}  # fmt: skip
+_DATE = re.compile(r"\d{4}[-./]\d\d?[-./]\d\d?([T ]\d.*)?|\d\d?[-./]\d\d?[-./]\d{4}")
+_MEASURE = re.compile(r"[-+]?\d+([.,]\d+)?\s?(k?hz|s|sec|ms|min|db|bit|kbps|kb|mb|%)")
+_PATH = re.compile(r"\S*[/\\]\S*|\S+\.(wav|flac|mp3|ogg|oga|opus|m4a|aiff?|caf|w64|au)")
+
+
+def _all_in(known: set[str]) -> Callable[[Sequence[str]], bool]:
+    return lambda values: known.issuperset(values)
+
+
+def _all_match(pattern: re.Pattern[str]) -> Callable[[Sequence[str]], bool]:
+    return lambda values: all(map(pattern.fullmatch, values))
+
+
+_KINDS: tuple[tuple[str, Callable[[Sequence[str]], bool]], ...] = (
+    (SPLIT, _all_in(_SPLITS)),
+    (SEX, _all_in(_SEXES)),
+    ("flags", _all_in(_FLAGS)),
+    ("types of files", _all_match(_TYPES)),
+    ("emotions", _all_in(_EMOTIONS)),
+    (LANGUAGE, lambda values: all(v in _LANGUAGES or _LANGUAGE.fullmatch(v) for v in values)),
+    ("dates", _all_match(_DATE)),
+    ("measures", _all_match(_MEASURE)),
+    (PATH, _all_match(_PATH)),
+)
+
+
+def kind_of(values: Sequence[str]) -> str:
+    """What all values of a column are, in words; "" for texts, names and numbers.
+
+    Args:
+        values: those that are not blank.
+    """
+    lowered = sorted({value.lower() for value in values})
+    return next((kind for kind, fits in _KINDS if lowered and fits(lowered)), "")

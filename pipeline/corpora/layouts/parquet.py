@@ -1,0 +1,391 @@
+"""Parquet files with audio in them, as hubs keep data sets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.held import ParquetCell
+from ns2.pipeline.core.schema import Piece, Reason
+from ns2.pipeline.corpora.corpus import Corpus, Find, settle
+from ns2.pipeline.corpora.entries import (
+    Entry,
+    as_name,
+    best_text,
+    lost_part,
+    named_split,
+    split_of_path,
+    text_value,
+    unread_fields,
+    without_lone_train,
+    without_suffix,
+)
+from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, Fields
+from ns2.pipeline.corpora.folders import Lookup, walk
+from ns2.pipeline.corpora.rows import bad_row
+
+SUFFIX = ".parquet"
+_ROWS = 512
+_MOST_LOST = 100_000
+"""The most rows that a damaged footer may declare lost."""
+_ABSOLUTE = re.compile(r"/|[A-Za-z]+:/")
+_GLANCE = 20
+_READ = ("text", "id", "speaker", "language", "split")
+_CUT = ("offset", "duration")
+
+
+class Parquet:
+    """Reader of parquet files, or of a folder with such files at any depth.
+
+    The column of the audio is a struct of `bytes` and `path`, or it holds bytes, or paths of files.
+    Bytes are read where they lie. A split is that of the row, or else of the name of the file or
+    its folder (`train-00000-of-00005.parquet`, `test/0.parquet`); where that is train for all rows,
+    it is open.
+
+    The id of a row without one is the path of its audio without the suffix, or else the path of the
+    file and the number of the row in it, from 0.
+    """
+
+    name = "parquet"
+    looks_like = "parquet files with a column of audio (bytes and path) and one of text"
+
+    def matches(self, root: Path) -> bool:
+        """Whether the path is such a file, or a folder with one."""
+        if root.is_file():
+            return root.suffix.lower() == SUFFIX
+        return any(_has_audio(root / file) for file in islice(_files(root, _GLANCE), _GLANCE))
+
+    def resembles(self, root: Path) -> bool:
+        """Never: a parquet file has audio, or has none."""
+        return False
+
+    def read(self, root: Path, fields: Fields | None = None) -> Corpus:
+        """Find all rows of the files.
+
+        Args:
+            root: the file or the folder.
+            fields: which columns hold what; None takes them by their names.
+
+        Raises:
+            UserError: no file has audio, can be read, or has the columns that `fields` names.
+        """
+        base = root.parent if root.is_file() else root
+        files = [root.name] if root.is_file() else sorted(_files(root))
+        chosen = fields or Fields()
+        if chosen.numbers:
+            raise UserError("--fields: columns of parquet have names; give a name, not a number")
+        lookup, finds = Lookup(base), list[Find]()
+        unread, splits, notes = dict[str, None](), set[bool](), dict[str, None]()
+        for file in files:
+            try:
+                table = _Table.open(base, file, chosen, lookup)
+            except (OSError, pa.ArrowException, ValueError) as error:
+                why = f"it can't be read as parquet: {_first_line(error)}"
+                finds.append(lost_part(file, Reason.AUDIO_UNREADABLE, why))
+                continue
+            if table is not None:
+                with table.opened:
+                    finds += table.finds()
+                unread.update(dict.fromkeys(table.unread))
+                splits.add(table.split_named)
+                notes.update(dict.fromkeys(table.notes()))
+        if not splits:
+            found = getattr(finds[0], "message", "") if finds else "none has a column of audio"
+            raise UserError(f"{root}: no parquet file with audio and text; {found}")
+        if splits == {False}:
+            finds = without_lone_train(finds)
+        return settle(
+            self.name, base, finds, unread_fields("the parquet files", list(unread)), list(notes)
+        )
+
+
+def _files(root: Path, most: int | None = None) -> Iterator[str]:
+    """Parquet files below a folder, by their paths relative to it; only the first folders."""
+    for folder in islice(walk(root), most) if root.is_dir() else ():
+        yield from (folder.source(n) for n in folder.files.values() if n.lower().endswith(SUFFIX))
+
+
+def _has_audio(file: Path) -> bool:
+    try:
+        schema = pq.read_schema(file)
+    except (OSError, pa.ArrowException, ValueError):
+        return False
+    return any(_kind(column.type) == "struct" for column in schema) or "audio" in schema.names
+
+
+def _kind(form: pa.DataType) -> str:
+    """How a column of a type may hold audio: as a struct, bytes or a path; "" if it can't."""
+    if pa.types.is_struct(form):
+        return "struct" if form.get_field_index("bytes") >= 0 else ""
+    if pa.types.is_binary(form) or pa.types.is_large_binary(form):
+        return "bytes"
+    return "path" if pa.types.is_string(form) or pa.types.is_large_string(form) else ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+@dataclass
+class _Table:
+    """One parquet file.
+
+    Attributes:
+        audio: the column that holds the audio, and how.
+        columns: by field, the columns that hold it, best first.
+        unread: columns that are not read.
+        labels: by column, the names that its whole numbers stand for.
+        split: by the name of the file.
+    """
+
+    root: Path
+    file: str
+    opened: pq.ParquetFile
+    audio: tuple[str, str]
+    columns: Mapping[str, tuple[str, ...]]
+    unread: tuple[str, ...]
+    lookup: Lookup
+    labels: Mapping[str, list[str]] = field(default_factory=dict)
+    split: str = ""
+
+    @staticmethod
+    def open(root: Path, file: str, fields: Fields, lookup: Lookup) -> _Table | None:
+        """A file as its footer describes it, or None if it has no audio.
+
+        Raises:
+            UserError: it lacks a column that `fields` names, or has audio and no text.
+            OSError, ArrowException: it can't be read.
+        """
+        opened = pq.ParquetFile(root / file, buffer_size=1 << 16, pre_buffer=False)
+        schema = opened.schema_arrow
+        audio = _audio_column(schema, fields)
+        if audio is None:
+            return None
+        if missing := fields.missing(schema.names):
+            raise UserError(
+                f"{root / file}: there is no column {missing[0]} that --fields takes; columns are "
+                f"{', '.join(schema.names)}"
+            )
+        wanted = [*_READ, *(one for one in _CUT if one in fields.columns)]
+        columns = {
+            one: there
+            for one in wanted
+            if (there := tuple(n for n in fields.names(one, schema.names) if n in schema.names))
+        }
+        if "text" not in columns:
+            raise UserError(
+                f"{root / file}: which column is the text? Columns are {', '.join(schema.names)}; "
+                "say so, as in --fields text=NAME"
+            )
+        read = {audio[0], *(name for names in columns.values() for name in names)}
+        # a duration says what the audio tells itself
+        read.update(name for one in FIELDS for name in FIELDS[one] if one not in fields.columns)
+        return _Table(
+            root=root,
+            file=file,
+            opened=opened,
+            audio=audio,
+            columns=columns,
+            unread=tuple(name for name in schema.names if name not in read),
+            lookup=lookup,
+            labels=_labels(schema),
+            split=split_of_path(file),
+        )
+
+    @property
+    def split_named(self) -> bool:
+        """Whether its rows name their splits."""
+        return "split" in self.columns
+
+    def notes(self) -> list[str]:
+        """A sentence on which text is taken, where there are several."""
+        spoken, *raw = self.columns["text"]
+        if spoken not in NORMALISED or not raw:
+            return []
+        return [
+            f"{spoken} is taken as the text, and {raw[0]} where that is blank; "
+            f"--fields text={raw[0]} takes {raw[0]} alone"
+        ]
+
+    def finds(self) -> Iterator[Find]:
+        """What its rows are; of rows that can't be read, why."""
+        number = 0
+        for group in range(self.opened.num_row_groups):
+            count = self.opened.metadata.row_group(group).num_rows
+            done = 0
+            try:
+                held = self._holds_bytes(group)
+                for row in self._rows(group):
+                    yield self._entry(row, number + done, group, done, held)
+                    done += 1
+            except (OSError, pa.ArrowException, ValueError) as error:
+                yield from self._lost(number + done, number + count, error)
+            number += count
+
+    def _lost(self, first: int, behind: int, error: Exception) -> Iterator[Find]:
+        """A row of the ledger for each row that can't be read, unless they are endless."""
+        why = f"the rows {first} to {behind - 1} can't be read: {_first_line(error)}"
+        for number in range(first, min(behind, first + _MOST_LOST)):
+            yield lost_part(f"{self.file}#{number}", Reason.AUDIO_UNREADABLE, why)
+
+    def _holds_bytes(self, group: int) -> bool:
+        """Whether a row group holds audio, and not paths alone."""
+        kind = self.audio[1]
+        if kind == "path":
+            return False
+        metadata = self.opened.metadata
+        leaves = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+        chunk = metadata.row_group(group).column(leaves.index(self._leaf))
+        statistics = chunk.statistics
+        if statistics is not None and statistics.has_null_count:
+            return bool(statistics.null_count < chunk.num_values)
+        first = next(self._batches(group, [self._leaf], 1), None)
+        value = None if first is None else first.column(0)[0].as_py()
+        return (value or {}).get("bytes") is not None if kind == "struct" else value is not None
+
+    @property
+    def _leaf(self) -> str:
+        """The path of the column of bytes."""
+        name, kind = self.audio
+        return f"{name}.bytes" if kind == "struct" else name
+
+    def _rows(self, group: int) -> Iterator[dict[str, Any]]:
+        """Rows of a group without audio, and the path of each under the audio's name."""
+        name, kind = self.audio
+        paths = {"struct": [f"{name}.path"], "path": [name], "bytes": []}[kind]
+        if kind == "struct" and self.opened.schema_arrow.field(name).type.num_fields == 1:
+            paths = []
+        wanted = dict.fromkeys([*paths, *(n for names in self.columns.values() for n in names)])
+        for batch in self._batches(group, list(wanted), _ROWS):
+            values = {n: _values(batch.column(n)) for n in batch.schema.names}
+            for i in range(batch.num_rows):
+                yield {n: column[i] for n, column in values.items()}
+
+    def _batches(self, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        return self.opened.iter_batches(
+            batch_size=rows, row_groups=[group], columns=columns, use_threads=False
+        )
+
+    def _entry(self, row: Mapping[str, Any], number: int, group: int, at: int, held: bool) -> Find:
+        """What a row is.
+
+        Args:
+            number: of the row in the file.
+            at: number of the row in its group.
+            held: whether the group holds audio.
+        """
+        where = f"{self.file}#{number}"
+        place = f"{without_suffix(self.file)}/{number}"
+        fault, source, split, piece = None, "", self.split, None
+        path = row.get(self.audio[0])
+        path = path.get("path") if isinstance(path, Mapping) else path
+        written, own = "", self._value(row, "id")
+        try:
+            written = text_value("path", path).replace("\\", "/")
+            split = named_split(text_value("split", self._value(row, "split"))) or self.split
+            piece = self._piece(row)
+            if held and _ABSOLUTE.match(written):  # of the machine where the file was written
+                written = written.rpartition("/")[2]
+            source = f"{self.file}/{written or number}"
+            if not held:
+                source, there = self._file(written)
+                if not there:
+                    raise UtteranceError(Reason.AUDIO_MISSING, f"no file {source}")
+        except UtteranceError as error:
+            fault = error
+        if as_name(own) in (None, ""):
+            own = without_suffix(written) if written else place
+        return Entry(
+            id=own,
+            source=source,
+            text=self._value(row, "text"),
+            speaker=self._value(row, "speaker"),
+            language=self._value(row, "language"),
+            split=split,
+            piece=piece,
+            held=ParquetCell(file=self.file, column=self._leaf, group=group, row=at)
+            if held
+            else None,
+            fault=fault,
+        ).find(where)
+
+    def _file(self, written: str) -> tuple[str, bool]:
+        """The file that a row names, beside the parquet file or below the corpus's folder."""
+        if not written:
+            raise UtteranceError(Reason.AUDIO_MISSING, "has neither audio nor a path")
+        folder = self.file.rpartition("/")[0]
+        source, there = self.lookup.file(f"{folder}/{written}" if folder else written)
+        return (source, there) if there or not folder else self.lookup.file(written)
+
+    def _value(self, row: Mapping[str, Any], one: str) -> Any:
+        """The value of a field; the name where it is the number of a label."""
+        if one == "text":
+            return best_text(row, self.columns["text"])
+        for name in self.columns.get(one, ()):
+            value = row.get(name)
+            labels = self.labels.get(name)
+            if labels and isinstance(value, int) and 0 <= value < len(labels):
+                return labels[value]
+            if value is not None:
+                return value
+        return None
+
+    def _piece(self, row: Mapping[str, Any]) -> Piece | None:
+        """The part of the audio that a row is, where `--fields` says that columns tell it."""
+        offset, duration = (self._value(row, one) for one in _CUT)
+        for name, value in zip(_CUT, (offset, duration), strict=True):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and 0 <= value < 1e7):
+                raise bad_row(f"{name} is {value!r}, expected a number of seconds")
+        if not offset and not duration:
+            return None
+        lasts = float(duration) if duration else None
+        return Piece(offset=float(offset or 0), duration=lasts, at_most=offset is None)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """The values of a column; an error in place of each that is not UTF-8."""
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        return [_one_value(value) for value in column]
+
+
+def _one_value(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return UtteranceError(Reason.TRANSCRIPT_UNREADABLE, "a text of the row is not UTF-8")
+
+
+def _audio_column(schema: pa.Schema, fields: Fields) -> tuple[str, str] | None:
+    """The column of the audio and how it holds it, or None."""
+    kinds = {column.name: _kind(column.type) for column in schema}
+    for name in fields.names("audio", schema.names):
+        if kinds.get(name):
+            return name, kinds[name]
+    structs = [name for name, kind in kinds.items() if kind == "struct"]
+    return (structs[0], "struct") if len(structs) == 1 and "audio" not in fields.columns else None
+
+
+def _labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """Names of labels, as `datasets` writes them into the schema."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = told.get("info", {}).get("features", {})
+        return {
+            name: [str(one) for one in feature["names"]]
+            for name, feature in features.items()
+            if isinstance(feature, dict) and isinstance(feature.get("names"), list)
+        }
+    except (ValueError, AttributeError, RecursionError):
+        return {}

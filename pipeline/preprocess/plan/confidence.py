@@ -1,0 +1,63 @@
+"""`--min-confidence`: utterances whose text is not sure enough, by what their corpus says of it.
+
+They have their place in a shard like all others, so that a dataset is the same whether they were
+filtered from the start or later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ns2.pipeline.core.schema import Kind, Reason, Rejection
+from ns2.pipeline.corpora.corpus import STAGE, Corpus
+from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.plan.placement import Shard
+from ns2.pipeline.preprocess.plan.sources import Source
+
+
+def confidence_note(corpus: Corpus, options: Options) -> str:
+    """What `--min-confidence` does to a corpus, in a sentence; empty without the option."""
+    least, utterances = options.min_confidence, corpus.utterances
+    if least is None:
+        return ""
+    known = [u.confidence for u in utterances if u.confidence is not None]
+    if not known:
+        return "--min-confidence has no effect: no utterance of the corpus has a confidence"
+    low = sum(confidence < least for confidence in known)
+    return f"--min-confidence {least:g} filters {low} of {len(utterances)} utterances"
+
+
+def sure_enough(
+    shards: Sequence[Shard], least: float | None
+) -> tuple[tuple[Shard, ...], list[Rejection]]:
+    """Take from shards the utterances whose confidence is too low; give them as ledger rows, too.
+
+    Args:
+        least: the lowest confidence that is enough; None takes nothing out.
+    """
+    if least is None:
+        return tuple(shards), []
+    kept = [
+        replace(shard, sources=tuple(s for s in shard.sources if not _is_low(s, least)))
+        for shard in shards
+    ]
+    low = [s for shard in shards for s in shard.sources if _is_low(s, least)]
+    return tuple(kept), [
+        Rejection(
+            id=source.utterance.id,
+            key=source.key,
+            source=source.utterance.source,
+            kind=Kind.FILTERED,
+            stage=STAGE,
+            reason=Reason.LOW_CONFIDENCE,
+            message=f"confidence {source.utterance.confidence:g}, and --min-confidence is "
+            f"{least:g}",
+        )
+        for source in low
+    ]
+
+
+def _is_low(source: Source, least: float) -> bool:
+    confidence = source.utterance.confidence
+    return confidence is not None and confidence < least

@@ -1,0 +1,1 @@
+"""Recordings that other files hold, read where they lie."""

@@ -1,0 +1,275 @@
+"""One recording: from its audio and text to pieces, and to what is left out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ns2.pipeline.align.long.following import Followed, follow, hear
+from ns2.pipeline.align.long.recorded import Recorded, record
+from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.tools.segmenting.borders import Border, find_borders, foreign_sound
+from ns2.pipeline.tools.segmenting.cutting import Lengths, cut
+from ns2.pipeline.tools.segmenting.recordings import Recording
+from ns2.pipeline.tools.segmenting.written_words import WrittenText, WrittenWord, written_words
+from ns2.pipeline.tools.tool_options import SegmentOptions
+
+_PAUSES = (4.0, 12.0)
+"""What a pause costs behind a clause, and behind another word: a short word that stands alone finds
+something like it anywhere."""
+_DOUBT = 3.6
+"""The mean nats of a frame at which a passage is as likely wrong as right."""
+_SLOPE = 0.3
+_AROUND = 30
+"""The fewest phones whose frames are looked at together: single words say little."""
+_BESIDE = 3
+"""Words on either side whose pace is looked at together."""
+_LONGEST_PHONE = 0.7
+"""Seconds of the longest phone that is believed."""
+_LEAST_FRAMES = 1.5
+"""Pairs of frames that a phone lasts at least on the mean of some words: 40 ms."""
+_LEAST_GAIN = 0.1
+"""The share by which a text must cost less than itself backwards, which has the same phones and is
+never what is said. In 8 stories it was 0.23 to 0.46 for their own texts, and at most 0.06 for those
+of others."""
+_LEAST_PHONE_GAIN = 3.0
+"""... or by so many nats for each of its phones, where much of the recording is something else. In
+these stories it was 5.7 to 9, and at most 1.9."""
+_BRIEF, _SURE = 1200.0, 0.9
+"""Recordings of more seconds are not compared with the text backwards if this share of the words is
+surely spoken: in short ones that may be chance."""
+OTHER_TEXT = "other_text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundPiece:
+    """A piece of a recording that becomes an utterance."""
+
+    start: float
+    end: float
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Words or sound that are in no piece.
+
+    Attributes:
+        start, end: seconds; equal where words are not spoken at all.
+        words: the number of the words.
+        reason: why, in a word.
+        text: the words.
+    """
+
+    start: float
+    end: float
+    words: int
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmented:
+    """What became of a recording."""
+
+    seconds: float
+    pieces: tuple[FoundPiece, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    whole: str = ""
+    """Why all of it was left out; empty if it was not."""
+
+
+def segment_recording(
+    recording: Recording,
+    options: SegmentOptions,
+    progress: Callable[[float], None] = lambda seconds: None,
+) -> Segmented:
+    """Cut a recording into pieces.
+
+    Args:
+        progress: called with the seconds of audio that were decoded since.
+    """
+    recorded = None
+    try:
+        written = written_words(recording.read_text(), options.language)
+        recorded = record(recording.audio, progress)
+    except UtteranceError as error:
+        return _whole(str(error.reason), error.message, 0.0)
+    if not written.words:
+        return _whole(
+            "nothing_speakable", "no word of the text can be pronounced", recorded.seconds
+        )
+    costs, phones = hear(recorded), np.array([len(word.phones) for word in written.words])
+    followed = _follow(recorded, costs, written.words)
+    confidence = _confidence(followed, phones)
+    spoken = np.flatnonzero(np.isfinite(followed.begin))
+    sure = float(np.mean(np.nan_to_num(confidence) > 0.5))
+    if recorded.seconds <= _BRIEF or sure < _SURE:
+        other = _follow(recorded, costs, written.words, backwards=True)
+        if why := _other_text(followed, other, int(phones.sum())):
+            return _whole(OTHER_TEXT, why, recorded.seconds, written)
+    borders = find_borders(recorded, followed, written, [int(k) for k in spoken])
+    good = (confidence[spoken] >= options.least_confidence) & _likely(followed, phones, spoken)
+    lengths = Lengths(least=options.min_seconds, most=options.max_seconds)
+    cuts = cut(borders, [bool(one) for one in good], lengths)
+    pieces = tuple(
+        FoundPiece(
+            start=_rounded(borders[i].go),
+            end=_rounded(borders[j].stop),
+            text=written.passage(int(spoken[i]), int(spoken[j - 1]) + 1),
+            confidence=round(
+                float(confidence[spoken[i:j]].min())
+                * (0.5 if any(border.doubt for border in borders[i + 1 : j]) else 1.0),
+                3,
+            ),
+        )
+        for i, j in cuts
+    )
+    left = _left_out(written, followed, recorded, spoken, cuts, borders, good)
+    return Segmented(seconds=recorded.seconds, pieces=pieces, left_out=tuple(left))
+
+
+def _rounded(seconds: float | None) -> float:
+    assert seconds is not None
+    return round(seconds, 3)
+
+
+def _whole(
+    reason: str, message: str, seconds: float, written: WrittenText | None = None
+) -> Segmented:
+    """A recording of which nothing is used."""
+    words = 0 if written is None else len(written.words)
+    text = "" if written is None else written.passage(0, words)
+    row = LeftOut(start=0.0, end=round(seconds, 3), words=words, reason=reason, text=text)
+    return Segmented(seconds=seconds, left_out=(row,), whole=message)
+
+
+def _confidence(followed: Followed, phones: np.ndarray) -> np.ndarray:
+    """(W,) from 0 to 1, by the mean cost of the frames of a word and of those around it.
+
+    NaN for words that are not spoken.
+    """
+    spoken = np.flatnonzero(np.isfinite(followed.begin))
+    counts = np.concatenate([[0], np.cumsum(phones[spoken])])
+    cost = np.concatenate([[0.0], np.cumsum(followed.cost[spoken])])
+    frames = np.concatenate([[0], np.cumsum(followed.frames[spoken])])
+    middle = (counts[:-1] + counts[1:]) / 2
+    low = np.searchsorted(counts, middle - _AROUND / 2, "right") - 1
+    high = np.searchsorted(counts, middle + _AROUND / 2)
+    low, high = np.maximum(low, 0), np.minimum(high, len(spoken))
+    mean = (cost[high] - cost[low]) / np.maximum(frames[high] - frames[low], 1)
+    found = np.full(len(followed.begin), np.nan)
+    found[spoken] = 1 / (1 + np.exp((mean - _DOUBT) / _SLOPE))
+    return found
+
+
+def _likely(followed: Followed, phones: np.ndarray, spoken: np.ndarray) -> np.ndarray:
+    """Which of the spoken words last as long as words do.
+
+    Where a passage is not written, a phone beside it may be drawn over it; where one is not spoken,
+    its words may be crammed into their neighbours.
+    """
+    counts = np.concatenate([[0], np.cumsum(phones[spoken])])
+    frames = np.concatenate([[0], np.cumsum(followed.frames[spoken])])
+    at = np.arange(len(spoken))
+    low, high = np.maximum(at - _BESIDE, 0), np.minimum(at + _BESIDE + 1, len(spoken))
+    pace = (frames[high] - frames[low]) / (counts[high] - counts[low])
+    likely: np.ndarray = (followed.longest[spoken] <= _LONGEST_PHONE) & (pace >= _LEAST_FRAMES)
+    return likely
+
+
+def _other_text(followed: Followed, backwards: Followed, phones: int) -> str:
+    """That a text belongs to another recording, in a sentence; empty if it does not."""
+    gain = backwards.total - followed.total
+    share = gain / max(backwards.total, 1e-9)
+    if share >= _LEAST_GAIN or gain >= _LEAST_PHONE_GAIN * phones:
+        return ""
+    return (
+        f"the text does not belong to the recording, or too little of it: it fits {share:.1%} "
+        f"better than the same text backwards, and {_LEAST_GAIN:.0%} are needed"
+    )
+
+
+def _follow(
+    recorded: Recorded, costs: np.ndarray, words: Sequence[WrittenWord], *, backwards: bool = False
+) -> Followed:
+    """Find out when words are spoken; or, for comparison, the same phones from back to front."""
+    phones = [word.phones for word in words]
+    pauses = [0.0] + [
+        0.0 if word.ends_sentence else _PAUSES[0] if word.ends_clause else _PAUSES[1]
+        for word in words
+    ]
+    if backwards:
+        phones, pauses = [word[::-1] for word in phones[::-1]], pauses[::-1]
+    return follow(recorded, costs, phones, np.array(pauses))
+
+
+def _left_out(
+    written: WrittenText,
+    followed: Followed,
+    recorded: Recorded,
+    spoken: np.ndarray,
+    cuts: Sequence[tuple[int, int]],
+    borders: Sequence[Border],
+    good: np.ndarray,
+) -> list[LeftOut]:
+    """Words that are in no piece, those in a row together, and sound that no word stands for."""
+    used = np.zeros(len(written.words), bool)
+    number = np.full(len(written.words), -1)
+    number[spoken] = np.arange(len(spoken))
+    for i, j in cuts:
+        used[spoken[i:j]] = True
+    reasons = []
+    for k in range(len(written.words)):
+        if used[k]:
+            reasons.append("")
+        elif number[k] < 0:
+            reasons.append("not_spoken")
+        elif not good[number[k]]:
+            reasons.append("low_confidence")
+        else:
+            reasons.append("no_pause")
+    found = []
+    k = 0
+    while k < len(reasons):
+        end = k + 1
+        while end < len(reasons) and reasons[end] == reasons[k]:
+            end += 1
+        if reasons[k]:
+            start, stop = _when(followed, k, end, recorded.seconds)
+            found.append(
+                LeftOut(
+                    start=round(start, 3), end=round(stop, 3), words=end - k, reason=reasons[k],
+                    text=written.passage(k, end),
+                )
+            )  # fmt: skip
+        k = end
+    ends = [0.0, *followed.end[spoken]]
+    begins = [*followed.begin[spoken], recorded.seconds]
+    for start, stop in zip(ends, begins, strict=True):
+        sound = foreign_sound(recorded, float(start), float(stop))
+        if sound is not None:
+            row = LeftOut(
+                start=round(sound[0], 3), end=round(sound[1], 3), words=0, reason="not_written",
+                text="",
+            )  # fmt: skip
+            found.append(row)
+    for start, end, why in written.unspoken:
+        text = " ".join(written.text[start:end].split())
+        found.append(
+            LeftOut(start=0.0, end=0.0, words=1, reason="unpronounceable", text=f"{text}: {why}")
+        )
+    return sorted(found, key=lambda row: (row.start, row.end))
+
+
+def _when(followed: Followed, first: int, end: int, seconds: float) -> tuple[float, float]:
+    """When words [first, end) are spoken; for words that are not, the border where they belong."""
+    begin, stop = followed.begin[first:end], followed.end[first:end]
+    if np.isfinite(begin).any():
+        return float(np.nanmin(begin)), float(np.nanmax(stop))
+    before = followed.end[:first][np.isfinite(followed.end[:first])]
+    at = float(before[-1]) if len(before) else 0.0
+    return min(at, seconds), min(at, seconds)
