@@ -38,13 +38,13 @@ from ns2.train.bundled.resynthesis import Known, made_again, tones_and_noises
 CONFIG = PitchConfig(method="path")
 EACH = 20
 """The number of recordings that are taken of each corpus."""
-SECONDS = 8.0
+SECONDS = 5.0
 """The most seconds that are taken of a recording."""
-STEPS = 6
+STEPS = 5
 """The number of steps of L-BFGS, each of up to 12 iterations."""
 
 _NEAR = 60.0  # cents from the truth in which a candidate is right
-_LITTLE = 0.4  # weight of waves that are no speech
+_LITTLE = 0.15  # weight of waves that are no speech
 _DECAY = 1e-4
 
 

@@ -4,13 +4,14 @@ Shapes: S samples, T frames, L lags, K candidates of a frame, C kinds of evidenc
 U for a frame. Frame i stands for its centre, sample hop * i + hop / 2.
 
 A pitch repeats: stretches of 20 ms that lie a period apart about the centre correlate. That is
-looked at in two bands at about 8 kHz: `wide`, where the harmonics of speech lie, and `low`, where
-those of a breathy voice are left. Any multiple of a period correlates as well, so it also counts
-whether a fraction of the lag does.
+looked at in three bands at about 8 kHz: `wide`, where the harmonics of speech lie, `low`, where
+those of a breathy voice are left, and `full`, where formants tell an octave from the next. Any
+multiple of a period correlates as well, so it also counts whether a fraction of the lag does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +21,12 @@ from ns2.pipeline.sound.f0.voicing import speech_band
 from ns2.pipeline.sound.f0.world import dithered
 
 CANDIDATE_EVIDENCE = (
-    "one", "wide", "low", "wide_squared", "low_squared", "octaves", "octaves_squared", "dio",
-    "twice", "wide_fraction_near", "wide_fraction_far", "low_fraction_near", "low_fraction_far",
+    "one", "wide", "low", "full", "wide_squared", "low_squared", "octaves", "octaves_squared",
+    "dio", "twice", "wide_fraction_near", "wide_fraction_far", "low_fraction_near",
+    "low_fraction_far", "full_fraction_near", "full_fraction_far",
 )  # fmt: skip
-"""C kinds of evidence for a candidate: a constant, the correlation in both bands and its square
-(signed), the distance from the median of DIO's F0 in octaves and its square, whether DIO says the same, the
+"""C kinds of evidence for a candidate: a constant, the correlations in all bands and two squares
+(signed), the distance from 150 Hz in octaves and its square, whether DIO says the same, the
 correlation at twice the lag, and how nearly a fraction of the lag correlates as well."""
 
 FRAME_EVIDENCE = ("low_share", "best_wide", "has_dio", "faint")
@@ -43,7 +45,7 @@ _OCTAVE = 0.03  # by which the correlation of a candidate has to be better than 
 _CENTRE_HZ = 150.0
 _SAME = 0.06  # octaves
 _PARTS = tuple(1 / n for n in range(2, 17))  # of a lag
-_NEAR, _FAR = 0.05, 0.25  # what a fraction lacks of the correlation at the lag
+_NEAR, _FAR = 0.01, 0.08  # what a fraction lacks of the correlation at the lag
 _HALF_ENERGY_SECONDS = 1 / 60
 _FAINT = -3.5  # log10 of energy; that of the signal is 0
 _FAINTEST = 1e-10  # energy
@@ -104,19 +106,21 @@ def find_evidence(signal: np.ndarray, dio: np.ndarray, config: PitchConfig) -> E
     rate = config.sample_rate / factor
     heard = dithered(signal, _DITHER)
     slow = _slower(heard, factor)
-    bands = [speech_band(slow, round(rate)), _lowpass(slow, _LOW_HZ / rate, 33)]
+    low_band = _lowpass(slow, _LOW_HZ / rate, 33)
+    bands = [speech_band(slow, round(rate)), low_band, np.diff(slow, prepend=slow[:1])]
     middle = config.hop_length * (np.arange(len(dio)) + 0.5)
     centres = np.round(middle / factor).astype(np.int64)
     first, last = max(2, int(rate / config.f0_max)), int(np.ceil(rate / config.f0_min)) + 1
-    wide, low = (_Band(_correlations(band, centres, first, last, rate), first) for band in bands)
+    heard_in = [_Band(_correlations(band, centres, first, last, rate), first) for band in bands]
+    wide, low, _ = heard_in
     f0 = np.concatenate([_proposed(wide, low, rate), dio[:, None]], axis=1)
     f0 = np.where((f0 >= config.f0_min) & (f0 <= config.f0_max), f0, 0.0)
     energy = _energy(heard, middle, config.sample_rate)
-    share = np.log10(_energy(bands[1], middle / factor, rate) / energy)
+    share = np.log10(_energy(low_band, middle / factor, rate) / energy)
     faint = np.maximum(_FAINT - np.log10(energy), 0.0)
     has_dio = (dio > 0).astype(np.float64)
     frames = [np.maximum(share, -4.0), wide.at.max(axis=1), has_dio, faint]
-    return Evidence(f0, _for_candidates(f0, dio, wide, low, rate), np.stack(frames, axis=-1))
+    return Evidence(f0, _for_candidates(f0, dio, heard_in, rate), np.stack(frames, axis=-1))
 
 
 def _proposed(wide: _Band, low: _Band, rate: float) -> np.ndarray:
@@ -137,25 +141,26 @@ def _proposed(wide: _Band, low: _Band, rate: float) -> np.ndarray:
 
 
 def _for_candidates(
-    f0: np.ndarray, dio: np.ndarray, wide: _Band, low: _Band, rate: float
+    f0: np.ndarray, dio: np.ndarray, bands: Sequence[_Band], rate: float
 ) -> np.ndarray:
     """The evidence (T, K, C) for candidates (T, K) in Hz."""
     known = np.where(f0 > 0, f0, _CENTRE_HZ)
     lags = rate / known
-    in_wide, in_low = wide.near(lags), low.near(lags)
-    centre = np.median(dio[dio > 0]) if (dio > 0).any() else _CENTRE_HZ
-    octaves = np.log2(known / centre)
+    wide, low, full = bands
+    in_wide, in_low, in_full = (band.near(lags) for band in bands)
+    octaves = np.log2(known / _CENTRE_HZ)
     said = np.where(dio > 0, dio, 1.0)[:, None]
     same = (dio[:, None] > 0) & (np.abs(np.log2(known / said)) < _SAME)
     twice = np.maximum(wide.near(2 * lags), low.near(2 * lags))
     fractions = [
         np.clip(enough - (here - band.fractions(lags, wide.first)), 0, None) / enough
-        for band, here in ((wide, in_wide), (low, in_low))
+        for band, here in ((wide, in_wide), (low, in_low), (full, in_full))
         for enough in (_NEAR, _FAR)
     ]
     squares = [in_wide * np.abs(in_wide), in_low * np.abs(in_low)]
     one = np.ones_like(f0)
-    every = [one, in_wide, in_low, *squares, octaves, octaves**2, same.astype(np.float64), twice]
+    every = [one, in_wide, in_low, in_full, *squares, octaves, octaves**2]
+    every += [same.astype(np.float64), twice]
     return np.where((f0 > 0)[..., None], np.stack([*every, *fractions], axis=-1), 0.0)
 
 
