@@ -43,6 +43,10 @@ SECONDS = 5.0
 STEPS = 5
 """The number of steps of L-BFGS, each of up to 12 iterations."""
 
+FAINT = -3.0
+"""The weight of the last kind of evidence for a frame, which is not learned: recordings hold faint
+voices, and would let hum in their pauses be one."""
+
 _NEAR = 60.0  # cents from the truth in which a candidate is right
 _LITTLE = 0.15  # weight of waves that are no speech
 _DECAY = 1e-4
@@ -74,7 +78,7 @@ class Field(nn.Module):
         super().__init__()
         first = [{"one": -4.0, "wide": 4.0, "low": 4.0}.get(n, 0.0) for n in CANDIDATE_EVIDENCE]
         self.candidates = nn.Parameter(torch.tensor(first, dtype=torch.double))
-        self.frames = nn.Parameter(torch.zeros(len(FRAME_EVIDENCE), dtype=torch.double))
+        self.frames = nn.Parameter(torch.zeros(len(FRAME_EVIDENCE) - 1, dtype=torch.double))
         self.costs = nn.Parameter(torch.tensor([2.0, 2.0, 2.0, 2.0], dtype=torch.double))
 
     def weights(self) -> PathWeights:
@@ -82,7 +86,7 @@ class Field(nn.Module):
         slope, most, ends, begins = (round(x, 4) for x in self._costs().tolist())
         return PathWeights(
             candidates=tuple(round(x, 4) for x in self.candidates.tolist()),
-            frames=tuple(round(x, 4) for x in self.frames.tolist()),
+            frames=(*(round(x, 4) for x in self.frames.tolist()), FAINT),
             slope=slope,
             most=most,
             ends=ends,
@@ -95,7 +99,8 @@ class Field(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The negative log-likelihood of the true paths, for a frame."""
         scores = batch.candidates @ self.candidates
-        scores = scores + (batch.frames @ self.frames)[..., None]
+        frames = torch.cat([self.frames, self.frames.new_tensor([FAINT])])
+        scores = scores + (batch.frames @ frames)[..., None]
         none = -1e9  # the score of what is not there
         scores = torch.where(batch.f0 > 0, scores, none)
         scores = torch.cat([scores, torch.zeros_like(scores[..., :1])], dim=-1)
