@@ -65,8 +65,9 @@ class Options:
     """The number of the codec's residual quantizers whose codes are stored.  [default: all, or 16
     of encodec_24khz]"""
 
-    f0: Literal["dio", "harvest", "praat"] = "dio"
-    """The pitch extractor; dio is refined by StoneMask."""
+    f0: Literal["path", "dio", "harvest", "praat"] = "dio"
+    """The pitch extractor: path weighs candidates of DIO and of correlations over time and misses
+    the fewest frames; the others decide frame by frame."""
 
     f0_min: float = 50.0
     """The lowest pitch that is looked for, in Hz."""

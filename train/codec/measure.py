@@ -193,7 +193,10 @@ def speech_pesq(made: np.ndarray, wave: np.ndarray, rate: int) -> float | None:
 
 def _compare_f0(figures: Figures, made: np.ndarray, wave: np.ndarray, codec: Codec) -> None:
     config = PitchConfig(
-        sample_rate=codec.spec.sample_rate, hop_length=codec.spec.hop_length, f0_max=800.0
+        method="dio",
+        sample_rate=codec.spec.sample_rate,
+        hop_length=codec.spec.hop_length,
+        f0_max=800.0,
     )
     errors = PitchErrors.of(extract_f0(made, config), extract_f0(wave, config))
     figures.add("voicing_error", errors.voicing)

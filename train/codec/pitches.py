@@ -22,7 +22,7 @@ from ns2.pipeline.core.processes import fresh_pool
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.sound.pitch import PitchConfig, continued_f0, every_f0
 
-_RANGE = PitchConfig(f0_min=50.0, f0_max=800.0)
+_RANGE = PitchConfig(method="dio", f0_min=50.0, f0_max=800.0)
 
 
 @dataclass(frozen=True)

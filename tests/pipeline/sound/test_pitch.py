@@ -10,15 +10,16 @@ import pytest
 
 from ns2.pipeline.core.schema import FrameGrid, check_array
 from ns2.pipeline.corpora.spoken.espeak import WORD, speak
+from ns2.pipeline.sound.f0.path import weights_digest
+from ns2.pipeline.sound.f0.voicing import periodicity
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0, f0_scalars, f0_sums
-from ns2.pipeline.sound.voicing import periodicity
 from ns2.pipeline.stages.f0 import F0Stage
 from ns2.pipeline.stages.stage import Item
 from tests.support.factories import LJSPEECH, needs_ljspeech, tone
 from tests.support.processes import loaded
 
 RATE, HOP = 24_000, 320
-METHODS = ("dio", "harvest", "praat")
+METHODS = ("path", "dio", "harvest", "praat")
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
@@ -94,7 +95,9 @@ def test_frames_refer_to_their_centres(method: str, rate: int, hop: int) -> None
 # the values
 
 
-@pytest.mark.parametrize(("method", "seconds"), [("dio", 60), ("harvest", 20), ("praat", 60)])
+@pytest.mark.parametrize(
+    ("method", "seconds"), [("path", 60), ("dio", 60), ("harvest", 20), ("praat", 60)]
+)
 def test_a_sung_sweep_is_followed(method: str, seconds: int) -> None:
     """Between 80 and 800 Hz in 15 s, with vibrato, faint noise, and a rest every 5 s."""
     time = np.arange(seconds * RATE) / RATE
@@ -305,7 +308,7 @@ def test_recorded_speech_keeps_what_two_bare_extractors_agree_on() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "yin"}, "dio, harvest, praat"),
+        ({"method": "yin"}, "path, dio, harvest, praat"),
         ({"f0_min": 10.0}, "at least 20"),
         ({"f0_min": 400.0, "f0_max": 300.0}, "f0_max above it"),
         ({"f0_max": 2001.0}, "at most 2000"),
@@ -362,7 +365,8 @@ def test_the_stage_fills_its_column(method: str) -> None:
     assert json.loads(json.dumps(stage.config)) == asdict(config)
     assert json.dumps(stage.config).count("60.0") == 1  # 60 and 60.0 are one fingerprint
     library = "praat-parselmouth" if method == "praat" else "pyworld"
-    assert stage.library_versions() == {library: version(library)}
+    weights = {"pitch weights": weights_digest()} if method == "path" else {}
+    assert stage.library_versions() == {library: version(library), **weights}
     assert json.loads(json.dumps(stage.summarise([product.value])))["frames"] == frames
 
 

@@ -1,0 +1,1 @@
+"""The parts of the pitch extractors, see `ns2.pipeline.sound.pitch`."""
