@@ -47,18 +47,32 @@ _COLUMN_FIELDS: list[tuple[str, pa.DataType]] = [
 _MEASURED = ("level_db", "voiced_share", "f0_median", "phone_rate", "align_score")
 """The fields that may be missing: not every dataset has the columns that they are made from."""
 
+CORE_SCALARS = frozenset(
+    ("samples", "tokens", "phones", "level_db", "voiced_share", "f0_median", "align_score")
+)
+"""Scalars of stages that every index has a field for, or makes one of."""
+
 REJECTED_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "key", "source", "kind", "stage", "reason", "message")]
 )
 """The schema of `rejected.parquet`."""
 
 
-def index_schema(columns: Sequence[str]) -> pa.Schema:
-    """The schema of the index of a dataset with these columns."""
-    fields = list(_FIELDS)
+def index_schema(columns: Sequence[str], scalars: Sequence[str] = ()) -> pa.Schema:
+    """The schema of the index of a dataset with these columns.
+
+    Args:
+        scalars: fields that some of the columns bring along, see `ColumnEntry.scalars`.
+    """
+    fields = [*_FIELDS, *((name, pa.float64()) for name in scalars)]
     for column in columns:
         fields.extend((f"{column}_{name}", kind) for name, kind in _COLUMN_FIELDS)
     return pa.schema([*fields, ("row_crc", pa.uint32())])
+
+
+def is_taken(name: str, columns: Sequence[str]) -> bool:
+    """Whether a name is that of a field of any index, or of one with these columns."""
+    return name in CORE_SCALARS or name in index_schema(columns).names
 
 
 def index_faults(table: pa.Table) -> list[str]:

@@ -24,7 +24,13 @@ from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
 from ns2.pipeline.preprocess.plan.sources import Source, SourceStates, find_sources, open_corpus
-from ns2.pipeline.preprocess.recipe import build_graph, describe, lexicon_of, wanted_columns
+from ns2.pipeline.preprocess.recipe import (
+    build_graph,
+    describe,
+    lexicon_of,
+    missing_measures,
+    wanted_columns,
+)
 from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
@@ -129,7 +135,7 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
         splits=split_counts((source.utterance for source in sources), options),
         shards=len(shards),
         train_aligner=train,
-        notes=corpus.notes,
+        notes=(*missing_measures(options), *corpus.notes),
         columns=tuple(
             ColumnPreview(
                 column=column,

@@ -28,6 +28,7 @@ from ns2.pipeline.preprocess.finish.publish import (
 )
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.finish.statistics import add_sums, f0_statistics, latent_statistics
+from ns2.pipeline.preprocess.finish.surveys import survey_all, what_surveys_say
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
@@ -183,7 +184,9 @@ class Finisher:
         vouched = vouched_sums(out)
         # The index is written beside the one that is there; all that the card tells is counted.
         summary.rejected = list(unusable)
-        index = write_index(out / layout.INDEX, self._rows(tally), index_schema(self.columns))
+        scalars = [name for column in self.columns for name in self.scene.graph.scalars(column)]
+        schema = index_schema(self.columns, scalars)
+        index = write_index(out / layout.INDEX, self._rows(tally), schema)
         self._check_ledger()
         summary.column_bytes = {c: tally.bytes[c] for c in self.columns}
         assets = self._write_assets()
@@ -208,6 +211,7 @@ class Finisher:
         """Index rows shard by shard, each counted; those left out go to the summary."""
         scene, summary = self.scene, self.summary
         rate = scene.graph.grid.sample_rate
+        surveys = survey_all(scene, self.shards, self.columns)
         for shard in self.shards:
             state = ShardState.load(scene, shard, self.columns)
             samples = sum(row.scalars.get("samples", 0) for row in state.screened.values())
@@ -221,7 +225,12 @@ class Finisher:
             )
             tally.add_markers(self.out, content.markers)
             for row in index_rows(
-                content, self.out, scene.graph, language=scene.language, split=self._split
+                content,
+                self.out,
+                scene.graph,
+                language=scene.language,
+                split=self._split,
+                surveyed=what_surveys_say(surveys, content, scene.graph),
             ):
                 tally.add_row(row)
                 summary.hours += row["seconds"] / 3600

@@ -74,8 +74,14 @@ def index_rows(
     *,
     language: str,
     split: Callable[[Source], str],
+    surveyed: Sequence[Mapping[str, float | None]] = (),
 ) -> Iterator[dict[str, Any]]:
-    """Index rows of a shard, in the order of its members."""
+    """Index rows of a shard, in the order of its members.
+
+    Args:
+        split: gives the split of an utterance.
+        surveyed: what surveys say of each member; empty where there are none.
+    """
     for i, source in enumerate(content.members):
         utterance, scalars = source.utterance, dict(content.screened[source.key].scalars)
         for marker in content.markers.values():
@@ -100,7 +106,9 @@ def index_rows(
             "phone_rate": phones / seconds,
             "align_score": scalars.get("align_score"),
         }
+        numbers = {**scalars, **(surveyed[i] if surveyed else {})}
         for column, marker in content.markers.items():
+            row.update((name, numbers.get(name)) for name in graph.scalars(column))
             member = marker.rows[i]
             row[f"{column}_file"] = marker.tar.relative_to(root).as_posix()
             row[f"{column}_offset"] = member.offset

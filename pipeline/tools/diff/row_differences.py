@@ -68,7 +68,8 @@ class IndexRows:
     def _compare_fields(self, changed: np.ndarray) -> dict[str, Any]:
         """Fields of the index that differ; marks the utterances in `changed`."""
         fields: dict[str, Any] = {}
-        for name in FIELDS:
+        scalars = [name for name in self._a.card.scalars if name in self._b.card.scalars]
+        for name in (*FIELDS, *scalars):
             unequal = self._unequal(name)
             if unequal.any():
                 fields[name] = {**self._count(unequal), "examples": self._examples(name, unequal)}

@@ -44,7 +44,7 @@ class IndexCheck:
             ValueError: the schema is another.
         """
         check_table(self._path)
-        schema, expected = pq.read_schema(self._path), index_schema(list(self._specs))
+        schema, expected = pq.read_schema(self._path), self._expected_schema()
         if self._specs and sorted(schema, key=_name) != sorted(expected, key=_name):
             raise ValueError(f"its columns are not those of a dataset: {', '.join(schema.names)}")
         try:
@@ -55,6 +55,9 @@ class IndexCheck:
             self.name_rows()
             return False
         return True
+
+    def _expected_schema(self) -> pa.Schema:
+        return index_schema(list(self._specs), self._card.scalars if self._card else ())
 
     def compare(self) -> None:
         """Every key is one and there once, and the counts are those of the card."""
@@ -101,7 +104,7 @@ class IndexCheck:
 
     def _name_columns(self) -> None:
         """Name the columns of the index that can't be read, if others can."""
-        names = index_schema(list(self._specs)).names
+        names = self._expected_schema().names
         unreadable = []
         for name in names:
             try:
