@@ -40,6 +40,7 @@ _SAMPLED = 100
 _MEMBER_OVERHEAD = 512 + 128 + 256 + 60
 """Bytes of a member besides its values: tar header, npy header, padding, marker and index rows."""
 _TOKENS_A_SECOND = 17.0
+_SCALAR_BYTES = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +247,8 @@ def _mean_seconds(
 def _member_bytes(graph: Graph, column: str, seconds: float) -> float:
     """About the bytes of an utterance in a column."""
     spec = graph.spec(column)
+    if scalars := graph.scalars(column) if spec.dtype == "json" else ():
+        return _MEMBER_OVERHEAD + _SCALAR_BYTES * len(scalars)
     if spec.dtype == "json":
         return _MEMBER_OVERHEAD + 25 * _TOKENS_A_SECOND * seconds
     import numpy as np

@@ -1,4 +1,4 @@
-"""Columns that measure recordings: faults made on purpose stand out by the measure meant for them."""
+"""Columns that measure recordings: what was spoilt on purpose stands out by what measures it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from ns2.pipeline.core.errors import OptionError
+from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.dataset import Dataset
+from ns2.pipeline.dataset.shards import MemberRow
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.recipe import build_graph, missing_measures
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.stages.measured import measure
 from ns2.pipeline.stages.measured.voice import VoiceSurvey
 from ns2.pipeline.tools.verify.check import verify
+from ns2.pipeline.tools.verify.values import Values
 from tests.support.corpora_factories import write_audio
 from tests.support.preprocessing import contents, identities, run_inline
 
@@ -30,6 +32,10 @@ TEXTS = (
     "Nobody had seen so much snow in the valley for many years.",
     "She put six fresh slices of cheese upon the table for her friends.",
 )
+
+
+def said(text: str, voice: str) -> np.ndarray:
+    return speak(text, voice)[0].astype(np.float32) / 32768
 
 
 def telephone(wave: np.ndarray) -> np.ndarray:
@@ -80,9 +86,8 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     for voice in VOICES:
         for i, text in enumerate(TEXTS):
-            wave = speak(text, voice)[0].astype(np.float32) / 32768
-            add(f"clean-{voice[-2:]}-{i}", wave, text, voice)
-    first = speak(TEXTS[0], VOICES[0])[0].astype(np.float32) / 32768
+            add(f"clean-{voice[-2:]}-{i}", said(text, voice), text, voice)
+    first = said(TEXTS[0], VOICES[0])
     for name, (spoil, _, _) in FAULTS.items():
         if not name[-1].isdigit():
             add(name, spoil(first), TEXTS[0], VOICES[0])
@@ -138,9 +143,14 @@ def test_the_dataset_is_sound_and_selects_by_measures(measured: Path) -> None:
     assert [key for key, low in zip(dataset.keys, telephone, strict=True) if low] == ["telephone"]
 
 
-def test_a_number_that_is_not_the_column_s_is_a_fault(measured: Path) -> None:
-    schema = pq.read_schema(measured / "index.parquet")
-    assert schema.field("snr").type == "double" and schema.field("voice_distance").nullable
+def test_a_number_in_the_index_that_is_not_its_column_s_is_a_fault() -> None:
+    row = {"key": "a", "seconds": 1.0, "phones": 2, "phone_rate": 2.0, "frames": 75, "snr": 20.0}
+    values = Values(FrameGrid(), {"a": row}, None, None)
+    spec = ColumnSpec(name="quality", dtype="json", dims=())
+    member = MemberRow(key="a", offset=0, size=0, shape=(), crc32=0, source="", scalars={})
+    values.add(spec, member, b'{"snr": 20.5}')
+    with pytest.raises(ValueError, match=r"snr is 20.0, quality says 20.5"):
+        values.compare("a")
 
 
 def test_measures_are_those_of_the_packages(measured: Path, faulty: Path) -> None:
