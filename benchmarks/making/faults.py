@@ -4,7 +4,8 @@
 
 The corpora are folders with a manifest, or LJSpeech's layout, below `--corpora`. Of the recordings
 up to 8 s long, as many are chosen, from all corpora, and of each kind of fault some are spoilt.
-`ns2 preprocess --quality` makes a dataset of them, inline on one core. Printed are, for each fault,
+`ns2 preprocess` makes a dataset of them, inline on one core, with the columns that measure quality
+(with `--mos` DNSMOS is among them). Printed are, for each fault,
 the area under the curve (the chance that a spoilt recording is worse than another one by the
 measure), and the speed of each stage in times real time.
 """
@@ -162,6 +163,7 @@ def main() -> None:
     parser.add_argument("--corpora", type=Path, required=True)
     parser.add_argument("--recordings", type=int, default=200)
     parser.add_argument("--of-each", type=int, default=10)
+    parser.add_argument("--mos", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
@@ -172,7 +174,8 @@ def main() -> None:
         corpus, out = Path(place) / "corpus", Path(place) / "shards"
         corpus.mkdir()
         write(rows, corpus, rng)
-        options = Options(codec="mini", quality=True, columns=("durations",))
+        columns = ("durations", "quality", "loudness", "voice", *(["mos"] if args.mos else []))
+        options = Options(codec="mini", columns=columns)
         summary = preprocess(corpus, out, options, InlineExecutor(), Progress())
         report(Dataset(out), {row["id"]: row.get("fault", "") for row in rows})
     for stage, seconds in summary.stage_seconds.items():

@@ -54,8 +54,13 @@ class Graph:
         return spec
 
     def scalars(self, column: str) -> tuple[str, ...]:
-        """Fields of the index that come with a column, beside those of every index."""
-        stage = self.stages[column]
+        """Fields of the index that come with a column, beside those of every index.
+
+        They are none where no stage of the graph makes the column.
+        """
+        stage = self.stages.get(column)
+        if stage is None:
+            return ()
         own = (name for name in stage.scalars if name not in CORE_SCALARS)
         return (*own, *stage.surveyed)
 
