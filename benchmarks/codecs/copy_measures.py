@@ -24,8 +24,8 @@ from ns2.model.codec.loading import load_codec
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.sound.measures import log_mel, mel_distance
+from ns2.pipeline.sound.quality.dnsmos import Dnsmos
 from ns2.train.codec import measure
-from ns2.train.evaluation.judges.mos import Dnsmos
 from ns2.train.evaluation.judges.recognisers import open_recogniser
 
 RECORDING = "recordings"

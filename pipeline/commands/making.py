@@ -28,6 +28,13 @@ TOO_MANY_REJECTED = 3
     Options,
     limit={"type": click.IntRange(1), "metavar": "N"},
     columns=NAME_LIST,
+    stage={
+        "type": str,
+        "multiple": True,
+        "default": (),
+        "metavar": "MODULE:CLASS",
+        "show_default": False,
+    },
     g2p=NAME_LIST,
     min_align_score={"metavar": "S"},
     min_confidence={"metavar": "C"},

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COLUMN_NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
 """The name of a column or stage."""
+SCALAR_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+"""The name of a number that a column brings along, which is a field of the index."""
 
 _MOST_SHOWN = 60
 _PATH = re.compile(r"[^\0\\]{1,4096}")

@@ -51,6 +51,7 @@ class ColumnEntry(StageEntry):
         dims: axes, see `ColumnSpec`.
         tars: the number of its tars.
         bytes: the size of all its tars.
+        scalars: fields of the index that come with it, beside those of every index.
     """
 
     folder: str = ""
@@ -58,6 +59,7 @@ class ColumnEntry(StageEntry):
     dims: tuple[str | int, ...] = ()
     tars: int = 0
     bytes: int = 0
+    scalars: tuple[str, ...] = ()
 
     def spec(self, name: str) -> ColumnSpec:
         """The specification of its arrays."""
@@ -152,6 +154,11 @@ class Card(Mapping[str, Any]):
         }
         return cls(**{**_known(cls, values), **parts, **typed, "raw": values})
 
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """Fields of the index that come with columns, in the order of the columns."""
+        return tuple(name for entry in self.columns.values() for name in entry.scalars)
+
     def config(self, column: str) -> Mapping[str, Any]:
         """The settings that a column was made with; empty where the dataset has no such column."""
         return self.columns[column].config if column in self.columns else {}
@@ -227,6 +234,7 @@ def _column_values(entry: ColumnEntry) -> dict[str, Any]:
         "dims": list(entry.dims),
         "tars": entry.tars,
         "bytes": entry.bytes,
+        **({"scalars": list(entry.scalars)} if entry.scalars else {}),
         **_stage_values(entry),
     }
 

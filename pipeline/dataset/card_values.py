@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ns2.pipeline.core.names import COLUMN_NAME, shown
+from ns2.pipeline.core.names import COLUMN_NAME, SCALAR_NAME, shown
 from ns2.pipeline.core.schema import COLUMNS
 
 PLAIN_DTYPES = frozenset(
@@ -162,6 +162,7 @@ _COLUMN: dict[str, tuple[Rule, str]] = {
     "dims": (_is_axes, f"at most {_MOST_AXES} letters and sizes"),
     "tars": _NUMBER,
     "bytes": _NUMBER,
+    "scalars": (_each(_named(SCALAR_NAME)), "names of fields of the index"),
 }
 _CODES: dict[str, tuple[Rule, str]] = {
     "codec": (_named(_CODEC), "the name of a codec"),

@@ -47,6 +47,11 @@ _COLUMN_FIELDS: list[tuple[str, pa.DataType]] = [
 _MEASURED = ("level_db", "voiced_share", "f0_median", "phone_rate", "align_score")
 """The fields that may be missing: not every dataset has the columns that they are made from."""
 
+CORE_SCALARS = frozenset(
+    ("samples", "tokens", "phones", "level_db", "voiced_share", "f0_median", "align_score")
+)
+"""Scalars of stages that every index has a field for, or makes one of."""
+
 REJECTED_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "key", "source", "kind", "stage", "reason", "message")]
 )
@@ -58,18 +63,27 @@ CONFIDENCE = "confidence"
 corpus gives one, and it is missing for the utterances that have none."""
 
 
-def index_schema(columns: Sequence[str], *, confidence: bool = False) -> pa.Schema:
+def index_schema(
+    columns: Sequence[str], scalars: Sequence[str] = (), *, confidence: bool = False
+) -> pa.Schema:
     """The schema of the index of a dataset with these columns.
 
     Args:
+        scalars: fields that some of the columns bring along, see `ColumnEntry.scalars`.
         confidence: whether the corpus gives a confidence.
     """
     fields = list(_FIELDS)
     if confidence:
         fields.append((CONFIDENCE, pa.float64()))
+    fields.extend((name, pa.float64()) for name in scalars)
     for column in columns:
         fields.extend((f"{column}_{name}", kind) for name, kind in _COLUMN_FIELDS)
     return pa.schema([*fields, ("row_crc", pa.uint32())])
+
+
+def is_taken(name: str, columns: Sequence[str]) -> bool:
+    """Whether a name is that of a field of any index, or of one with these columns."""
+    return name in CORE_SCALARS or name in index_schema(columns).names
 
 
 def index_faults(table: pa.Table) -> list[str]:

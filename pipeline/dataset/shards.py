@@ -13,7 +13,7 @@ import math
 import os
 import tarfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -316,12 +316,22 @@ def read_member(tar: Path, row: MemberRow) -> bytes:
     Raises:
         ValueError: the tar ends early, or the bytes are not those that were committed.
     """
+    return next(read_members(tar, [row]))
+
+
+def read_members(tar: Path, rows: Iterable[MemberRow]) -> Iterator[bytes]:
+    """Read the bytes of several members and check them.
+
+    Raises:
+        ValueError: the tar ends early, or the bytes are not those that were committed.
+    """
     with open_regular(tar) as file:
-        file.seek(row.offset)
-        data = file.read(row.size)
-    if len(data) != row.size or zlib.crc32(data) != row.crc32:
-        raise ValueError(f"{tar.name}: {row.key} is damaged")
-    return data
+        for row in rows:
+            file.seek(row.offset)
+            data = file.read(row.size)
+            if len(data) != row.size or zlib.crc32(data) != row.crc32:
+                raise ValueError(f"{tar.name}: {row.key} is damaged")
+            yield data
 
 
 def shard_markers(folder: Path, shard: int) -> Sequence[Path]:

@@ -33,6 +33,15 @@ class Options:
     columns: tuple[str, ...] = ()
     """Only these columns, and those that they require, are made.  [default: all]"""
 
+    quality: bool = False
+    """The columns that measure recordings are made as well: quality, loudness, mos and voice, those
+    for which something is installed (ns2[quality]). What they measure is in the index, for --where.
+    """
+
+    stage: tuple[str, ...] = ()
+    """A stage of your own, whose column is made as well: package.module:Class, or the name by which
+    an installed package gives it to the entry point ns2.stages. The option can be repeated."""
+
     language: str = "en-us"
     """The espeak-ng voice that pronounces utterances whose language the corpus does not tell."""
 

@@ -27,7 +27,13 @@ from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
 from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
 from ns2.pipeline.preprocess.plan.states import SourceStates
-from ns2.pipeline.preprocess.recipe import build_graph, describe, lexicon_of, wanted_columns
+from ns2.pipeline.preprocess.recipe import (
+    build_graph,
+    describe,
+    lexicon_of,
+    missing_measures,
+    wanted_columns,
+)
 from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
@@ -38,6 +44,7 @@ _SAMPLED = 100
 _MEMBER_OVERHEAD = 512 + 128 + 256 + 60
 """Bytes of a member besides its values: tar header, npy header, padding, marker and index rows."""
 _TOKENS_A_SECOND = 17.0
+_SCALAR_BYTES = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +143,11 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
         splits=split_counts((source.utterance for source in used), options),
         shards=len(shards),
         train_aligner=train,
-        notes=(*corpus.notes, *filter(None, [confidence_note(corpus, options)])),
+        notes=(
+            *missing_measures(options),
+            *corpus.notes,
+            *filter(None, [confidence_note(corpus, options)]),
+        ),
         columns=tuple(
             ColumnPreview(
                 column=column,
@@ -251,6 +262,8 @@ def _mean_seconds(
 def _member_bytes(graph: Graph, column: str, seconds: float) -> float:
     """About the bytes of an utterance in a column."""
     spec = graph.spec(column)
+    if scalars := graph.scalars(column) if spec.dtype == "json" else ():
+        return _MEMBER_OVERHEAD + _SCALAR_BYTES * len(scalars)
     if spec.dtype == "json":
         return _MEMBER_OVERHEAD + 25 * _TOKENS_A_SECOND * seconds
     import numpy as np

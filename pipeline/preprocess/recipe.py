@@ -27,6 +27,8 @@ def build_graph(options: Options) -> Graph:
         UserError: what a stage needs is not there, such as a codec's weights.
     """
     from ns2.pipeline.stages.catalogue import make_stages
+    from ns2.pipeline.stages.measured.recording import MEASURES
+    from ns2.pipeline.stages.own import check_own, own_stages
     from ns2.pipeline.stages.stage import StageSettings
     from ns2.pipeline.text.engine import languages
 
@@ -43,10 +45,14 @@ def build_graph(options: Options) -> Graph:
     grid = FrameGrid(sample_rate=codec.sample_rate, hop_length=codec.hop_length)
     settings = StageSettings(options=options, grid=grid, table=phoneme_table(options))
     try:
-        stages = make_stages(settings)
+        own = own_stages(options.stage)
+        stages = make_stages(settings, own)
+        check_own(own, stages)
     except (UserError, ValueError) as error:
         raise OptionError(str(error)) from error
-    graph = Graph(grid=grid, stages={stage.name: stage for stage in stages}, assets={})
+    measures = {kind.name for kind in MEASURES} if options.quality else set()
+    added = frozenset({kind.name for kind in own} | measures)
+    graph = Graph(grid=grid, stages={stage.name: stage for stage in stages}, assets={}, added=added)
     unknown = sorted(set(options.columns) - set(graph.columns))
     if unknown:
         raise OptionError(
@@ -56,6 +62,19 @@ def build_graph(options: Options) -> Graph:
     for stage in stages:
         stage.prepare()  # what is missing is said now, before any work
     return graph
+
+
+def missing_measures(options: Options) -> list[str]:
+    """What `--quality` can't make for want of a package, as notes."""
+    from ns2.pipeline.stages.measured.measure import INSTALL
+    from ns2.pipeline.stages.measured.recording import MEASURES
+
+    return [
+        f"--quality: no {kind.name} ({', '.join((*kind.scalars, *kind.surveyed))}): "
+        f"{', '.join(missing)} is not installed: {INSTALL}"
+        for kind in MEASURES
+        if options.quality and (missing := kind.missing())
+    ]
 
 
 def phoneme_table(options: Options) -> PhonemeTable:
@@ -99,6 +118,7 @@ def describe_column(graph: Graph, column: str, *, tars: int, size: int) -> Colum
         dims=spec.dims,
         tars=tars,
         bytes=size,
+        scalars=graph.scalars(column),
     )
 
 
@@ -116,8 +136,9 @@ def described_options(graph: Graph, options: Options) -> dict[str, Any]:
         values["lexicon"] = lexicon.digest
     if options.g2p:
         values["g2p"] = list(options.g2p)
-    if options.fields is None:
-        del values["fields"]  # as in the cards of before
+    for name in ("fields", "stage", "quality"):
+        if not values[name]:
+            del values[name]  # as in the cards of before
     if options.min_confidence is None:
         del values["min_confidence"]
     spec = codec_spec(options.codec, options.quantizers)
@@ -131,7 +152,9 @@ def described_options(graph: Graph, options: Options) -> dict[str, Any]:
 
 def asked_columns(graph: Graph, options: Options) -> tuple[str, ...]:
     """The columns that are asked for; all where none is named."""
-    return in_column_order(options.columns or graph.columns)
+    if not options.columns:
+        return in_column_order(graph.columns)
+    return in_column_order((*options.columns, *graph.added.intersection(graph.columns)))
 
 
 def wanted_columns(graph: Graph, options: Options) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, save_plan
 from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
 from ns2.pipeline.preprocess.plan.states import SourceStates
-from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, wanted_columns
+from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, missing_measures, wanted_columns
 from ns2.pipeline.preprocess.work.job import ShardJob
 from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
 from ns2.pipeline.preprocess.work.remembered import Remembered, check_systematic
@@ -48,6 +48,8 @@ def preprocess(
         UserError: something that the user can put right; nothing that was written is lost.
     """
     graph, out = build_graph(options), out.absolute()  # workers may run in another folder
+    for note in missing_measures(options):
+        progress.note(note)
     progress.phase("reading the corpus")
     corpus = open_corpus(corpus_path, options)
     for note in corpus.notes:

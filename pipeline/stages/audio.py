@@ -33,6 +33,7 @@ class AudioStage(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio_file",)
     libraries: ClassVar[tuple[str, ...]] = ("soundfile", "soxr")
+    scalars: ClassVar[tuple[str, ...]] = ("samples", "level_db")
     order: ClassVar[int] = 0
 
     sample_rate: int = 24_000

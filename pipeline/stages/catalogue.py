@@ -14,8 +14,9 @@ from ns2.pipeline.stages.stage import Stage, StageSettings
 def stage_classes() -> list[type[Stage]]:
     """The classes of all stages, those of one module in the order in which they stand there."""
     classes: list[type[Stage]] = []
-    for module in sorted(info.name for info in pkgutil.iter_modules(stages.__path__)):
-        loaded = importlib.import_module(f"{stages.__name__}.{module}")
+    found = pkgutil.walk_packages(stages.__path__, f"{stages.__name__}.")
+    for module in sorted(info.name for info in found):
+        loaded = importlib.import_module(module)
         classes += [
             value
             for value in vars(loaded).values()
@@ -27,14 +28,19 @@ def stage_classes() -> list[type[Stage]]:
     return classes
 
 
-def make_stages(settings: StageSettings) -> list[Stage]:
+def make_stages(settings: StageSettings, own: Sequence[type[Stage]] = ()) -> list[Stage]:
     """The stages of a run, each after those that it requires.
 
+    Args:
+        own: classes of the user's own stages.
+
     Raises:
-        UserError, ValueError: an option has a value that a stage can't work with.
-        RuntimeError: two stages provide the same, or one requires what none provides.
+        UserError, ValueError: an option has a value that a stage can't work with, or a stage
+            requires what none provides.
+        RuntimeError: two stages provide the same.
     """
-    made = [stage for kind in stage_classes() if (stage := kind.of(settings)) is not None]
+    kinds = (*stage_classes(), *own)
+    made = [stage for kind in kinds if (stage := kind.of(settings)) is not None]
     names = [stage.name for stage in made]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -51,7 +57,7 @@ def _in_order(made: Sequence[Stage]) -> list[Stage]:
         ready = next((s for s in waiting if known.issuperset(s.requires)), None)
         if ready is None:
             left = ", ".join(f"{s.name} ({', '.join(s.requires)})" for s in waiting)
-            raise RuntimeError(f"no stage provides what these require: {left}")
+            raise ValueError(f"no stage provides what these require: {left}")
         waiting.remove(ready)
         ordered.append(ready)
         known.add(ready.name)

@@ -48,6 +48,7 @@ class DurationsStage(DurationsColumn):
     name: ClassVar[str] = "durations"
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("mel", "phonemes")
+    scalars: ClassVar[tuple[str, ...]] = ("align_score",)
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     assets: ClassVar[tuple[str, ...]] = ("aligner",)
     order: ClassVar[int] = 7

@@ -24,6 +24,7 @@ class F0Stage(Stage):
     name: ClassVar[str] = "f0"
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("audio",)
+    scalars: ClassVar[tuple[str, ...]] = ("voiced_share", "f0_median")
     libraries: ClassVar[tuple[str, ...]] = ("pyworld", "praat-parselmouth")
     order: ClassVar[int] = 5
 

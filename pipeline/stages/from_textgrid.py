@@ -33,6 +33,7 @@ class TextGridTokensStage(Stage):
     requires: ClassVar[tuple[str, ...]] = ("audio", "text", "textgrid")
     # It read TextGrids once, and no longer does; its version stays in the fingerprint, so that the
     # datasets that were made with it are still current.
+    scalars: ClassVar[tuple[str, ...]] = ("tokens", "phones")
     libraries: ClassVar[tuple[str, ...]] = ("praatio",)
     order: ClassVar[int] = 1
 

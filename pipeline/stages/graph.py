@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
+from ns2.pipeline.dataset.index import CORE_SCALARS
 from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
 from ns2.pipeline.stages.stage import Stage
 
@@ -24,11 +25,13 @@ class Graph:
 
     Attributes:
         assets: fingerprints of the trained things that are settled, by name.
+        added: columns that are made beside those that `--columns` names.
     """
 
     grid: FrameGrid
     stages: Mapping[str, Stage]
     assets: Mapping[str, str]
+    added: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         seen = set(SOURCES)
@@ -49,6 +52,17 @@ class Graph:
         if spec is None:
             raise ValueError(f"{column} is not a column")
         return spec
+
+    def scalars(self, column: str) -> tuple[str, ...]:
+        """Fields of the index that come with a column, beside those of every index.
+
+        They are none where no stage of the graph makes the column.
+        """
+        stage = self.stages.get(column)
+        if stage is None:
+            return ()
+        own = (name for name in stage.scalars if name not in CORE_SCALARS)
+        return (*own, *stage.surveyed)
 
     def closure(self, names: Iterable[str]) -> set[str]:
         """These stages and all that they require, directly or not."""
@@ -97,8 +111,8 @@ class Graph:
 
     def with_asset(self, name: str, fingerprint: str, stage: Stage) -> Graph:
         """This graph with an asset settled and the stage that uses it replaced."""
-        return Graph(
-            grid=self.grid,
+        return replace(
+            self,
             stages={**self.stages, stage.name: stage},
             assets={**self.assets, name: fingerprint},
         )

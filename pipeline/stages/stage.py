@@ -26,6 +26,8 @@ class StageOptions(Protocol):
     @property
     def columns(self) -> tuple[str, ...]: ...
     @property
+    def quality(self) -> bool: ...
+    @property
     def trim(self) -> bool: ...
     @property
     def codec(self) -> str: ...
@@ -83,12 +85,23 @@ class Product:
 
     Attributes:
         value: the column's array, a mapping for `json` columns, anything if transient.
-        scalars: numbers for the index, such as `align_score`. The scalar `samples` is the length
-            S of the utterance, which decides how many frames its arrays have.
+        scalars: finite numbers for the index, of the names that the stage declares; what can't be
+            said of the utterance is left out. The scalar `samples` is the length S of the
+            utterance, which decides how many frames its arrays have.
     """
 
     value: Any
     scalars: Mapping[str, float] = field(default_factory=dict)
+
+
+class Survey(Protocol):
+    """What can be said of an utterance only once the values of all are known."""
+
+    def add(self, speaker: str, value: Any) -> None:
+        """Take the value of an utterance; each comes once, in the order of the dataset."""
+
+    def fields(self, speaker: str, value: Any) -> Mapping[str, float | None]:
+        """What the index says of an utterance, by the names in `Stage.surveyed`."""
 
 
 class Stage(ABC):
@@ -98,6 +111,8 @@ class Stage(ABC):
         name: of the stage and of what it provides: a column, or a transient (never stored) value.
         version: raised whenever its values change for the same configuration.
         requires: sources (`audio_file`, `text`, `record`, `textgrid`) and names of other stages.
+        scalars: names of the numbers that its products bring along for the index.
+        surveyed: names of the numbers of the index that its `survey` gives.
         libraries: distributions whose versions decide its values.
         assets: names of the trained things it needs.
         accelerated: it works on a GPU where a worker has one, on batches.
@@ -108,6 +123,8 @@ class Stage(ABC):
     name: ClassVar[str]
     version: ClassVar[int]
     requires: ClassVar[tuple[str, ...]]
+    scalars: ClassVar[tuple[str, ...]] = ()
+    surveyed: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ()
     assets: ClassVar[tuple[str, ...]] = ()
     accelerated: ClassVar[bool] = False
@@ -123,7 +140,7 @@ class Stage(ABC):
         Raises:
             UserError, ValueError: an option has a value that it can't work with.
         """
-        return None
+        return cls()
 
     def prepare(self) -> None:  # noqa: B027 - most stages have nothing to find
         """Find what the stage needs before any work begins, such as weights; called once a run.
@@ -194,9 +211,35 @@ class Stage(ABC):
         """Float64 sums over the arrays of a shard, for statistics in the card."""
         return {}
 
+    def survey(self) -> Survey | None:
+        """What is to see the values of all utterances before the index is written, if anything."""
+        return None
+
     def library_versions(self) -> dict[str, str]:
         """Versions of the libraries that decide its values."""
         return {name: version(name) for name in self.libraries}
 
 
-__all__ = ["Item", "Product", "Stage", "UtteranceError"]
+class ScalarStage(Stage):
+    """A stage whose column is a JSON object of numbers, which are fields of the index as well.
+
+    A subclass names them in `scalars` and gives them in `measure`.
+    """
+
+    @property
+    def column(self) -> ColumnSpec:
+        """JSON, one object an utterance: a number, or null, for each of `scalars`."""
+        return ColumnSpec(name=self.name, dtype="json", dims=())
+
+    @abstractmethod
+    def measure(self, item: Item) -> Mapping[str, float | None]:
+        """The numbers of one utterance; None, or no entry, where one can't be said."""
+
+    def compute(self, item: Item) -> Product:
+        """The object and the scalars of what `measure` says."""
+        found = self.measure(item)
+        numbers = {name: float(value) for name, value in found.items() if value is not None}
+        return Product(value={name: numbers.get(name) for name in self.scalars}, scalars=numbers)
+
+
+__all__ = ["Item", "Product", "ScalarStage", "Stage", "Survey", "UtteranceError"]

@@ -8,7 +8,8 @@
 
 A sample has one member for each column: `<key>.codes.npy`, `.mel.npy`, `.f0.npy`, `.phonemes.npy`,
 `.durations.npy` and `.meta.json`. Integers are int32 and floats float32, which every toolkit
-takes; values are those of the dataset. `meta.json` also holds `split`, `seconds` and `frames`.
+takes, but for integers that int32 can't hold; values are those of the dataset. `meta.json` also
+holds `split`, `seconds` and `frames`. Columns of a user's own are beside them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ from ns2.pipeline.tools.tool_options import ExportOptions
 EXPORT_FORMAT = "ns2-export"
 DESCRIPTION = "export.json"
 
-_PLAIN = {"uint16": "int32", "float16": "float32", "float32": "float32", "json": "json"}
+_PLAIN = {
+    **dict.fromkeys(("bool", "int8", "int16", "uint8", "uint16"), "int32"),
+    **dict.fromkeys(("float16", "float64"), "float32"),
+}
 """The dtype in an export by the dtype in the dataset: other toolkits compute with these."""
 
 _MEANINGS = {
@@ -168,9 +172,9 @@ def _members(dataset: Dataset, position: int) -> Iterator[tuple[str, bytes]]:
     for column in dataset.columns:
         spec = plain_spec(dataset.spec(column))
         value = dataset.read(column, position, check=True)
-        if spec.dtype == "json":
+        if column == "meta":
             value = {**value, **{name: row[name] for name in ("split", "seconds", "frames")}}
-        else:
+        elif spec.dtype != "json":
             value = value.astype(np.dtype(spec.dtype))
         yield f"{row['key']}.{spec.suffix}", encode_value(spec, value)[0]
 

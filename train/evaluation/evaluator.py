@@ -26,10 +26,10 @@ from ns2.pipeline.sound.measures import (
     spectrum_distance,
 )
 from ns2.pipeline.sound.pitch import extract_f0
+from ns2.pipeline.sound.quality.dnsmos import Dnsmos, MosScores
 from ns2.train.data.alike import Aspect, Makeup, differences, makeup_of
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.evaluation.held_out import HeldOut, held_out, recording, seeds
-from ns2.train.evaluation.judges.mos import Dnsmos, MosScores
 from ns2.train.evaluation.judges.phones import bare_phones, load_phone_classifier, phone_errors
 from ns2.train.evaluation.judges.recognisers import Recogniser, open_recogniser
 from ns2.train.evaluation.judges.speakers import SpeakerModel, open_speaker_model, similarity

@@ -11,9 +11,9 @@ import numpy as np
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.measures import DurationErrors, PitchErrors, error_interval, error_rate
+from ns2.pipeline.sound.quality.dnsmos import MosScores
 from ns2.pipeline.text.clauses import base_language
 from ns2.train.evaluation.evaluator import RECORDING, VERSIONS, Measured, Result
-from ns2.train.evaluation.judges.mos import MosScores
 from ns2.train.evaluation.judges.phones import LANGUAGE
 from ns2.train.evaluation.judges.words import WordErrors
 

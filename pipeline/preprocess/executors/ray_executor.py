@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ns2.pipeline.core.cores import usable_cores
@@ -74,7 +74,7 @@ class RayExecutor:
 
     def run(self, graph: Graph, limits: Limits, batches: Iterable[Batch]) -> Iterator[BatchResult]:
         """Results of batches as they come; never more on the way than workers and GPUs take."""
-        self._start()
+        self._start(_own_modules(graph))
         gpus = self._gpus or 0
         accelerated = [name for name, stage in graph.stages.items() if stage.accelerated and gpus]
         crew = Crew(
@@ -88,12 +88,15 @@ class RayExecutor:
         finally:
             crew.dismiss()
 
-    def _start(self) -> None:
+    def _start(self, modules: Sequence[str]) -> None:
         """Start Ray here, or join the cluster that was named.
+
+        Args:
+            modules: what workers must be able to import, beside ns2.
 
         Raises:
             UserError: Ray does not start, the cluster can't be joined, runs another ns2, or lacks
-                the GPUs.
+                the GPUs or modules.
         """
         if self._started:
             return
@@ -132,7 +135,7 @@ class RayExecutor:
         cores = int(ray.cluster_resources().get("CPU", 1))
         self._workers = self._workers or max(cores - 1, 1)
         self._count_gpus(int(ray.cluster_resources().get("GPU", 0)))
-        _check_nodes()
+        _check_nodes(modules)
 
     def _count_gpus(self, there: int) -> None:
         """Settle the number of GPUs.
@@ -170,11 +173,20 @@ def code_digest() -> str:
     return found.hexdigest()
 
 
-def _check_nodes() -> None:
+def _own_modules(graph: Graph) -> list[str]:
+    """The modules of a user's own stages."""
+    modules = {type(stage).__module__ for stage in graph.stages.values()}
+    return sorted(name for name in modules if not name.startswith("ns2."))
+
+
+def _check_nodes(modules: Sequence[str]) -> None:
     """Check that every node runs the same ns2, file by file: nothing is shipped to it.
 
+    Args:
+        modules: what every node must have beside it.
+
     Raises:
-        UserError: a node has another ns2, or none.
+        UserError: a node has another ns2, or none, or lacks a module.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -188,8 +200,19 @@ def _check_nodes() -> None:
             return version("ns2"), ""
         return version("ns2"), code_digest()
 
+    def lacks(modules: Sequence[str]) -> list[str]:
+        from importlib import import_module
+
+        missing = []
+        for name in modules:
+            try:
+                import_module(name)
+            except Exception as error:
+                missing.append(f"{name} ({type(error).__name__}: {error})")
+        return missing
+
     here = identify()
-    ask = ray.remote(num_cpus=0)(identify)
+    ask, search = ray.remote(num_cpus=0)(identify), ray.remote(num_cpus=0)(lacks)
     for node in ray.nodes():
         if not node["Alive"]:
             continue
@@ -210,3 +233,5 @@ def _check_nodes() -> None:
                 f"node {name} and this machine have ns2 {here[0]} with different files; install "
                 "the same one on both"
             )
+        if missing := ray.get(search.options(scheduling_strategy=strategy).remote(modules)):
+            raise UserError(f"node {name} can't import {', '.join(missing)}; install it there")

@@ -29,6 +29,7 @@ from ns2.pipeline.preprocess.finish.publish import (
 )
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.finish.statistics import add_sums, f0_statistics, latent_statistics
+from ns2.pipeline.preprocess.finish.surveys import survey_all, what_surveys_say
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
@@ -184,7 +185,8 @@ class Finisher:
         vouched = vouched_sums(out)
         # The index is written beside the one that is there; all that the card tells is counted.
         summary.rejected = list(unusable)
-        schema = index_schema(self.columns, confidence=self._confidence)
+        scalars = [name for column in self.columns for name in self.scene.graph.scalars(column)]
+        schema = index_schema(self.columns, scalars, confidence=self._confidence)
         index = write_index(out / layout.INDEX, self._rows(tally), schema)
         self._check_ledger()
         summary.column_bytes = {c: tally.bytes[c] for c in self.columns}
@@ -210,6 +212,7 @@ class Finisher:
         """Index rows shard by shard, each counted; those left out go to the summary."""
         scene, summary = self.scene, self.summary
         rate = scene.graph.grid.sample_rate
+        surveys = survey_all(scene, self.shards, self.columns)
         for shard in self.shards:
             state = ShardState.load(scene, shard, self.columns)
             samples = sum(row.scalars.get("samples", 0) for row in state.screened.values())
@@ -223,9 +226,14 @@ class Finisher:
             )
             tally.add_markers(self.out, content.markers)
             for row in index_rows(
-                content, self.out, scene.graph, language=scene.language, split=self._split,
+                content,
+                self.out,
+                scene.graph,
+                language=scene.language,
+                split=self._split,
                 confidence=self._confidence,
-            ):  # fmt: skip
+                surveyed=what_surveys_say(surveys, content, scene.graph),
+            ):
                 tally.add_row(row)
                 summary.hours += row["seconds"] / 3600
                 summary.written += 1

@@ -75,6 +75,7 @@ def index_rows(
     language: str,
     split: Callable[[Source], str],
     confidence: bool = False,
+    surveyed: Sequence[Mapping[str, float | None]] = (),
 ) -> Iterator[dict[str, Any]]:
     """Index rows of a shard, in the order of its members.
 
@@ -82,6 +83,7 @@ def index_rows(
         language: of utterances that name none.
         split: gives an utterance's split.
         confidence: whether the index has a confidence.
+        surveyed: what surveys say of each member; empty where there are none.
     """
     for i, source in enumerate(content.members):
         utterance, scalars = source.utterance, dict(content.screened[source.key].scalars)
@@ -109,7 +111,9 @@ def index_rows(
         }
         if confidence:
             row[CONFIDENCE] = utterance.confidence
+        numbers = {**scalars, **(surveyed[i] if surveyed else {})}
         for column, marker in content.markers.items():
+            row.update((name, numbers.get(name)) for name in graph.scalars(column))
             member = marker.rows[i]
             row[f"{column}_file"] = marker.tar.relative_to(root).as_posix()
             row[f"{column}_offset"] = member.offset

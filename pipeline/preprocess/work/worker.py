@@ -6,6 +6,7 @@ and touches no other.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -195,6 +196,7 @@ class Worker:
             ValueError: it breaks the frame contract.
         """
         name, task, outcome = stage.name, utterance.task, utterance.outcome
+        _check_scalars(stage, product)
         utterance.values[name] = product.value
         if "samples" in product.scalars:
             samples = int(product.scalars["samples"])
@@ -259,6 +261,15 @@ class Worker:
                 values=values, scalars=utterance.scalars, samples=utterance.samples
             )
         return handed
+
+
+def _check_scalars(stage: Stage, product: Product) -> None:
+    """Raise ValueError if a stage gives numbers that it did not declare, or that are none."""
+    for name, value in product.scalars.items():
+        if name not in stage.scalars:
+            raise ValueError(f"{stage.name} gives the scalar {name}, which it does not declare")
+        if not math.isfinite(value):
+            raise ValueError(f"{stage.name} gives {value} for {name}: leave out what is no number")
 
 
 def _check_machine(stage: str, task: Task, product: Product | Exception) -> None:

@@ -68,8 +68,10 @@ class IndexRows:
     def _compare_fields(self, changed: np.ndarray) -> dict[str, Any]:
         """Fields of the index that differ; marks the utterances in `changed`."""
         fields: dict[str, Any] = {}
-        both = all(CONFIDENCE in side.fields() for side in (self._a, self._b))
-        for name in (*FIELDS, CONFIDENCE) if both else FIELDS:
+        scalars = [name for name in self._a.card.scalars if name in self._b.card.scalars]
+        if all(CONFIDENCE in side.fields() for side in (self._a, self._b)):
+            scalars.append(CONFIDENCE)
+        for name in (*FIELDS, *scalars):
             unequal = self._unequal(name)
             if unequal.any():
                 fields[name] = {**self._count(unequal), "examples": self._examples(name, unequal)}

@@ -55,7 +55,7 @@ def describe(dataset: Dataset, name: str, *, confidence: bool = False) -> dict[s
         ValueError: its arrays are damaged.
     """
     key = find(dataset, name)
-    row = dataset.row(key)
+    row, scalars = dataset.row(key), dataset.card.scalars
     arrays = {column: dataset.read(column, key, check=True) for column in dataset.columns}
     meta = arrays.get("meta", {})
     found: dict[str, Any] = {
@@ -66,6 +66,7 @@ def describe(dataset: Dataset, name: str, *, confidence: bool = False) -> dict[s
         **({"piece": meta["piece"]} if "piece" in meta else {}),
         "samples": meta.get("samples"),
         **{field: row[field] for field in _MEASURES},
+        **({"scalars": {name: row[name] for name in scalars}} if scalars else {}),
         "shapes": {
             column: list(array.shape)
             for column, array in arrays.items()
@@ -168,7 +169,9 @@ def _fact_lines(found: Mapping[str, Any]) -> list[str]:
     if CONFIDENCE in found:
         facts.append(f"confidence {found[CONFIDENCE]:g}")
     shapes = (f"{name} ({', '.join(map(str, s))})" for name, s in found["shapes"].items())
-    return [*lines, "  " + ", ".join(facts), "  " + ", ".join(shapes)]
+    scalars = [f"{n} {'-' if v is None else f'{v:g}'}" for n, v in found.get("scalars", {}).items()]
+    more = ["  " + ", ".join(scalars)] if scalars else []
+    return [*lines, "  " + ", ".join(facts), *more, "  " + ", ".join(shapes)]
 
 
 def _token_text(token: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ class IndexCheck:
         """
         check_table(self._path)
         schema = pq.read_schema(self._path)
-        expected = index_schema(list(self._specs), confidence=CONFIDENCE in schema.names)
+        expected = self._expected_schema(confidence=CONFIDENCE in schema.names)
         if self._specs and sorted(schema, key=_name) != sorted(expected, key=_name):
             raise ValueError(f"its columns are not those of a dataset: {', '.join(schema.names)}")
         try:
@@ -56,6 +56,10 @@ class IndexCheck:
             self.name_rows()
             return False
         return True
+
+    def _expected_schema(self, *, confidence: bool = False) -> pa.Schema:
+        scalars = self._card.scalars if self._card else ()
+        return index_schema(list(self._specs), scalars, confidence=confidence)
 
     def compare(self) -> None:
         """Every key is one and there once, and the counts are those of the card."""
@@ -102,7 +106,7 @@ class IndexCheck:
 
     def _name_columns(self) -> None:
         """Name the columns of the index that can't be read, if others can."""
-        names = index_schema(list(self._specs)).names
+        names = self._expected_schema().names
         unreadable = []
         for name in names:
             try:

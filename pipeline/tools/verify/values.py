@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, check_array, check_durations
 from ns2.pipeline.dataset.contract import check_meta
+from ns2.pipeline.dataset.index import is_taken
 from ns2.pipeline.dataset.shards import MemberRow, decode_value
 
 FIRST = ("meta", "phonemes", "durations")
@@ -39,6 +41,7 @@ class Values:
         self._grid, self._rows, self._entries, self._table = grid, rows, entries, table
         self._kept: dict[tuple[str, str], Any] = {}
         self._pitch: dict[str, tuple[float, float]] = {}  # voiced share and median
+        self._said: defaultdict[str, dict[str, tuple[str, Any]]] = defaultdict(dict)
 
     def add(self, spec: ColumnSpec, row: MemberRow, data: bytes) -> None:
         """Check a member whose bytes are right.
@@ -50,6 +53,8 @@ class Values:
         if spec.dtype == "json":
             if spec.name == "meta":
                 self._kept[spec.name, key] = _meta(key, value)
+            elif isinstance(value, dict):
+                self._said[key].update((name, (spec.name, value[name])) for name in value)
             return
         if value.shape != tuple(row.shape):
             raise ValueError(f"shape is {value.shape}, recorded is {tuple(row.shape)}")
@@ -149,6 +154,9 @@ class Values:
             share, median = self._pitch[key]
             yield "voiced_share", "its f0 makes", share
             yield "f0_median", "its f0 makes", median
+        for name, (column, value) in self._said[key].items():
+            if name in row and not is_taken(name, ()):  # a number that came with the column
+                yield name, f"{column} says", value
 
 
 def _meta(key: str, meta: Any) -> Mapping[str, Any]:

@@ -64,7 +64,8 @@ def energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_every_stage_is_found_in_order() -> None:
     names = [kind.name for kind in stage_classes()]
     assert sorted(set(names)) == [
-        "audio", "codes", "durations", "f0", "mel", "meta", "phonemes", "tokens",
+        "audio", "codes", "durations", "f0", "loudness", "mel", "meta", "mos", "phonemes",
+        "quality", "recording", "tokens", "voice",
     ]  # fmt: skip
     graph = build_graph(Options(codec="mini"))
     assert list(graph.stages) == [

@@ -8,13 +8,12 @@ Letters for shapes: S samples, E width of an embedding.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Protocol
 
 import numpy as np
 
-from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.sound.decode import resample
+from ns2.pipeline.sound.quality.voice_encoder import VoiceEncoder
 from ns2.train.evaluation.judges.transformers_models import load_transformers, not_loaded
 
 RESEMBLYZER = "resemblyzer"
@@ -39,35 +38,12 @@ def open_speaker_model(name: str = RESEMBLYZER) -> SpeakerModel:
     Raises:
         UserError: the library is not installed, or the model can't be loaded.
     """
-    return _Resemblyzer() if name == RESEMBLYZER else _XVectors(name)
+    return VoiceEncoder() if name == RESEMBLYZER else _XVectors(name)
 
 
 def similarity(model: SpeakerModel, wave: np.ndarray, other: np.ndarray, rate: int) -> float:
     """The cosine of the angle between the vectors of two waves (S,), -1 to 1."""
     return float(model.embedding(wave, rate) @ model.embedding(other, rate))
-
-
-class _Resemblyzer:
-    def __init__(self) -> None:
-        try:
-            with warnings.catch_warnings():  # of its dependencies, which no user can change
-                warnings.simplefilter("ignore")
-                from resemblyzer import VoiceEncoder, preprocess_wav
-        except ImportError as error:
-            raise UserError(
-                f"Resemblyzer needs the module {error.name}, which is not installed: "
-                "pip install 'ns2[eval]'"
-            ) from error
-        self._encoder, self._prepare = VoiceEncoder("cpu", verbose=False), preprocess_wav
-
-    def embedding(self, wave: np.ndarray, rate: int) -> np.ndarray:
-        """See `SpeakerModel`; where no voice is found, the vector is 0, which is like no other."""
-        samples = np.clip(resample(wave, rate, RATE), -1, 1)
-        voice = self._prepare(samples) if samples.any() else samples[:0]
-        if not len(voice):
-            return np.zeros(self._encoder.linear.out_features)
-        vector = np.asarray(self._encoder.embed_utterance(voice), np.float64)
-        return vector / np.linalg.norm(vector)
 
 
 class _XVectors:

@@ -11,7 +11,7 @@ import pytest
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.sound.decode import read_audio
-from ns2.train.evaluation.judges.mos import Dnsmos
+from ns2.pipeline.sound.quality.dnsmos import Dnsmos
 from tests.support.factories import LJSPEECH, needs_ljspeech
 
 RATE = 16_000

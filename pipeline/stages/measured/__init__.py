@@ -1,0 +1,1 @@
+"""Stages that measure recordings, made where `--quality` or `--columns` asks for them."""
