@@ -128,8 +128,8 @@ _GERMAN = Locale(
         Wh eine Wattstunde|Wattstunden
         MWh eine Megawattstunde|Megawattstunden
         GWh eine Gigawattstunde|Gigawattstunden
-        mAh eine Milliamperestunde|Milliamperestunden
-        Ah eine Amperestunde|Amperestunden
+        mAh eine Milliampere Stunde|Milliampere Stunden
+        Ah eine Ampere Stunde|Ampere Stunden
         mA ein Milliampere
         kV ein Kilovolt
         kJ ein Kilojoule
