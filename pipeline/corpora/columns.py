@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.corpora.kinds import LANGUAGE, PATH, SEX, SPLIT, kind_of
+from ns2.pipeline.corpora.kinds import LANGUAGE, PATH, PHONES, SEX, SPLIT, kind_of
 
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)|(\d+:)?\d+:\d\d([.,]\d+)?")
 _WHOLE = re.compile(r"\d+([.,]0*)?")
@@ -277,6 +277,8 @@ def _open(table: str, columns: Sequence[_Column], why: str) -> UserError:
     lines = "".join(f"\n  {column.described()}" for column in columns)
     codes = next((c.number + 1 for c in columns if c.kind == LANGUAGE), 0)
     read = f"; language={codes} reads codes that are espeak-ng's voices" if codes else ""
+    if any(c.kind == PHONES for c in columns):
+        read += ". Phones are read from manifests: write one, with audio and phonemes in each row"
     return UserError(
         f"{table}: which column is the text is open, since {why}:{lines}\nSay which is which by "
         f"their numbers, as in --fields id=1,text=2,speaker=3{read}"

@@ -1,4 +1,4 @@
-"""What the values of a column are by their form: splits, flags, codes of languages, file names.
+"""What the values of a column are by their form: splits, flags, languages, file names, phones.
 
 None of these is a text or the name of a speaker, though few of them come again and again.
 """
@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 
 SPLIT, LANGUAGE, SEX, PATH = "splits", "codes of languages", "the sex", "paths of files"
+PHONES = "phones in IPA"
 
 _SPLITS = {
     "train", "training", "val", "valid", "validation", "dev", "eval", "test",
@@ -43,6 +44,25 @@ _EMOTIONS = {
 _DATE = re.compile(r"\d{4}[-./]\d\d?[-./]\d\d?([T ]\d.*)?|\d\d?[-./]\d\d?[-./]\d{4}")
 _MEASURE = re.compile(r"[-+]?\d+([.,]\d+)?\s?(k?hz|s|sec|ms|min|db|bit|kbps|kb|mb|%)")
 _PATH = re.compile(r"\S*[/\\]\S*|\S+\.(wav|flac|mp3|ogg|oga|opus|m4a|aiff?|caf|w64|au)")
+_IPA = re.compile(
+    "[ɑɐɒɓʙβɕɖɗəɘɚɛɜɝɞɟɠɡɢɣɤɥɦɧɨɪʝɬɫɮɱɯɰŋɳɲɵɸɶʘɹɺɾɻʀʁɽʂʃʈθʊʋⱱʌʍχʎʏʐʒʔʕʢɔˈˌːˑ]"
+)  # without those of European alphabets: æ, ð, ç, ø, œ
+_STRESS = re.compile("[ˈˌː]")
+_AROUND = re.compile(r"[^\W\d_]")
+_SHORT = 2  # letters of a phone: tʃ, oʊ
+
+
+def _are_phones(values: Sequence[str]) -> bool:
+    """Whether most words are single phones, or have IPA's signs of stress and length.
+
+    Letters of IPA alone are no sign: other orthographies have them, in longer words.
+    """
+    words = [word for value in values for word in value.split() if _AROUND.search(word)]
+    short = sum(len(_AROUND.findall(_STRESS.sub("", word))) <= _SHORT for word in words)
+    phonetic = sum(_IPA.search(word) is not None for word in words)
+    stressed = sum(_STRESS.search(word) is not None for word in words)
+    single = 10 * short >= 9 * len(words) and 10 * phonetic >= len(words)
+    return len(words) >= len(values) and (single or 2 * stressed >= len(words)) and bool(words)
 
 
 def _all_in(known: set[str]) -> Callable[[Sequence[str]], bool]:
@@ -63,6 +83,7 @@ _KINDS: tuple[tuple[str, Callable[[Sequence[str]], bool]], ...] = (
     ("dates", _all_match(_DATE)),
     ("measures", _all_match(_MEASURE)),
     (PATH, _all_match(_PATH)),
+    (PHONES, _are_phones),
 )
 
 

@@ -13,6 +13,7 @@ from functools import cache
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text.capitals import in_capitals, small
+from ns2.pipeline.text.numbers.abbreviated import days, is_month, street, week_day
 from ns2.pipeline.text.numbers.dots import ends_sentence, has_own_dot
 from ns2.pipeline.text.numbers.joining import join_tokens
 from ns2.pipeline.text.numbers.roman import NUMBERING, REIGNING, roman_value
@@ -23,6 +24,7 @@ from ns2.pipeline.text.tables import (
     CLOSING,
     ELISIONS,
     FOREIGN_MARKS,
+    GERMAN_CLOSING,
     LETTERED,
     MONTHS,
     ORDINAL_DOT,
@@ -218,7 +220,8 @@ class _Splitter:
         )  # a title: Sr. López
         if not following or (closing and following[:1].isupper()):
             return True
-        if self._base != "de" or not (core.isdigit() or roman_value(core)):
+        ending = core in GERMAN_CLOSING or self._is_german(core, following)
+        if self._base != "de" or not (core.isdigit() or roman_value(core) or ending):
             return False
         return ends_sentence(following)
 
@@ -252,6 +255,8 @@ class _Splitter:
             return True
         if re.fullmatch(r"(?:\w+-)?(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}", core):
             return True  # e.g., U.S., Ph.D.
+        if self._base == "de" and self._is_german(core, following):
+            return True
         if core in BEFORE_NUMBER.get(self._base, ()):
             numeral = following.strip(".,;:?!")
             numbered = following[:1].isdigit() or (len(numeral) > 1 and roman_value(numeral) > 0)
@@ -271,6 +276,15 @@ class _Splitter:
             return not (self._base == "en" and core == "I")
         return False
 
+    def _is_german(self, core: str, following: str) -> bool:
+        """Whether a word is a day of the week, a month or a street in short, in German."""
+        last = self._words[-1] if self._words else None
+        before = last.surface if last else ""
+        day = last is not None and last.dotted and before.isdigit()
+        if week_day(core, before, following) or days(core) or street(core):
+            return True
+        return is_month(core, before, day)
+
     def _begins(self, following: str) -> bool:
         """Whether a sentence begins with a word, which then is no name behind an initial."""
         if self._base == "de":
@@ -282,6 +296,8 @@ class _Splitter:
         units = UNITS.get(self._base, ())
         if core in units:
             return bool(self._words) and self._words[-1].surface[-1:] in _NUMERIC
+        if " " in core and core.split()[-1] in units:
+            return True  # 2:10:30 Std.
         number = core.rstrip("abcdefghijklmnopqrstuvwxyz")
         return number[-1:].isdigit() and core[len(number) :] in units
 

@@ -3,7 +3,7 @@
 espeak-ng reads most of them itself. This module covers those that it reads wrongly ("dollar two
 point five zero", "ten dash twenty", "one hundred th") or without borders between the words. The
 first pattern of a table that matches a word decides; a word that no pattern matches is left to
-espeak-ng, such as "1.2.3", "x86-64" or "R&D".
+espeak-ng, such as "x86-64" or "R&D".
 """
 
 from __future__ import annotations
@@ -164,6 +164,15 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (rf"({N})?([{_FRACTIONS}])", numbers.vulgar),
         (r"(\d)'(\d{1,2})", numbers.feet),
         (rf"({D})-?({U})", numbers.with_unit),
+        (
+            r"(\d+\.\d+)s",  # 100s is no time
+            lambda m, c: f"{decimal(m[1], c.british)} seconds",
+        ),
+        (r"([Vv]?)(\d+(?:\.\d+){2,})", numbers.dotted),
+        (r"([Vv])(\d+\.\d+)", numbers.dotted),
+        (rf"((?!0[x×]){D}(?:[x×]{D})+)({U})?", numbers.size),
+        (r"([A-Z]{1,3})(\d{1,4})([A-Z]{0,2})", numbers.code),
+        (r"(\d{1,3})[Aa]", numbers.lettered),
         (rf"({D})x", lambda m, c: f"{decimal(m[1], c.british)} times"),
         (  # 1/2-inch
             r"(\d{1,2}/\d{1,2})-([A-Za-z]+)",

@@ -20,6 +20,7 @@ from ns2.pipeline.text.english_tables import (
     PARTS,
     SCALE_WORDS,
     SCALES,
+    SECONDS,
     THINKING,
     UNITS,
     UNSPELLED,
@@ -41,6 +42,8 @@ _IN_PHONE = re.compile(r"\d{2,7}(?:-\d{2,7})*")
 def after_amount(text: str, context: Context) -> str:
     """A unit, scale word or currency code after its number: "km" in "5 km"; else ""."""
     before = _LAND.sub(r"\1", context.before.replace(" ", ""))
+    if text == "x" and (said := _by(context)):
+        return said
     if text in ("C", "F") and before.endswith("°"):
         return {"C": "Celsius", "F": "Fahrenheit"}[text]
     if _PART.fullmatch(before) and (text in UNITS or (text in DOTTED_UNITS and context.dotted)):
@@ -57,11 +60,21 @@ def after_amount(text: str, context: Context) -> str:
         return SCALES[text]
     if _is_letter(text, context.near(-2)):
         return ""
+    if text == "s":
+        return SECONDS[not single]
     if text in UNITS:
         return UNITS[text][not single]
     if text in DOTTED_UNITS and context.dotted:
         return DOTTED_UNITS[text][not single]
     return MONEY[CODES[text]][not single] if text in CODES else ""
+
+
+def _by(context: Context) -> str:
+    """The "x" between the sides of something: "12 x 8", "12 cm x 8 cm"; "" elsewhere."""
+    number = context.near(-2) if context.before in (*UNITS, *DOTTED_UNITS) else context.before
+    if not re.fullmatch(D, number) or not context.after[:1].isdigit():
+        return ""
+    return "times" if context.near(2) == "=" else "by"
 
 
 def _is_scale(text: str, after: str) -> bool:
@@ -153,10 +166,62 @@ def with_unit(match: re.Match[str], context: Context) -> str:
 
 def scaled(match: re.Match[str], context: Context) -> str:
     """A number with a short scale: "3.5M"; not a letter as in "221B Baker Street"."""
+    if _is_letter(match[2], context.before):
+        return ""
     counted = "." in match[1] or context.after[:1].islower()
     if match[2] in ("B", "M") and (not counted or context.after in AFTER_NAMES):
         return ""
     return f"{decimal(match[1], context.british)} {SCALES[match[2]]}"
+
+
+def dotted(match: re.Match[str], context: Context) -> str:
+    """A version or an address, group by group: "3.11.2", "192.168.0.1"."""
+    groups = match[2].split(".")
+    version = bool(match[1]) or context.before.lower() in ("version", "release")
+    address = len(groups) == 4 and not version and all(int(group) < 256 for group in groups)
+    said = (" dot " if address else " point ").join(_group(group, context) for group in groups)
+    return f"{match[1]} {said}" if match[1] else said
+
+
+def _group(group: str, context: Context) -> str:
+    if len(group) > 1 and group.startswith("0"):
+        return digits(group)
+    return cardinal(group, context.british)
+
+
+def size(match: re.Match[str], context: Context) -> str:
+    """A size in one word: "4x4", "1920x1080"."""
+    sides = re.split("[x×]", match[1])
+    said = " by ".join(decimal(side, context.british) for side in sides)
+    return f"{said} {_names(match[2])[1]}" if match[2] else said
+
+
+def code(match: re.Match[str], context: Context) -> str:
+    """Letters with digits, the letters by their names: "BA2490", "A320", "B2B"."""
+    said = (_spelled(match[1]), _code_number(match[2]), _spelled(match[3]))
+    return " ".join(filter(None, said))
+
+
+def _spelled(letters: str) -> str:
+    return "eigh" if letters in ("A", "a") else ".".join(letters)  # no article
+
+
+def _code_number(number: str) -> str:
+    """The number in a code, as people say it: "fifty two", "three twenty", "two four nine zero"."""
+    if number.startswith("0"):
+        return digits(number)
+    if len(number) < 3 or number.endswith("000") or (len(number) == 3 and number[1:] == "00"):
+        return cardinal(number)
+    if re.fullmatch(r"19\d\d|20\d\d", number):
+        return spoken_year(number)
+    if len(number) == 3 and number[1] != "0":
+        return f"{cardinal(number[0])} {cardinal(number[1:])}"
+    return digits(number)
+
+
+def lettered(match: re.Match[str], context: Context) -> str:
+    """A number with the letter A, which is no article: "3A", "12a"."""
+    return f"{cardinal(match[1], context.british)} eigh"
 
 
 def feet(match: re.Match[str], context: Context) -> str:

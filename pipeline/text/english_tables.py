@@ -45,12 +45,15 @@ UNITS = {
     "MHz": ("megahertz",) * 2, "GHz": ("gigahertz",) * 2, "KB": ("kilobyte", "kilobytes"),
     "MB": ("megabyte", "megabytes"), "GB": ("gigabyte", "gigabytes"),
     "TB": ("terabyte", "terabytes"), "W": ("watt", "watts"), "kW": ("kilowatt", "kilowatts"),
-    "kWh": ("kilowatt hour", "kilowatt hours"), "V": ("volt", "volts"),
+    "kWh": ("kilowatt hour", "kilowatt hours"),
+    "mAh": ("milliampere hour", "milliampere hours"), "V": ("volt", "volts"),
     "°": ("degree", "degrees"), "°C": ("degree Celsius", "degrees Celsius"),
     "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
 }  # fmt: skip
 DOTTED_UNITS = {"in": ("inch", "inches")}
 """Units that are another word without their full stop."""
+SECONDS = ("second", "seconds")
+"""The names of "s" behind a number and a space; without the space it is a plural: "100s"."""
 
 U = "|".join(sorted(map(re.escape, (*UNITS, *DOTTED_UNITS)), key=len, reverse=True))
 PARTS = {2: ("half", "halves"), 3: ("third", "thirds"), 4: ("quarter", "quarters"),

@@ -90,6 +90,16 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "Mio": "Millionen", "Mrd": "Milliarden", "vgl": "vergleiche", "Tel": "Telefon",
         "ggf": "gegebenenfalls", "evtl": "eventuell", "inkl": "inklusive", "z.T": "zum Teil",
         "Jh": "Jahrhundert", "n.Chr": "nach Christus", "v.Chr": "vor Christus",
+        "n.V": "nach Verlängerung", "n.E": "nach Elfmeterschießen", "v.a": "vor allem",
+        "i.d.R": "in der Regel", "u.U": "unter Umständen", "m.E": "meines Erachtens",
+        "o.ä": "oder ähnliches", "o.Ä": "oder Ähnliches", "u.Ä": "und Ähnliches",
+        "u.ä": "und ähnliches", "u.v.m": "und vieles mehr", "s.o": "siehe oben",
+        "s.u": "siehe unten", "a.D": "außer Dienst", "z.Zt": "zurzeit", "z.Z": "zurzeit",
+        "bspw": "beispielsweise", "etc": "et cetera", "mind": "mindestens", "max": "maximal",
+        "geb": "geboren", "gest": "gestorben", "gem": "gemäß", "zzgl": "zuzüglich",
+        "abzgl": "abzüglich", "bes": "besonders", "insb": "insbesondere",
+        "insbes": "insbesondere", "Hbf": "Hauptbahnhof", "Bhf": "Bahnhof", "Tsd": "Tausend",
+        "Hrsg": "Herausgeber",
     },
     "fr": {
         "M": "monsieur", "MM": "messieurs", "Mme": None, "Mlle": None, "Dr": "docteur",
@@ -116,13 +126,17 @@ CLOSING = frozenset(
      "a.m", "p.m", "A.M", "P.M", "B.C", "A.D", "Ph.D", "M.D", "usw", "ecc", "т.д", "т.п", "др"}
 )  # fmt: skip
 """Abbreviations that may end a sentence; they do if a word with a capital letter follows."""
+GERMAN_CLOSING = word_set(
+    "n.Chr v.Chr n.V n.E o.ä o.Ä u.ä u.Ä u.v.m a.D s.o s.u etc Hbf Bhf Str geb gest"
+)
+"""German abbreviations that end a sentence before a word that begins one."""
 
 BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     "en": word_set(
         "No Nos no nos c ca p pp vol Vol ch Ch fig Fig "
         "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
-    "de": word_set("S Abb Kap Bd Abs Art Jan Feb Mrz Apr Aug Sept Sep Okt Nov Dez"),
+    "de": word_set("S Abb Kap Bd Abs Art Jan Feb Mrz Apr Jun Jul Aug Sept Sep Okt Nov Dez"),
     "fr": word_set("n p art vol chap janv févr fév avr juil sept oct nov déc"),
     "es": word_set("Nº núm art cap vol ene feb abr ago sept oct nov dic"),
     "ru": frozenset({"стр", "рис", "гл"}),
@@ -131,6 +145,7 @@ BEFORE_NUMBER_SAID = {  # the text to speak for some of them
     "de": {
         "S": "Seite", "Abb": "Abbildung", "Kap": "Kapitel", "Bd": "Band", "Abs": "Absatz",
         "Art": "Artikel", "Jan": "Januar", "Feb": "Februar", "Mrz": "März", "Apr": "April",
+        "Jun": "Juni", "Jul": "Juli",
         "Aug": "August", "Sept": "September", "Sep": "September", "Okt": "Oktober",
         "Nov": "November", "Dez": "Dezember",
     },
@@ -145,7 +160,7 @@ BEFORE_NUMBER_SAID = {  # the text to speak for some of them
         "oct": "octubre", "nov": "noviembre", "dic": "diciembre",
     },
 }  # fmt: skip
-MONTHS = word_set("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec")
+MONTHS = word_set("Jan Feb Mar Mrz Apr Jun Jul Aug Sep Sept Oct Okt Nov Dec Dez")
 UNITS = {  # abbreviations only if a number stands before them, by language
     "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal"),
     "de": word_set("Std Min Sek"),

@@ -13,6 +13,8 @@ _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})?")
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _TIME = re.compile(r"(\d{1,2})(?:[:h]| h )(\d\d)?(?: Uhr)?|(\d{1,2})\.(\d\d) Uhr")
 _YEAR = re.compile(r"1[1-9]\d\d")
+_SECONDS = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d)( Uhr)?(?: h| Std)?")
+_AT = ("um", "gegen", "ab", "seit", "bis", "vor", "nach")
 
 
 def date(place: Place) -> str:
@@ -99,6 +101,25 @@ def clock(place: Place) -> str:
         return f"{said} {'hora' if number == 1 else 'horas'}"
     form = locale.full_clock if short else locale.clock
     return form.format(h=said, hours=hours, m=_minute(minute, locale.base))
+
+
+def with_seconds(place: Place) -> str:
+    """A German time or duration with seconds: "2:10:30 Uhr", "2:10:30 h"."""
+    match = _SECONDS.fullmatch(place.text)
+    if not match or place.locale.base != "de":
+        return ""
+    hours, minutes, seconds = (int(match[i]) for i in (1, 2, 3))
+    if match[4] or (place.before.lower() in _AT and not place.text.endswith(("h", "Std"))):
+        said = [f"{'ein' if hours == 1 else hours} Uhr{f' {minutes}' if minutes else ''}"]
+    else:
+        said = [_lasting(n, name) for n, name in ((hours, "Stunde"), (minutes, "Minute")) if n]
+    if seconds or not said:
+        said += ["und", _lasting(seconds, "Sekunde")] if said else [_lasting(seconds, "Sekunde")]
+    return " ".join(said)
+
+
+def _lasting(number: int, name: str) -> str:
+    return f"eine {name}" if number == 1 else f"{number} {name}n"
 
 
 def clock_range(place: Place) -> str:

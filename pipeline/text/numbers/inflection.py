@@ -163,6 +163,19 @@ def french_counted(number: int, following: str) -> str:
     return re.sub(r"un$", "une", cardinal_words(number, "fr"))
 
 
+def french_linked(number: int, following: str) -> str:
+    """A French number in -cents before a noun with a vowel, to which its s is linked; else "".
+
+    espeak-ng links that of words ("deux cents invités"), not that of digits.
+    """
+    noun = following.lower()
+    plural = is_plural(following, "fr") or noun in ("ans", "as", "os", "ours", "yeux")
+    if not plural or not (is_elided(following) or noun == "yeux"):
+        return ""
+    said = cardinal_words(number, "fr")
+    return said if said.endswith("cents") else ""
+
+
 def portuguese_form(number: int) -> str:
     """A Portuguese number before a feminine noun: "duas", "vinte e uma", "duzentas"."""
     said = cardinal_words(number, "pt")

@@ -23,7 +23,11 @@ _SPLIT_BY_WHOLE = {  # said between the whole and its parts: 3 Euro 50
         (re.compile(r"[-−]?\d[\d., ]*[.,]\d\d"), re.compile(rf"{_COINS}[.,;:?!…]*")),
     ),
 }
-_CLOCK = (re.compile(r"\d{1,2}[:.]\d\d(?:-\d{1,2}[:.]\d\d)?"), re.compile(r"Uhr[.,;:?!…]*"))
+_CLOCK = (
+    re.compile(r"\d{1,2}[:.]\d\d(?::\d\d|-\d{1,2}[:.]\d\d)?"),
+    re.compile(r"Uhr[.,;:?!…]*"),
+)
+_LASTING = (re.compile(r"\d{1,3}:\d\d:\d\d"), re.compile(r"(?:h|Std)[.,;:?!…]*"))
 
 
 def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
@@ -44,7 +48,7 @@ def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
             end += 1  # € 5
         token = " ".join(tokens[i:end])
         pairs = [_SPLIT_BY_WHOLE[base]] if base in _SPLIT_BY_WHOLE else []
-        pairs += [_CLOCK] if base == "de" else []
+        pairs += [_CLOCK, _LASTING] if base == "de" else []
         if end < len(tokens) and any(
             first.fullmatch(token) and second.fullmatch(tokens[end]) for first, second in pairs
         ):

@@ -125,6 +125,19 @@ _GERMAN = Locale(
         kW ein Kilowatt
         kWh eine Kilowattstunde|Kilowattstunden
         MW ein Megawatt
+        Wh eine Wattstunde|Wattstunden
+        MWh eine Megawattstunde|Megawattstunden
+        GWh eine Gigawattstunde|Gigawattstunden
+        mAh eine Milliampere Stunde|Milliampere Stunden
+        Ah eine Ampere Stunde|Ampere Stunden
+        mA ein Milliampere
+        kV ein Kilovolt
+        kJ ein Kilojoule
+        kcal eine Kilokalorie|Kilokalorien
+        dB ein Dezibel
+        cm² ein Quadratzentimeter
+        cm³ ein Kubikzentimeter
+        mm² ein Quadratmillimeter
         V ein Volt
         Hz ein Hertz
         kHz ein Kilohertz

@@ -12,8 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ns2.pipeline.text.numbers import amounts, calendar_words, degrees, ordinals
+from ns2.pipeline.text.numbers.abbreviated import days, known_day, street
 from ns2.pipeline.text.numbers.german_one import german_one
-from ns2.pipeline.text.numbers.inflection import french_counted, is_queen, spanish_counted
+from ns2.pipeline.text.numbers.inflection import (
+    french_counted,
+    french_linked,
+    is_queen,
+    spanish_counted,
+)
 from ns2.pipeline.text.numbers.locales import CURRENCIES, locale_of
 from ns2.pipeline.text.numbers.number_words import cardinal_words, minus_word
 from ns2.pipeline.text.numbers.place import (
@@ -59,10 +65,20 @@ def _speak(place: Place) -> str:
     said = _by_rule(place)
     if said:
         return _DIGITS.sub(lambda match: _in_words(match[0], base), said)
+    if base == "de" and (said := _in_full(place)):
+        return said
     if place.dotted:  # by the full stop espeak-ng knows an initial from a word
         known = BEFORE_NUMBER_SAID.get(base, {}).get(text) or ABBREVIATIONS.get(base, {}).get(text)
         return known or (_initial(place) if len(text) == 1 else text)
     return text
+
+
+def _in_full(place: Place) -> str:
+    """A German abbreviation that the words beside it decide; "" for other words."""
+    text = place.text
+    if said := days(text):
+        return said
+    return (place.dotted and (known_day(text, place.before, place.after) or street(text))) or ""
 
 
 def _initial(place: Place) -> str:
@@ -159,7 +175,9 @@ def agreeing(place: Place) -> str:
         return ""
     if base == "es":
         return spanish_counted(int(digits), place.after)
-    return french_counted(int(digits), place.after) if base == "fr" else ""
+    if base != "fr":
+        return ""
+    return french_counted(int(digits), place.after) or french_linked(int(digits), place.after)
 
 
 _RULES: tuple[Rule, ...] = (
@@ -172,6 +190,7 @@ _RULES: tuple[Rule, ...] = (
     degrees.degrees,
     ordinals.marked_ordinal,
     calendar_words.date,
+    calendar_words.with_seconds,
     calendar_words.clock,
     calendar_words.clock_range,
     telephone,

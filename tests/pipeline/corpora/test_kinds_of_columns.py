@@ -46,6 +46,7 @@ NO_TEXT: dict[str, tuple[str, ...] | str] = {
     "languages": ("deu", "eng", "deu", "eng", "deu", "deu"),
     "dates": tuple(f"2020-01-0{i}" for i in range(1, 7)),
     "types": "wav",
+    "phones": ("h ə l oʊ", "w ɜː l d", "k æ t", "d ɔ ɡ", "b ɜː d", "f ɪ ʃ"),
 }
 
 
@@ -57,6 +58,17 @@ def test_two_columns_without_a_text_are_refused(tmp_path: Path, name: str) -> No
     assert "column 2: " in str(error.value) and "--fields id=1,text=2" in str(error.value)
     table = [line.split("|")[1] for line in (root / "metadata.csv").read_text().splitlines()]
     assert [u.text for u in read_corpus(root, fields="text=2").utterances] == table
+
+
+def test_phones_are_said_to_be_read_from_manifests(tmp_path: Path) -> None:
+    root = write(tmp_path, rows("{}", NO_TEXT["phones"]))
+    with pytest.raises(UserError, match="phones in IPA, as 'h ə l oʊ'") as error:
+        read_corpus(root)
+    assert "manifests: write one, with audio and phonemes in each row" in str(error.value)
+    with pytest.raises(UserError, match="phonemes is read from manifests"):
+        read_corpus(root, fields="phonemes=2")
+    corpus = read_corpus(write(tmp_path, rows("{}", TEXTS, NO_TEXT["phones"])))
+    assert read(corpus) == PLAIN and "column 3 is not used" in corpus.notes[0]
 
 
 def test_different_words_are_texts_and_that_is_said(tmp_path: Path) -> None:
@@ -128,6 +140,9 @@ def test_columns_that_are_open(tmp_path: Path, table: list[Row], cause: str) -> 
         (("German", "en"), "codes of languages"), (("happy", "neutral"), "emotions"),
         (("happy", "anna"), ""), (("a/b.wav", "c.mp3"), "paths of files"),
         (("he said a/b",), ""), ((), ""),
+        (("h ə l oʊ", "w ɜː l d"), "phones in IPA"), (("k a s a", "ˈɛ s t a"), "phones in IPA"),
+        (("həˈloʊ wˈɜːld", "ðə kˈæt"), "phones in IPA"), (("ɖe wòɖo ŋku le eŋu",), ""),
+        (("k a s a", "p e r o"), ""), (("Tôi là ở đó",), ""), (("Ø er en ø", "å æ"), ""),
     ],
 )  # fmt: skip
 def test_kinds(values: tuple[str, ...], kind: str) -> None:

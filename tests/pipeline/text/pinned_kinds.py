@@ -180,4 +180,96 @@ PINNED_KINDS = (
     ("cmn", "涨了50%，3.5元。", "涨/了/50%/3.5/元",
      "ts. ˈɑ214 ŋ | l ə11 | p ˈai214 | f ˈə55 n | ts. ˈi.55 | w ˈu214 | s. ˈi.35 , s a55 n t "
      "ˈiɛ35 n | w ˈu214 | j ˈyæ35 n ."),
+    # English: versions, addresses, sizes, codes, seconds, letters behind numbers
+    ("en-us", "Ping 192.168.0.1 now.", "Ping/192.168.0.1/now",
+     "p ˈɪ ŋ | w ˈʌ n | h ˈʌ n d ɹ ɪ d | n ˈaɪ n t i | t ˈuː | d ˈɑː t | w ˈʌ n | h ˈʌ n d ɹ ɪ "
+     "d | s ˈɪ k s t i | ˈeɪ t | d ˈɑː t | z ˈiə ɹ oʊ | d ˈɑː t | w ˈʌ n | n ˈaʊ ."),
+    ("en-us", "Python 3.11.2 and v1.20.3.", "Python/3.11.2/and/v1.20.3",
+     "p ˈaɪ θ ə n | θ ɹ ˈiː | p ˈɔɪ n t | ᵻ l ˈɛ v ə n | p ˈɔɪ n t | t ˈuː | æ n d | v ˈiː | w "
+     "ˈʌ n | p ˈɔɪ n t | t w ˈɛ n t i | p ˈɔɪ n t | θ ɹ ˈiː ."),
+    ("en-us", "Use version 1.2.3.4 or V2.0.", "Use/version/1.2.3.4/or/V2.0",
+     "j ˈuː s | v ˈɜː ʒ ə n | w ˈʌ n | p ˈɔɪ n t | t ˈuː | p ˈɔɪ n t | θ ɹ ˈiː | p ˈɔɪ n t | f "
+     "ˈɔːɹ | ɔːɹ | v ˈiː | t ˈuː | p ˈɔɪ n t | z ˈiə ɹ oʊ ."),
+    ("en-us", "It is 12 x 8 or 4x4.", "It/is/12/x/8/or/4x4",
+     "ɪ ɾ | ɪ z | t w ˈɛ l v | b aɪ | ˈeɪ t | ɔːɹ | f ˈɔːɹ | b aɪ | f ˈɔːɹ ."),
+    ("en-us", "A 1920x1080 screen.", "A/1920x1080/screen",
+     "ɐ | w ˈʌ n | θ ˈaʊ z ə n d | n ˈaɪ n | h ˈʌ n d ɹ ɪ d | t w ˈɛ n t i | b aɪ | w ˈʌ n | θ "
+     "ˈaʊ z ə n d | ˈeɪ ɾ i | s k ɹ ˈiː n ."),
+    ("en-us", "It has 12 cm x 8 cm, 3 x 4 = 12.", "It/has/12/cm/x/8/cm/3/x/4/=/12",
+     "ɪ t | h ɐ z | t w ˈɛ l v | s ˈɛ n t ɪ m ˌiː ɾ ɚ z | b aɪ | ˈeɪ t | s ˈɛ n t ɪ m ˌiː ɾ ɚ "
+     "z , θ ɹ ˈiː | t ˈaɪ m z | f ˈɔːɹ | ˈiː k w əl z | t w ˈɛ l v ."),
+    ("en-us", "Flight BA2490 left.", "Flight/BA2490/left",
+     "f l ˈaɪ t | b ˌiː ˈeɪ | t ˈuː | f ˈɔːɹ | n ˈaɪ n | z ˈiə ɹ oʊ | l ˈɛ f t ."),
+    ("en-us", "An A320 or a B52.", "An/A320/or/a/B52",
+     "ɐ n | ˈeɪ | θ ɹ ˈiː | t w ˈɛ n t i | ɔː ɹ | ɐ | b ˈiː | f ˈɪ f t i | t ˈuː ."),
+    ("en-us", "It is B2B in FY2024.", "It/is/B2B/in/FY2024",
+     "ɪ ɾ | ɪ z | b ˈiː | t ˈuː | b ˈiː | ɪ n | ˌɛ f w ˈaɪ | t w ˈɛ n t i | t w ˈɛ n t i | f "
+     "ˈɔːɹ ."),
+    ("en-us", "He ran in 11.42 s today.", "He/ran/in/11.42/s/today",
+     "h iː | ɹ ˈæ n | ɪ n | ᵻ l ˈɛ v ə n | p ˈɔɪ n t | f ˈɔːɹ | t ˈuː | s ˈɛ k ə n d z | t ə d "
+     "ˈeɪ ."),
+    ("en-us", "Wait 5 s, 1 s or 2.5s.", "Wait/5/s/1/s/or/2.5s",
+     "w ˈeɪ t | f ˈaɪ v | s ˈɛ k ə n d z , w ˈʌ n | s ˈɛ k ə n d | ɔːɹ | t ˈuː | p ˈɔɪ n t | f "
+     "ˈaɪ v | s ˈɛ k ə n d z ."),
+    ("en-us", "Add 100s in the 90s.", "Add/100s/in the/90s",
+     "ˈæ d | w ˈʌ n h ˈʌ n d ɹ ɪ d | z | ɪ n ð ə | n ˈaɪ n t i z ."),
+    ("en-us", "Seat 3A and 12b.", "Seat/3A/and/12b",
+     "s ˈiː t | θ ɹ ˈiː | ˈeɪ | æ n d | t w ˈɛ l v | b ˈiː ."),
+    ("en-us", "Room 12B now.", "Room/12B/now",
+     "ɹ ˈuː m | t w ˈɛ l v | b ˈiː | n ˈaʊ ."),
+    ("en-us", "He got 12a right.", "He/got/12a/right",
+     "h iː | ɡ ɑː t | t w ˈɛ l v | ˈeɪ | ɹ ˈaɪ t ."),
+    # German: durations, streets, abbreviations, days, months, units
+    ("de", "Er lief 2:10:30 h.", "Er/lief/2:10:30 h",
+     "ɛ ɾ | l ˈiː f | ts v ˈaɪ | ʃ t ˈʊ n d ə n | ts ˈeː n | m iː n ˈuː t ə n | ʊ n t | d ɾ "
+     "ˈaɪ s ɪ ç | z eː k ˈʊ n d ə n ."),
+    ("de", "Um 2:10:30 Uhr kam er.", "Um/2:10:30 Uhr/kam/er",
+     "ʊ m | ts v ˈaɪ | ˈuː ɾ | ts ˈeː n | ʊ n t | d ɾ ˈaɪ s ɪ ç | z eː k ˈʊ n d ə n | k ˌɑː m "
+     "| ɛ ɾ ."),
+    ("de", "Er brauchte 1:01:01, kam um 1:05:10.", "Er/brauchte/1:01:01/kam/um/1:05:10",
+     "ɛ ɾ | b ɾ ˈaʊ x t ə | ˌaɪ n ə | ʃ t ˈʊ n d ə | ˌaɪ n ə | m iː n ˈuː t ə | ʊ n t | ˌaɪ n "
+     "ə | z eː k ˈʊ n d ə , k ˌɑː m | ʊ m | aɪ n | ˈuː ɾ | f ˈʏ n f | ʊ n t | ts ˈeː n | z eː "
+     "k ˈʊ n d ə n ."),
+    ("de", "Die Hauptstr. 12a ist da.", "Die/Hauptstr./12a/ist/da",
+     "d iː | h ˈaʊ p t s t ɾ ˌɑː s ə | ts v ˈœ l f | ˈɑː | ɪ s t | d ˈɑː ."),
+    ("de", "In der Hauptstr. Dann kam sie.", "In/der/Hauptstr./Dann/kam/sie",
+     "ɪ n | d ɛ ɾ | h ˈaʊ p t s t ɾ ˌɑː s ə . d a n | k ˌɑː m | z iː ."),
+    ("de", "In der Bahnhofstr. und hier.", "In/der/Bahnhofstr./und/hier",
+     "ɪ n | d ɛ ɾ | b ˈɑː n h oː f s t ɾ ˌɑː s ə | ʊ n t | h ˈiː ɾ ."),
+    ("de", "Er gewann n. V. gegen sie.", "Er/gewann/n.V./gegen/sie",
+     "ɛ ɾ | ɡ ə v ˈa n | n ɑː x | f ɛ ɾ l ˈɛ ŋ ə r ˌʊ ŋ | ɡ ˌeː ɡ ə n | z iː ."),
+    ("de", "Er gewann n. V. Dann kam sie.", "Er/gewann/n.V./Dann/kam/sie",
+     "ɛ ɾ | ɡ ə v ˈa n | n ɑː x | f ɛ ɾ l ˈɛ ŋ ə r ˌʊ ŋ . d a n | k ˌɑː m | z iː ."),
+    ("de", "Wir i. d. R. nicht.", "Wir/i.d.R./nicht",
+     "v iː ɾ | ɪ n | d ɛ ɾ | r ˈeː ɡ ə l | n ˈɪ ç t ."),
+    ("de", "Am Do. und Mo. ist Ruhe.", "Am/Do./und/Mo./ist/Ruhe",
+     "a m | d ˈɔ n ɜ s t ˌɑː k | ʊ n t | m ˈoː n t ɑː k | ɪ s t | r ˈuː ə ."),
+    ("de", "Er kam am Do. Dann ging er.", "Er/kam/am/Do./Dann/ging/er",
+     "ɛ ɾ | k ˌɑː m | a m | d ˈɔ n ɜ s t ˌɑː k . d a n | ɡ ˈɪ ŋ | ɛ ɾ ."),
+    ("de", "Mo., Mi. und Fr. wie Mo.-Fr. auch.", "Mo./Mi./und/Fr./wie/Mo.-Fr./auch",
+     "m ˈoː n t ɑː k , m ˈɪ t v ɔ x | ʊ n t | f r ˈaɪ t ɑː k | v iː | m ˈoː n t ɑː k | b ɪ s | "
+     "f r ˈaɪ t ɑː k | ˌaʊ x ."),
+    ("de", "Fr. Müller sagt: So. Und nun?", "Fr./Müller/sagt/So/Und/nun",
+     "f r ˈaʊ | m ˈʏ l ɜ | z ˈɑː k t : z ˈoː . ʊ n t | n ˈuː n ?"),
+    ("de", "Im Okt. war es kalt.", "Im/Okt./war/es/kalt",
+     "ɪ m | ɔ k t ˈoː b ɜ | v ɑː ɾ | ɛ s | k ˈa l t ."),
+    ("de", "Am 3. Dez. kam er im Jan. Dann nicht.", "Am/3./Dez./kam/er/im/Jan./Dann/nicht",
+     "a m | d ɾ ˈɪ t ə n | d eː ts ˈɛ m b ɜ | k ˌɑː m | ɛ ɾ | ɪ m | j ˈa n uː ˌɑː ɾ . d a n | "
+     "n ˈɪ ç t ."),
+    ("de", "Der Akku hat 5000 mAh.", "Der/Akku/hat/5000/mAh",
+     "d ɛ ɾ | ˈa k uː | h a t | f ˈʏ n f | t ˈaʊ z ə n t | m ˈɪ l iː ˌa m p ə r ə | ʃ t ˈʊ n d "
+     "ə n ."),
+    ("de", "Er hat 1 Ah und 3 MWh.", "Er/hat/1/Ah/und/3/MWh",
+     "ɛ ɾ | h a t | ˌaɪ n ə | ˈa m p ə r ə | ʃ t ˈʊ n d ə | ʊ n t | d ɾ ˈaɪ | m ˈeː ɡ a v ˌa t "
+     "s t ʊ n d ə n ."),
+    ("de", "Es sind 3m² und 4 cm².", "Es/sind/3m²/und/4/cm²",
+     "ɛ s | z ɪ n t | d ɾ ˈaɪ | k v ˌa d ɾ a t m ˈeː t ɜ | ʊ n t | f ˈiː ɾ | k v ˌa d ɾ a ts "
+     "ˌɛ n t iː m ˈeː t ɜ ."),
+    # French hundreds that are linked
+    ("fr-fr", "Il a 200 invités.", "Il/a/200/invités",
+     "i l | a | d ˈø | s ˈɑ̃ z | ɛ̃ v i t ˈe ."),
+    ("fr-fr", "Cela fait 1 200 habitants.", "Cela/fait/1 200/habitants",
+     "s ə l ˌa | f ˈɛ | m ˈi l | d ˈø | s ˈɑ̃ z | a b i t ˈɑ̃ ."),
+    ("fr-fr", "Il a 200 et 80 ans, 200 héros.", "Il/a/200/et/80/ans/200/héros",
+     "i l | a | d ø s ˈɑ̃ | e | k a t ʁ ə v ˈɛ̃ z | ˈɑ̃ , d ø s ˈɑ̃ | e ʁ ˈo ."),
 )  # fmt: skip
