@@ -24,7 +24,7 @@ NAMES: dict[str, str] = {
     name: voice
     for voice, names in {
         # codes and locales that are no voices
-        "en-us": "en english american-english",
+        "en-us": "en eng english american-english",
         "en-gb": "en-au en-nz en-za en-in en-uk british-english",
         "fr-fr": "fr fra fre french français",
         "es-419": "es-mx es-us es-ar es-co es-cl es-pe es-ve",
