@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from ns2.pipeline.core.schema import Piece, Reason, Utterance
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Find, reject, split_of
 from ns2.pipeline.corpora.fields import NORMALISED, speaker_name
 from ns2.pipeline.corpora.folders import encodable, nfc, one_line, split_suffix
+from ns2.pipeline.corpora.languages import voice_of
 from ns2.pipeline.corpora.rows import bad_row
 
 
@@ -73,22 +75,6 @@ class Entry:
             )
         except UtteranceError as error:
             return reject(utterance_id, self.source, error.reason, f"{where}: {error.message}")
-
-
-_VOICES = {
-    "arabic": "ar", "chinese": "cmn", "czech": "cs", "dutch": "nl", "english": "en-us",
-    "finnish": "fi", "french": "fr-fr", "german": "de", "greek": "el", "hindi": "hi",
-    "hungarian": "hu", "italian": "it", "japanese": "ja", "korean": "ko", "mandarin": "cmn",
-    "polish": "pl", "portuguese": "pt-br", "romanian": "ro", "russian": "ru", "spanish": "es",
-    "swedish": "sv", "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
-    "zh": "cmn", "zh-cn": "cmn",
-}  # fmt: skip
-"""espeak-ng's voices by names that corpora use and espeak-ng does not know."""
-
-
-def voice_of(language: str) -> str:
-    """The espeak-ng voice of a language that a corpus names: "English" is "en-us"."""
-    return _VOICES.get(language.lower(), language)
 
 
 def best_text(row: Mapping[str, Any], names: Iterable[str]) -> Any:
@@ -157,6 +143,20 @@ def split_of_path(path: str) -> str:
     """The split that a file or one of its folders is named for, the nearest first; or ""."""
     found = (split_of(part) for part in reversed(path.split("/")) if part)
     return next((split for split in found if split), "")
+
+
+def split_of_file(path: str) -> str:
+    """The split of all that a file holds, by its name or that of a folder of it; or "".
+
+    The split may be any word of a name: "lj-test-000000.tar" is "test". One at the front counts
+    first, then the last one, since names go from the corpus to its parts.
+    """
+    for part in reversed(path.split("/")):
+        words = [word for word in re.split(r"[\W\d_]+", part) if word]
+        for name in (part, *reversed(words)):
+            if split := split_of(name):
+                return split
+    return ""
 
 
 def without_lone_train(finds: Iterable[Find]) -> list[Find]:

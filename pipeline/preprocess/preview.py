@@ -155,7 +155,7 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
                 missing=lacks.missing[column],
                 utterances=lacks.compute[column],
                 bytes=round(lacks.members[column] * _member_bytes(graph, column, seconds)),
-                reason=_reason(graph, column, out, sources, previous, train)
+                reason=_reason(graph, column, out, sources, previous, train, lacks.compute[column])
                 if lacks.missing[column]
                 else "",
             )
@@ -286,8 +286,13 @@ def _reason(
     sources: Sequence[Source],
     previous: Mapping[str, int],
     train: bool,
+    compute: int,
 ) -> str:
-    """Why targets of a column are missing."""
+    """Why targets of a column are missing.
+
+    Args:
+        compute: how many arrays of the column are to be computed.
+    """
     card = read_card(out)
     there = card.columns.get(column) if card is not None else None
     if card is None or there is None:
@@ -304,9 +309,11 @@ def _reason(
     gone = len(previous) - (len(sources) - new)
     if gone:
         parts.append(f"{gone} removed utterances")
+    reads = " or ".join(s.removesuffix("_file") for s in graph.sources(column))
     if "text" in graph.sources(column) and (words := _lexicon_change(graph, card)):
         parts.append(words)
-    reads = " or ".join(s.removesuffix("_file") for s in graph.sources(column))
+    elif parts and compute > new:
+        parts.append(f"changed {reads} of {compute - new} utterances, or lost tars")
     return " and ".join(parts) or f"changed {reads} of some utterances, other limits, or lost tars"
 
 

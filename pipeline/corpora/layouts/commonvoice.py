@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ns2.pipeline.core.errors import OptionError, UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, Utterance
+from ns2.pipeline.corpora import languages
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus, Find, check_rows, reject, settle
 from ns2.pipeline.corpora.fields import Fields, is_number
 from ns2.pipeline.corpora.folders import (
@@ -38,15 +39,11 @@ UNUSED = ("other.tsv", "invalidated.tsv")
 COLUMNS = ("client_id", "path", "sentence")
 LOCALE = "locale"  # a column since release 5.0
 
-VOICES = {
-    "en": "en-us", "fr": "fr-fr", "kmr": "ku", "pt": "pt-br", "zh-CN": "cmn", "zh-HK": "yue",
-    "zh-TW": "cmn",
-}  # fmt: skip
-"""espeak-ng's voices of locales that have another name there. Most of the Portuguese is Brazilian
-(Gris et al. 2021, arXiv:2107.11414)."""
+VOICES = {"pt": "pt-br"}
+"""espeak-ng's voices of locales that have another one elsewhere. Most of the Portuguese is
+Brazilian (Gris et al. 2021, arXiv:2107.11414)."""
 
 _LOCALE = re.compile(r"([a-z]{2,3})(-[A-Z]{2}|-[a-z]+)?")
-_REGION = re.compile(r"-[A-Z]{2}$")
 
 
 def voice_of(locale: str) -> str:
@@ -55,7 +52,7 @@ def voice_of(locale: str) -> str:
     The voice may not exist: then the utterances are rejected for an unknown language, which is
     better than to read them in another one.
     """
-    return VOICES.get(locale) or _REGION.sub("", locale).lower()
+    return VOICES.get(locale) or languages.voice_of(locale)
 
 
 class CommonVoice:

@@ -31,6 +31,7 @@ from ns2.pipeline.corpora.folders import (
     walk,
 )
 from ns2.pipeline.corpora.id_folders import with_folders
+from ns2.pipeline.corpora.languages import voice_of
 from ns2.pipeline.corpora.named_columns import find_columns, looks_like_names
 from ns2.pipeline.corpora.rows import names_fields
 
@@ -239,7 +240,7 @@ class _Table:
             utterance_id = nfc(written)
         utterance_id = self.prefix + utterance_id
         if not there:
-            message = f"no audio {self.audio}/{utterance_id}.wav (or another format)"
+            message = self._missing(name, f"{self.audio}/{utterance_id}.wav")
             return reject(utterance_id, source, Reason.AUDIO_MISSING, message)
         values = {f: fields[i] for f, i in columns.more.items() if i < len(fields)}
         split = split_of(values.get("split", "")) if values.get("split") else ""
@@ -254,8 +255,17 @@ class _Table:
             source=source,
             text=text,
             speaker=speaker_name(nfc(values.get("speaker", ""))) or self.speaker,
-            language=values.get("language", "") or self.language,
+            language=voice_of(values.get("language", "")) or self.language,
             split=split,
+        )
+
+    def _missing(self, name: str, expected: str) -> str:
+        """Why a row has no audio."""
+        if not name.startswith("/"):
+            return f"no audio {expected} (or another format)"
+        return (
+            f"no audio {name}: the table has absolute paths, and this one does not lead into "
+            f"{self.prefix}{self.audio}/ here; write names of files in {self.audio}/ instead"
         )
 
     def audio_of(self, name: str, lookup: Lookup) -> tuple[str, str, bool]:

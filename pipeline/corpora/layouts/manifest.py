@@ -20,6 +20,7 @@ from ns2.pipeline.corpora.entries import (
 )
 from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, OTHERS, Fields, speaker_name
 from ns2.pipeline.corpora.folders import Lookup, first_names, nfc, one_line
+from ns2.pipeline.corpora.languages import voice_of
 from ns2.pipeline.corpora.layouts.lhotse import is_lhotse
 from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, Row, bad_row, names_fields, read_rows
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
@@ -210,7 +211,7 @@ class ManifestRows:
         self.unread.update({n: None for n in new if n not in read and n})
 
     def _find(self, row: Mapping[str, Any] | UtteranceError, where: str) -> Find:
-        utterance_id, source = where, ""  # until they are known
+        utterance_id, source, own = where, "", ""  # until they are known
         try:
             if isinstance(row, UtteranceError):
                 raise row
@@ -235,13 +236,15 @@ class ManifestRows:
                 source=source,
                 text=text,
                 speaker=speaker_name(nfc(self._text(row, "speaker"))) or DEFAULT_SPEAKER,
-                language=self._text(row, "language"),
+                language=voice_of(self._text(row, "language")),
                 split=split,
                 piece=piece,
                 phonemes=phonemes,
                 confidence=self._confidence(row),
             )
         except UtteranceError as error:
+            if error.reason is Reason.BAD_ROW and not own:  # other pieces may have its audio's name
+                utterance_id = where
             return reject(utterance_id, source, error.reason, f"{where}: {error.message}")
 
     def _audio(self, written: str) -> tuple[str, bool]:
@@ -315,6 +318,8 @@ class ManifestRows:
                 raise bad_row(f"{other} is {shown_value(duration)}, expected a number of seconds")
             self.odd += 1
             return None
+        if begins and lasts == 0:
+            raise bad_row(f"{other} is 0 and {name} is {shown_value(offset)}: the piece is empty")
         if not begins and not lasts:
             return None
         return Piece(offset=begins or 0.0, duration=lasts or None, at_most=not given)

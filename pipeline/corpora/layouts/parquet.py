@@ -23,7 +23,7 @@ from ns2.pipeline.corpora.entries import (
     best_text,
     lost_part,
     named_split,
-    split_of_path,
+    split_of_file,
     text_value,
     unread_fields,
     without_lone_train,
@@ -48,8 +48,7 @@ class Parquet:
 
     The column of the audio is a struct of `bytes` and `path`, or it holds bytes, or paths of files.
     Bytes are read where they lie. A split is that of the row, or else of the name of the file or
-    its folder (`train-00000-of-00005.parquet`, `test/0.parquet`); where that is train for all rows,
-    it is open.
+    its folder (`test/0.parquet`); where that is train for all rows, it is open.
 
     The id of a row without one is the path of its audio without the suffix, or else the path of the
     file and the number of the row in it, from 0.
@@ -62,11 +61,11 @@ class Parquet:
         """Whether the path is such a file, or a folder with one."""
         if root.is_file():
             return root.suffix.lower() == SUFFIX
-        return any(_has_audio(root / file) for file in islice(_files(root, _GLANCE), _GLANCE))
+        return any(_has_audio(_schema(root / f)) for f in islice(_files(root, _GLANCE), _GLANCE))
 
     def resembles(self, root: Path) -> bool:
-        """Never: a parquet file has audio, or has none."""
-        return False
+        """Whether the path is a folder with a file whose audio and text have other known names."""
+        return any(_names_both(_schema(root / f)) for f in islice(_files(root, _GLANCE), _GLANCE))
 
     def read(self, root: Path, fields: Fields | None = None) -> Corpus:
         """Find all rows of the files.
@@ -114,12 +113,22 @@ def _files(root: Path, most: int | None = None) -> Iterator[str]:
         yield from (folder.source(n) for n in folder.files.values() if n.lower().endswith(SUFFIX))
 
 
-def _has_audio(file: Path) -> bool:
+def _schema(file: Path) -> pa.Schema:
+    """The columns of a file; none where it can't be read."""
     try:
-        schema = pq.read_schema(file)
+        return pq.read_schema(file)
     except (OSError, pa.ArrowException, ValueError):
-        return False
-    return any(_kind(column.type) == "struct" for column in schema) or "audio" in schema.names
+        return pa.schema([])
+
+
+def _has_audio(schema: pa.Schema) -> bool:
+    return "audio" in schema.names or any(_kind(column.type) == "struct" for column in schema)
+
+
+def _names_both(schema: pa.Schema) -> bool:
+    """Whether the reader takes columns for audio and text by their names."""
+    texts = {*Fields().names("text", schema.names)} & {*schema.names}
+    return bool(texts and _audio_column(schema, Fields()))
 
 
 def _kind(form: pa.DataType) -> str:
@@ -187,7 +196,6 @@ class _Table:
                 "say so, as in --fields text=NAME"
             )
         read = {audio[0], *(name for names in columns.values() for name in names)}
-        # a duration says what the audio tells itself
         read.update(name for one in FIELDS for name in FIELDS[one] if one not in fields.columns)
         return _Table(
             root=root,
@@ -198,7 +206,7 @@ class _Table:
             unread=tuple(name for name in schema.names if name not in read),
             lookup=lookup,
             labels=_labels(schema),
-            split=split_of_path(file),
+            split=split_of_file(file),
         )
 
     @property

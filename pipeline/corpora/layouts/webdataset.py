@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,17 +21,22 @@ from ns2.pipeline.corpora.entries import (
     best_text,
     lost_part,
     named_split,
-    split_of_path,
+    split_of_file,
     text_value,
     unread_fields,
     without_lone_train,
 )
 from ns2.pipeline.corpora.fields import FIELDS, Fields
-from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, decode, escaped, walk
+from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, decode, escaped, first_names, walk
 from ns2.pipeline.corpora.rows import bad_row
 
 SUFFIX = ".tar"
-COMPRESSED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
+COMPRESSED = {
+    ".tar.gz": "gunzip", ".tgz": "gunzip", ".tar.xz": "unxz", ".tar.bz2": "bunzip2",
+    ".tar.zst": "unzstd",
+}  # fmt: skip
+"""Ends of names of compressed tars, and what unpacks them."""
+
 _NAME = re.compile(r"((?:.*/|)[^./]+)\.([^/]+)", re.DOTALL)
 """Key and suffix of a member: the suffix begins at the first dot of the name."""
 _LARGEST_TEXT = 1 << 20
@@ -42,10 +47,10 @@ _BLOCK = 512
 class WebDataset:
     """Reader of tars that are not compressed, or of a folder with such tars at any depth.
 
-    Members whose names are the same up to the first dot are one sample. Its text is that of a
-    member `.txt`, or of the field `text` of a member `.json`, which may also tell its id, speaker,
-    language and split. Audio is read where it lies. A split that no row tells is that of the tar's
-    name or folder; where that is train for all samples, it is open.
+    Members whose names are the same up to the first dot are one sample, wherever in the tar they
+    lie. Its text is that of a member `.txt`, or of the field `text` of a member `.json`, which may
+    also tell its id, speaker, language and split. Audio is read where it lies. A split that no row
+    tells is that of the tar's name or folder; where that is train for all samples, it is open.
 
     The id of a sample is that of its `.json`, or else its key.
     """
@@ -76,9 +81,7 @@ class WebDataset:
         base = root.parent if root.is_file() else root
         tars = [root.name] if root.is_file() else sorted(_tars(root))
         if not tars:
-            packed = [n for n in _names(root) if n.lower().endswith(COMPRESSED)]
-            more = "; compressed tars can't be read in place: gunzip them" if packed else ""
-            raise UserError(f"{root} has no tar{more}")
+            raise UserError("; ".join([f"{root} has no tar", *_compressed(root)]))
         fields = fields or Fields()
         if fields.numbers:
             raise UserError("--fields: fields of .json have names; give a name, not a number")
@@ -93,7 +96,8 @@ class WebDataset:
             )
         if not notes.split_named:
             finds = without_lone_train(finds)
-        return settle(self.name, base, finds, unread_fields("the tars", list(notes.unread)))
+        warnings = [*_compressed(root), *unread_fields("the tars", list(notes.unread))]
+        return settle(self.name, base, finds, warnings)
 
 
 @dataclass
@@ -132,7 +136,7 @@ class _Notes:
         self.unread.update((name, None) for name in new if name not in read)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Member:
     """A file in a tar."""
 
@@ -153,6 +157,18 @@ def _tars(root: Path, most: int | None = None) -> Iterator[str]:
     return (name for name in _names(root, most) if name.lower().endswith(SUFFIX))
 
 
+def _compressed(root: Path) -> list[str]:
+    """A sentence on compressed tars below a folder, if there are any."""
+    packed = sorted(name for name in _names(root) if name.lower().endswith(tuple(COMPRESSED)))
+    tools = {COMPRESSED[end] for name in packed for end in COMPRESSED if name.lower().endswith(end)}
+    if not packed:
+        return []
+    return [
+        f"compressed tars can't be read in place: {first_names(packed)}; unpack them with "
+        f"{' and '.join(sorted(tools))}"
+    ]
+
+
 def _has_audio(tar: Path) -> bool:
     try:
         with tarfile.open(tar, "r:") as opened:
@@ -166,8 +182,7 @@ def _samples(root: Path, tar: str, notes: _Notes) -> Iterator[Find]:
     """What the samples of a tar are, and what became of those that are lost."""
     scan = _Scan(root / tar)
     with scan:
-        for key, group in groupby(scan.members(), lambda member: member.key):
-            members = {member.suffix: member for member in group}
+        for key, members in _joined(scan.members()):
             audio = _audio(members)
             notes.audio |= audio is not None
             if audio is None and not {"txt", "json"} & members.keys():
@@ -175,6 +190,24 @@ def _samples(root: Path, tar: str, notes: _Notes) -> Iterator[Find]:
             yield _entry(scan.file, tar, key, members, audio, notes).find(f"{tar}/{key}")
     if scan.fault:
         yield lost_part(f"{tar}#{scan.count}", Reason.AUDIO_TRUNCATED, scan.fault)
+
+
+def _joined(found: Iterable[_Member]) -> list[tuple[str, dict[str, _Member]]]:
+    """Samples in the order of their first members, wherever in the tar the others lie.
+
+    A key that comes again with a suffix that its sample has already begins another sample.
+    """
+    samples: list[tuple[str, dict[str, _Member]]] = []
+    latest: dict[str, dict[str, _Member]] = {}
+    before = ""
+    for member in found:
+        sample = latest.get(member.key)
+        if sample is None or (member.suffix in sample and member.key != before):
+            sample = latest[member.key] = {}
+            samples.append((member.key, sample))
+        sample[member.suffix] = member
+        before = member.key
+    return samples
 
 
 class _Scan:
@@ -253,7 +286,7 @@ def _entry(
 ) -> Entry:
     """What a sample says."""
     row: Mapping[str, Any] = {}
-    fault, split, text = None, split_of_path(tar), None
+    fault, split, text = None, split_of_file(tar), None
     try:
         if "json" in members:
             row = _row(file, members["json"])

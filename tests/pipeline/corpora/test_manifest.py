@@ -84,11 +84,11 @@ def test_manifest_rows_that_go_wrong(tmp_path):
         "audio/dir": Reason.AUDIO_MISSING,
         "audio/c": Reason.NO_TRANSCRIPT,
         "audio/d": Reason.EMPTY_TRANSCRIPT,
-        "audio/e": Reason.BAD_ROW,
-        "audio/f": Reason.BAD_ROW,
+        "manifest.jsonl:11": Reason.BAD_ROW,
+        "manifest.jsonl:12": Reason.BAD_ROW,
         "audio/a": Reason.DUPLICATE_ID,
         "audio/g": Reason.TRANSCRIPT_UNREADABLE,
-        "audio/h": Reason.BAD_ROW,
+        "manifest.jsonl:15": Reason.BAD_ROW,
         "manifest.jsonl:16": Reason.BAD_ROW,
         "s3:/bucket/a": Reason.AUDIO_MISSING,
         "manifest.jsonl:18": Reason.TRANSCRIPT_UNREADABLE,
@@ -202,3 +202,28 @@ def test_a_moved_corpus_is_the_same(tmp_path):
         shutil.move(tmp_path / "here", tmp_path / "there")
         assert read_corpus(tmp_path / "there").utterances == before
         shutil.rmtree(tmp_path / "there")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"offset": -1, "duration": 1},
+        {"offset": "abc", "duration": 1},
+        {"offset": float("nan"), "duration": 1},
+        {"offset": 1, "duration": -1},
+        {"offset": 1, "duration": 0},
+    ],
+    ids=str,
+)
+def test_bad_pieces_of_one_recording_are_bad_rows(tmp_path, piece):
+    """Their line is their id, so that none is taken for a duplicate of another."""
+    touch(tmp_path, "a.wav")
+    row = {"audio_filepath": "a.wav", "text": "x"}
+    good = {**row, "offset": 0, "duration": 1}
+    put(tmp_path, {"manifest.jsonl": lines(good, {**row, **piece}, {**row, **piece})})
+    corpus = read_corpus(tmp_path)
+    assert [u.id for u in corpus.utterances] == ["a"]
+    assert reasons(corpus) == dict.fromkeys(
+        ["manifest.jsonl:2", "manifest.jsonl:3"], Reason.BAD_ROW
+    )
+    assert all("offset" in r.message or "duration" in r.message for r in corpus.rejected)

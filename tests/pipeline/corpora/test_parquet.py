@@ -211,3 +211,13 @@ def test_which_column_is_the_text_may_be_open(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["x"]}), path)
     with pytest.raises(UserError, match="no parquet file with audio"):
         read_corpus(path)
+
+
+@pytest.mark.parametrize(("audio", "text"), [("file", "sentence"), ("path", "transcription")])
+def test_columns_of_paths_are_recognised(audio: str, text: str, tmp_path: Path) -> None:
+    touch(tmp_path, "0.wav")
+    table = pa.Table.from_pylist([{audio: "0.wav", text: "one"}])
+    pq.write_table(table, tmp_path / "data-validation.parquet")
+    corpus = read_corpus(tmp_path)
+    assert corpus == read_corpus(tmp_path, "parquet")
+    assert [(u.id, u.text, u.split) for u in corpus.utterances] == [("0", "one", "val")]

@@ -285,7 +285,9 @@ def test_ids_that_are_absolute_paths(tmp_path: Path) -> None:
     assert read(corpus) == PLAIN and corpus.utterances[0].source == "wavs/LJ001-0001.wav"
     touch(tmp_path, "outside.wav")
     root = write(tmp_path / "corpus", [(str(tmp_path / "outside.wav"), TEXTS[0])])
-    assert set(reasons(read_corpus(root)).values()) == {Reason.AUDIO_MISSING}
+    corpus = read_corpus(root)
+    assert set(reasons(corpus).values()) == {Reason.AUDIO_MISSING}
+    assert "the table has absolute paths" in corpus.rejected[0].message
 
 
 def test_ids_that_are_there_as_written_stay(tmp_path: Path) -> None:

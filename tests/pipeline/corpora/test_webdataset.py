@@ -145,3 +145,42 @@ def test_what_is_no_tar(tmp_path: Path) -> None:
     (tmp_path / "x.tar").unlink()
     with pytest.raises(UserError, match="compressed tars"):
         read_corpus(tmp_path, "webdataset")
+
+
+def test_samples_whose_members_lie_apart(tmp_path: Path) -> None:
+    names = ["a.wav", "b.wav", "a.txt", "c.wav", "b.json", "c.txt", "a.wav", "a.txt"]
+    content = {"wav": b"audio", "txt": b"Text.", "json": b'{"text": "Json."}'}
+    plain_tar(tmp_path / "x.tar", *((name, content[name[2:]]) for name in names))
+    corpus = read_corpus(tmp_path)
+    assert {u.id: u.text for u in corpus.utterances} == {"a": "Text.", "b": "Json.", "c": "Text."}
+    assert [(one.id, one.reason) for one in corpus.rejected] == [("a", Reason.DUPLICATE_ID)]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("lj-test-000000", "test"),
+        ("librispeech_test-clean_000", "test"),
+        ("mydata-validation", "val"),
+        ("corpus.dev.0", "val"),
+        ("voices-test03", "test"),
+        ("test-clean/000", "test"),
+        ("mine-eval/000", "val"),
+        ("train-of-dev-kit", "train"),
+        ("contest-000", ""),
+        ("validated-000", ""),
+    ],
+)
+def test_splits_in_names_of_tars(name: str, split: str, tmp_path: Path) -> None:
+    write_tar(tmp_path / f"{name}.tar", [{"__key__": "a", "wav": b"audio", "txt": "One."}])
+    write_tar(tmp_path / "other.tar", [{"__key__": "b", "wav": b"audio", "txt": "Two."}])
+    told = {u.id: u.split for u in read_corpus(tmp_path).utterances}
+    assert told == {"a": split, "b": ""}
+
+
+def test_compressed_tars_beside_tars_are_named(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", [{"__key__": "a", "wav": b"audio", "txt": "One."}])
+    (tmp_path / "b.tar.gz").write_bytes(b"")
+    assert read_corpus(tmp_path).warnings == (
+        "compressed tars can't be read in place: 1 (b.tar.gz); unpack them with gunzip",
+    )

@@ -74,6 +74,20 @@ def test_a_changed_transcript(corpus: Path, weights: Path, shards: Path) -> None
     assert dict(run_inline(corpus, shards, weights).made) == missing(found)
 
 
+def test_a_changed_and_a_removed_row_are_both_named(
+    corpus: Path, weights: Path, shards: Path
+) -> None:
+    table = corpus / "metadata.csv"
+    first, *rest = table.read_text("utf-8").splitlines()
+    key = first.split("|")[0]
+    table.write_text("\n".join([f"{key}|Quite another text.|Quite another text.", *rest[:-1]]))
+    reasons = {one.column: one.reason for one in plan(corpus, shards, weights).columns}
+    assert reasons["phonemes"] == (
+        "1 removed utterances and changed text of 1 utterances, or lost tars"
+    )
+    assert reasons["f0"] == "1 removed utterances"
+
+
 def test_new_utterances_only_touch_new_shards(corpus: Path, weights: Path, tmp_path: Path) -> None:
     table = corpus / "metadata.csv"
     lines = table.read_text("utf-8").splitlines()
