@@ -176,7 +176,7 @@ def test_fields_names_every_column(tmp_path: Path) -> None:
     table = rows(SPEAKERS, CODES, TEXTS, "{}")
     root = write(tmp_path, table)
     corpus = read_corpus(root, fields="id=4, speaker=1,language=2 , text=3")
-    assert read(corpus) == VOICED and {u.language for u in corpus.utterances} == {"EN"}
+    assert read(corpus) == VOICED and {u.language for u in corpus.utterances} == {"en-us"}
     named = [("who", "tongue", "words", "what"), *table]
     corpus = read_corpus(write(tmp_path, named), fields="id=what,speaker=Who,text=words")
     assert read(corpus) == VOICED and "tongue are not read" in corpus.notes[0]
