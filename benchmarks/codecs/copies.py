@@ -33,7 +33,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.codecs.copy_groups import Clip, corpus_group, lj_group, pooled, real_groups
+from benchmarks.codecs.copy_groups import (
+    Clip,
+    add_groups,
+    corpus_group,
+    lj_group,
+    pooled,
+    real_groups,
+)
 from benchmarks.codecs.copy_measures import RECORDING, Copied, Judges, Measurer, Values
 from benchmarks.codecs.copy_table import POOLED, clip_rows, figures, limits, render, render_limits
 from benchmarks.support.command import add_json, arguments, write_json
@@ -56,15 +63,7 @@ def parsed(given: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME|FILE",
         help="A codec by name, or the file of a trained one; may be repeated.  [default: mini]",
     )
-    add("--real", type=Path, metavar="DIR", help="The folder of the corpora of real people.")
-    add("--lj", type=Path, metavar="DIR", help="The folder of LJSpeech, or of a part of it.")
-    add(
-        "--corpus",
-        action="append",
-        default=[],
-        metavar="NAME=PATH",
-        help="Another corpus, and the name of its group; may be repeated.",
-    )
+    add_groups(parser)
     add(
         "--workers",
         type=int,

@@ -7,6 +7,7 @@ compared; rows are counted in the order of their ids, which is the order of thes
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,20 @@ AGREED: dict[str, Callable[[Sequence[Utterance]], Sequence[Utterance]]] = {
     ACCENTS: five_of_each,
 }
 """The corpora of real people, and what is held out of each."""
+
+
+def add_groups(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which recordings are taken."""
+    add = parser.add_argument
+    add("--real", type=Path, metavar="DIR", help="The folder of the corpora of real people.")
+    add("--lj", type=Path, metavar="DIR", help="The folder of LJSpeech, or of a part of it.")
+    add(
+        "--corpus",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="Another corpus, and the name of its group; may be repeated.",
+    )
 
 
 def real_groups(folder: Path) -> dict[str, list[Clip]]:

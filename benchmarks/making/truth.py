@@ -22,13 +22,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.codecs.copies import groups_of
-from benchmarks.codecs.copy_groups import Clip
+from benchmarks.codecs.copy_groups import Clip, add_groups
 from benchmarks.support.command import add_json, arguments, write_json
 from benchmarks.support.machine import machine, show_machine, verdict
 from ns2.pipeline.core.errors import UserError
@@ -82,15 +81,7 @@ def parsed(given: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = arguments("benchmarks.truth", __doc__)
     add = parser.add_argument
-    add("--real", type=Path, metavar="DIR", help="The folder of the corpora of real people.")
-    add("--lj", type=Path, metavar="DIR", help="The folder of LJSpeech, or of a part of it.")
-    add(
-        "--corpus",
-        action="append",
-        default=[],
-        metavar="NAME=PATH",
-        help="Another corpus, and the name of its group; may be repeated.",
-    )
+    add_groups(parser)
     add(
         "--method",
         action="append",

@@ -35,3 +35,20 @@ def maker_arguments(
         "--seed", type=int, default=seed, help="The seed of the speech and of the training."
     )
     return parser
+
+
+def recordings_arguments(module: str) -> argparse.ArgumentParser:
+    """A parser with the arguments of a maker that learns from recordings of people.
+
+    Args:
+        module: the maker's name below `ns2.train.bundled`.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m ns2.train.bundled.{module}")
+    parser.add_argument("work", type=Path, metavar="WORK", help="The folder to work in.")
+    parser.add_argument(
+        "--lj", type=Path, required=True, help="The folder of LJSpeech, or of its beginning."
+    )
+    parser.add_argument(
+        "--real", type=Path, required=True, help="The folder of the recordings of people."
+    )
+    return parser

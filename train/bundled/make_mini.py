@@ -11,7 +11,6 @@ that figures of the codec are of voices and sentences that it has never heard.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -22,6 +21,7 @@ from ns2.model.codec.registry import MINI_WEIGHTS
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.progress import display
 from ns2.pipeline.corpora.spoken.espeak import speak_corpus
+from ns2.train.bundled.arguments import recordings_arguments
 from ns2.train.codec.training import train_codec
 from ns2.train.codec.training_config import CodecTraining
 
@@ -124,14 +124,7 @@ SPOKEN: dict[str, tuple[Sequence[str], int, tuple[int, int]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, see the docstring of the module."""
-    parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_mini")
-    parser.add_argument("work", type=Path, metavar="WORK", help="The folder to work in.")
-    parser.add_argument(
-        "--lj", type=Path, required=True, help="The folder of LJSpeech, or of its beginning."
-    )
-    parser.add_argument(
-        "--real", type=Path, required=True, help="The folder of the recordings of people."
-    )
+    parser = recordings_arguments("make_mini")
     parser.add_argument(
         "--text", type=Path, required=True, help="A file with sentences that espeak-ng reads."
     )

@@ -13,7 +13,6 @@ Shapes: B waves, T frames, K candidates, C kinds of evidence for a candidate, U 
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from ns2.pipeline.sound.f0 import world
 from ns2.pipeline.sound.f0.evidence import CANDIDATE_EVIDENCE, FRAME_EVIDENCE, find_evidence
 from ns2.pipeline.sound.f0.path import WEIGHTS, PathWeights
 from ns2.pipeline.sound.pitch import PitchConfig
+from ns2.train.bundled.arguments import recordings_arguments
 from ns2.train.bundled.make_mini import recordings
 from ns2.train.bundled.resynthesis import Known, made_again, tones_and_noises
 
@@ -146,14 +146,7 @@ class Batch:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, see the docstring of the module."""
-    parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_pitch_weights")
-    parser.add_argument("work", type=Path, metavar="WORK", help="The folder to work in.")
-    parser.add_argument(
-        "--lj", type=Path, required=True, help="The folder of LJSpeech, or of its beginning."
-    )
-    parser.add_argument(
-        "--real", type=Path, required=True, help="The folder of the recordings of people."
-    )
+    parser = recordings_arguments("make_pitch_weights")
     parser.add_argument(
         "--out",
         type=Path,
