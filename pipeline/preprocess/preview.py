@@ -118,15 +118,9 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     shards, low = sure_enough(placed, options.min_confidence)
     used = [source for shard in shards for source in shard.sources]
     columns = wanted_columns(graph, options)
-    # The aligner, as far as it is known without training it.
-    train = False
-    if "durations" in columns and graph.missing_assets("durations"):
-        asset = AlignerAsset(out, graph, options)
-        record = asset.recorded()
-        trained = record is not None and asset.is_trained(record)
-        train = bool(used) and (options.retrain_aligner or not trained)
-        if record is not None and not options.retrain_aligner:
-            graph = asset.apply(graph, record)
+    graph, train = _with_aligner(
+        graph, out, options, wanted="durations" in columns, any_used=bool(used)
+    )
     # What each shard lacks.
     scene = Scene.of(graph, out, options, corpus, Remembered(out))
     known = tuple(column for column in columns if not graph.missing_assets(column))
@@ -162,6 +156,20 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
             for column in columns
         ),
     )
+
+
+def _with_aligner(
+    graph: Graph, out: Path, options: Options, *, wanted: bool, any_used: bool
+) -> tuple[Graph, bool]:
+    """The graph with the aligner, as far as it is known without training; would it be trained?"""
+    if not wanted or not graph.missing_assets("durations"):
+        return graph, False
+    asset = AlignerAsset(out, graph, options)
+    record = asset.recorded()
+    trained = record is not None and asset.is_trained(record)
+    if record is not None and not options.retrain_aligner:
+        graph = asset.apply(graph, record)
+    return graph, any_used and (options.retrain_aligner or not trained)
 
 
 def split_counts(utterances: Iterable[Utterance], options: Options) -> dict[str, int]:
