@@ -171,8 +171,9 @@ def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray
     if len(wave) != utterance.samples:  # the dataset may have been made with --trim
         wave = trim_silence(wave, rate)
     if len(wave) != utterance.samples:
+        verb = "is not" if place.held is None else "does not hold"
         raise UserError(
-            f"{place.path} does not have the recording that {utterance.key} was made from: "
+            f"{place.path} {verb} the recording that {utterance.key} was made from: "
             f"{utterance.samples:,} samples were expected, {len(wave):,} are there"
         )
     return wave
