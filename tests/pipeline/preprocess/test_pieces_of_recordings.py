@@ -185,7 +185,7 @@ def test_phonemes_that_are_none(tmp_path: Path, value: object) -> None:
     touch(tmp_path, "a.wav", "b.wav")
     rows = [{"audio": "a.wav", "text": "x", "phonemes": value}, {"audio": "b.wav", "text": "x"}]
     corpus = read_corpus(manifest(tmp_path, "m.jsonl", rows))
-    assert reasons(corpus) == {"a": Reason.BAD_ROW}
+    assert reasons(corpus) == {"m.jsonl:1": Reason.BAD_ROW}
 
 
 def test_the_card_tells_fields_where_they_were_given(
