@@ -180,7 +180,7 @@ def learned(known: Known, weight: float) -> Learned:
     signal, frames = world.levelled(known.wave, CONFIG)
     if signal is None:
         raise ValueError("a wave to learn from is silent")
-    found, _ = world.dio(signal, frames, CONFIG)
+    found = world.bare_dio(signal, frames, CONFIG)
     evidence = find_evidence(signal, found, CONFIG)
     truth = known.on(CONFIG.grid)
     return Learned(

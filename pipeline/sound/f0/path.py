@@ -59,12 +59,9 @@ class PathWeights:
     @staticmethod
     def from_json(values: dict[str, Any]) -> PathWeights:
         """The weights whose `to_json` gave these values."""
-        candidates, frames = values.pop("candidates"), values.pop("frames")
-        return PathWeights(
-            candidates=tuple(candidates[name] for name in CANDIDATE_EVIDENCE),
-            frames=tuple(frames[name] for name in FRAME_EVIDENCE),
-            **values,
-        )
+        named = {"candidates": CANDIDATE_EVIDENCE, "frames": FRAME_EVIDENCE}
+        given = {kind: tuple(values[kind][name] for name in names) for kind, names in named.items()}
+        return PathWeights(**{**values, **given})
 
     def to_json(self) -> dict[str, Any]:
         """The weights by name."""
@@ -98,7 +95,7 @@ def path_f0(
         config: the range of F0, and the grid.
         weights: None for those that were learned.
     """
-    found, _ = world.dio(signal, frames, config)
+    found = world.bare_dio(signal, frames, config)
     evidence = find_evidence(signal, found, config)
     f0 = chosen(evidence, weights or learned_weights())
     exact = world.refined(signal, f0, config)

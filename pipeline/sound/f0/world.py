@@ -38,28 +38,20 @@ def levelled(wave: np.ndarray, config: PitchConfig) -> tuple[np.ndarray | None, 
 
 
 def dio(signal: np.ndarray, frames: int, config: PitchConfig) -> tuple[np.ndarray, np.ndarray]:
-    """F0 by DIO (Morise et al., 2009), and the same refined by StoneMask.
+    """F0 as `bare_dio` finds it, and the same refined by StoneMask: (T,) Hz each."""
+    padded, lead = _on_frame_centres(signal, frames, config)
+    found, times = _dio(padded, lead, frames, config)
+    return found, pyworld_module().stonemask(padded, found, times, config.sample_rate)
+
+
+def bare_dio(signal: np.ndarray, frames: int, config: PitchConfig) -> np.ndarray:
+    """F0 by DIO (Morise et al., 2009), not refined: (T,) Hz, 0 where there is none.
 
     DIO judges continuity over frames: with frames of 13.3 ms its errors of voicing and octave are
     three times as many, so it runs on frames of a third. It works at about 8 kHz, as Harvest does
     by itself: at 24 kHz that takes a third of the time, with the same voicing and errors.
-
-    Returns:
-        (T,) Hz each, 0 where there is none.
     """
-    world = pyworld_module()
-    padded, lead = _on_frame_centres(signal, frames, config)
-    found, times = world.dio(
-        dithered(padded),
-        config.sample_rate,
-        f0_floor=config.f0_min,
-        f0_ceil=config.f0_max,
-        frame_period=_period(config) / 3,
-        speed=min(max(config.sample_rate // 8000, 1), 12),
-    )
-    kept = slice(3 * lead, 3 * (lead + frames), 3)
-    found, times = found[kept].copy(), times[kept].copy()
-    return found, world.stonemask(padded, found, times, config.sample_rate)
+    return _dio(*_on_frame_centres(signal, frames, config), frames, config)[0]
 
 
 def harvest(signal: np.ndarray, frames: int, config: PitchConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +80,22 @@ def refined(signal: np.ndarray, f0: np.ndarray, config: PitchConfig) -> np.ndarr
     times = np.arange(len(f0) + 2 * lead) * (config.hop_length / config.sample_rate)
     found = pyworld_module().stonemask(padded, np.pad(f0, lead), times, config.sample_rate)
     return np.asarray(found[lead : lead + len(f0)])
+
+
+def _dio(
+    padded: np.ndarray, lead: int, frames: int, config: PitchConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """F0 (T,) in Hz, and the times (T,) of its frames in seconds."""
+    found, times = pyworld_module().dio(
+        dithered(padded),
+        config.sample_rate,
+        f0_floor=config.f0_min,
+        f0_ceil=config.f0_max,
+        frame_period=_period(config) / 3,
+        speed=min(max(config.sample_rate // 8000, 1), 12),
+    )
+    kept = slice(3 * lead, 3 * (lead + frames), 3)
+    return found[kept].copy(), times[kept].copy()
 
 
 def _harvest(

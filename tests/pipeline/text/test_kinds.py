@@ -9,17 +9,7 @@ from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text.engine import engine_of
 from ns2.pipeline.text.numbers.chinese import chinese_number
 from ns2.pipeline.text.pronunciation import TextSettings, pronounce
-from tests.pipeline.text.pinned_kinds import PINNED_KINDS
 from tests.pipeline.text.test_pronunciation import check, phones, separators
-
-
-@pytest.mark.parametrize(("language", "text", "written", "tokens"), PINNED_KINDS)
-def test_pinned(language: str, text: str, written: str, tokens: str) -> None:
-    spoken = pronounce(text, language)
-    assert " ".join(spoken.tokens) == f"<sil> {tokens} <sil>"
-    assert "/".join(word for word, _, _ in spoken.words) == written
-    check(spoken)
-
 
 # (language, text, the same in words)
 SAID = (

@@ -20,6 +20,7 @@ from ns2.pipeline.text.engine import languages
 from ns2.pipeline.text.matching import match_words
 from ns2.pipeline.text.pronunciation import Pronunciation, pronounce
 from ns2.pipeline.text.tables import MARKS
+from tests.pipeline.text.pinned_kinds import PINNED_KINDS
 from tests.pipeline.text.pinned_texts import PINNED
 from tests.support.factories import SENTENCES
 
@@ -72,7 +73,7 @@ def reason(text: str, language: str = "en-us") -> Reason:
     return error.value.reason
 
 
-@pytest.mark.parametrize(("language", "text", "written", "tokens"), PINNED)
+@pytest.mark.parametrize(("language", "text", "written", "tokens"), (*PINNED, *PINNED_KINDS))
 def test_pinned(language: str, text: str, written: str, tokens: str) -> None:
     spoken = pronounce(text, language)
     assert " ".join(spoken.tokens) == f"<sil> {tokens} <sil>"

@@ -62,7 +62,7 @@ def test_weights_learned_from_tones_follow_others(monkeypatch: pytest.MonkeyPatc
     for known in short[1::8]:
         signal, frames = world.levelled(known.wave, maker.CONFIG)
         assert signal is not None
-        dio, _ = world.dio(signal, frames, maker.CONFIG)
+        dio = world.bare_dio(signal, frames, maker.CONFIG)
         f0, truth = (
             chosen(find_evidence(signal, dio, maker.CONFIG), weights),
             known.on(maker.CONFIG.grid),
