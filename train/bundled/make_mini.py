@@ -4,9 +4,10 @@
         [--out mini.safetensors] [--resume]
 
 WORK becomes a folder with the manifests of what is trained on, with the speech of espeak-ng, and
-with the training's checkpoint. REAL is a folder with the corpora that `MANIFESTS` names, each with
-a manifest.jsonl; docs/codec.md says where they come from. What `held_out` names trains nothing, so
-that figures of the codec are of voices and sentences that it has never heard.
+with two trainings: of the whole codec, first.safetensors, and then of its decoder alone. What is
+finished there is not made again. REAL is a folder with the corpora that `MANIFESTS` names, each
+with a manifest.jsonl; docs/codec.md says where they come from. What `held_out` names trains
+nothing, so that figures of the codec are of voices and sentences that it has never heard.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ns2.model.codec.mini.network import MiniNetwork
+from ns2.model.codec.mini_codec import load_network
 from ns2.model.codec.registry import MINI_WEIGHTS
 from ns2.pipeline.core.atomic import atomic_write
-from ns2.pipeline.core.progress import display
+from ns2.pipeline.core.progress import Progress, display
 from ns2.pipeline.corpora.spoken.espeak import speak_corpus
 from ns2.train.bundled.arguments import recordings_arguments
-from ns2.train.codec.training import train_codec
+from ns2.train.codec.training import has_begun, train_codec
 from ns2.train.codec.training_config import CodecTraining
 
 MANIFESTS = ("english-reader", "librispeech-250", "accents-40", "german-reader")
@@ -36,6 +39,20 @@ CREDITS = Path(__file__).with_name("CREDITS.md")
 PEOPLE_SHARE = 2.0
 """How often each of `MANIFESTS` is drawn from, beside 1 for each of the other corpora."""
 TRAINING = CodecTraining(steps=9_000, batch=8)
+DECODER = CodecTraining(
+    decoder_only=True,
+    steps=2_400,
+    batch=8,
+    learning_rate=6e-4,
+    warmup=100,
+    hold=0.4,
+    natural=0.6,
+    loud=0.6,
+    latent_noise=0.1,
+    harvest_minutes=1.0,
+)
+"""The second training. Its loss on loudness makes copies of phones and rooms clearer, and in the
+first would make those of quiet recordings noisy."""
 
 _EVERYBODY = [
     f"{language}{variant}"
@@ -135,7 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="The file to write; without it the file of the package is replaced.",
     )
     parser.add_argument(
-        "--steps", type=int, default=TRAINING.steps, help="The number of training steps."
+        "--steps", type=int, default=TRAINING.steps, help="The steps of the first training."
+    )
+    parser.add_argument(
+        "--decoder-steps", type=int, default=DECODER.steps, help="The steps of the second."
     )
     parser.add_argument(
         "--resume", action="store_true", help="A training that was stopped goes on."
@@ -146,20 +166,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
         *recordings(args.work, args.lj, args.real),
         *spoken(args.work, args.text.read_text("utf-8").splitlines()),
     ]
-    settings = {**vars(TRAINING), "steps": args.steps}
-    made = args.work / MINI_WEIGHTS.name
+    first, made = args.work / "first.safetensors", args.work / MINI_WEIGHTS.name
     with display() as progress:
-        train_codec(
-            corpora,
-            made,
-            CodecTraining(**settings),
-            progress,
-            resume=args.resume,
-            credits=CREDITS.read_text("utf-8"),
-            shares=[PEOPLE_SHARE if path.stem in MANIFESTS else 1.0 for path in corpora],
-        )
+        if not first.is_file():
+            whole = CodecTraining(**{**vars(TRAINING), "steps": args.steps})
+            _train(corpora, first, whole, progress, args.resume)
+        alone = CodecTraining(**{**vars(DECODER), "steps": args.decoder_steps})
+        _train(corpora, made, alone, progress, args.resume, load_network(first))
     with atomic_write(args.out) as file:
         file.write(made.read_bytes())
+
+
+def _train(
+    corpora: Sequence[Path],
+    out: Path,
+    config: CodecTraining,
+    progress: Progress,
+    resume: bool,
+    init: MiniNetwork | None = None,
+) -> None:
+    """Do one of the trainings; with `resume` one that was begun goes on."""
+    train_codec(
+        corpora,
+        out,
+        config,
+        progress,
+        init=init,
+        resume=resume and has_begun(out),
+        credits=CREDITS.read_text("utf-8"),
+        shares=[PEOPLE_SHARE if path.stem in MANIFESTS else 1.0 for path in corpora],
+    )
 
 
 def recordings(work: Path, lj: Path, real: Path) -> Iterator[Path]:

@@ -89,7 +89,7 @@ class CodecTrainer:
         self.averaged = averaged_copy(self._network)
         self._codebooks = CodebookTrainer(self._network.spectral_codebooks)
         self._optimizer = torch.optim.AdamW(
-            self._network.parameters(),
+            self._learning().parameters(),
             lr=config.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=0.01,
@@ -98,8 +98,12 @@ class CodecTrainer:
         samples = config.frames * HOP_LENGTH
         self._crops = Crops(voices, batch=config.batch, samples=samples, seed=config.seed)
         self._validation = [torch.from_numpy(one.wave) for one in voices.validation]
-        self._loss = SpectralLoss(SAMPLE_RATE, device)
+        self._loss = SpectralLoss(SAMPLE_RATE, device, loud=config.loud > 0)
         self._half = _half_precision(device)
+
+    def _learning(self) -> torch.nn.Module:
+        """The part of the network that learns."""
+        return self._network.decoder if self.config.decoder_only else self._network
 
     # -- how far the training is -----------------------------------------------------------------
 
@@ -188,18 +192,8 @@ class CodecTrainer:
         The decoder gets the true F0, which its encoder learns apart from everything else: the
         spectra tell too little of how to change F0.
         """
-        encoder, decoder = self._network.encoder, self._network.decoder
-        features = self._network.features(piece.waves)
-        with self._autocast():
-            latents = encoder.spectra(features)
-            scores, voicing = encoder.pitch(features)
-        latents = latents.float()
-        parts: dict[str, Tensor] = {}
-        if self.spent.quantised >= 0:
-            used = self._depths(rng)
-            self._codebooks.revive(latents, self.spent.step, rng)
-            latents, parts["commitment"] = self._codebooks(latents, used)
-        found = encoder.pitch.log_f0(scores)
+        decoder = self._network.decoder
+        latents, found, parts = self._encoded(piece, rng)
         # what is not known is what the encoder finds, as it is when the codec is used
         log_f0 = torch.where(piece.known, piece.log_f0, found.detach())
         pitch = embed_pitch(log_f0, piece.voiced)
@@ -208,15 +202,51 @@ class CodecTrainer:
             controls = decoder.controls(latents)
         # what no latent tells is drawn anew: the noise, and where in a period the voice begins
         made = decoder.sound(controls, self._normal(piece.waves.shape, rng), self._phases(rng))
-        parts["pitch"] = (
-            class_loss(scores, encoder.pitch.classes, piece)
-            + 10 * pitch_mean((found - piece.log_f0).abs().clamp(max=0.1), piece)
-            + 10 * pitch_mean((controls.log_f0 - log_f0).abs(), piece)
+        tuning = 10 * pitch_mean((controls.log_f0 - log_f0).abs(), piece)
+        parts["pitch"] = parts["pitch"] + tuning if "pitch" in parts else tuning
+        return {**self._loss(made, piece.waves), **parts}
+
+    def _encoded(
+        self, piece: Piece, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Encode a batch.
+
+        Returns:
+            quantised channels of spectra (B, T, D - 4); log F0 (B, T) as the encoder finds it; and
+            the losses of encoder and codebooks, none where the decoder alone learns.
+        """
+        encoder = self._network.encoder
+        with torch.set_grad_enabled(not self.config.decoder_only):
+            features = self._network.features(piece.waves)
+            with self._autocast():
+                latents = encoder.spectra(features)
+                scores, voicing = encoder.pitch(features)
+            latents, found = latents.float(), encoder.pitch.log_f0(scores)
+        if self.config.decoder_only:
+            return self._fixed(latents, self._depths(rng)), found, {}
+        parts: dict[str, Tensor] = {}
+        if self.spent.quantised >= 0:
+            used = self._depths(rng)
+            self._codebooks.revive(latents, self.spent.step, rng)
+            latents, parts["commitment"] = self._codebooks(latents, used)
+        parts["pitch"] = class_loss(scores, encoder.pitch.classes, piece) + 10 * pitch_mean(
+            (found - piece.log_f0).abs().clamp(max=0.1), piece
         )
         parts["voicing"] = torch.nn.functional.binary_cross_entropy_with_logits(
             voicing, piece.voiced.to(voicing)
         )
-        return {**self._loss(made, piece.waves), **parts}
+        return latents, found, parts
+
+    @torch.no_grad()
+    def _fixed(self, latents: Tensor, used: np.ndarray) -> Tensor:
+        """Quantise latents (B, T, D - 4) by the first `used` (B,) codebooks, which stay."""
+        books = self._network.spectral_codebooks
+        codes = quantise(latents, books)
+        depth = torch.from_numpy(used).to(latents.device)[:, None, None]
+        total = torch.zeros_like(latents)
+        for stage, book in enumerate(books):
+            total += torch.where(stage < depth, book[codes[..., stage]], 0.0)
+        return total
 
     def _noisy(self, latents: Tensor, rng: np.random.Generator) -> Tensor:
         """Latents (B, T, D) with noise in half of the pieces, but for the first steps."""
@@ -263,7 +293,7 @@ class CodecTrainer:
     def settle(self) -> None:
         """Fit the codebooks to latents of the averaged encoder, with which they will be used."""
         config, crops = self.config, self._crops
-        if self.spent.quantised < 0:
+        if self.spent.quantised < 0 or config.decoder_only:
             return
         rng = np.random.default_rng([config.seed, 1, 1])
         batches = _SETTLE_FRAMES * config.network.entries / (config.batch * config.frames)

@@ -64,9 +64,11 @@ def train_codec(
         UserError: a corpus or the device can't be used; or there is a checkpoint and `resume` is
             not set, or none and it is.
     """
+    if config.decoder_only and init is None:
+        raise UserError("a decoder that learns alone needs the codec that it belongs to: --init")
     folder = out.with_suffix(".training")
     checkpoint = folder / _CHECKPOINT
-    if resume != checkpoint.is_file():
+    if resume != has_begun(out):
         raise UserError(
             f"{checkpoint} does not exist: leave out --resume to begin anew"
             if resume
@@ -95,6 +97,11 @@ def train_codec(
     with atomic_write(out) as file:
         file.write(pack_mini(trainer.averaged, credits))
     return trainer.validate()
+
+
+def has_begun(out: Path) -> bool:
+    """Return whether there is a checkpoint of the training that writes a file."""
+    return (out.with_suffix(".training") / _CHECKPOINT).is_file()
 
 
 def _run(trainer: CodecTrainer, folder: Path, progress: Progress) -> None:

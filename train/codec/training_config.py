@@ -21,6 +21,10 @@ class CodecTraining:
     steps: int = 12_000
     """The number of training steps; the learning rate's schedule follows from it."""
 
+    decoder_only: bool = False
+    """Only the decoder learns. The codec's codes then stay what they are, and datasets of it need
+    not be made again."""
+
     minutes: float | None = None
     """The time to train for, in minutes, instead of --steps; the result then depends on the
     machine's speed."""
@@ -55,6 +59,9 @@ class CodecTraining:
 
     envelope: float = 1.0
     """The weight of the loss on the envelopes of bands, see `SpectralLoss`."""
+
+    loud: float = 0.0
+    """The weight of the loss on loudness, see `SpectralLoss`."""
 
     pitch: float = 1.0
     """The weight of the losses on F0, in the encoder and in the decoder."""

@@ -66,6 +66,7 @@ QUANTIZERS = click.option(
     metavar="CODEC",
     help="The codec whose weights the training begins with: mini, or a file of this command.",
 )
+@config_options(CodecTraining, "decoder_only")
 @config_options(TrainOptions, "device", device={"type": str})
 @click.option(
     "--resume", is_flag=True, help="A training of OUT that was stopped goes on from its checkpoint."

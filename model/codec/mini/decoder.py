@@ -33,6 +33,9 @@ _SEED = 0
 _CRISPER, _CRISP_BINS = 0.3, 81
 """How much of what spectra differ by from their means over 2 kHz is added when audio is made.
 Losses leave them too smooth, which sounds dull (docs/codec.md has figures)."""
+_CRISPEST, _FORMANTS = 0.6, ((1000.0, 200.0), (4000.0, 400.0))
+"""The same for the source between two frequencies, where vowels differ most: each frequency and
+the width of the step there, in Hz."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Decoder(nn.Module):
         self.noise.bias.data.copy_(slope - _LESS_NOISE)
         nn.init.constant_(self.source.bias, -3.0)
         self.register_buffer("points", band_points(config.bands, config.n_fft), persistent=False)
-        self.register_buffer("crisp_points", crisper(self.points), persistent=False)
+        self.register_buffer("crisp_points", crisp_points(self.points), persistent=False)
         window = torch.hann_window(config.n_fft, periodic=True)
         self.register_buffer("window", window, persistent=False)
 
@@ -99,7 +102,7 @@ class Decoder(nn.Module):
             crisp: some of the smoothing of F0 and of spectra, by the encoder and by losses, is
                 undone, as is good for hearing; training goes without.
         """
-        points = self.crisp_points if crisp else self.points
+        points = self.crisp_points if crisp else torch.stack([self.points, self.points])
         around = self.enter(latents.transpose(1, 2)).transpose(1, 2)
         near = torch.cat([latents, around], dim=-1)
         x = self.trunk(near)
@@ -110,8 +113,8 @@ class Decoder(nn.Module):
         log_f0 = log_f0 + _FINE_TUNING * torch.tanh(tuning)
         return Controls(
             log_f0=sharpened(log_f0, sign > 0) if crisp else log_f0,
-            harmonics=_bounded(self.harmonics(x) + harmonics) @ points,
-            noise=_bounded(self.noise(x) + noise) @ points,
+            harmonics=_bounded(self.harmonics(x) + harmonics) @ points[0],
+            noise=_bounded(self.noise(x) + noise) @ points[1],
             gains=_about_their_mean((self.gains(x) + gains).float().reshape(batch, frames, -1, 2)),
             breath=breath.sigmoid(),
             voicing=(0.5 + sign).clamp(0, 1),  # exact also where a model left noise in the channel
@@ -191,15 +194,23 @@ def band_points(bands: int, n_fft: int) -> Tensor:
     return matrix
 
 
-def crisper(levels: Tensor) -> Tensor:
-    """Raise what log magnitudes (..., N) differ by from their means around each bin."""
+def crisp_points(levels: Tensor) -> Tensor:
+    """Raise what log magnitudes (..., N) differ by from their means around each bin.
+
+    Returns:
+        (2, ..., N), for the source and for the noise.
+    """
     weights = torch.hann_window(_CRISP_BINS + 2, periodic=False)[1:-1]
     rows = levels.reshape(-1, 1, levels.shape[-1])
     side = _CRISP_BINS // 2
     means = functional.conv1d(
         functional.pad(rows, (side, side), mode="replicate"), (weights / weights.sum())[None, None]
     ).reshape(levels.shape)
-    return levels + _CRISPER * (levels - means)
+    frequencies = torch.linspace(0, SAMPLE_RATE / 2, levels.shape[-1])
+    low, high = (torch.sigmoid((frequencies - edge) / width) for edge, width in _FORMANTS)
+    source = _CRISPER + (_CRISPEST - _CRISPER) * low * (1 - high)
+    noise = torch.full_like(source, _CRISPER)
+    return levels + torch.stack([source, noise])[:, None] * (levels - means)
 
 
 def _about_their_mean(gains: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ SIZES = ((2048, 1024, 128), (1024, 256, 80), (512, 256, 48), (256, 128, 24))
 """(window, hop, mel bins) of each spectrum, in samples at 24 kHz."""
 
 _FLOOR = 1e-5
+_POWER = 0.6
+"""The power of a band's magnitude that is about its loudness (Stevens 1957)."""
 _ENVELOPE_SIZE = 512
 """The size among `SIZES` whose bands' envelopes are compared."""
 _SEGMENT, _STEP = 36, 9
@@ -57,8 +59,17 @@ class SpectralLoss:
     prediction of time-frequency weighted noisy speech").
     """
 
-    def __init__(self, sample_rate: int = 24_000, device: str = "cpu") -> None:
-        """Make windows and filters for audio of a sample rate in Hz, on a torch device."""
+    def __init__(
+        self, sample_rate: int = 24_000, device: str = "cpu", *, loud: bool = False
+    ) -> None:
+        """Make windows and filters.
+
+        Args:
+            sample_rate: of the audio, in Hz.
+            device: a torch device.
+            loud: also compare how loud bands are, so that what is loud counts most.
+        """
+        self._loud = loud
         self._windows = [torch.hann_window(size).to(device) for size, _, _ in SIZES]
         self._filters = [
             melscale_fbanks(
@@ -75,7 +86,7 @@ class SpectralLoss:
             wanted: (B, S) the original audio.
 
         Returns:
-            () each by name: "mel", "magnitude", and "envelope".
+            () each by name: "mel", "magnitude", "envelope", and with `loud` "loud".
         """
         totals = {name: torch.zeros((), device=made.device) for name in ("mel", "magnitude")}
         envelope = totals["mel"]
@@ -87,9 +98,25 @@ class SpectralLoss:
                 goal = _logarithms(_planes(wanted.unfold(1, size, hop) * window), filters)
             for name, value in found.items():
                 totals[name] = totals[name] + (value - goal[name]).abs().mean()
+            if self._loud:
+                apart = loudness_distance(found["mel"], goal["mel"])
+                totals["loud"] = totals.get("loud", 0) + apart
             if size == _ENVELOPE_SIZE:
                 envelope = envelope_distance(found["mel"].exp(), goal["mel"].exp())
         return {name: value / len(SIZES) for name, value in totals.items()} | {"envelope": envelope}
+
+
+def loudness_distance(made: Tensor, wanted: Tensor) -> Tensor:
+    """Compute the mean squared difference of loudness, relative to the mean loudness.
+
+    Logarithms weigh all bands and frames alike, pauses too; people hear what is loud.
+
+    Args:
+        made, wanted: (B, N, K) log magnitudes of bands.
+    """
+    one, other = ((_POWER * each).exp() for each in (made, wanted))
+    level = other.mean(dim=(1, 2), keepdim=True)
+    return ((one - other) / level).square().mean()
 
 
 def envelope_distance(made: Tensor, wanted: Tensor) -> Tensor:

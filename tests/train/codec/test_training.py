@@ -18,6 +18,7 @@ import torch
 
 from ns2.model.codec.loading import load_codec
 from ns2.model.codec.mini.mini_config import MiniConfig
+from ns2.model.codec.mini_codec import load_network
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
@@ -92,6 +93,26 @@ def test_a_training_may_begin_with_the_weights_of_another(
     with pytest.raises(UserError, match="no such codec file"):
         initial_network(str(tmp_path / "none.safetensors"), None)
     assert network_sizes(None, 5) == MiniConfig(quantizers=5)
+
+
+def test_a_decoder_that_learns_alone_leaves_all_codes_as_they_are(
+    spoken: Path, trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "codec.safetensors"
+    init = initial_network(str(trained), None)
+    config = replace(CONFIG, steps=40, decoder_only=True, loud=1.0)
+    train_codec([spoken], out, config, Progress(), init=init)
+    old, new = (load_network(one) for one in (trained, out))
+    before, after = old.state_dict(), new.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert {name for name in before if not name.startswith("decoder.")} <= same
+    assert not any(name.startswith("decoder.trunk") for name in same)
+    digests = [load_codec(str(one), None, None).digest for one in (trained, out)]
+    assert digests[0] == digests[1]  # so datasets stay what they are
+    losses = [row["loud"] for row in rows(out)[1:]]
+    assert len(losses) == 4 and min(losses) > 0
+    with pytest.raises(UserError, match="--init"):
+        train_codec([spoken], tmp_path / "none.safetensors", config, Progress())
 
 
 RUN = """
