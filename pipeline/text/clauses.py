@@ -13,6 +13,8 @@ from functools import cache
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text.capitals import in_capitals, small
+from ns2.pipeline.text.english_dates import is_week_day
+from ns2.pipeline.text.markup import without_markup
 from ns2.pipeline.text.numbers.abbreviated import days, is_month, street, week_day
 from ns2.pipeline.text.numbers.dots import ends_sentence, has_own_dot
 from ns2.pipeline.text.numbers.joining import join_tokens
@@ -75,10 +77,12 @@ def clauses(text: str, language: str) -> list[Clause]:
 def clean(text: str, language: str) -> str:
     """The text in NFC, without what is not spoken, with the marks of all scripts as in `MARKS`."""
     base = base_language(language)
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", without_markup(text))
     if base in ("el", "grc"):  # in Greek ";" is a question mark and "·" a semicolon
         text = text.replace(";", "?").replace("·", "; ")
     text = _WIDE_COLON.sub(":", text)
+    if base == "en" and '"' in text:
+        text = _inches(text)
     text = "".join(map(_compatible, text.translate(FOREIGN_MARKS)))
     text = "".join(_keep(char, base) for char in text)
     if base == "en":  # in other languages an accent may make a letter, such as g̃
@@ -118,6 +122,18 @@ def _spaced_abbreviations(base: str) -> tuple[tuple[re.Pattern[str], str], ...]:
     )
 
 
+def _inches(text: str) -> str:
+    """A text with " for inches as ″: behind a number, where it closes no quotation."""
+    said, is_open = "", False
+    for char in text:
+        if char == '"' and said[-1:].isdigit() and not is_open:
+            char = "″"
+        elif char in '"“”':
+            is_open = char == "“" or (char == '"' and not is_open)
+        said += char
+    return said
+
+
 def _compatible(char: str) -> str:
     """Full-width, ligature, circled and styled forms as the plain characters they stand for."""
     if char.isascii() or char in "…‥ªºµ²³½¼¾⅓⅔⅛⅜⅝⅞":
@@ -137,7 +153,7 @@ def _keep(char: str, base: str) -> str:
         return char
     if char in APOSTROPHES:
         return "'"
-    if char in SPOKEN_SYMBOLS:
+    if char in SPOKEN_SYMBOLS or (char == "″" and base == "en"):
         return char
     category = unicodedata.category(char)
     match category:
@@ -198,6 +214,8 @@ class _Splitter:
             tail = tail[1:]
             if self._ends(core, following) and not tail.strip("-'"):
                 tail = "."
+        elif tail[:1] == "." and tail[1:2] in tuple(",;:"):
+            tail = tail[1:]  # an abbreviation that no table has
         if self._base in ("cmn", "yue"):
             for i, piece in enumerate(_characters(core)):
                 self._words.append(Word(surface=piece, dotted=dotted, glued=i > 0))
@@ -218,6 +236,8 @@ class _Splitter:
         closing = core in CLOSING and not (
             core == "Sr" and self._base != "en"
         )  # a title: Sr. López
+        if core == "Ave" and following.strip(".,") in ("NW", "NE", "SW", "SE"):
+            return False
         if not following or (closing and following[:1].isupper()):
             return True
         ending = core in GERMAN_CLOSING or self._is_german(core, following)
@@ -257,7 +277,13 @@ class _Splitter:
             return True  # e.g., U.S., Ph.D.
         if self._base == "de" and self._is_german(core, following):
             return True
-        if core in BEFORE_NUMBER.get(self._base, ()):
+        last = self._words[-1].surface if self._words else ""
+        listed = last in ("and", "or") and self._words[-2:-1] and self._words[-2].dotted
+        if self._base == "en" and is_week_day(core, "on" if listed else last, following):
+            return True
+        announcing = BEFORE_NUMBER.get(self._base, ())
+        begun = self._base not in ("de", "en") and core[:1].lower() + core[1:] in announcing
+        if core in announcing or begun:
             numeral = following.strip(".,;:?!")
             numbered = following[:1].isdigit() or (len(numeral) > 1 and roman_value(numeral) > 0)
             return numbered or (following[:1].islower() and core in MONTHS)
@@ -266,7 +292,6 @@ class _Splitter:
         if self._is_unit(core) and (following[:1].islower() or _is_more(core, following)):
             return True
         if len(core) == 1 and core.isupper() and following[:1].isupper():  # initials
-            last = self._words[-1].surface if self._words else ""
             if last.lower() in LETTERED or self._begins(following):
                 return False  # Plan A. We
             if last in NUMBERING and roman_value(core):

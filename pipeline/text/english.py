@@ -17,6 +17,7 @@ from ns2.pipeline.text.english_dates import MERIDIEM, YEAR, meridiem
 from ns2.pipeline.text.english_tables import (
     MONEY,
     MONTH_NAMES,
+    NAMED,
     NUMBERED,
     PLAIN,
     UNITS,
@@ -55,7 +56,7 @@ def _speak(word: Word, context: Context) -> str:
         said = _abbreviation(word, context)
         if said:
             return said
-    if said := numbers.after_amount(text, context):
+    if said := numbers.after_amount(text, context) or dates.week_day(text, context):
         return said
     if (said := meridiem(text)) and ("." in text or re.match(r"\d", context.before)):
         return said
@@ -77,7 +78,7 @@ def _is_letter(context: Context) -> bool:
 def _by_pattern(text: str, context: Context) -> str:
     """What the first rule whose pattern matches makes of a text, or ""."""
     if text.isalpha() and text not in MONTH_NAMES and not _MAY_BE_ROMAN.match(text):
-        return ""
+        return numbers.small_roman(text, context) if text.islower() else ""
     for pattern, rule in _RULES:
         match = pattern.fullmatch(text)
         if match and (said := rule(match, context)):
@@ -122,6 +123,16 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"(\d{1,2})¢", lambda m, c: f"{cardinal(m[1])} {MONEY['$'][2 if m[1] == '1' else 3]}"),
         (r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})", dates.date),
         (r"(\d{4})[-/](\d\d)[-/](\d\d)", dates.iso_date),
+        (r"(\d{1,2}):([0-5]\d)(?:([.:])(\d{1,3}))", dates.with_seconds),
+        (  # 9 a.m.-5 p.m.
+            rf"({MERIDIEM.pattern})\.?-{_HOUR.format(1)}",
+            lambda m, c: f"{meridiem(m[1])} to {dates.time_of(m['h1'], m['m1'])}",
+        ),
+        (
+            rf"({'|'.join(NAMED)})\.?-({'|'.join(NAMED)})",  # Mon.-Fri.
+            lambda m, c: f"{NAMED[m[1]]} to {NAMED[m[2]]}",
+        ),
+        (r"\d{5}(?:-\d{4})?", numbers.postal_code),
         (r"(?P<hour>\d{1,2})[:.](?P<minute>[0-5]\d)(?P<half>[AaPp]\.?[Mm])?", dates.clock),
         (
             rf"{_HOUR.format(1)}(?P<first>{MERIDIEM.pattern})?-{_HOUR.format(2)}"
@@ -139,6 +150,10 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"\+?\d{1,7}(?:-\d{2,7})*", numbers.telephone),
         (r"\d(?:-\d){2,}", lambda m, c: digits(m[0])),
         (r"(\d{1,2})p", lambda m, c: f"{cardinal(m[1])} pence" if c.british else ""),
+        (
+            r"(\d{1,3}):(\d{1,3})-(\d{1,3})",  # verses
+            numbers.verses,
+        ),
         (r"(\d{1,2})-(\d{1,2})", dates.days),
         (r"(1\d{3}|20\d\d)-(\d\d|1\d{3}|20\d\d)", dates.year_range),
         (rf"(?P<low>{D}%?)-(?P<high>{D})(?P<unit>%|{U})?", numbers.number_range),
@@ -154,15 +169,15 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (rf"({N})(?:st|nd|rd|th)", lambda m, c: ordinal(m[1], c.british)),
         (r"1[1-9]\d\d|20[1-9]\d", lambda m, c: year(m[0])),
         (
-            r"(\d{1,2}):(\d{1,2})",  # a score, a ratio
-            lambda m, c: f"{cardinal(m[1])} to {cardinal(m[2])}",
+            r"(\d{1,3}):(\d{1,3})",  # a score, a ratio, a verse
+            lambda m, c: f"{cardinal(m[1])} {numbers.to_word(c)}{cardinal(m[2])}",
         ),
         (
             r"(?:(?P<whole>\d+)-)?(?P<over>\d{1,2})/(?P<under>\d{1,4})(?P<ending>(?:rd|th|nd)s?)?",
             numbers.fraction,
         ),
         (rf"({N})?([{_FRACTIONS}])", numbers.vulgar),
-        (r"(\d)'(\d{1,2})", numbers.feet),
+        (r"(\d)'(\d{1,2})″?", numbers.feet),
         (rf"({D})-?({U})", numbers.with_unit),
         (
             r"(\d+\.\d+)s",  # 100s is no time
@@ -174,6 +189,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"([A-Z]{1,3})(\d{1,4})([A-Z]{0,2})", numbers.code),
         (r"(\d{1,3})[Aa]", numbers.lettered),
         (rf"({D})x", lambda m, c: f"{decimal(m[1], c.british)} times"),
+        (rf"({N})'?s", numbers.plural),
         (  # 1/2-inch
             r"(\d{1,2}/\d{1,2})-([A-Za-z]+)",
             lambda m, c: f"{_by_pattern(m[1], c)} {m[2]}",

@@ -18,9 +18,13 @@ from ns2.pipeline.text.english_tables import (
     MONEY,
     NAMED_BY_NUMBER,
     PARTS,
+    PRICED,
+    REPEATED,
     SCALE_WORDS,
     SCALES,
+    SCRIPTURES,
     SECONDS,
+    STATES,
     THINKING,
     UNITS,
     UNSPELLED,
@@ -29,7 +33,13 @@ from ns2.pipeline.text.english_tables import (
     D,
 )
 from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal
-from ns2.pipeline.text.numbers.roman import REIGNING, clear_roman, numbered_roman, roman_value
+from ns2.pipeline.text.numbers.roman import (
+    NUMBERING,
+    REIGNING,
+    clear_roman,
+    numbered_roman,
+    roman_value,
+)
 from ns2.pipeline.text.tables import PRONOUNS
 
 _AMOUNT = re.compile(rf"[-−+±]?{C}?(?:{D}|\.\d+)(?:-{C}?{D})?")
@@ -54,7 +64,7 @@ def after_amount(text: str, context: Context) -> str:
     bare = before.lstrip("-−+±")
     single = bool(_ONE.fullmatch(before)) or context.near(-2) in ARTICLES  # a 5 km run
     if bare[:1] in MONEY:
-        name = MONEY[bare[0]][0 if context.near(-2) in ARTICLES else 1]
+        name = MONEY[bare[0]][0 if _describes(context.near(-2), context.after) else 1]
         return f"{SCALES.get(text, text)} {name}" if _is_scale(text, context.after) else ""
     if _is_millions(text, context.after):
         return SCALES[text]
@@ -72,9 +82,14 @@ def after_amount(text: str, context: Context) -> str:
 def _by(context: Context) -> str:
     """The "x" between the sides of something: "12 x 8", "12 cm x 8 cm"; "" elsewhere."""
     number = context.near(-2) if context.before in (*UNITS, *DOTTED_UNITS) else context.before
-    if not re.fullmatch(D, number) or not context.after[:1].isdigit():
+    if not re.fullmatch(f"{D}″?", number) or not context.after[:1].isdigit():
         return ""
-    return "times" if context.near(2) == "=" else "by"
+    return "times" if context.near(2) in REPEATED or context.near(2) == "=" else "by"
+
+
+def _describes(before: str, after: str) -> bool:
+    """Whether an amount describes the noun behind it: "a $5 bill", "the $64,000 question"."""
+    return before in ARTICLES or (after in PRICED and before.lower() in UNSPELLED)
 
 
 def _is_scale(text: str, after: str) -> bool:
@@ -98,7 +113,7 @@ def _is_letter(unit: str, name: str) -> bool:
 def money(match: re.Match[str], context: Context) -> str:
     """Money: "$2.50", "£5m", "5€"."""
     one, many, cent, cents = MONEY[match["sign"]]
-    if context.before in ARTICLES and not match["places"]:
+    if _describes(context.before, context.after) and not match["places"]:
         many = one  # a $5 bill
     whole, places, scale = match["whole"], match["places"], match["scale"]
     amount = f"{whole}.{places}" if places else whole
@@ -280,6 +295,42 @@ def roman(match: re.Match[str], context: Context) -> str:
     if before in REIGNING:
         return f"the {ordinal(str(value))}{owner}"
     return (ordinal(str(value)) if century else cardinal(value)) + owner
+
+
+def small_roman(text: str, context: Context) -> str:
+    """A Roman numeral in small letters: "Scene ii", "page xiv"."""
+    noun, value = context.before.capitalize(), roman_value(text.upper())
+    if not value or (noun not in NUMBERING and noun not in ("Page", "Pages", "P", "Pp")):
+        return ""
+    return cardinal(value) if len(text) > 1 or not context.after else ""
+
+
+def plural(match: re.Match[str], context: Context) -> str:
+    """Several of a number: "100s" is "hundreds", "747s" is "seven forty sevens"."""
+    number = match[1]
+    if len(number) == 1 and context.before[:1].isalpha() and not context.before.islower():
+        return ""  # iPhone 5s
+    said = _code_number(number) if number.isdigit() else cardinal(number)
+    said = re.sub("^one (?=[ht])", "", said)
+    return re.sub("y$", "ie", said) + ("es" if said.endswith("six") else "s")
+
+
+def postal_code(match: re.Match[str], context: Context) -> str:
+    """A postal code behind a state: "NY 10027"."""
+    return digits(match[0]) if context.before in STATES else ""
+
+
+def to_word(context: Context) -> str:
+    """The word in a score or ratio; "" between chapter and verse."""
+    return "" if context.before in SCRIPTURES else "to "
+
+
+def verses(match: re.Match[str], context: Context) -> str:
+    """Verses of a chapter: "Matthew 5:3-12"."""
+    if context.before not in SCRIPTURES:
+        return ""
+    chapter, first, last = map(cardinal, match.group(1, 2, 3))
+    return f"{chapter} {first} to {last}"
 
 
 def roman_ordinal(match: re.Match[str], context: Context) -> str:

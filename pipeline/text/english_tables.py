@@ -50,7 +50,7 @@ UNITS = {
     "°": ("degree", "degrees"), "°C": ("degree Celsius", "degrees Celsius"),
     "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
 }  # fmt: skip
-DOTTED_UNITS = {"in": ("inch", "inches")}
+DOTTED_UNITS = {"in": ("inch", "inches"), "″": ("inch", "inches")}
 """Units that are another word without their full stop."""
 SECONDS = ("second", "seconds")
 """The names of "s" behind a number and a space; without the space it is a plural: "100s"."""
@@ -76,6 +76,39 @@ MONTH_NAMES = {
 }
 """Full names of months by what is written."""
 
+DAYS = {
+    "Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday",
+    "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday",
+}  # fmt: skip
+"""Days of the week in short; "Sat." and "Sun." are words, too."""
+BEFORE_DAYS = word_set("on every each next last this from to until till by")
+NAMED = {**DAYS, **dict.fromkeys(DAYS.values(), ""), **MONTH_NAMES}
+NAMED |= {name: name for name in NAMED if not NAMED[name]}
+"""Names of days and months by what is written, for ranges of them."""
+STATES = word_set(
+    "AL AK AZ AR CA CO CT DC DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
+    "NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY D.C"
+)
+"""States of America before a postal code."""
+SCRIPTURES = word_set(
+    "Genesis Exodus Leviticus Numbers Deuteronomy Joshua Judges Ruth Samuel Kings Chronicles Ezra "
+    "Nehemiah Esther Job Psalm Psalms Proverbs Ecclesiastes Isaiah Jeremiah Lamentations Ezekiel "
+    "Daniel Hosea Joel Amos Micah Zechariah Malachi Matthew Mark Luke John Acts Romans Corinthians "
+    "Galatians Ephesians Philippians Colossians Thessalonians Timothy Titus Philemon Hebrews James "
+    "Peter Jude Revelation Quran Surah"
+)
+"""Books before chapter and verse."""
+REPEATED = word_set(
+    "minutes minute mins min hours hour seconds second sec days weeks months years reps sets laps "
+    "sessions mg ml tablets pills % percent"
+)
+"""What "12 x 3" counts, so that it is no size."""
+PRICED = word_set(
+    "question bill bills note notes coin prize fine fee deal loan check cheque bet ticket tickets "
+    "grant reward budget contract bonus tax limit price range bottle house car watch suit lawsuit "
+    "investment donation gift salary debt project program plan fund mark menu meal dress"
+)
+"""Nouns that an amount of money in front of them describes: "the $5 bill"."""
 NAMES_TOO = word_set("Jan May April June August March")
 """Months whose names are people or verbs, too; a number behind them may count what follows."""
 BEFORE_DATES = word_set(
@@ -96,10 +129,12 @@ NO_PLURALS = word_set(
 
 NUMBERED = {
     "c": "circa", "ca": "circa", "No": "number", "no": "number", "Nos": "numbers",
-    "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "Vol": "volume",
-    "ch": "chapter", "Ch": "chapter", "fig": "figure", "Fig": "figure", **MONTH_NAMES,
+    "nos": "numbers", "Apt": "apartment", "p": "page", "pp": "pages", "vol": "volume",
+    "Vol": "volume", "ch": "chapter", "Ch": "chapter", "fig": "figure",
+    "Fig": "figure", **MONTH_NAMES,
 }  # fmt: skip
-PLAIN = {"Mr": "mister", "Ms": "miz", "Dr": "doctor", "vs": "versus", "w/": "with",
+PLAIN = {"WWI": "world war one", "WWII": "world war two", "Mr": "mister", "Ms": "miz",
+         "Dr": "doctor", "vs": "versus", "w/": "with",
          "w/o": "without", "and/or": "and or", "24/7": "twenty four seven",
          "№": "number"}  # fmt: skip
 DOUBTING = word_set("am think know believe guess suppose mean hope don't")

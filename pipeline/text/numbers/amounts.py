@@ -213,6 +213,8 @@ def unit(place: Place) -> str:
         before = re.split("[-']", place.before)[-1].lstrip("−+±")  # d'1 km
         if is_number(before, locale):
             return noun_form(before, locale.units[text], locale)
+        if re.fullmatch(r"\d+[½¼¾⅓⅔⅛]", before):
+            return locale.units[text].many
         if before in locale.halves or re.fullmatch(r"\d/\d{1,2}", before):
             return locale.units[text].one
         if re.fullmatch(r"\d{1,2}:\d\d", before) and text == "h":
@@ -247,9 +249,9 @@ def percent(place: Place) -> str:
 def number_range(place: Place) -> str:
     """A range: "10-20 km" as "10 bis 20", "1914-1918" in years, "3:2" as a score."""
     locale = place.locale
-    score = re.fullmatch(r"(\d{1,3}):(\d{1,3})", place.text)
+    score = re.fullmatch(r"(\d{1,3}):(\d{1,3}(?:[. ]\d{3})*)", place.text)
     if score and locale.ratio:
-        return f"{score[1]} {locale.ratio} {score[2]}"
+        return f"{score[1]} {locale.ratio} {number_said(score[2], locale)}"
     number = pattern_of(locale)
     match = re.fullmatch(rf"({number})-({number})(%|[^\W\d_]{{1,3}}|°C|km/h|€|\$)?", place.text)
     if not match or not locale.to or any(re.match(r"0\d", end) for end in match.group(1, 2)):
@@ -261,6 +263,8 @@ def number_range(place: Place) -> str:
         for end in match.group(1, 2)
     )
     said = f"{low} {locale.to} {high}"
+    if locale.base == "nl" and is_whole(match[1]) and is_whole(match[2]):  # 3-2
+        said = said if int(match[1]) < int(match[2]) else f"{low} {high}"
     sign = match[3]
     if not sign:
         return said

@@ -26,10 +26,10 @@ _KINDS: dict[str, re.Pattern[str]] = {
     )
 }
 _FULL = frozenset(_KINDS)
-_DONE = {**dict.fromkeys(("en", "de", "fr", "es"), _FULL), "cmn": _FULL - {"units"}}
+_DONE = dict.fromkeys(("en", "de", "fr", "es", "it", "pt", "nl", "cmn"), _FULL)
 _SOME = frozenset({"money", "negative numbers"})  # in the other languages that num2words knows
 _ANY = frozenset({"Roman numerals"})
-_MARKED = ("it", "pt", "ca", "gl", "nl")  # ordinal numbers with a mark or an ending
+_MARKED = ("ca", "gl")  # ordinal numbers with a mark or an ending
 
 
 @cache

@@ -11,13 +11,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ns2.pipeline.text.numbers import amounts, calendar_words, degrees, ordinals
+from ns2.pipeline.text.numbers import amounts, calendar_words, degrees, ordinals, romans, signs
 from ns2.pipeline.text.numbers.abbreviated import days, known_day, street
 from ns2.pipeline.text.numbers.german_one import german_one
 from ns2.pipeline.text.numbers.inflection import (
     french_counted,
     french_linked,
     is_queen,
+    italian_counted,
+    portuguese_counted,
     spanish_counted,
 )
 from ns2.pipeline.text.numbers.locales import CURRENCIES, locale_of
@@ -39,6 +41,7 @@ _NUMBER_SIGNS = {
     sign: {"fr": "numéro", "es": "número", "it": "numero", "pt": "número"}
     for sign in ("n°", "N°", "nº", "Nº", "n.º", "N.º")
 }
+_POINTS = {"es": "punto", "fr": "point", "it": "punto", "pt": "ponto"}
 _LADIES = frozenset({"beatriz", "inês", "leonor", "isabel", "luz", "mercês", "filipa"})
 _SIGN_STARTS = ("n°", "N°", "nº", "Nº", "n.", "N.", "Nr")
 _ELIDED = re.compile(r"((?:[dljn]|qu)')(\d.*)", re.IGNORECASE)
@@ -65,17 +68,41 @@ def _speak(place: Place) -> str:
     said = _by_rule(place)
     if said:
         return _DIGITS.sub(lambda match: _in_words(match[0], base), said)
-    if base == "de" and (said := _in_full(place)):
+    if said := _in_full(place):
         return said
     if place.dotted:  # by the full stop espeak-ng knows an initial from a word
-        known = BEFORE_NUMBER_SAID.get(base, {}).get(text) or ABBREVIATIONS.get(base, {}).get(text)
+        known = _known(text, base)
         return known or (_initial(place) if len(text) == 1 else text)
     return text
 
 
+def _known(text: str, base: str) -> str | None:
+    """An abbreviation in full; one before a number may begin a sentence ("Art. 5")."""
+    numbered = BEFORE_NUMBER_SAID.get(base, {})
+    said = numbered.get(text) or ABBREVIATIONS.get(base, {}).get(text)
+    return said or numbered.get(text[:1].lower() + text[1:])
+
+
+_IN_FULL = {
+    "it": {"sig.ra": "signora", "Sig.ra": "signora", "sig.na": "signorina",
+           "dott.ssa": "dottoressa",
+           "Dott.ssa": "dottoressa", "prof.ssa": "professoressa", "Prof.ssa": "professoressa"},
+    "es": {"C/": "calle", "c/": "calle", "P.º": "paseo", "Pº": "paseo", "Ntra": "nuestra"},
+    "fr": {"no": "numéro", "No": "numéro", "Me": "maître"},
+}  # fmt: skip
+"""Abbreviations without a full stop at their end; some of them before a number or a name alone."""
+
+
 def _in_full(place: Place) -> str:
-    """A German abbreviation that the words beside it decide; "" for other words."""
-    text = place.text
+    """An abbreviation that the words beside it decide; "" for other words."""
+    text, base, after = place.text, place.locale.base, place.after
+    if known := _IN_FULL.get(base, {}).get(text):
+        needed = {"no": after[:1].isdigit(), "me": after[1:2].islower() and after[:1].isupper()}
+        return known if needed.get(text.lower(), True) else ""
+    if base == "fr" and text in ("av", "apr", "ap") and place.dotted and after == "J.-C":
+        return "avant" if text == "av" else "après"
+    if base != "de":
+        return ""
     if said := days(text):
         return said
     return (place.dotted and (known_day(text, place.before, place.after) or street(text))) or ""
@@ -114,6 +141,8 @@ def _by_rule(place: Place) -> str:
 def _concerns_number(place: Place) -> bool:
     """Whether a word without digits may belong to the number before it."""
     text, locale = place.text, place.locale
+    if signs.is_sign(text, locale.base):
+        return True
     known = text in locale.units or text in locale.coins or text in locale.scales
     known = known or (bool(locale.of) and place.before.endswith("000"))
     money = text[-1:] in CURRENCIES or "$" in text
@@ -157,9 +186,9 @@ def grouped(place: Place) -> str:
 def other_decimal(place: Place) -> str:
     """A decimal number with the mark of another language: "3.5" in Spanish."""
     match = re.fullmatch(r"(\d+)\.(\d{1,2})", place.text)
-    if not match or place.locale.base not in ("es", "fr") or place.locale.decimal == ".":
+    if not match or place.locale.base not in _POINTS or place.locale.decimal == ".":
         return ""
-    point = {"es": "punto", "fr": "point"}[place.locale.base]
+    point = _POINTS[place.locale.base]
     return f"{match[1]} {point} {match[2].lstrip('0') or '0'}" if match[2][0] != "0" else (
         f"{match[1]} {point} {digits_said(match[2])}"
     )  # fmt: skip
@@ -175,6 +204,10 @@ def agreeing(place: Place) -> str:
         return ""
     if base == "es":
         return spanish_counted(int(digits), place.after)
+    if base == "pt":
+        return portuguese_counted(int(digits), place.after)
+    if base == "it":
+        return italian_counted(int(digits), place.after)
     if base != "fr":
         return ""
     return french_counted(int(digits), place.after) or french_linked(int(digits), place.after)
@@ -182,6 +215,8 @@ def agreeing(place: Place) -> str:
 
 _RULES: tuple[Rule, ...] = (
     number_sign,
+    signs.sign,
+    signs.times,
     ordinals.before_fraction,
     calendar_words.french_hour,
     calendar_words.short_date,
@@ -206,7 +241,7 @@ _RULES: tuple[Rule, ...] = (
     calendar_words.decade,
     calendar_words.year,
     ordinals.fraction,
-    ordinals.roman,
+    romans.roman,
     agreeing,
     grouped,
     other_decimal,

@@ -80,13 +80,13 @@ PINNED_KINDS = (
      "n t o s | k w a ɾ ˈɛ n t a | i | θ ˈi n k o | s eɪ s θ j ˈɛ n t o s | s e t ˈɛ n t a | i "
      "| ˈo tʃ o ."),
     ("fr-fr", "Le 01 23 45 67 89.", "Le/01/23/45/67/89",
-     "l ə- | z e ʁ ˈo | œ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w a s ˈɑ̃ t s ˈɛ t | k "
+     "l ə- | z e ʁ ˈo | ˈœ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w a s ˈɑ̃ t s ˈɛ t | k "
      "a t ʁ ə v ɛ̃ n ˈœ f ."),
     ("fr-fr", "Le 01.23.45.67.89.", "Le/01.23.45.67.89",
-     "l ə- | z e ʁ ˈo | œ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w a s ˈɑ̃ t s ˈɛ t | k "
+     "l ə- | z e ʁ ˈo | ˈœ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w a s ˈɑ̃ t s ˈɛ t | k "
      "a t ʁ ə v ɛ̃ n ˈœ f ."),
     ("fr-fr", "Le +33 1 23 45 67 89.", "Le/+33/1/23/45/67/89",
-     "l ə- | p l y | t ʁ ˈɑ̃ t t ʁ w ˈa z | œ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w "
+     "l ə- | p l y | t ʁ ˈɑ̃ t t ʁ w ˈa | ˈœ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w "
      "a s ˈɑ̃ t s ˈɛ t | k a t ʁ ə v ɛ̃ n ˈœ f ."),
     # the German 1, and Roman numerals with a full stop
     ("de", "Es dauert 1 Stunde.", "Es/dauert/1/Stunde",
@@ -212,7 +212,7 @@ PINNED_KINDS = (
      "w ˈeɪ t | f ˈaɪ v | s ˈɛ k ə n d z , w ˈʌ n | s ˈɛ k ə n d | ɔːɹ | t ˈuː | p ˈɔɪ n t | f "
      "ˈaɪ v | s ˈɛ k ə n d z ."),
     ("en-us", "Add 100s in the 90s.", "Add/100s/in the/90s",
-     "ˈæ d | w ˈʌ n h ˈʌ n d ɹ ɪ d | z | ɪ n ð ə | n ˈaɪ n t i z ."),
+     "ˈæ d | h ˈʌ n d ɹ ɪ d z | ɪ n ð ə | n ˈaɪ n t i z ."),
     ("en-us", "Seat 3A and 12b.", "Seat/3A/and/12b",
      "s ˈiː t | θ ɹ ˈiː | ˈeɪ | æ n d | t w ˈɛ l v | b ˈiː ."),
     ("en-us", "Room 12B now.", "Room/12B/now",
