@@ -30,7 +30,7 @@ from ns2.pipeline.text.english_tables import (
 )
 from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal, year
 from ns2.pipeline.text.tables import ABBREVIATIONS, LETTERED
-from ns2.pipeline.text.written import Word
+from ns2.pipeline.text.written import Word, begun
 
 __all__ = ["cardinal", "decimal", "digits", "ordinal", "speak_english", "year"]
 
@@ -103,7 +103,8 @@ def _abbreviation(word: Word, context: Context) -> str:
         return NUMBERED[text]
     if text in PLAIN:
         return PLAIN[text]
-    return ABBREVIATIONS["en"].get(text) or ""
+    known = ABBREVIATIONS["en"]
+    return known.get(text) or known.get(begun(text)) or ""
 
 
 _Rule = Callable[[re.Match[str], Context], str]
@@ -149,6 +150,9 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         ),
         (r"\+?\d{1,7}(?:-\d{2,7})*", numbers.telephone),
         (r"\d(?:-\d){2,}", lambda m, c: digits(m[0])),
+        (r"(\d{1,2})([sd])", numbers.old_coins),
+        (r"§(\d.*)", lambda m, c: f"section {_by_pattern(m[1], c)}"),
+        (r"(\d{2,3})/(\d{2,3})", numbers.over),
         (r"(\d{1,2})p", lambda m, c: f"{cardinal(m[1])} pence" if c.british else ""),
         (
             r"(\d{1,3}):(\d{1,3})-(\d{1,3})",  # verses
@@ -168,6 +172,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"(\d{1,2})(?:st|nd|rd|th)?", dates.day),
         (rf"({N})(?:st|nd|rd|th)", lambda m, c: ordinal(m[1], c.british)),
         (r"1[1-9]\d\d|20[1-9]\d", lambda m, c: year(m[0])),
+        (r"10\d\d", dates.early_year),
         (
             r"(\d{1,3}):(\d{1,3})",  # a score, a ratio, a verse
             lambda m, c: f"{cardinal(m[1])} {numbers.to_word(c)}{cardinal(m[2])}",

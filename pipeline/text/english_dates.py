@@ -7,6 +7,7 @@ import re
 from ns2.pipeline.text.english_tables import (
     BEFORE_DATES,
     BEFORE_DAYS,
+    BEFORE_YEARS,
     COUNTED,
     DAYS,
     MONTH_NAMES,
@@ -114,6 +115,15 @@ def _counts(context: Context, month: int) -> bool:
 
 def _is_month(word: str) -> bool:
     return word in MONTH_NAMES
+
+
+def early_year(match: re.Match[str], context: Context) -> str:
+    """A year from 1000 to 1099 behind "in", "AD" and the like; elsewhere it may be an amount."""
+    counted = context.after in COUNTED or (
+        _PLURAL.fullmatch(context.after) and context.after not in NO_PLURALS
+    )
+    dated = context.before.lower() in BEFORE_YEARS and not counted
+    return year(match[0]) if dated and context.after != "and" else ""
 
 
 def week_day(text: str, context: Context) -> str:

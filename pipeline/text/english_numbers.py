@@ -18,6 +18,7 @@ from ns2.pipeline.text.english_tables import (
     MONEY,
     NAMED_BY_NUMBER,
     PARTS,
+    PER,
     PRICED,
     REPEATED,
     SCALE_WORDS,
@@ -54,6 +55,12 @@ def after_amount(text: str, context: Context) -> str:
     before = _LAND.sub(r"\1", context.before.replace(" ", ""))
     if text == "x" and (said := _by(context)):
         return said
+    if "/" in text and (said := _rate(text, context)):
+        return said
+    if before in ("sq", "cu", "square", "cubic") and text in UNITS:
+        return UNITS[text][context.near(-2) != "1"]  # sq. ft.
+    if text in ("sq", "cu") and context.after in UNITS:
+        return "square" if text == "sq" else "cubic"
     if text in ("C", "F") and before.endswith("°"):
         return {"C": "Celsius", "F": "Fahrenheit"}[text]
     if _PART.fullmatch(before) and (text in UNITS or (text in DOTTED_UNITS and context.dotted)):
@@ -85,6 +92,34 @@ def _by(context: Context) -> str:
     if not re.fullmatch(f"{D}″?", number) or not context.after[:1].isdigit():
         return ""
     return "times" if context.near(2) in REPEATED or context.near(2) == "=" else "by"
+
+
+def _rate(text: str, context: Context) -> str:
+    """Units or what is counted with its time, in one word: "mg/dL", "days/week"."""
+    what, _, per = text.partition("/")
+    if per not in PER or not what.isalpha() or not _AMOUNT.fullmatch(context.before):
+        return ""
+    single = bool(_ONE.fullmatch(context.before))
+    name = UNITS[what][not single] if what in UNITS else what
+    return f"{name} per {UNITS[per][0] if per in UNITS else per.replace('yr', 'year')}"
+
+
+def old_coins(match: re.Match[str], context: Context) -> str:
+    """Shillings and pence of old: "10s. 6d."; "" for other letters."""
+    number, coin = match[1], match[2]
+    pounds = context.before.startswith("£")
+    shillings = re.fullmatch(r"\d{1,2}s", context.before)
+    if coin == "s" and (pounds or re.match(r"\d{1,2}d", context.after)):
+        return f"{cardinal(number)} {'shilling' if number == '1' else 'shillings'}"
+    if coin == "d" and (pounds or shillings):
+        return f"and {cardinal(number)} pence" if number != "1" else "and a penny"
+    return ""
+
+
+def over(match: re.Match[str], context: Context) -> str:
+    """A blood pressure: "120/80"."""
+    high, low = int(match[1]), int(match[2])
+    return f"{_code_number(match[1])} over {cardinal(low)}" if 90 <= high > low >= 40 else ""
 
 
 def _describes(before: str, after: str) -> bool:
@@ -275,7 +310,8 @@ def roman(match: re.Match[str], context: Context) -> str:
     """A Roman numeral: "World War I", "Henry VIII's"; espeak-ng says "roman eight"."""
     text, owner, before = match[1], match[2] or "", context.before
     named = before in REIGNING and context.after[:1].isupper() and context.after not in PRONOUNS
-    if len(text) == 1 and (context.dotted or named):
+    initial = context.dotted and not context.after[:1].islower()
+    if len(text) == 1 and (initial or named):
         return ""  # an initial: Robert I Bouck
     lower = len(text) > 1 or context.near(-2).lower() == "world"  # world war I
     noun = before.capitalize() if lower else before
@@ -300,7 +336,8 @@ def roman(match: re.Match[str], context: Context) -> str:
 def small_roman(text: str, context: Context) -> str:
     """A Roman numeral in small letters: "Scene ii", "page xiv"."""
     noun, value = context.before.capitalize(), roman_value(text.upper())
-    if not value or (noun not in NUMBERING and noun not in ("Page", "Pages", "P", "Pp")):
+    book = noun in NUMBERING or noun in SCRIPTURES
+    if not value or (not book and noun not in ("Page", "Pages", "P", "Pp")):
         return ""
     return cardinal(value) if len(text) > 1 or not context.after else ""
 

@@ -37,7 +37,8 @@ UNITS = {
     "ft": ("foot", "feet"), "yd": ("yard", "yards"), "yds": ("yard", "yards"),
     "mi": ("mile", "miles"), "mph": ("mile per hour", "miles per hour"),
     "gal": ("gallon", "gallons"), "tbsp": ("tablespoon", "tablespoons"),
-    "tsp": ("teaspoon", "teaspoons"),
+    "tsp": ("teaspoon", "teaspoons"), "pct": ("percent", "percent"),
+    "dL": ("deciliter", "deciliters"),
     "km/h": ("kilometer per hour", "kilometers per hour"), "h": ("hour", "hours"),
     "hr": ("hour", "hours"), "hrs": ("hour", "hours"), "min": ("minute", "minutes"),
     "mins": ("minute", "minutes"), "sec": ("second", "seconds"), "secs": ("second", "seconds"),
@@ -50,6 +51,9 @@ UNITS = {
     "°": ("degree", "degrees"), "°C": ("degree Celsius", "degrees Celsius"),
     "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
 }  # fmt: skip
+PER = word_set(
+    "day week month year yr hour hr minute min second sec person head night dL lb kg mile"
+)
 DOTTED_UNITS = {"in": ("inch", "inches"), "″": ("inch", "inches")}
 """Units that are another word without their full stop."""
 SECONDS = ("second", "seconds")
@@ -81,6 +85,7 @@ DAYS = {
     "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday",
 }  # fmt: skip
 """Days of the week in short; "Sat." and "Sun." are words, too."""
+BEFORE_YEARS = word_set("in ad a.d year since until till circa c ca by after before")
 BEFORE_DAYS = word_set("on every each next last this from to until till by")
 NAMED = {**DAYS, **dict.fromkeys(DAYS.values(), ""), **MONTH_NAMES}
 NAMED |= {name: name for name in NAMED if not NAMED[name]}
@@ -129,7 +134,9 @@ NO_PLURALS = word_set(
 
 NUMBERED = {
     "c": "circa", "ca": "circa", "No": "number", "no": "number", "Nos": "numbers",
-    "nos": "numbers", "Apt": "apartment", "p": "page", "pp": "pages", "vol": "volume",
+    "nos": "numbers", "Apt": "apartment", "pg": "page", "Pg": "page", "para": "paragraph",
+    "chap": "chapter", "Chap": "chapter", "Bk": "book", "Pt": "part", "Sec": "section",
+    "p": "page", "pp": "pages", "vol": "volume",
     "Vol": "volume", "ch": "chapter", "Ch": "chapter", "fig": "figure",
     "Fig": "figure", **MONTH_NAMES,
 }  # fmt: skip

@@ -80,7 +80,8 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "vs": "versus", "Jr": "junior", "Sr": "senior", "Esq": "esquire", "etc": None,
         "Inc": "incorporated", "Ltd": "limited", "Co": "company", "Corp": "corporation",
         "Bros": "brothers", "Ave": "avenue", "Blvd": "boulevard", "Rd": "road",
-        "approx": "approximately", "dept": "department", "viz": "namely", "cf": "compare",
+        "approx": "approximately", "dept": "department", "sq": "square", "cu": "cubic",
+        "viz": "namely", "cf": "compare",
         "al": None,
     },
     "de": {
@@ -100,7 +101,10 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "abzgl": "abzüglich", "bes": "besonders", "insb": "insbesondere",
         "insbes": "insbesondere", "Hbf": "Hauptbahnhof", "Bhf": "Bahnhof", "Tsd": "Tausend",
         "Hrsg": "Herausgeber", "med": None, "jur": None, "phil": None, "rer": None, "nat": None,
-        "h.c": "honoris causa", "ff": "fortfolgende", "jr": "junior", "Aufl": "Auflage",
+        "h.c": "honoris causa", "ff": "fortfolgende", "Frl": "Fräulein",
+        "Jhd": "Jahrhundert", "Jhdt": "Jahrhundert", "jun": "junior", "sen": "senior",
+        "Dipl.-Ing": "Diplomingenieur", "Mag": "Magister", "Ing": "Ingenieur",
+        "jr": "junior", "Aufl": "Auflage",
     },
     "fr": {
         "M": "monsieur", "MM": "messieurs", "Mme": None, "Mlle": None, "Dr": "docteur",
@@ -116,7 +120,10 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
         "etc": None, "pág": "página", "Tel": "teléfono", "Dña": "doña",
         "aprox": "aproximadamente", "Gral": "general",
-        "Av": "avenida", "Avda": "avenida", "Avd": "avenida", "Pza": "plaza", "Plza": "plaza",
+        "Av": "avenida", "Avda": "avenida", "Avd": "avenida", "Sres": "señores", "Sras": "señoras",
+        "Mons": "monseñor", "Fr": "fray", "Sto": "santo", "Sta": "santa", "Ing": "ingeniero",
+        "Lic": "licenciado", "Tte": "teniente", "Cnel": "coronel", "Excmo": "excelentísimo",
+        "JJ.OO": "Juegos Olímpicos", "FF.AA": "Fuerzas Armadas", "Pza": "plaza", "Plza": "plaza",
         "Cía": "compañía", "a.C": "antes de Cristo", "d.C": "después de Cristo",
         "Prof": "profesor",
         "Profa": "profesora", "a.m": "a eme", "p.m": "pe eme",
@@ -164,17 +171,17 @@ GERMAN_CLOSING = word_set(
 
 BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     "en": word_set(
-        "No Nos no nos Apt c ca p pp vol Vol ch Ch fig Fig "
+        "No Nos no nos Apt c ca p pp pg Pg para vol Vol ch Ch chap Chap Bk Pt Sec fig Fig "
         "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
     "de": word_set("S Abb Kap Bd Abs Art Jan Feb Mrz Apr Jun Jul Aug Sept Sep Okt Nov Dez"),
     "fr": word_set("n p pp t fig art vol chap ch janv févr fév avr juil sept oct nov déc"),
-    "es": word_set("Nº núm art cap vol t fig pág págs pp p ene feb abr ago sept oct nov dic"),
+    "es": word_set("s ss Nº núm art cap vol t fig pág págs pp p ene feb abr ago sept oct nov dic"),
     "it": word_set(
-        "n p pp t fig art cap vol pag pagg gen feb mar apr mag giu lug ago set sett ott nov dic"
+        "n p pp t fig art cap vol pag pagg sec gen feb mar apr mag giu lug ago set sett ott nov dic"
     ),
     "pt": word_set(
-        "n p pp t fig art cap vol pág págs núm jan fev mar abr mai jun jul ago set out nov dez"
+        "n p pp t fig art cap vol pág págs núm séc jan fev mar abr mai jun jul ago set out nov dez"
     ),
     "nl": word_set("nr p art hfst jan feb mrt apr jun jul aug sept okt nov dec"),
     "pl": word_set("nr s rozdz tom"),
@@ -195,15 +202,16 @@ BEFORE_NUMBER_SAID = {  # the text to speak for some of them
         "sept": "septembre", "oct": "octobre", "nov": "novembre", "déc": "décembre",
     },
     "es": {
-        "t": "tomo", "fig": "figura", "pág": "página", "págs": "páginas", "pp": "páginas",
-        "p": "página", "Nº": "número", "núm": "número", "art": "artículo",
-        "cap": "capítulo", "vol": "volumen",
+        "s": "siglo", "ss": "siglos", "t": "tomo", "fig": "figura", "pág": "página",
+        "págs": "páginas", "pp": "páginas", "p": "página", "Nº": "número", "núm": "número",
+        "art": "artículo", "cap": "capítulo", "vol": "volumen",
         "ene": "enero", "feb": "febrero", "abr": "abril", "ago": "agosto", "sept": "septiembre",
         "oct": "octubre", "nov": "noviembre", "dic": "diciembre",
     },
     "it": {
         "n": "numero", "p": "pagina", "pp": "pagine", "t": "tomo", "fig": "figura",
         "art": "articolo", "cap": "capitolo", "vol": "volume", "pag": "pagina", "pagg": "pagine",
+        "sec": "secolo",
         "gen": "gennaio", "feb": "febbraio", "mar": "marzo", "apr": "aprile", "mag": "maggio",
         "giu": "giugno", "lug": "luglio", "ago": "agosto", "set": "settembre",
         "sett": "settembre", "ott": "ottobre", "nov": "novembre", "dic": "dicembre",
@@ -211,7 +219,8 @@ BEFORE_NUMBER_SAID = {  # the text to speak for some of them
     "pt": {
         "n": "número", "p": "página", "pp": "páginas", "t": "tomo", "fig": "figura",
         "art": "artigo", "cap": "capítulo", "vol": "volume", "pág": "página", "págs": "páginas",
-        "núm": "número", "jan": "janeiro", "fev": "fevereiro", "mar": "março", "abr": "abril",
+        "núm": "número", "séc": "século", "jan": "janeiro", "fev": "fevereiro", "mar": "março",
+        "abr": "abril",
         "mai": "maio", "jun": "junho", "jul": "julho", "ago": "agosto", "set": "setembro",
         "out": "outubro", "nov": "novembro", "dez": "dezembro",
     },
@@ -227,6 +236,7 @@ MONTHS = word_set("Jan Feb Mar Mrz Apr Jun Jul Aug Sep Sept Oct Okt Nov Dec Dez"
 UNITS = {  # abbreviations only if a number stands before them, by language
     "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal"),
     "de": word_set("Std Min Sek"),
+    **dict.fromkeys(("fr", "es", "it", "pt"), word_set("h min km kg cm mm")),
     "nl": word_set("min sec"),
 }
 PRONOUNS = word_set(
@@ -268,6 +278,6 @@ is all in capitals; behind "THE" they always are."""
 ORDINAL_DOT = word_set("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr")
 GERMAN_RANKED = word_set(
     "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "
-    "Jahrhundert Jahrhunderts Jh"
+    "Jahrhundert Jahrhunderts Jh Jhd Jhdt"
 )
 """German nouns that stand behind an ordinal number, as in "3. Mai"."""

@@ -77,7 +77,7 @@ def _elsewhere_patterns(locale: Locale) -> tuple[re.Pattern[str], ...]:
 
     Money has no three decimals; but of a price in front of its sign ("1,459 €") that is not sure.
     """
-    group, point = rf"\d{{1,3}}(?:{re.escape(locale.decimal)}\d{{3}})", re.escape(locale.grouping)
+    group, point = rf"\d{{1,3}}(?:{locale.decimal}\d{{3}})", re.escape(locale.grouping)
     return (
         re.compile(rf"{_LANDS}{_SIGN} ?({group}+(?:{point}\d\d)?|\d+{point}\d\d?)\D*"),
         re.compile(rf"({group}{{2,}}|{group}+{point}\d\d|\d+{point}\d\d) ?\D+"),
@@ -96,6 +96,7 @@ def _in_own_marks(text: str, locale: Locale) -> str:
 def money(place: Place) -> str:
     """Money: "3,50 €" as "3 Euro 50", "$5" before "Millionen" as "5"."""
     locale, text = place.locale, _in_own_marks(place.text, place.locale)
+    text = re.sub(r"^(\d+)€(\d\d)$", rf"\1{locale.decimal}\2€", text)  # 5€50
     for pattern in _money_patterns(locale):
         match = pattern.fullmatch(text)
         if match:

@@ -18,6 +18,7 @@ _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})?")
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _TIME = re.compile(r"(\d{1,2})(?:[:h]| h )(\d\d)?(?: Uhr| uur)?|(\d{1,2})\.(\d\d) (?:Uhr|uur)")
 _POINTED_TIME = re.compile(r"()()(\d{1,2})\.([0-5]\d)")  # alle 14.30
+_BEFORE_DAYS = ("le", "du", "au", "el", "del", "al", "il", "dal", "dia", "em", "op")
 _BEFORE_TIMES = ("alle", "le", "ore", "dalle", "ora", "all'")
 _YEAR = re.compile(r"1[1-9]\d\d")
 _SECONDS = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d)( Uhr)?(?: h| Std)?")
@@ -31,6 +32,9 @@ def date(place: Place) -> str:
     if place.text == "1" and place.locale.base in ("fr", "it", "pt"):
         month = place.near(2) if place.after == "de" else place.after
         return place.locale.first if month.lower() in place.locale.months else ""
+    day = re.fullmatch(r"(\d{1,2})/(0[1-9]|1[0-2])", place.text)
+    if day and place.before.lower() in _BEFORE_DAYS and int(day[1]) > 12 - 12 * (day[2][0] == "0"):
+        return _date(place, int(day[1]), int(day[2]), "")
     match = _DAY_FIRST.fullmatch(place.text)
     if not match or (match[4] is None and match[2] != "."):
         return ""
@@ -54,7 +58,7 @@ def _date(place: Place, day: int, month: int, year: str) -> str:
     if locale.base == "de":
         said = german_ordinal(day, place.all_before, name)
     if not year:
-        return f"{said} {name}"
+        return locale.date.partition("{month}")[0].format(day=said) + name
     return locale.date.format(day=said, month=name, year=_year(year, locale.base))
 
 
@@ -68,7 +72,7 @@ def year(place: Place) -> str:
     """A year, where it is not read like other numbers: "1945" in German."""
     if place.locale.base != "de":
         return ""
-    if match := re.fullmatch(r"(1[1-9]\d\d|20\d\d)/(\d\d|1[1-9]\d\d)", place.text):
+    if match := re.fullmatch(r"(1[1-9]\d\d|20\d\d)/(\d\d|1[1-9]\d\d|20\d\d)", place.text):
         return f"{_year(match[1], 'de')} {_year(match[2], 'de')}"
     if not _YEAR.fullmatch(place.text):
         return ""

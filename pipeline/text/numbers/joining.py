@@ -78,6 +78,7 @@ def _thousands(tokens: Sequence[str], i: int) -> int:
         end += 1
     if end < len(tokens) and _LAST.fullmatch(tokens[end]):
         end += 1
-    beside = (tokens[i - 1] if i else "", tokens[end] if end < len(tokens) else "")
-    alone = not any(_DIGITS.fullmatch(token.rstrip(".,;:?!")) for token in beside)
+    ended = not tokens[end - 1][-1:].isdigit()
+    beside = (tokens[i - 1] if i else "", "" if ended or end == len(tokens) else tokens[end])
+    alone = not any(_DIGITS.fullmatch(token.rstrip(".;:?!")) for token in beside)
     return end if alone else i + 1

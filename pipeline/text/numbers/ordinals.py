@@ -16,6 +16,7 @@ _FRENCH = re.compile(r"(\d+|[IVXLC]+)(er|re|ère|ers|res|es?|èmes?|nde?s?|de?s?
 _SPANISH = re.compile(r"(\d+)\.?(º|°|ª|o|a|er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na)s?")
 _ROMANCE = re.compile(r"(\d+)\.?([ºª°])")
 _ARTICLES = word_set("der die das dem den des im am vom zum zur beim ein eine")
+_OVER = {"fr": "sur", "es": "sobre", "it": "su", "pt": "sobre"}
 _DUTCH = re.compile(r"(\d+|[IVX]+)(?:e|ste|de)")
 
 
@@ -112,7 +113,9 @@ def fraction(place: Place) -> str:
     whole = place.before if is_whole(place.before) else ""
     if match := re.fullmatch(rf"(\d*)([{''.join(locale.halves)}])", text):
         return _mixed(place, match[1] or whole, locale.halves[match[2]], bool(match[1]))
-    match = re.fullmatch(r"(\d{1,2})/(\d{1,2})", text)
+    match = re.fullmatch(r"(\d{1,2})/(\d{1,3})", text)
+    if match and locale.base in _OVER and int(match[2]) not in locale.parts and int(match[2]) > 4:
+        return f"{match[1]} {_OVER[locale.base]} {match[2]}"  # 18/20
     if not match or int(match[2]) not in locale.parts or not 0 < int(match[1]) < int(match[2]):
         return ""
     over, under = int(match[1]), int(match[2])

@@ -53,7 +53,7 @@ NUMBERING = word_set(
     "capítulo tomo volumen acto escena libro parte artículo tipo clase grupo título anexo siglo "
     "Capítulo Tomo Volumen Acto Escena Libro Parte Artículo Tipo Clase Grupo Título Anexo Siglo "
     "capitolo Capitolo secolo atto libro parte hoofdstuk Hoofdstuk deel Deel eeuw kapitel del "
-    "siglos Siglos siècles Siècles século Século séculos secoli sec "
+    "Vol Bk Pt Ch Sec vol siglos Siglos siècles Siècles séc século Século séculos secoli sec "
     "Kap Bd Abs Art art chap Chap vol Vol cap Cap núm rozdział tom wiek kapitola luku fejezet"
 )
 """Nouns after which a Roman numeral is a number, whatever word its letters may be."""

@@ -20,6 +20,7 @@ _COUNTED = word_set("aniversario edición congreso centenario premio torneo legi
 _READS_ROMAN = ("it", "pt", "ro", "cs")  # espeak-ng itself does, in Italian as ordinal numbers
 _JOINING = word_set("y e o a al et ou à und bis")
 _CENTURIES = word_set("secolo secoli século séculos sec")
+_CHAPTERS = ("I", "V", "X", "XX", "XXX")  # alone in a German clause
 _PARTS = word_set("parte scena cena classe")
 
 
@@ -27,6 +28,8 @@ def roman(place: Place) -> str:
     """A Roman numeral without a full stop: "Louis XIV", "siglo XIX", "Kapitel IV"."""
     base, before, after = place.locale.base, _announcing(place), place.after
     text = place.text
+    if base == "es" and before in ("s", "ss"):
+        before = "siglo"
     if place.dotted:
         return ""  # an initial
     number = numbered_roman(text, before)
@@ -37,8 +40,8 @@ def roman(place: Place) -> str:
         number = roman_value(text)  # I Congreso
     if base in ("de", "fr") and text == "IV":
         number = 4
-    if base == "de" and len(place.words) == 1 and text in ("XX", "XXX"):
-        number = roman_value(text)  # the number of a chapter
+    if base == "de" and len(place.words) == 1 and text in _CHAPTERS:
+        number = roman_value(text)
     if base in ("it", "pt") and (said := _announced(place, before)):
         return said
     sizes = ("XL", "XXL") if base in _READS_ROMAN else ("XL", "XX", "XXL", "XXX")
@@ -90,8 +93,8 @@ def _is_name(word: str) -> bool:
 
 def _spanish_roman(place: Place, number: int) -> str:
     before, after = _announcing(place), place.after
-    if before in NUMBERING:
-        ranked = before.lower() in ("siglo", "siglos") and number <= 10
+    if before in NUMBERING or before in ("s", "ss"):
+        ranked = before.lower() in ("siglo", "siglos", "s", "ss") and number <= 10
         return spanish_ordinal(number, "") if ranked else str(number)
     if _is_name(before):
         return spanish_ordinal(number, "", feminine=is_queen(before)) if number <= 10 else (

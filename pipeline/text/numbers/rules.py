@@ -43,7 +43,7 @@ _NUMBER_SIGNS = {
 }
 _POINTS = {"es": "punto", "fr": "point", "it": "punto", "pt": "ponto"}
 _LADIES = frozenset({"beatriz", "inês", "leonor", "isabel", "luz", "mercês", "filipa"})
-_SIGN_STARTS = ("n°", "N°", "nº", "Nº", "n.", "N.", "Nr")
+_SIGN_STARTS = (*(f"#{digit}" for digit in range(1, 10)), "n°", "N°", "nº", "Nº", "n.", "N.", "Nr")
 _ELIDED = re.compile(r"((?:[dljn]|qu)')(\d.*)", re.IGNORECASE)
 _DIGITS = re.compile(r"\d{1,15}")
 _BEGINS = re.compile(r"[\d½¼¾⅓⅔⅛€$£¥₽₴IVX]")
@@ -78,9 +78,9 @@ def _speak(place: Place) -> str:
 
 def _known(text: str, base: str) -> str | None:
     """An abbreviation in full; one before a number may begin a sentence ("Art. 5")."""
-    numbered = BEFORE_NUMBER_SAID.get(base, {})
-    said = numbered.get(text) or ABBREVIATIONS.get(base, {}).get(text)
-    return said or numbered.get(text[:1].lower() + text[1:])
+    numbered, forms = BEFORE_NUMBER_SAID.get(base, {}), (text, text[:1].lower() + text[1:])
+    known = ABBREVIATIONS.get(base, {})
+    return next((table[form] for table in (numbered, known) for form in forms if form in table), "")
 
 
 _IN_FULL = {
@@ -88,7 +88,8 @@ _IN_FULL = {
            "dott.ssa": "dottoressa",
            "Dott.ssa": "dottoressa", "prof.ssa": "professoressa", "Prof.ssa": "professoressa"},
     "es": {"C/": "calle", "c/": "calle", "P.º": "paseo", "Pº": "paseo", "Ntra": "nuestra"},
-    "fr": {"no": "numéro", "No": "numéro", "Me": "maître"},
+    "fr": {"no": "numéro", "No": "numéro", "Me": "maître", "Mmes": "mesdames",
+           "Mlles": "mesdemoiselles", "Vve": "veuve", "Cie": "compagnie"},
 }  # fmt: skip
 """Abbreviations without a full stop at their end; some of them before a number or a name alone."""
 
@@ -99,6 +100,10 @@ def _in_full(place: Place) -> str:
     if known := _IN_FULL.get(base, {}).get(text):
         needed = {"no": after[:1].isdigit(), "me": after[1:2].islower() and after[:1].isupper()}
         return known if needed.get(text.lower(), True) else ""
+    if base == "fr" and text == "s" and place.dotted:
+        return "siècle"
+    if base == "de" and text == "v" and place.dotted:
+        return "von"
     if base == "fr" and text in ("av", "apr", "ap") and place.dotted and after == "J.-C":
         return "avant" if text == "av" else "après"
     if base != "de":
@@ -160,8 +165,8 @@ def _signed(place: Place) -> str:
 
 def number_sign(place: Place) -> str:
     """The sign before a number: "n°", or both in one word."""
-    signs = {"fr": "numéro", "es": "número", "de": "Nummer"}
-    if match := re.fullmatch(r"(?:[nN][°º]|Nr\.)(\d+)", place.text):
+    signs = {"fr": "numéro", "es": "número", "de": "Nummer", "pt": "número", "nl": "nummer"}
+    if match := re.fullmatch(r"(?:[nN][°º]|Nr\.|#)(\d+)", place.text):
         return f"{signs.get(place.locale.base, 'numero')} {match[1]}"
     if not place.after[:1].isdigit():
         return ""
