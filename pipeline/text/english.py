@@ -15,6 +15,7 @@ from ns2.pipeline.text import english_dates as dates
 from ns2.pipeline.text import english_numbers as numbers
 from ns2.pipeline.text.english_dates import MERIDIEM, YEAR, meridiem
 from ns2.pipeline.text.english_tables import (
+    GREEK,
     MONEY,
     MONTH_NAMES,
     NAMED,
@@ -77,6 +78,8 @@ def _is_letter(context: Context) -> bool:
 
 def _by_pattern(text: str, context: Context) -> str:
     """What the first rule whose pattern matches makes of a text, or ""."""
+    if text[:1] in GREEK and (len(text) == 1 or text[1] == "-"):
+        return GREEK[text[0]] + text[1:]  # α-rays
     if text.isalpha() and text not in MONTH_NAMES and not _MAY_BE_ROMAN.match(text):
         return numbers.small_roman(text, context) if text.islower() else ""
     for pattern, rule in _RULES:

@@ -38,7 +38,10 @@ UNITS = {
     "mi": ("mile", "miles"), "mph": ("mile per hour", "miles per hour"),
     "gal": ("gallon", "gallons"), "tbsp": ("tablespoon", "tablespoons"),
     "tsp": ("teaspoon", "teaspoons"), "pct": ("percent", "percent"),
-    "dL": ("deciliter", "deciliters"),
+    "dL": ("deciliter", "deciliters"), "Ω": ("ohm", "ohms"), "kΩ": ("kilohm", "kilohms"),
+    **dict.fromkeys(("µm", "μm"), ("micrometer", "micrometers")),
+    **dict.fromkeys(("µg", "μg"), ("microgram", "micrograms")),
+    **dict.fromkeys(("µs", "μs"), ("microsecond", "microseconds")),
     "km/h": ("kilometer per hour", "kilometers per hour"), "h": ("hour", "hours"),
     "hr": ("hour", "hours"), "hrs": ("hour", "hours"), "min": ("minute", "minutes"),
     "mins": ("minute", "minutes"), "sec": ("second", "seconds"), "secs": ("second", "seconds"),
@@ -54,6 +57,13 @@ UNITS = {
 PER = word_set(
     "day week month year yr hour hr minute min second sec person head night dL lb kg mile"
 )
+GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta",
+    "θ": "theta", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho",
+    "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "gamma",
+    "Δ": "delta", "Θ": "theta", "Λ": "lambda", "Π": "pi", "Σ": "sigma", "Φ": "phi", "Ψ": "psi",
+    "Ω": "omega",
+}  # fmt: skip
 DOTTED_UNITS = {"in": ("inch", "inches"), "″": ("inch", "inches")}
 """Units that are another word without their full stop."""
 SECONDS = ("second", "seconds")

@@ -160,7 +160,7 @@ def pronounce(
 
 def _rewritten(text: str, parts: Sequence[tuple[Sequence[_Part], str]]) -> str:
     """What a rule of numbers says for a word in place of its letters, as for "No1"; else ""."""
-    if not any(map(str.isdigit, text)):
+    if not any(char.isdigit() or "Α" <= char <= "ω" for char in text):
         return ""
     said = (part.said for clause, _ in parts for part in clause if part.word.surface == text)
     return next((other for other in said if other != text), "")

@@ -40,7 +40,20 @@ def noun_form(text: str, noun: Noun, locale: Locale) -> str:
     single = whole == "1" and not places
     if locale.base == "fr":  # 1,5 litre
         single = int(whole or 0) < 2
+    if noun.few:
+        return _slavic_form(int(whole or 0), bool(places), noun, locale.base)
     return noun.one if single else noun.many
+
+
+def _slavic_form(number: int, decimal: bool, noun: Noun, base: str) -> str:
+    """A noun after a number: "1 километр", "2 километра", "5 километров"."""
+    last, tens = number % 10, number % 100 // 10
+    if decimal:
+        return noun.part
+    if 2 <= last <= 4 and tens != 1:
+        return noun.few
+    one = number == 1 or (base in ("ru", "uk") and last == 1 and tens != 1)
+    return noun.one if one else noun.many
 
 
 def count_form(text: str, noun: Noun, locale: Locale) -> str:

@@ -12,12 +12,15 @@ class Noun:
 
     Attributes:
         one: its name after 1, and `many` after other numbers.
+        few: its name after 2 to 4 in Slavic languages, and `part` after decimals; else "".
         article: 1 before it: "ein", "une".
     """
 
     one: str
     many: str
     article: str
+    few: str = ""
+    part: str = ""
 
     @property
     def feminine(self) -> bool:

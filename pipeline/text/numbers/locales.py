@@ -7,6 +7,7 @@ from functools import cache
 
 from ns2.pipeline.text.numbers.locale import Locale, Noun, coins_of, nouns_of
 from ns2.pipeline.text.numbers.more_locales import DUTCH, ITALIAN, PORTUGUESE
+from ns2.pipeline.text.numbers.unit_words import units_of
 
 __all__ = ["CURRENCIES", "LOCALES", "Locale", "Noun", "locale_of"]
 
@@ -236,7 +237,8 @@ def locale_of(language: str) -> Locale:
     locale = LOCALES.get(base)
     if locale is None:
         pointed = base in _POINTED
-        return Locale(base=base, decimal=".,"[not pointed], grouping=",."[not pointed])
+        decimal, grouping = (".", ",") if pointed else (",", ".")
+        return Locale(base=base, decimal=decimal, grouping=grouping, units=units_of(base))
     if language in ("es-419", "es-mx"):  # Mexico and Central America write 1,000.50
         return replace(locale, decimal=".", grouping=",", point="punto")
     if base == "pt" and not language.startswith("pt-br"):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from ns2.pipeline.text.numbers.number_words import minus_word
+from ns2.pipeline.text.numbers.unit_words import units_of
 from ns2.pipeline.text.written import base_language
 
 _SIGNS = re.compile(r"\d|[IVX]{2}|[½¼¾⅓⅔⅛]")
@@ -39,7 +40,8 @@ def written_out(base: str) -> frozenset[str]:
         return _DONE[base]
     known = _SOME if minus_word(base) else frozenset()
     marked = frozenset({"ordinal numbers"}) if base in _MARKED else frozenset()
-    return known | marked | _ANY
+    named = frozenset({"units", "temperatures"}) if units_of(base) else frozenset()
+    return known | marked | named | _ANY
 
 
 class LeftAlone:

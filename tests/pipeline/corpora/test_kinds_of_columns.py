@@ -46,6 +46,8 @@ NO_TEXT: dict[str, tuple[str, ...] | str] = {
     "languages": ("deu", "eng", "deu", "eng", "deu", "deu"),
     "dates": tuple(f"2020-01-0{i}" for i in range(1, 7)),
     "types": "wav",
+    "arpabet": ("HH AH0 L OW1", "W ER1 L D", "K AE1 T", "{D AO1 G}", "B ER1 D sp", "F IH1 SH"),
+    "phone ids": ("12 5 33", "8 9", "1 2 3", "4,5,6", "7 7", "1 9"),
     "phones": ("h ə l oʊ", "w ɜː l d", "k æ t", "d ɔ ɡ", "b ɜː d", "f ɪ ʃ"),
 }
 
