@@ -12,16 +12,21 @@ _NAMES = {
           "километр|километра|километров, метр|метра|метров, сантиметр|сантиметра|сантиметров, "
           "килограмм|килограмма|килограммов, "
           "километр в час|километра в час|километров в час",
-    "uk": "градус Цельсія|градуси Цельсія|градусів Цельсія|градуса Цельсія, градус|градуси|градусів|градуса, "
-          "кілометр|кілометри|кілометрів|кілометра, метр|метри|метрів|метра, сантиметр|сантиметри|сантиметрів|сантиметра, "
+    "uk": "градус Цельсія|градуси Цельсія|градусів Цельсія|градуса Цельсія, "
+          "градус|градуси|градусів|градуса, "
+          "кілометр|кілометри|кілометрів|кілометра, метр|метри|метрів|метра, "
+          "сантиметр|сантиметри|сантиметрів|сантиметра, "
           "кілограм|кілограми|кілограмів|кілограма, кілометр на годину|кілометри на годину|"
           "кілометрів на годину|кілометра на годину",
-    "pl": "stopień Celsjusza|stopnie Celsjusza|stopni Celsjusza|stopnia Celsjusza, stopień|stopnie|stopni|stopnia, "
-          "kilometr|kilometry|kilometrów|kilometra, metr|metry|metrów|metra, centymetr|centymetry|centymetrów|centymetra, "
+    "pl": "stopień Celsjusza|stopnie Celsjusza|stopni Celsjusza|stopnia Celsjusza, "
+          "stopień|stopnie|stopni|stopnia, "
+          "kilometr|kilometry|kilometrów|kilometra, metr|metry|metrów|metra, "
+          "centymetr|centymetry|centymetrów|centymetra, "
           "kilogram|kilogramy|kilogramów|kilograma, kilometr na godzinę|kilometry na godzinę|"
           "kilometrów na godzinę|kilometra na godzinę",
     "cs": "stupeň Celsia|stupně Celsia|stupňů Celsia|stupně Celsia, stupeň|stupně|stupňů|stupně, "
-          "kilometr|kilometry|kilometrů|kilometru, metr|metry|metrů|metru, centimetr|centimetry|centimetrů|centimetru, "
+          "kilometr|kilometry|kilometrů|kilometru, metr|metry|metrů|metru, "
+          "centimetr|centimetry|centimetrů|centimetru, "
           "kilogram|kilogramy|kilogramů|kilogramu, kilometr za hodinu|kilometry za hodinu|"
           "kilometrů za hodinu|kilometru za hodinu",
     "sv": "grad Celsius||grader Celsius, grad||grader, kilometer, meter, centimeter, kilo, "
