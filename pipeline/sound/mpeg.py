@@ -84,9 +84,9 @@ def _recounted(data: bytes, first: _Frame, frames: Iterator[_Frame]) -> bytes | 
     A number that is too large is that of a file that was cut off, which its decoder notices, unless
     no file of its size has so many, or it has all the bytes that the tag tells.
     """
-    there, last = 0, first
-    for last in frames:
-        there += 1
+    there, end = 0, first.at + first.length
+    for frame in frames:
+        there, end = there + 1, frame.at + frame.length
     at = first.tag + 8
     declared = int.from_bytes(data[at : at + 4], "big")
     told = int.from_bytes(data[at + 4 : at + 8], "big") if data[first.tag + 7] & 2 else 0
@@ -94,7 +94,7 @@ def _recounted(data: bytes, first: _Frame, frames: Iterator[_Frame]) -> bytes | 
     most = there / _FEWER + 2 if whole else len(data)
     if _FEWER * there - 2 <= declared <= most:
         return None
-    _check_rest(data, last.at + last.length)
+    _check_rest(data, end)
     return data[:at] + there.to_bytes(4, "big") + data[at + 4 :]
 
 

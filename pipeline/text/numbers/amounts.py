@@ -220,6 +220,11 @@ def _unit_pattern(locale: Locale) -> re.Pattern[str]:
     return re.compile(rf"({pattern_of(locale)}) ?({names})")
 
 
+def has_unit(text: str, locale: Locale) -> bool:
+    """Whether a word is a number with its unit: "25°C"."""
+    return bool(locale.units) and _unit_pattern(locale).fullmatch(text.lstrip("-−+±")) is not None
+
+
 def unit(place: Place) -> str:
     """A number with its unit: "5km", or a unit after its number."""
     locale, text = place.locale, place.text

@@ -63,6 +63,11 @@ def speak_numbers(words: Sequence[Word], language: str) -> list[str]:
     ]
 
 
+def in_brazil(said: str) -> str:
+    """Portuguese number words as they are in Brazil: "dezesseis"."""
+    return re.sub(r"deza(?=ssei|ssete|nov)", "deze", said)
+
+
 def _speak(place: Place) -> str:
     text, base = place.text, place.locale.base
     said = _by_rule(place)
