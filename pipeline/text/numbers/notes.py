@@ -16,7 +16,7 @@ _KINDS: dict[str, re.Pattern[str]] = {
     kind: re.compile(pattern)
     for kind, pattern in (
         ("dates", r"\b\d{1,4}([./-])\d{1,2}\1\d{1,4}\b"),
-        ("ordinal numbers", r"\b\d{1,3}(?:[ºª°]|\.º|\.ª|[a-zà-ÿ]{1,4}\b|\.(?=\s+\w))"),
+        ("ordinal numbers", r"\b\d{1,3}(?:[ºª]|°(?! ?[CF])|\.º|\.ª|[a-zà-ÿ]{1,4}\b|\.(?=\s+\w))"),
         ("Roman numerals", r"\b(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})\b"),
         ("money", r"[$€£¥₹₽₴]\s?\d|\d\s?[$€£¥₹₽₴]"),
         ("units", r"\d\s?(?:km/h|km|kg|cm|mm|mg|ml|m²|m|g|l|kW|MB|GB)\b"),
