@@ -14,6 +14,7 @@ from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text.capitals import in_capitals, small
 from ns2.pipeline.text.english_dates import is_week_day
+from ns2.pipeline.text.english_tables import DAYS, MONTH_NAMES
 from ns2.pipeline.text.markup import without_markup
 from ns2.pipeline.text.numbers.abbreviated import days, is_month, street, week_day
 from ns2.pipeline.text.numbers.dots import ends_sentence, has_own_dot
@@ -29,6 +30,7 @@ from ns2.pipeline.text.tables import (
     GERMAN_CLOSING,
     LETTERED,
     MONTHS,
+    NAMES_TOO,
     ORDINAL_DOT,
     PRONOUNS,
     SPOKEN_SYMBOLS,
@@ -240,6 +242,8 @@ class _Splitter:
         )  # a title: Sr. López
         if core == "s" and self._base == "fr" and following[:1].isupper():
             return True
+        if self._base == "en" and core in DAYS and following[:1].isupper():
+            return following.strip(".,;:?!") not in MONTH_NAMES
         if core == "in" and (not following or following[:1].isupper()):
             return True  # 1 in.
         if core == "Ave" and following.strip(".,") in ("NW", "NE", "SW", "SE"):
@@ -277,7 +281,9 @@ class _Splitter:
         return word in ELISIONS.get(self._base, ())
 
     def _is_abbreviation(self, core: str, following: str) -> bool:
-        if core in self._abbreviations or begun(core) in self._abbreviations:
+        if core in self._abbreviations:
+            return True
+        if not self._words and core not in NAMES_TOO and begun(core) in self._abbreviations:
             return True
         if re.fullmatch(r"(?:\w+-)?(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}", core):
             return True  # e.g., U.S., Ph.D.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from ns2.pipeline.text import english_dates as dates
 from ns2.pipeline.text import english_numbers as numbers
+from ns2.pipeline.text import english_roman as romans
 from ns2.pipeline.text.english_dates import MERIDIEM, YEAR, meridiem
 from ns2.pipeline.text.english_tables import (
     GREEK,
@@ -39,6 +40,7 @@ _SIGNED = re.compile(rf"([-−+±])((?:{C})?[-−]?\.?[\d½¼¾⅓⅔⅛].*)|({C
 _PER = re.compile(rf"((?:{C})?\d[\d.,]*(?:%|{U})?)/([a-z]+)")
 _MAY_BE_ROMAN = re.compile(r"[IVXLCDM]+(?![a-rt-z])")
 _SPACE = re.compile(rf"(?<={C}) (?=\d)")
+_SUMS = ("+", "=", "−", "÷", "×", "/")
 _SIGNS = {"-": "minus", "−": "minus", "+": "plus", "±": "plus or minus"}
 
 
@@ -81,7 +83,7 @@ def _by_pattern(text: str, context: Context) -> str:
     if text[:1] in GREEK and (len(text) == 1 or text[1] == "-"):
         return GREEK[text[0]] + text[1:]  # α-rays
     if text.isalpha() and text not in MONTH_NAMES and not _MAY_BE_ROMAN.match(text):
-        return numbers.small_roman(text, context) if text.islower() else ""
+        return romans.small_roman(text, context) if text.islower() else ""
     for pattern, rule in _RULES:
         match = pattern.fullmatch(text)
         if match and (said := rule(match, context)):
@@ -107,7 +109,7 @@ def _abbreviation(word: Word, context: Context) -> str:
     if text in PLAIN:
         return PLAIN[text]
     known = ABBREVIATIONS["en"]
-    return known.get(text) or known.get(begun(text)) or ""
+    return known.get(text) or (known.get(begun(text)) or "" if not context.index else "")
 
 
 _Rule = Callable[[re.Match[str], Context], str]
@@ -196,7 +198,10 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (rf"((?!0[x×]){D}(?:[x×]{D})+)({U})?", numbers.size),
         (r"([A-Z]{1,3})(\d{1,4})([A-Z]{0,2})", numbers.code),
         (r"(\d{1,3})[Aa]", numbers.lettered),
-        (rf"({D})x", lambda m, c: f"{decimal(m[1], c.british)} times"),
+        (
+            rf"({D})x",  # and not 2x + 3
+            lambda m, c: "" if c.after in _SUMS else f"{decimal(m[1], c.british)} times",
+        ),
         (rf"({N})'?s", numbers.plural),
         (  # 1/2-inch
             r"(\d{1,2}/\d{1,2})-([A-Za-z]+)",
@@ -208,8 +213,8 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
             rf"({C})({D})-(thousand|million|billion|trillion)",
             lambda m, c: f"{decimal(m[2], c.british)} {m[3]} {MONEY[m[1]][0]}",
         ),
-        (r"([IVXLCDM]+)('s)?", numbers.roman),
-        (r"([IVX]{2,})(?:st|nd|rd|th)", numbers.roman_ordinal),
+        (r"([IVXLCDM]+)('s)?", romans.roman),
+        (r"([IVX]{2,})(?:st|nd|rd|th)", romans.roman_ordinal),
         (rf"({'|'.join(MONTH_NAMES)})", dates.month),
         (r"([A-Za-z-]+):([A-Za-z-]+)", lambda m, c: f"{m[1]} {m[2]}"),  # twelve:thirty
         (  # espeak-ng says "dot" where a part has two letters: LL.D., Ph.D.

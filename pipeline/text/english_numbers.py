@@ -7,13 +7,11 @@ import re
 from ns2.pipeline.text.english_dates import YEAR, spoken_year
 from ns2.pipeline.text.english_tables import (
     AFTER_NAMES,
-    AFTER_RULERS,
     ARTICLES,
     CALLING,
     CODES,
     COIN_NAMES,
     DOTTED_UNITS,
-    DOUBTING,
     MILLIONS_OF,
     MONEY,
     NAMED_BY_NUMBER,
@@ -26,7 +24,6 @@ from ns2.pipeline.text.english_tables import (
     SCRIPTURES,
     SECONDS,
     STATES,
-    THINKING,
     UNITS,
     UNSPELLED,
     VULGAR,
@@ -34,14 +31,6 @@ from ns2.pipeline.text.english_tables import (
     D,
 )
 from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal
-from ns2.pipeline.text.numbers.roman import (
-    NUMBERING,
-    REIGNING,
-    clear_roman,
-    numbered_roman,
-    roman_value,
-)
-from ns2.pipeline.text.tables import PRONOUNS
 
 _AMOUNT = re.compile(rf"[-−+±]?{C}?(?:{D}|\.\d+)(?:-{C}?{D})?")
 _LAND = re.compile(r"^([-−+±]?)(?:US|A|C|NZ|HK)(?=\$)")
@@ -306,46 +295,14 @@ def vulgar(match: re.Match[str], context: Context) -> str:
     return re.sub(r"^an? ", "one ", part)
 
 
-def roman(match: re.Match[str], context: Context) -> str:
-    """A Roman numeral: "World War I", "Henry VIII's"; espeak-ng says "roman eight"."""
-    text, owner, before = match[1], match[2] or "", context.before
-    named = before in REIGNING and context.after[:1].isupper() and context.after not in PRONOUNS
-    initial = context.dotted and not context.after[:1].islower()
-    if len(text) == 1 and (initial or named):
-        return ""  # an initial: Robert I Bouck
-    lower = len(text) > 1 or context.near(-2).lower() == "world"  # world war I
-    noun = before.capitalize() if lower else before
-    announced = noun[:1].isupper() and numbered_roman(text, noun)
-    if text == "I" and before in REIGNING and context.after not in AFTER_RULERS:
-        return ""  # for Mary I would
-    verbs = DOUBTING if before in ("War", "Wars") else THINKING
-    if text == "I" and context.after.lower() in verbs:
-        return ""
-    century = context.after.startswith("centur")
-    value = announced or clear_roman(text) or (len(text) > 1 and century and roman_value(text))
-    if not value and text == "IV" and before[:1].isupper() and before not in UNSPELLED:
-        value = 4
-    if not value:
-        # Those that espeak-ng would read as numbers are spelled.
-        return ".".join(text) + owner if text in ("IV", "XX", "XL", "XXX", "LI") else ""
-    if before in REIGNING:
-        return f"the {ordinal(str(value))}{owner}"
-    return (ordinal(str(value)) if century else cardinal(value)) + owner
-
-
-def small_roman(text: str, context: Context) -> str:
-    """A Roman numeral in small letters: "Scene ii", "page xiv"."""
-    noun, value = context.before.capitalize(), roman_value(text.upper())
-    book = noun in NUMBERING or noun in SCRIPTURES
-    if not value or (not book and noun not in ("Page", "Pages", "P", "Pp")):
-        return ""
-    return cardinal(value) if len(text) > 1 or not context.after else ""
-
-
 def plural(match: re.Match[str], context: Context) -> str:
     """Several of a number: "100s" is "hundreds", "747s" is "seven forty sevens"."""
     number = match[1]
-    if len(number) == 1 and context.before[:1].isalpha() and not context.before.islower():
+    named = any(map(str.isupper, context.before)) and context.before.lower() not in (
+        *UNSPELLED,
+        "in",
+    )
+    if len(number) == 1 and named:
         return ""  # iPhone 5s
     said = _code_number(number) if number.isdigit() else cardinal(number)
     said = re.sub("^one (?=[ht])", "", said)
@@ -368,12 +325,6 @@ def verses(match: re.Match[str], context: Context) -> str:
         return ""
     chapter, first, last = map(cardinal, match.group(1, 2, 3))
     return f"{chapter} {first} to {last}"
-
-
-def roman_ordinal(match: re.Match[str], context: Context) -> str:
-    """A Roman numeral with the ending of an ordinal number: "XIXth"."""
-    value = roman_value(match[1])
-    return ordinal(str(value)) if value else ""
 
 
 def telephone(match: re.Match[str], context: Context) -> str:

@@ -157,6 +157,8 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "гг": "годов", "тыс": "тысяч", "н.э": "нашей эры", "коп": "копеек",
     },
 }  # fmt: skip
+NAMES_TOO = word_set("Max Al Gem Mag Sen Bes Es Gest Mind Fig Mar Set Mai")
+"""Abbreviations that are names or other words where they begin a sentence."""
 CLOSING = frozenset(
     {"etc", "Inc", "Ltd", "Co", "Corp", "Bros", "Jr", "Sr", "Esq", "Ave", "Blvd", "Rd", "al",
      "a.m", "p.m", "A.M", "P.M", "B.C", "A.D", "Ph.D", "M.D", "usw", "ecc", "т.д", "т.п", "др",
@@ -236,7 +238,7 @@ MONTHS = word_set("Jan Feb Mar Mrz Apr Jun Jul Aug Sep Sept Oct Okt Nov Dec Dez"
 UNITS = {  # abbreviations only if a number stands before them, by language
     "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal"),
     "de": word_set("Std Min Sek"),
-    **dict.fromkeys(("fr", "es", "it", "pt"), word_set("h min km kg cm mm")),
+    **dict.fromkeys(("fr", "es", "it", "pt"), word_set("h min km kg cm mm m g l")),
     "nl": word_set("min sec"),
 }
 PRONOUNS = word_set(

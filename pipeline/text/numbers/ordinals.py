@@ -113,7 +113,7 @@ def fraction(place: Place) -> str:
     whole = place.before if is_whole(place.before) else ""
     if match := re.fullmatch(rf"(\d*)([{''.join(locale.halves)}])", text):
         return _mixed(place, match[1] or whole, locale.halves[match[2]], bool(match[1]))
-    match = re.fullmatch(r"(\d{1,2})/(\d{1,3})", text)
+    match = re.fullmatch(r"(\d{1,3})/(\d{1,3})", text)
     if match and locale.base in _OVER and int(match[2]) not in locale.parts and int(match[2]) > 4:
         return f"{match[1]} {_OVER[locale.base]} {match[2]}"  # 18/20
     if not match or int(match[2]) not in locale.parts or not 0 < int(match[1]) < int(match[2]):

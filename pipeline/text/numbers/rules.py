@@ -34,7 +34,7 @@ from ns2.pipeline.text.numbers.place import (
 )
 from ns2.pipeline.text.numbers.telephone import telephone
 from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER_SAID
-from ns2.pipeline.text.written import Word
+from ns2.pipeline.text.written import Word, begun
 
 Rule = Callable[[Place], str]
 _NUMBER_SIGNS = {
@@ -76,14 +76,21 @@ def _speak(place: Place) -> str:
     if said := _in_full(place):
         return said
     if place.dotted:  # by the full stop espeak-ng knows an initial from a word
-        known = _known(text, base)
+        known = _known(place)
         return known or (_initial(place) if len(text) == 1 else text)
     return text
 
 
-def _known(text: str, base: str) -> str | None:
+def _known(place: Place) -> str | None:
     """An abbreviation in full; one before a number may begin a sentence ("Art. 5")."""
-    numbered, forms = BEFORE_NUMBER_SAID.get(base, {}), (text, text[:1].lower() + text[1:])
+    text, base = place.text, place.locale.base
+    titled = place.before in ("Mme", "Mlle", "Mmes", "Dr", "Pr", "Me")
+    after_initial = place.index and place.words[place.index - 1].dotted and len(place.before) == 1
+    if base == "fr" and text == "M" and (titled or (after_initial and place.before != "M")):
+        return ""  # Mme M. Durand, J. M. Durand
+    if base == "es" and text == "D" and len(place.after) < 2:
+        return ""  # Washington D. C.
+    numbered, forms = BEFORE_NUMBER_SAID.get(base, {}), (text, begun(text))
     known = ABBREVIATIONS.get(base, {})
     return next((table[form] for table in (numbered, known) for form in forms if form in table), "")
 
