@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.corpora.kinds import ARPABET, LANGUAGE, PATH, PHONES, SEX, SPLIT, kind_of
@@ -228,10 +229,32 @@ def _wide(rows: Sequence[Sequence[str]], width: int, table: str) -> Columns:
     unclear = [
         c for c in speakers if c.is_open or (c.numeric and texts and c.number > texts[0].number)
     ]
+    if _are_spans(columns):
+        why = "two columns look like the start and end of pieces, which are read from manifests"
+        raise _open(table, columns, f"{why} (offset and duration)")
     if len(texts) not in (1, 2) or len(speakers) > 1 or odd or unclear:
         raise _open(table, columns, "more than one column may be the text or the speaker")
     found = _decided(table, texts, speakers[0] if speakers else None, columns)
     return replace(found, widths=(width,))
+
+
+def _are_spans(columns: Sequence[_Column]) -> bool:
+    """Whether two columns beside each other tell where pieces begin and end, in seconds."""
+    for one, other in pairwise(columns):
+        if not (one.values and one.numeric and other.numeric and one.distinct > 1):
+            continue
+        if len(one.values) != len(other.values) or all(map(_WHOLE.fullmatch, one.values)):
+            continue
+        if ":" in "".join(one.values + other.values):
+            continue
+        spans = zip(one.values, other.values, strict=True)
+        if all(_seconds(start) < _seconds(end) for start, end in spans):
+            return True
+    return False
+
+
+def _seconds(number: str) -> float:
+    return float(number.replace(",", "."))
 
 
 def _decided(

@@ -105,6 +105,9 @@ def _is_manifest(table: Path) -> bool:
     return any(name in start for name in names)
 
 
+_SPANS = ("start", "end", "start_time", "end_time", "begin", "begin_time", "start_sec", "end_sec")
+
+
 @dataclass
 class ManifestRows:
     """The rows of a manifest, and what is noticed of all of them.
@@ -196,6 +199,12 @@ class ManifestRows:
 
     def _hint(self) -> str:
         """How to read a field whose name another toolkit uses."""
+        if spans := [name for name in _SPANS if name in self.unread]:
+            said = " and ".join(spans)
+            return (
+                f"; if {said} tell pieces of recordings, write offset and duration: all of each "
+                "recording is taken"
+            )
         for one, others in OTHERS.items():
             for name in others:
                 if name in self.unread:
