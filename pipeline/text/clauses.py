@@ -25,6 +25,7 @@ from ns2.pipeline.text.tables import (
     APOSTROPHES,
     BEFORE_NUMBER,
     CLOSING,
+    COUNTED_IN_ROMAN,
     ELISIONS,
     FOREIGN_MARKS,
     GERMAN_CLOSING,
@@ -302,16 +303,7 @@ class _Splitter:
         announcing = BEFORE_NUMBER.get(self._base, ())
         if core in announcing or (self._base not in ("de", "en") and begun(core) in announcing):
             numeral = following.strip(".,;:?!")
-            short = len(numeral) == 1 and core.lower() not in (
-                "vol",
-                "chap",
-                "ch",
-                "bk",
-                "pt",
-                "t",
-                "s",
-                "ss",
-            )
+            short = len(numeral) == 1 and core.lower() not in COUNTED_IN_ROMAN
             numbered = following[:1].isdigit() or (not short and roman_value(numeral) > 0)
             return numbered or (following[:1].islower() and core in MONTHS)
         if has_own_dot(core, self._words, following, self._base):

@@ -132,29 +132,33 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "Sig": "signor", "sig": "signor", "Dott": "dottor", "dott": "dottor", "Prof": "professor",
         "prof": "professor", "Dr": "dottor", "ecc": "eccetera", "es": "esempio", "ing": "ingegner",
         "avv": "avvocato", "a.C": "avanti Cristo", "d.C": "dopo Cristo",
+        "p.es": "per esempio", "Tel": "telefono", "tel": "telefono", "cell": "cellulare",
     },
     "pt": {
         "Sr": "senhor", "Sra": "senhora", "Srta": "senhorita", "Dr": "doutor", "Dra": "doutora",
         "Prof": "professor", "Profa": "professora", "Eng": "engenheiro", "etc": None,
         "a.C": "antes de Cristo", "d.C": "depois de Cristo", "p.ex": "por exemplo", "Av": "avenida",
-        "Sto": "santo", "Sta": "santa",
+        "Sto": "santo", "Sta": "santa", "Tel": "telefone", "tel": "telefone",
+        "cel": "celular", "apto": "apartamento",
     },
     "nl": {
         "dhr": "de heer", "mevr": "mevrouw", "mw": "mevrouw", "dr": "dokter", "prof": "professor",
         "bijv": "bijvoorbeeld", "enz": "enzovoort", "nr": "nummer", "blz": "bladzijde",
         "v.Chr": "voor Christus", "n.Chr": "na Christus", "o.a": "onder andere", "ca": "circa",
         "d.w.z": "dat wil zeggen", "hfst": "hoofdstuk", "St": "sint",
+        "mr": "meester", "drs": "doctorandus", "ir": "ingenieur", "tel": "telefoon",
     },
     "pl": {
         "np": "na przykład", "itd": "i tak dalej", "itp": "i tym podobne", "tzn": "to znaczy",
         "tj": "to jest", "m.in": "między innymi", "dr": "doktor", "prof": "profesor",
         "mgr": "magister", "inż": "inżynier", "ul": None, "św": None, "godz": None, "tzw": None,
-        "ok": "około", "r": "roku", "zob": "zobacz", "wg": "według",
+        "ok": "około", "r": "roku", "al": None, "ks": None, "os": None, "tel": None,
+        "zob": "zobacz", "wg": "według",
     },
     "ru": {
         "т.е": "то есть", "т.д": "так далее", "т.п": "тому подобное", "и.о": None,
         "ул": "улица", "им": "имени", "др": "другие", "г": None, "см": "смотри", "руб": "рублей",
-        "гг": "годов", "тыс": "тысяч", "н.э": "нашей эры", "коп": "копеек",
+        "гг": "годов", "тыс": "тысяч", "напр": "например", "н.э": "нашей эры", "коп": "копеек",
     },
 }  # fmt: skip
 NAMES_TOO = word_set("Max Al Gem Mag Sen Bes Es Gest Mind Fig Mar Set Mai")
@@ -187,7 +191,7 @@ BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     ),
     "nl": word_set("nr p art hfst jan feb mrt apr jun jul aug sept okt nov dec"),
     "pl": word_set("nr s rozdz tom"),
-    "ru": frozenset({"стр", "рис", "гл"}),
+    "ru": frozenset({"стр", "рис", "гл", "кв", "д"}),
 }
 BEFORE_NUMBER_SAID = {  # the text to speak for some of them
     "de": {
@@ -233,7 +237,12 @@ BEFORE_NUMBER_SAID = {  # the text to speak for some of them
         "dec": "december",
     },
     "pl": {"nr": "numer", "s": "strona", "rozdz": "rozdział"},
+    "ru": {
+        "стр": "страница", "рис": "рисунок", "гл": "глава", "кв": "квартира", "д": "дом",
+    },
 }  # fmt: skip
+COUNTED_IN_ROMAN = word_set("vol chap ch bk pt t s ss sec séc")
+"""Abbreviations before which "I", "V" and "X" are numbers."""
 MONTHS = word_set("Jan Feb Mar Mrz Apr Jun Jul Aug Sep Sept Oct Okt Nov Dec Dez")
 UNITS = {  # abbreviations only if a number stands before them, by language
     "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal"),

@@ -183,6 +183,8 @@ def scale_alone(place: Place) -> str:
     """A short scale word after its number: "Mio." in "1 Mio.", "Md" in "3 Md €"."""
     text, locale = place.text, place.locale
     german = text in ("Mio", "Mrd") and locale.base == "de"
+    if text in ("mln", "mld") and text in locale.scales and is_number(place.before, locale):
+        return locale.scales[text][place.before != "1"]
     counts = text in ("M", "Md", "mi", "bi") and is_number(place.before, locale)
     coin = place.after in locale.coins or re.fullmatch(r"d'\w+|de", place.after)
     if text not in locale.scales or not (german or (counts and coin)):

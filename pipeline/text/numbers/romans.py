@@ -19,7 +19,7 @@ from ns2.pipeline.text.tables import word_set
 _COUNTED = word_set("aniversario edición congreso centenario premio torneo legislatura dinastía")
 _READS_ROMAN = ("it", "pt", "ro", "cs")  # espeak-ng itself does, in Italian as ordinal numbers
 _JOINING = word_set("y e o a al et ou à und bis")
-_CENTURIES = word_set("secolo secoli século séculos sec")
+_CENTURIES = word_set("secolo secoli século séculos sec séc")
 _CHAPTERS = ("I", "V", "X", "XX", "XXX")  # alone in a German clause
 _PARTS = word_set("parte scena cena classe")
 

@@ -112,6 +112,11 @@ def _in_full(place: Place) -> str:
     if known := _IN_FULL.get(base, {}).get(text):
         needed = {"no": after[:1].isdigit(), "me": after[1:2].islower() and after[:1].isupper()}
         return known if needed.get(text.lower(), True) else ""
+    if base == "ru" and text == "г" and place.dotted:
+        if after[:1].isupper() and not place.before[-1:].isdigit():
+            return "город"
+        year = re.fullmatch(r"\d{3,4}", place.before)
+        return "" if not year else "году" if place.near(-2).lower() == "в" else "года"
     if base == "fr" and text == "s" and place.dotted:
         return "siècle"
     if base == "de" and text == "v" and place.dotted:

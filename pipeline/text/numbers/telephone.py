@@ -27,7 +27,8 @@ _NEAR = 3  # words between such a word and the number
 _MARKS = ".,;:?!…"
 _BY_PAIRS = re.compile(r"0\d(?:([.\-/ ]?)\d\d)(?:\1\d\d){3}")  # of France
 _BY_DIGIT = ("de", "it", "pt", "nl")
-_BRAZILIAN = re.compile(r"9\d{4}-\d{4}")
+_BRAZILIAN = re.compile(r"9?(\d{4})-(\d{4})")
+_LAST_YEAR = 2100
 _DASHED = re.compile(r"\+?\d{1,4}(?:-\d{2,4}){2,}|0\d{1,4}/\d{4,}")
 
 
@@ -70,7 +71,7 @@ def telephone(place: Place) -> str:
         return _said(re.findall(r"\d\d", text), base)
     if base in ("es", "fr") and _DASHED.fullmatch(text):
         return _said(re.findall(r"\d+", text), base)
-    if base == "pt" and _BRAZILIAN.fullmatch(text):
+    if base == "pt" and _is_brazilian(text):
         return digits_said(text)
     groups, at = _groups(place)
     known = len(groups) > 1 and (groups[0][0] in "+0" or len(groups) > 2)
@@ -99,6 +100,14 @@ def _groups(place: Place) -> tuple[list[str], int]:
 
 def _is_group(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 4
+
+
+def _is_brazilian(text: str) -> bool:
+    """Whether a word is a telephone number of Brazil, and no two years."""
+    match = _BRAZILIAN.fullmatch(text)
+    if match is None:
+        return False
+    return len(text) > 9 or int(match[1]) > min(int(match[2]), _LAST_YEAR)
 
 
 def _pause(place: Place, at: int, count: int) -> str:

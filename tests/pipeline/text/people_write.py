@@ -186,6 +186,17 @@ MANDARIN = (
     ("第XII章，90后，3 + 2 = 5", "第十二章，九零后，三加二等于五"),
 )
 OTHERS = (
+    ("it", "2 mln di euro, p. es. sì", "due milioni di euro, per esempio sì"),
+    (
+        "pt",
+        "Tel. 2345-6789, séc. V aqui",
+        "telefone dois três quatro cinco seis sete oito nove, século quinto aqui",
+    ),
+    ("ru", "в 1945 г. и г. Москва, кв. 10", "в 1945 году и город Москва, квартира 10"),
+    ("fr-fr", "Mme M. Durand et M. Durand", "Mme M. Durand et monsieur Durand"),
+    ("en-us", "Open on Fri. The sun", "Open on Friday. The sun"),
+    ("de", "Das ist Max. Er kam", "Das ist Max! Er kam"),
+    ("es", "Mide 5 m. de alto y 100/100", "Mide cinco metros de alto y 100 sobre 100"),
     (
         "ru",
         "25°C, 2 км, 5 km и 3,5 кг",
