@@ -14,7 +14,7 @@ from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text.capitals import in_capitals, small
 from ns2.pipeline.text.english_dates import is_week_day
-from ns2.pipeline.text.english_tables import DAYS, MONTH_NAMES
+from ns2.pipeline.text.english_tables import BEHIND_TIMES, DAYS, MONTH_NAMES
 from ns2.pipeline.text.markup import without_markup
 from ns2.pipeline.text.numbers.abbreviated import days, is_month, street, week_day
 from ns2.pipeline.text.numbers.dots import ends_sentence, has_own_dot
@@ -49,6 +49,7 @@ TEXT_LIMIT = 5000
 _SIGNED = re.compile(r"-?\.?\d|-[$£€¥₹½¼¾⅓⅔⅛]")
 _RANK = re.compile(r"\d{1,3}|\d{1,2}\.\d{1,2}")
 _NUMERIC = tuple("0123456789½¼¾⅓⅔⅛")
+_MARKS = ".,;:?!"
 _WORD_LIMIT = 80  # characters: espeak-ng 1.52 cuts or crashes on much longer words
 
 
@@ -243,6 +244,8 @@ class _Splitter:
         )  # a title: Sr. López
         if core == "s" and self._base == "fr" and following[:1].isupper():
             return True
+        if core.lower() in ("a.m", "p.m") and following.strip(_MARKS) in BEHIND_TIMES:
+            return False  # 10 a.m. Monday
         if self._base == "en" and core in DAYS and following[:1].isupper():
             return following.strip(".,;:?!") not in MONTH_NAMES
         if core == "in" and (not following or following[:1].isupper()):

@@ -165,6 +165,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         ),
         (r"(\d{1,2})-(\d{1,2})", dates.days),
         (r"(1\d{3}|20\d\d)-(\d\d|1\d{3}|20\d\d)", dates.year_range),
+        (r"(1[1-9]\d\d|20\d\d)/(\d\d)", lambda m, c: f"{year(m[1])} {cardinal(m[2])}"),
         (rf"(?P<low>{D}%?)-(?P<high>{D})(?P<unit>%|{U})?", numbers.number_range),
         (r"'?(1[1-9]|20|)(\d)0'?s", dates.decade),
         (r"'?(1[1-9]|20|)(\d)0'?s-'?(1[1-9]|20|)(\d)0'?s", dates.decades),

@@ -100,6 +100,8 @@ BEFORE_DAYS = word_set("on every each next last this from to until till by")
 NAMED = {**DAYS, **dict.fromkeys(DAYS.values(), ""), **MONTH_NAMES}
 NAMED |= {name: name for name in NAMED if not NAMED[name]}
 """Names of days and months by what is written, for ranges of them."""
+BEHIND_TIMES = frozenset(NAMED) | word_set("EST EDT PST PDT CST CDT MST MDT ET PT GMT UTC BST CET")
+"""What belongs to a time of day before it: days and zones."""
 STATES = word_set(
     "AL AK AZ AR CA CO CT DC DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
     "NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY D.C"
@@ -144,7 +146,8 @@ NO_PLURALS = word_set(
 
 NUMBERED = {
     "c": "circa", "ca": "circa", "No": "number", "no": "number", "Nos": "numbers",
-    "nos": "numbers", "Apt": "apartment", "pg": "page", "Pg": "page", "para": "paragraph",
+    "nos": "numbers", "Apt": "apartment", "Rm": "room", "pg": "page", "Pg": "page",
+    "para": "paragraph",
     "chap": "chapter", "Chap": "chapter", "Bk": "book", "Pt": "part", "Sec": "section",
     "p": "page", "pp": "pages", "vol": "volume",
     "Vol": "volume", "ch": "chapter", "Ch": "chapter", "fig": "figure",

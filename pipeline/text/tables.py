@@ -177,7 +177,7 @@ GERMAN_CLOSING = word_set(
 
 BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     "en": word_set(
-        "No Nos no nos Apt c ca p pp pg Pg para vol Vol ch Ch chap Chap Bk Pt Sec fig Fig "
+        "No Nos no nos Apt Rm c ca p pp pg Pg para vol Vol ch Ch chap Chap Bk Pt Sec fig Fig "
         "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
     "de": word_set("S Abb Kap Bd Abs Art Jan Feb Mrz Apr Jun Jul Aug Sept Sep Okt Nov Dez"),
@@ -245,7 +245,7 @@ COUNTED_IN_ROMAN = word_set("vol chap ch bk pt t s ss sec séc")
 """Abbreviations before which "I", "V" and "X" are numbers."""
 MONTHS = word_set("Jan Feb Mar Mrz Apr Jun Jul Aug Sep Sept Oct Okt Nov Dec Dez")
 UNITS = {  # abbreviations only if a number stands before them, by language
-    "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal"),
+    "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal tbsp tsp"),
     "de": word_set("Std Min Sek"),
     **dict.fromkeys(("fr", "es", "it", "pt"), word_set("h min km kg cm mm m g l")),
     "nl": word_set("min sec"),

@@ -59,6 +59,8 @@ ENGLISH = (
     ("Approx. 5 in WWII", "approximately five in World War Two"),
     ("π, α-rays and 5 Ω", "pi, alpha-rays and five ohms"),
     ("MR SMITH AND DR JONES CAME", "mister Smith and doctor Jones came"),
+    ("2019/20, 2 tbsp. of it, Rm. 5", "twenty nineteen twenty, two tablespoons of it, room five"),
+    ("at 10 a.m. Monday and 6 p.m. EST", "at ten a.m Monday and six p.m EST"),
     ("３５％ of ＡＢＣ", "thirty five percent of ABC"),
 )
 GERMAN = (
