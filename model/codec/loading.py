@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ns2.model.codec.interface import Codec, CodecError
-from ns2.model.codec.registry import codec_file, codec_spec
+from ns2.model.codec.registry import bundled_versions, codec_file, codec_spec
 
 
 def load_codec(name: str, weights: Path | None = None, quantizers: int | None = None) -> Codec:
@@ -30,3 +30,37 @@ def load_codec(name: str, weights: Path | None = None, quantizers: int | None = 
     from ns2.model.codec.mini_codec import load_mini
 
     return load_mini(path, spec.quantizers)
+
+
+def load_codec_of(
+    called: str,
+    digest: str,
+    quantizers: int,
+    *,
+    name: str | None = None,
+    weights: Path | None = None,
+) -> Codec:
+    """Open the codec that codes were made by.
+
+    Args:
+        called: what a dataset or a run calls it.
+        digest: the digest of its weights.
+        quantizers: Q of the codes.
+        name: the name or file of the codec, where ns2 does not find it by itself.
+        weights: a file with EnCodec's weights, where ns2 does not find them by itself.
+
+    Raises:
+        CodecError: it cannot be opened, or its weights are not those of the codes.
+    """
+    # a dataset calls both versions of `mini` by this name; its digest tells which one it is
+    names = (name,) if name else bundled_versions(called, quantizers)
+    found = ""
+    for one in names:
+        codec = load_codec(one, weights, quantizers)
+        if codec.digest == digest:
+            return codec
+        found = found or codec.digest
+    raise CodecError(
+        f"the codes were made by {called} with weights {digest[:12]}, but those of {names[0]} are "
+        f"{found[:12]}: name the codec's file with --codec or --codec-weights"
+    )

@@ -234,19 +234,8 @@ def open_codec_of(
     Raises:
         UserError: the codec can't be opened, or its weights are not those of the run.
     """
-    from ns2.model.codec.registry import bundled_versions
-    from ns2.train.codec.opened import open_codec
+    from ns2.train.codec.opened import open_codec_of_codes
 
-    # a dataset calls both versions of `mini` by this name; its digest tells which one it is
-    names = (name,) if name else bundled_versions(facts.codec, facts.quantizers)
-    found = ""
-    for one in names:
-        codec = open_codec(one, weights, facts.quantizers)
-        if codec.digest == facts.codec_digest:
-            return codec
-        found = found or codec.digest
-    raise UserError(
-        f"the model was trained on codes of {facts.codec} with weights "
-        f"{facts.codec_digest[:12]}, but those of {names[0]} are "
-        f"{found[:12]}: name the codec's file with --codec or --codec-weights"
+    return open_codec_of_codes(
+        facts.codec, facts.codec_digest, facts.quantizers, name=name, weights=weights
     )
