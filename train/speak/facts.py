@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ns2.model.codec.registry import CODECS, MAX_QUANTIZERS
+from ns2.model.codec.own import NAME
+from ns2.model.codec.registry import MAX_QUANTIZERS
 from ns2.model.config_values import from_values
 from ns2.model.log_mel import MelConfig
 from ns2.pipeline.core.atomic import member_folder, write_if_changed
@@ -203,7 +204,7 @@ def _check(facts: SpeechFacts) -> None:
     Raises:
         ValueError: one is not, and its name.
     """
-    if facts.codec not in CODECS:  # a path would be read
+    if not (isinstance(facts.codec, str) and NAME.fullmatch(facts.codec)):  # no path, no class
         raise ValueError(f"there is no codec {facts.codec!r:.60}")
     for name in ("codec_digest", "language", "aligner"):
         if not isinstance(getattr(facts, name), str):

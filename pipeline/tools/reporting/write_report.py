@@ -216,6 +216,8 @@ def _about(dataset: Dataset) -> dict[str, str]:
     }
     if codes:
         about["codec"] = f"{codes.get('codec')}, {codes.get('quantizers')} quantizers"
+    if licence := card.options.get("licence"):
+        about["licence"] = str(licence)
     return {**about, "digest": card.digest[:16], "written by": f"ns2 {card.ns2}"}
 
 
