@@ -147,6 +147,7 @@ def verify(dataset: Path, as_json: bool, **options: Any) -> None:
 @config_options(
     ReportOptions,
     where={"metavar": "CONDITION", "show_default": False},
+    run={"type": DATASET},
     audio={"type": click.IntRange(0), "metavar": "N"},
 )
 @clear_errors

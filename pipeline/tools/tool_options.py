@@ -72,6 +72,10 @@ class ReportOptions:
     """A condition on the index, such as "seconds < 12 and snr > 20": the report shows how much of
     everything it would keep, as `ns2 train --where` does."""
 
+    run: Path | None = None
+    """A run that was trained with --set utterance_loss=true: its loss of each utterance is one more
+    measure, utterance_loss, which --where may name."""
+
     audio: int = 12
     """The number of utterances whose copies by the codec can be listened to in the report; 0
     leaves them out."""

@@ -19,14 +19,15 @@ from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.dataset.where import parse_where
+from ns2.pipeline.dataset.where import Where, parse_where
 from ns2.pipeline.tools.inspection.overview import amount, length
 from ns2.pipeline.tools.reporting import pictures
 from ns2.pipeline.tools.reporting.charts import HEIGHT, WIDTH, chart, number, spoken
 from ns2.pipeline.tools.reporting.distributions import distribution
 from ns2.pipeline.tools.reporting.groups import groups_by
 from ns2.pipeline.tools.reporting.ledger import left_out
-from ns2.pipeline.tools.reporting.measures import Measure, measures_of
+from ns2.pipeline.tools.reporting.losses import losses_of
+from ns2.pipeline.tools.reporting.measures import LOSS, Measure, measures_of
 from ns2.pipeline.tools.reporting.pages import render
 from ns2.pipeline.tools.reporting.phone_counts import count_phones
 from ns2.pipeline.tools.reporting.pictures import picture_of
@@ -76,7 +77,7 @@ def write_report(
         UserError: the condition is wrong, the dataset is damaged, or the file can't be written.
     """
     notes: list[str] = []
-    found = _read_numbers(dataset, options.where, progress)
+    found = _read_numbers(dataset, options, progress)
     listed = [one for m in found.measures for one in outliers(found.values[m.name], m, LISTED)]
     phones = count_phones(dataset, progress)
     chosen = in_turn([_by_chance(len(dataset)), *(one.positions for one in listed)])
@@ -121,22 +122,33 @@ def _write(out: Path, text: str) -> None:
         raise UserError(f"can't write {out}: {error.strerror or error}") from error
 
 
-def _read_numbers(dataset: Dataset, where: str, progress: Progress) -> _Numbers:
+def _read_numbers(dataset: Dataset, options: ReportOptions, progress: Progress) -> _Numbers:
     """Read the measures of all utterances, and what a condition keeps."""
-    measures = measures_of(dataset)
-    condition = parse_where(where, dataset.index_schema) if where.strip() else None
+    joined = {} if options.run is None else {LOSS: losses_of(options.run, dataset)}
+    schema = dataset.index_schema
+    for name in joined:
+        schema = schema.append(pa.field(name, pa.float64()))
+    condition = parse_where(options.where, schema) if options.where.strip() else None
+    measures = measures_of(dataset, tuple(joined))
     progress.phase("reading the index", len(measures), unit="columns")
     values = {}
     for measure in measures:
-        values[measure.name] = dataset.numbers(measure.name)
+        here = joined.get(measure.name)
+        values[measure.name] = dataset.numbers(measure.name) if here is None else here
         progress.advance(utterances=1)
-    kept = None
-    if condition is not None:
-        table = dataset.fields(condition.columns)
-        numbered = table.append_column("", pa.array(np.arange(len(table))))
-        kept = np.zeros(len(table), bool)
-        kept[numbered.filter(condition.expression)[""].to_numpy()] = True
+    kept = None if condition is None else _kept(dataset, condition, joined)
     return _Numbers(measures=measures, values=values, kept=kept)
+
+
+def _kept(dataset: Dataset, condition: Where, joined: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What a condition keeps, (n,) bool; a number that is NaN is missing, as in the index."""
+    table = dataset.fields([name for name in condition.columns if name not in joined] or ["shard"])
+    for name, values in joined.items():
+        table = table.append_column(name, pa.array(values, from_pandas=True))
+    numbered = table.append_column("", pa.array(np.arange(len(table))))
+    kept = np.zeros(len(table), bool)
+    kept[numbered.filter(condition.expression)[""].to_numpy()] = True
+    return kept
 
 
 def _by_chance(count: int) -> list[int]:
