@@ -31,6 +31,10 @@ class TrainOptions:
     """A condition on the columns of the index, such as "seconds < 12"; only utterances that meet it
     are used."""
 
+    losses: Path | None = None
+    """A run that kept its losses of these utterances (--set utterance_loss=true): --where may name
+    them as utterance_loss."""
+
     split: str = "train"
     """The split of the datasets that is trained on; '' takes all utterances."""
 

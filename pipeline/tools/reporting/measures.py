@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ns2.pipeline.dataset.index import CONFIDENCE
+from ns2.pipeline.dataset.losses import LOSS
 from ns2.pipeline.dataset.reader import Dataset
 
 LOWEST, HIGHEST = "lowest", "highest"
 _BOTH = (LOWEST, HIGHEST)
-LOSS = "utterance_loss"
-"""The mean loss of an utterance in a training, which is no field of the index."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,9 @@ _KNOWN = (
 )
 
 
-def measures_of(dataset: Dataset, more: tuple[str, ...] = ()) -> list[Measure]:
-    """The measures of a dataset: those of ns2, then those of other stages.
-
-    Args:
-        more: names of numbers that come from elsewhere.
-    """
-    there = {*dataset.index_schema.names, *more}
+def measures_of(dataset: Dataset) -> list[Measure]:
+    """The measures of a dataset: those of ns2, then those of other stages."""
+    there = set(dataset.index_schema.names)
     known = [measure for measure in _KNOWN if measure.name in there]
     names = {measure.name for measure in known}
     own = [name for name in dataset.card.scalars if name in there and name not in names]

@@ -18,16 +18,16 @@ import pyarrow as pa
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
+from ns2.pipeline.dataset.losses import join_losses
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.dataset.where import Where, parse_where
+from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.tools.inspection.overview import amount, length
 from ns2.pipeline.tools.reporting import pictures
 from ns2.pipeline.tools.reporting.charts import HEIGHT, WIDTH, chart, number, spoken
 from ns2.pipeline.tools.reporting.distributions import distribution
 from ns2.pipeline.tools.reporting.groups import groups_by
 from ns2.pipeline.tools.reporting.ledger import left_out
-from ns2.pipeline.tools.reporting.losses import losses_of
-from ns2.pipeline.tools.reporting.measures import LOSS, Measure, measures_of
+from ns2.pipeline.tools.reporting.measures import Measure, measures_of
 from ns2.pipeline.tools.reporting.pages import render
 from ns2.pipeline.tools.reporting.phone_counts import count_phones
 from ns2.pipeline.tools.reporting.pictures import picture_of
@@ -124,31 +124,22 @@ def _write(out: Path, text: str) -> None:
 
 def _read_numbers(dataset: Dataset, options: ReportOptions, progress: Progress) -> _Numbers:
     """Read the measures of all utterances, and what a condition keeps."""
-    joined = {} if options.run is None else {LOSS: losses_of(options.run, dataset)}
-    schema = dataset.index_schema
-    for name in joined:
-        schema = schema.append(pa.field(name, pa.float64()))
-    condition = parse_where(options.where, schema) if options.where.strip() else None
-    measures = measures_of(dataset, tuple(joined))
+    if options.run is not None:
+        join_losses(dataset, options.run)
+    where, measures = options.where, measures_of(dataset)
+    condition = parse_where(where, dataset.index_schema) if where.strip() else None
     progress.phase("reading the index", len(measures), unit="columns")
     values = {}
     for measure in measures:
-        here = joined.get(measure.name)
-        values[measure.name] = dataset.numbers(measure.name) if here is None else here
+        values[measure.name] = dataset.numbers(measure.name)
         progress.advance(utterances=1)
-    kept = None if condition is None else _kept(dataset, condition, joined)
+    kept = None
+    if condition is not None:
+        table = dataset.fields(condition.columns)
+        numbered = table.append_column("", pa.array(np.arange(len(table))))
+        kept = np.zeros(len(table), bool)
+        kept[numbered.filter(condition.expression)[""].to_numpy()] = True
     return _Numbers(measures=measures, values=values, kept=kept)
-
-
-def _kept(dataset: Dataset, condition: Where, joined: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What a condition keeps, (n,) bool; a number that is NaN is missing, as in the index."""
-    table = dataset.fields([name for name in condition.columns if name not in joined] or ["shard"])
-    for name, values in joined.items():
-        table = table.append_column(name, pa.array(values, from_pandas=True))
-    numbered = table.append_column("", pa.array(np.arange(len(table))))
-    kept = np.zeros(len(table), bool)
-    kept[numbered.filter(condition.expression)[""].to_numpy()] = True
-    return kept
 
 
 def _by_chance(count: int) -> list[int]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -101,3 +102,27 @@ def test_a_run_keeps_losses_and_learns_the_same(speech: Path, tmp_path: Path) ->
     assert "Highest loss in training" in text
     said = ns2("report", speech, "-o", page, "--run", plain, code=1)
     assert "--set utterance_loss=true" in said
+
+
+def test_a_condition_may_name_them(speech: Path, tmp_path: Path) -> None:
+    from ns2.pipeline.core.errors import UserError
+    from ns2.train.data.selection import open_data
+
+    run = tmp_path / "run"
+    run.mkdir()
+    dataset = Dataset(speech)
+    losses = {"key": dataset.keys[:8], "utterance_loss": [1.0 + i for i in range(8)]}
+    sums = [dataset.card.sha256sums] * 8
+    pq.write_table(pa.table({"dataset": sums, **losses, "times": [1] * 8}), run / LOSSES)
+    where = "utterance_loss < 4"
+    few = open_data([speech], split="", where=where, losses=run)
+    assert few.keys(np.arange(len(few))) == dataset.keys[:3]
+    rest = open_data([speech], split="", where="not utterance_loss < 4", losses=run)
+    assert rest.keys(np.arange(len(rest))) == dataset.keys[3:8]  # the others have none
+    with pytest.raises(UserError, match="no column utterance_loss"):
+        open_data([speech], split="", where=where)
+    losses["utterance_loss"][7] = 2.0
+    pq.write_table(pa.table({"dataset": sums, **losses, "times": [1] * 8}), run / LOSSES)
+    other = open_data([speech], split="", where=where, losses=run)
+    assert len(other) == 4 and other.digest != few.digest
+    assert open_data([speech], split="").digest == open_data([speech], split="", where=" ").digest

@@ -11,9 +11,19 @@ import pyarrow.compute as pc
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.dataset.tables import read_table
-from ns2.pipeline.tools.reporting.measures import LOSS
 
+LOSS = "utterance_loss"
+"""The mean loss of an utterance in a training, which is no field of the index."""
 _FILE = f"{LOSS}.parquet"
+
+
+def join_losses(dataset: Dataset, run: Path) -> None:
+    """Have the losses of a run stand in the index, for conditions; only in memory.
+
+    Raises:
+        UserError: see `losses_of`.
+    """
+    dataset.join(LOSS, losses_of(run, dataset))
 
 
 def losses_of(run: Path, dataset: Dataset) -> np.ndarray:
