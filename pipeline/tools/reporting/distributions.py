@@ -15,6 +15,8 @@ _BINS = 40
 _CUT = 0.001
 """The share of values at each end that a histogram may leave out, so that one far value does not
 press all others into one bar."""
+_FARTHEST = 1e100
+"""No measure is that large; such a number is none."""
 _QUANTILES = {"least": 0.0, "1 %": 0.01, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "99 %": 0.99,
               "most": 1.0}  # fmt: skip
 
@@ -48,7 +50,7 @@ def distribution(values: np.ndarray, kept: np.ndarray | None) -> Distribution | 
         values: (n,) numbers; NaN where there is none.
         kept: (n,) bool, what a condition keeps.
     """
-    there = np.isfinite(values)
+    there = np.abs(values) < _FARTHEST  # false for NaN
     found = values[there].astype(np.float64)
     if not len(found):
         return None
@@ -73,7 +75,9 @@ def _edges(values: np.ndarray) -> np.ndarray:
     inner = np.quantile(values, (_CUT, 1 - _CUT))
     if high - low > 2 * (inner[1] - inner[0]) > 0:
         low, high = inner.tolist()
-    step = round_step((high - low) / _BINS or abs(high) / _BINS or 1.0)
+    # no bar is narrower than numbers of that size can tell apart
+    least = max(abs(high), abs(low)) * 1e-12
+    step = round_step(max((high - low) / _BINS, least) or 1.0)
     first, last = int(np.floor(low / step)), int(np.floor(high / step)) + 1
     return step * np.arange(first, last + 1)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from ns2.pipeline.dataset.index import CONFIDENCE
 from ns2.pipeline.dataset.losses import LOSS
 from ns2.pipeline.dataset.reader import Dataset
@@ -55,7 +57,10 @@ _KNOWN = (
 
 def measures_of(dataset: Dataset) -> list[Measure]:
     """The measures of a dataset: those of ns2, then those of other stages."""
-    there = set(dataset.index_schema.names)
+    numbers = (pa.types.is_floating, pa.types.is_integer)
+    there = {
+        field.name for field in dataset.index_schema if any(is_(field.type) for is_ in numbers)
+    }
     known = [measure for measure in _KNOWN if measure.name in there]
     names = {measure.name for measure in known}
     own = [name for name in dataset.card.scalars if name in there and name not in names]

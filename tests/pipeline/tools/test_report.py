@@ -200,7 +200,10 @@ def test_a_distribution_counts_each_utterance() -> None:
     assert f": {drawn.most}" in tallest.about
 
 
-@pytest.mark.parametrize("values", [[4.0], [0.0, 0.0], [-3.0, 5e-9], [np.nan, 2.0]])
+@pytest.mark.parametrize(
+    "values",
+    [[4.0], [0.0, 0.0], [-3.0, 5e-9], [np.nan, 2.0], [1e99, -1e99], [3e15, 3e15 + 1], [np.inf, 1]],
+)
 def test_few_values_have_a_distribution(values: list[float]) -> None:
     found = distribution(np.array(values), None)
     assert found is not None and sum(found.counts) == found.count
