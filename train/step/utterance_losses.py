@@ -3,8 +3,8 @@
 The error of the denoiser depends on the diffusion time far more than on the utterance, and falls in
 the course of a training. So the logarithm of each error is compared with the running mean of errors
 at like times: an utterance of the loss 1.2 has had errors that were 20 % above those of the others
-at the same times. Utterances that learn without content in a step are not counted: what they are
-to say is not known to the model then.
+at the same times. Only errors in the noisier half of the times count, where the model depends on
+what it is told of text and pitch, and not those of utterances that learn without content in a step.
 
 Letters for shapes: n utterances of the data, B of a batch.
 """
@@ -29,6 +29,8 @@ from ns2.train.step.ranks import Ranks
 
 _BINS = 20
 """Times are alike that lie in the same twentieth."""
+_LEAST = 0.5
+"""The place in the range of times from which errors count."""
 _RATE = 0.05
 """The weight of a new error in the running mean of its twentieth."""
 
@@ -58,7 +60,7 @@ class UtteranceLosses:
             counted: (B,) bool, those that count.
         """
         logs = errors.float().clamp(min=1e-12).log()
-        use = (counted & logs.isfinite()).float()
+        use = (counted & (uniform >= _LEAST) & logs.isfinite()).float()
         bins = (uniform * _BINS).long().clamp(max=_BINS - 1)
         logs = torch.where(use > 0, logs, 0.0)
         here = torch.zeros_like(self.usual).index_add_(0, bins, use)
@@ -114,7 +116,10 @@ def loss_table(data: Data, state: dict[str, Any]) -> bytes:
     """
     counts = state["counts"].cpu().numpy()
     there = np.flatnonzero(counts)
-    means = np.exp(state["sums"].cpu().numpy()[there].astype(np.float64) / counts[there])
+    sums = state["sums"].cpu().numpy()[there].astype(np.float64)
+    # running means lag behind what falls: 1 is to be the mean of all that was counted
+    usual = sums.sum() / max(counts.sum(), 1)
+    means = np.exp(sums / counts[there] - usual)
     cards = [dataset.card.sha256sums for dataset in data.datasets]
     table = pa.table(
         {
