@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ns2.pipeline.tools.reporting.distributions import Distribution, round_step
+from ns2.pipeline.tools.reporting.findings.distributions import Distribution, round_step
 
 WIDTH, HEIGHT = 340, 130
 """Of the drawing."""

@@ -20,7 +20,7 @@ from ns2.pipeline.core.schema import BORDER, SILENCE, FrameGrid
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.draw import MEL_TICKS, mel_bin
 from ns2.pipeline.tools.inspection.one_utterance import token_spans
-from ns2.pipeline.tools.reporting.distributions import round_step
+from ns2.pipeline.tools.reporting.findings.distributions import round_step
 
 LEFT, TOP = 48, 4
 """The margin for the scales, and the one above."""

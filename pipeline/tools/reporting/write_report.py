@@ -24,15 +24,15 @@ from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.tools.inspection.overview import amount, length
 from ns2.pipeline.tools.reporting import pictures
 from ns2.pipeline.tools.reporting.charts import HEIGHT, WIDTH, chart, number, spoken
-from ns2.pipeline.tools.reporting.distributions import distribution
-from ns2.pipeline.tools.reporting.groups import groups_by
-from ns2.pipeline.tools.reporting.ledger import left_out
-from ns2.pipeline.tools.reporting.measures import Measure, measures_of
+from ns2.pipeline.tools.reporting.findings.distributions import distribution
+from ns2.pipeline.tools.reporting.findings.groups import groups_by
+from ns2.pipeline.tools.reporting.findings.ledger import left_out
+from ns2.pipeline.tools.reporting.findings.measures import Measure, measures_of
+from ns2.pipeline.tools.reporting.findings.phone_counts import count_phones
+from ns2.pipeline.tools.reporting.findings.worst import Outliers, in_turn, outliers
 from ns2.pipeline.tools.reporting.pages import render
-from ns2.pipeline.tools.reporting.phone_counts import count_phones
 from ns2.pipeline.tools.reporting.pictures import picture_of
 from ns2.pipeline.tools.reporting.players import open_codec, player
-from ns2.pipeline.tools.reporting.worst import Outliers, in_turn, outliers
 from ns2.pipeline.tools.tool_options import ReportOptions
 
 if TYPE_CHECKING:

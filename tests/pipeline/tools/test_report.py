@@ -21,13 +21,13 @@ from ns2.cli import main
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.tools.reporting.charts import chart, number
-from ns2.pipeline.tools.reporting.distributions import distribution, round_step
-from ns2.pipeline.tools.reporting.groups import groups_by
-from ns2.pipeline.tools.reporting.ledger import left_out
-from ns2.pipeline.tools.reporting.measures import HIGHEST, LOWEST, Measure, measures_of
-from ns2.pipeline.tools.reporting.phone_counts import count_phones
+from ns2.pipeline.tools.reporting.findings.distributions import distribution, round_step
+from ns2.pipeline.tools.reporting.findings.groups import groups_by
+from ns2.pipeline.tools.reporting.findings.ledger import left_out
+from ns2.pipeline.tools.reporting.findings.measures import HIGHEST, LOWEST, Measure, measures_of
+from ns2.pipeline.tools.reporting.findings.phone_counts import count_phones
+from ns2.pipeline.tools.reporting.findings.worst import in_turn, outliers
 from ns2.pipeline.tools.reporting.pictures import LEFT, MEL, picture_of
-from ns2.pipeline.tools.reporting.worst import in_turn, outliers
 from ns2.pipeline.tools.reporting.write_report import write_report
 from ns2.pipeline.tools.tool_options import ReportOptions
 from tests.support.dataset_factories import Recipe, make_dataset

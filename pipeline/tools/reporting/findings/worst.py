@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ns2.pipeline.tools.reporting.measures import HIGHEST, LOWEST, Measure
+from ns2.pipeline.tools.reporting.findings.measures import HIGHEST, LOWEST, Measure
 
 
 @dataclass(frozen=True, kw_only=True)
