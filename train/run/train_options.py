@@ -52,7 +52,8 @@ class TrainOptions:
     counts it."""
 
     codec: str | None = None
-    """The codec that decodes samples, where the datasets' codec is a file of `ns2 codec train`."""
+    """The codec that decodes samples, where the datasets' codec is a file of `ns2 codec train` or a
+    codec of your own."""
 
     codec_weights: Path | None = None
     """A file with EnCodec's weights, for samples; without it they come from torch hub's cache."""
