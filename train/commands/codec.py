@@ -20,8 +20,8 @@ from ns2.train.run.train_options import TrainOptions
 def codec() -> None:
     """Train a codec, measure a codec, or hear its copy of a recording.
 
-    CODEC is encodec_24khz, mini, mini-1 (its first version), a file that `ns2 codec train` made, or a
-    codec of your own: package.module:Class, or an entry point of ns2.codecs.
+    CODEC is encodec_24khz, mini, mini-1 (its first version), a file that `ns2 codec train` made, or
+    a codec of your own: package.module:Class, or an entry point of ns2.codecs.
     """
 
 
