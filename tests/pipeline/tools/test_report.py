@@ -274,6 +274,7 @@ def test_measures_of_others_are_shown_at_both_ends(dataset: Dataset) -> None:
     assert names[0] == "seconds" and "align_score" in names and "snr" not in names
 
 
+@pytest.mark.large
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")
 def test_a_browser_has_nothing_to_complain_of(speech: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
