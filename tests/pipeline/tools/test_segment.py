@@ -117,6 +117,17 @@ def test_what_is_wrong_is_left_out(story: Story, tmp_path: Path) -> None:
             assert row["offset"] + row["duration"] <= start + 0.1 or row["offset"] >= end - 0.1
 
 
+def test_a_few_words_of_a_passage_that_is_not_written(story: Story, tmp_path: Path) -> None:
+    """They are left out: something like them is found anywhere."""
+    few = " ".join(SPOKEN[6].split()[1:4])
+    write(tmp_path / "in", "story", story.wave, story.rate, [*SPOKEN[:5], few, *SPOKEN[8:]])
+    cut(tmp_path / "in", tmp_path / "out")
+    start, end = story.spans[5][0], story.spans[7][1]
+    for row in rows(tmp_path / "out"):
+        assert row["offset"] + row["duration"] <= start + 0.1 or row["offset"] >= end - 0.1
+    assert left_out(tmp_path / "out")[few] in ("low_confidence", "not_spoken")
+
+
 def test_the_text_of_another_recording(story: Story, tmp_path: Path) -> None:
     """It is left out as a whole, and said; if nothing else is there, that is an error."""
     other = SENTENCES[20:36]
