@@ -234,18 +234,26 @@ def test_recordings_that_cant_be_used_have_a_reason(story: Story, tmp_path: Path
     assert len(rows(folder / "cut")) > len(first)
 
 
-@pytest.mark.large
-def test_stories_that_people_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["0302_", pytest.param("", marks=pytest.mark.large)])
+def test_stories_that_people_read(named: str, tmp_path: Path) -> None:
     """Against the borders of their pages, which are known."""
     if not STORIES.is_dir():
         pytest.skip(f"{STORIES} is missing")
-    cut(STORIES, tmp_path / "out")
-    figures = measure(read_pages(STORIES), read_manifest(tmp_path / "out"))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in STORIES.glob(f"{named}*.*"):
+        (folder / path.name).symlink_to(path)
+    head, *borders = (STORIES / "page_borders.tsv").read_text("utf-8").splitlines()
+    mine = [head, *(line for line in borders if line.startswith(named))]
+    (folder / "page_borders.tsv").unlink(missing_ok=True)
+    (folder / "page_borders.tsv").write_text("\n".join(mine), "utf-8")
+    cut(folder, tmp_path / "out")
+    figures = measure(read_pages(folder), read_manifest(tmp_path / "out"))
     lengths = np.array(figures.lengths)
     errors = np.abs([error for _, error in figures.begins + figures.ends])
     assert figures.kept / figures.words >= 0.97
     assert np.mean((lengths >= 2) & (lengths <= 15)) >= 0.9
-    assert np.mean(errors <= 0.15) >= 0.92
+    assert len(errors) >= 8 and np.mean(errors <= 0.15) >= 0.95
 
 
 @pytest.mark.parametrize("options", [{"min_seconds": 9, "max_seconds": 3}, {"least_confidence": 2}])
