@@ -14,7 +14,7 @@ from ns2.pipeline.align.long.recorded import WINDOW, Recorded
 
 _LEAD = 0.06
 """Seconds before and behind the sound of speech that a piece has."""
-_MOST, _DYING = 0.1, 0.02
+_MOST, _DYING = 0.08, 0.02
 """... and at most so many where noise goes on in the pause; speech needs the latter to die away."""
 _FAINT, _GONE = 20.0, 34.0
 """Decibels below the level of speech: without a phone such sound is a pause, and is inaudible."""
