@@ -118,15 +118,15 @@ def _recognise(path: Path) -> Reader:
 
 def _deeper(path: Path) -> str:
     """A hint at a folder or manifest inside that has a known layout, or ""."""
-    if path.is_dir():
-        tables = [name for name in list_folder(path, "").files if is_manifest(path / name)]
-        if tables:
-            return f"; but {first_names(sorted(tables))} may be manifests: give the path of one"
-        for name in list_folder(path, "").folders[:_HINTS]:
-            for reader in LAYOUTS.values():
-                if reader.matches(path / name):
-                    return f"; but {path / name} looks like {reader.name}: give that path"
-    return ""
+    if not path.is_dir():
+        return ""
+    inside = list_folder(path, "")
+    for name in inside.folders[:_HINTS]:
+        for reader in LAYOUTS.values():
+            if reader.matches(path / name):
+                return f"; but {path / name} looks like {reader.name}: give that path"
+    tables = sorted(name for name in inside.files if is_manifest(path / name))
+    return f"; but {first_names(tables)} may be manifests: give the path of one" if tables else ""
 
 
 def _known() -> str:
