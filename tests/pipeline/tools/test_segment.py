@@ -145,13 +145,13 @@ def test_the_text_of_another_recording(story: Story, tmp_path: Path) -> None:
 
 def test_the_text_of_another_short_recording(story: Story, tmp_path: Path) -> None:
     """A few words fit anywhere by chance, so they have to fit better."""
-    for k in range(0, 12, 2):
-        start, end = story.spans[k][0] - 0.3, story.spans[k + 1][1] + 0.3
+    for k, other in ((4, 1), (6, 14), (9, 10)):  # these fit best of all 240 pairs
+        start, end = story.spans[k][0] - 0.3, story.spans[k][1] + 0.3
         wave = story.wave[round(start * story.rate) : round(end * story.rate)]
-        write(tmp_path / "in", f"right{k}", wave, story.rate, SPOKEN[k : k + 2])
-        write(tmp_path / "in", f"wrong{k}", wave, story.rate, SPOKEN[k + 2 : k + 4])
+        write(tmp_path / "in", f"right{k}", wave, story.rate, [SPOKEN[k]])
+        write(tmp_path / "in", f"wrong{k}", wave, story.rate, [SPOKEN[other]])
     summary = cut(tmp_path / "in", tmp_path / "out")
-    assert set(summary.whole) == {f"wrong{k}" for k in range(0, 12, 2)}
+    assert set(summary.whole) == {"wrong4", "wrong6", "wrong9"}
 
 
 def test_what_is_done_is_not_done_again(
