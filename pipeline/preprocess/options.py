@@ -122,8 +122,9 @@ class Options:
     """Where durations come from: builtin trains an aligner on the corpus, textgrid reads durations
     and phonemes from --textgrids."""
 
-    aligner_init: Literal["bundled", "none"] = "bundled"
-    """What the builtin aligner starts from: the network that ns2 ships, or the corpus alone."""
+    aligner_init: Literal["bundled", "bundled-1", "none"] = "bundled"
+    """What the builtin aligner starts from: the network that ns2 ships, the one that it shipped
+    first (bundled-1), or the corpus alone (none)."""
 
     textgrids: Path | None = None
     """The folder of TextGrids that were made elsewhere, for --aligner textgrid."""
