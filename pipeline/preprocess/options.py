@@ -74,7 +74,7 @@ class Options:
     """The number of the codec's residual quantizers whose codes are stored.  [default: all, or 16
     of encodec_24khz]"""
 
-    f0: Literal["path", "dio", "harvest", "praat"] = "dio"
+    f0: Literal["path", "dio", "harvest", "praat"] = "path"
     """The pitch extractor: path weighs candidates of DIO and of correlations over time and misses
     the fewest frames; the others decide frame by frame."""
 
