@@ -79,7 +79,7 @@ class Options:
     """The number of the codec's residual quantizers whose codes are stored.  [default: all, or 16
     of encodec_24khz]"""
 
-    f0: Literal["path", "dio", "harvest", "praat"] = "dio"
+    f0: Literal["path", "dio", "harvest", "praat"] = "path"
     """The pitch extractor: path weighs candidates of DIO and of correlations over time and misses
     the fewest frames; the others decide frame by frame."""
 
@@ -131,8 +131,9 @@ class Options:
     """Where durations come from: builtin trains an aligner on the corpus, textgrid reads durations
     and phonemes from --textgrids."""
 
-    aligner_init: Literal["bundled", "none"] = "bundled"
-    """What the builtin aligner starts from: the network that ns2 ships, or the corpus alone."""
+    aligner_init: Literal["bundled", "bundled-1", "none"] = "bundled"
+    """What the builtin aligner starts from: the network that ns2 ships, the one that it shipped
+    first (bundled-1), or the corpus alone (none)."""
 
     textgrids: Path | None = None
     """The folder of TextGrids that were made elsewhere, for --aligner textgrid."""
