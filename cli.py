@@ -13,6 +13,7 @@ COMMANDS = {
     "segment": ("ns2.pipeline.commands.segmenting", "segment"),
     "preprocess": ("ns2.pipeline.commands.making", "preprocess"),
     "inspect": ("ns2.pipeline.commands.datasets", "inspect"),
+    "report": ("ns2.pipeline.commands.datasets", "report"),
     "verify": ("ns2.pipeline.commands.datasets", "verify"),
     "export": ("ns2.pipeline.commands.datasets", "export"),
     "diff": ("ns2.pipeline.commands.datasets", "diff"),
@@ -60,6 +61,7 @@ def main() -> None:
     ns2 segment long/ -o corpus/         cut long recordings with their texts into utterances
     ns2 preprocess corpus/ -o shards/    turn recordings and transcripts into a dataset
     ns2 inspect shards/                  show what is in a dataset
+    ns2 report shards/ -o report.html    write a page to look at and to listen to
     ns2 verify shards/                   check every file, array and number of it
     ns2 export shards/ out/              write all-in-one tars for other toolkits
     ns2 diff a/ b/                       compare two datasets

@@ -1,6 +1,7 @@
 """The computations that `ns2 preprocess` is compared with, each in its own process, on one thread.
 
     python -m benchmarks.parts kernels --corpus DIR --weights FILE [--aligner FILE] --seconds 180
+    python -m benchmarks.parts measures --corpus DIR --seconds 60
     python -m benchmarks.parts serial --corpus DIR --weights FILE --out DIR
     python -m benchmarks.parts ray --workers N
 
@@ -120,6 +121,39 @@ def kernels(corpus: Spoken, weights: Path, aligner: Path | None, seconds: float)
     }
 
 
+def measures(corpus: Spoken, seconds: float) -> dict[str, Any]:
+    """Measure the speed of each stage of `--quality`, in multiples of real time.
+
+    It is that of one core: CPU seconds count, so other work on the machine does not.
+    """
+    import torch
+
+    from ns2.pipeline.stages.measured.recording import MEASURES, RecordingStage
+    from ns2.pipeline.stages.stage import Item
+
+    torch.set_num_threads(1)
+    items, left = [], seconds
+    for key, path, _ in corpus.rows():
+        if left <= 0:
+            break
+        item = Item(key=key, record={}, inputs={"audio_file": path})
+        recording = RecordingStage().compute(item).value
+        items.append(Item(key=key, record={}, inputs={"recording": recording}))
+        left -= len(recording[0]) / recording[1]
+    speeds = {}
+    for kind in MEASURES:
+        if kind.missing():
+            continue
+        stage = kind()
+        stage.setup()
+        stage.compute(items[0])
+        begin = time.process_time()
+        for item in items:
+            stage.compute(item)
+        speeds[kind.name] = (seconds - left) / (time.process_time() - begin)
+    return {"sample_seconds": seconds - left, "utterances": len(items), "speeds": speeds}
+
+
 def serial(corpus: Spoken, weights: Path, out: Path) -> dict[str, Any]:
     """Time a plain loop: one process, one file per array, no alignment."""
     begin = time.perf_counter()
@@ -178,7 +212,11 @@ class _Idle:
 def main() -> None:
     parser = arguments("benchmarks.parts", __doc__)
     add = parser.add_argument
-    add("part", choices=("kernels", "serial", "ray"), help="The computation that is measured.")
+    add(
+        "part",
+        choices=("kernels", "measures", "serial", "ray"),
+        help="The computation that is measured.",
+    )
     add("--corpus", type=Path, help="The folder of a spoken corpus.")
     add("--weights", type=Path, help="The file with EnCodec's weights.")
     add("--aligner", type=Path, help="The file of a trained aligner, to measure alignment too.")
@@ -197,6 +235,8 @@ def main() -> None:
         corpus = Spoken(root=args.corpus, **json.loads((args.corpus / "spoken.json").read_text()))
         if args.part == "kernels":
             result = kernels(corpus, args.weights, args.aligner, args.seconds)
+        elif args.part == "measures":
+            result = measures(corpus, args.seconds)
         else:
             result = serial(corpus, args.weights, args.out)
     print(json.dumps(result))

@@ -38,6 +38,8 @@ GROWTH_LIMIT = 1.1
 MEMORY_COLUMNS = "mel,f0,phonemes,meta,durations"
 MEMORY_SHARD = 64
 """Utterances in a shard where memory is compared, so that the short corpus has several too."""
+MEASURED_SECONDS = 60
+"""The audio by which the stages of `--quality` are measured; DNSMOS takes long."""
 KERNELS = {
     "audio": "decode, resample to 24 kHz",
     "phonemes": "phonemes (espeak-ng), ids",
@@ -96,10 +98,14 @@ def measure(args: argparse.Namespace, folder: Path, scratch: Path) -> dict[str, 
     figures["serial"] = loop
     show_serial(loop, run, corpus, speeds, args.workers)
 
+    ask = ["measures", "--corpus", str(corpus.root), "--seconds", str(MEASURED_SECONDS)]
+    figures["measures"] = part(ask, scratch)[0]
+    show_measures(figures["measures"])
+
     again = preprocess([*whole, str(out)], scratch, args.work / "memory.log", memory=True)
     shutil.rmtree(out)
     figures["command_sampled"] = asdict(again)
-    show_memory("(e) peak memory of (b) done again", again)
+    show_memory("(f) peak memory of (b) done again", again)
     if args.memory:
         figures["memory"] = compare_memory(args, folder, scratch, state, options)
     return figures
@@ -248,6 +254,16 @@ def show_serial(
         f"{loop['wall'] / run.wall:.2f} times as fast\n",
         flush=True,
     )
+
+
+def show_measures(found: Mapping[str, Any]) -> None:
+    print(
+        f"(e) stages of --quality on one core, times real time: {found['sample_seconds']:.0f} s in "
+        f"{found['utterances']} utterances; no run without --quality has them"
+    )
+    for name, speed in found["speeds"].items():
+        print(f"    {name:<32}{speed:>8.1f}")
+    print(flush=True)
 
 
 def show_memory(title: str, run: Run) -> None:

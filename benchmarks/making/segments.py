@@ -1,13 +1,14 @@
 """`ns2 segment` against known borders of pages: what is kept, where it is cut, time and memory.
 
     python -m benchmarks.segments RECORDINGS [--hour] [--wer CLIPS/manifest.jsonl]
+    python -m benchmarks.segments --clips CLIPS/manifest.jsonl --language de
 
 RECORDINGS holds stories (x.mp3 and x.txt, a line of text for each page) and page_borders.tsv with
 the columns story, clip, start and end: where the speech of each page lies, in seconds. First they
 are cut as they are. Then each is changed: the title is not written, the text lacks a page and has a
 page of another story, and 20 s of noise lie between two pages. `--hour` cuts an hour of them in one
 file; `--wer` counts the words that Whisper base hears wrongly in the pieces, and in the clips of a
-manifest.
+manifest. `--clips` measures recordings that are joined from the clips of a manifest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -27,21 +29,14 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.making.stories import Page, change, join, join_clips, read_pages
 from benchmarks.support.machine import machine, show_machine
 from benchmarks.support.memory import Sampler, peaks
 from ns2.pipeline.core.schema import Piece
 from ns2.pipeline.sound.decode import read_audio
 
-NOISE_SECONDS = 20.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """A page of a story: where its speech lies, and its text; "" where it isn't in the text."""
-
-    start: float
-    end: float
-    text: str
+FAR_SECONDS = 0.3
+"""Ends that lie further from a border are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +58,8 @@ class Figures:
     kept: int = 0
     shares: list[float] = field(default_factory=list)
     lengths: list[float] = field(default_factory=list)
-    errors: list[float] = field(default_factory=list)
+    begins: list[tuple[str, float]] = field(default_factory=list)
+    ends: list[tuple[str, float]] = field(default_factory=list)
     foreign_words: int = 0
     foreign_kept: int = 0
     unwritten: float = 0.0
@@ -72,9 +68,10 @@ class Figures:
 
     def show(self, name: str) -> None:
         """Print them."""
-        lengths, errors = np.array(self.lengths), np.abs(self.errors)
-        shares = np.array(self.shares)
-        print(f"{name}")
+        lengths, shares = np.array(self.lengths), np.array(self.shares)
+        begins, ends = (np.array([at for _, at in one]) for one in (self.begins, self.ends))
+        errors = np.abs(np.concatenate([begins, ends]))
+        print(name, flush=True)
         print(
             f"  words of pages in pieces that overlap them: {self.kept / self.words:.2%}; "
             f"pages with at least 97 %: {np.mean(shares >= 0.97):.1%} of {len(shares)}"
@@ -86,41 +83,18 @@ class Figures:
         )
         print(
             f"  ends at borders of pages: {len(errors)}; within 150 ms: "
-            f"{np.mean(errors <= 0.15):.1%}; median {1000 * np.median(errors):.0f} ms"
+            f"{np.mean(errors <= 0.15):.1%}; in the median "
+            f"begins {1000 * np.median(begins):+.0f} ms, ends {1000 * np.median(ends):+.0f} ms"
         )
+        for text, error in self.begins + self.ends:
+            if abs(error) > FAR_SECONDS:
+                print(f"    {error:+.2f} s: {text}")
         if self.foreign_words or self.unwritten:
             print(
                 f"  wrong: of {self.foreign_words} words that are not spoken "
                 f"{self.foreign_kept} are in pieces; of {self.unwritten:.0f} s of speech that is "
                 f"not written {self.unwritten_kept:.1f} s; of the noise {self.noise_kept:.1f} s"
             )
-
-
-def read_borders(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """Where the speech of the pages of each story lies."""
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for line in (folder / "page_borders.tsv").read_text().splitlines()[1:]:
-        story, _, start, end, *_ = line.split("\t")
-        found[story].append((float(start), float(end)))
-    return found
-
-
-def read_pages(folder: Path) -> dict[str, list[Page]]:
-    """The pages of the stories whose text has a line for each page."""
-    found = {}
-    for story, borders in read_borders(folder).items():
-        lines = [
-            " ".join(line.split())
-            for line in (folder / f"{story}.txt").read_text("utf-8").splitlines()
-            if line.strip()
-        ]
-        if len(lines) != len(borders):
-            print(f"{story} has {len(lines)} lines and {len(borders)} pages, and is not measured")
-            continue
-        found[story] = [
-            Page(start=a, end=b, text=t) for (a, b), t in zip(borders, lines, strict=True)
-        ]
-    return found
 
 
 def read_manifest(corpus: Path) -> dict[str, list[Cut]]:
@@ -181,7 +155,9 @@ def measure(
             figures.words += len(words)
             figures.kept += count
             figures.shares.append(count / len(words))
-        figures.errors += _errors(its, pieces)
+        early, late = _errors(its, pieces)
+        figures.begins += early
+        figures.ends += late
         if foreign and story in foreign:
             words = plain(foreign[story])
             runs = [plain(piece.text) for piece in pieces]
@@ -201,101 +177,53 @@ def _shared_run(words: Sequence[str], run: Sequence[str]) -> int:
     return sum(block.size for block in matcher.get_matching_blocks() if block.size >= 3)
 
 
-def _errors(pages: Sequence[Page], pieces: Iterable[Cut]) -> list[float]:
-    """How far ends of pieces lie from the borders of pages, where they have the words of these."""
-    found = []
-    for piece in pieces:
-        words = plain(piece.text)
-        first = min(pages, key=lambda page: abs(piece.start - page.start))
-        last = min(pages, key=lambda page: abs(piece.end - page.end))
-        if first.text and words[:2] == plain(first.text)[:2]:
-            found.append(piece.start - first.start)
-        if last.text and words[-2:] == plain(last.text)[-2:]:
-            found.append(piece.end - last.end)
-    return found
+def _errors(
+    pages: Sequence[Page], pieces: Sequence[Cut]
+) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    """How far pieces that begin or end with a page lie from its borders, in seconds.
 
-
-def change(
-    folder: Path, pages: Mapping[str, Sequence[Page]], out: Path
-) -> tuple[dict[str, list[Page]], dict[str, str], dict[str, tuple[float, float]]]:
-    """Write changed stories into a folder.
-
-    Returns:
-        their pages, the passages that are not spoken, and where the noise is.
+    A piece begins with a page if its first word is that page's first in the text of the story:
+    stories repeat themselves, so the words alone do not say which page they are of.
     """
-    import soundfile
-
-    out.mkdir()
-    changed: dict[str, list[Page]] = {}
-    foreign: dict[str, str] = {}
-    noises: dict[str, tuple[float, float]] = {}
-    stories = [story for story, its in pages.items() if len(its) >= 8]
-    for number, story in enumerate(stories):
-        its, other = list(pages[story]), pages[stories[(number + 1) % len(stories)]]
-        count = len(its)
-        long = [page.text for page in other if len(page.text.split()) >= 15] or [other[2].text]
-        foreign[story] = long[len(long) // 2]
-        lines = [page.text for page in its]
-        lines.insert(2 * count // 3, foreign[story])
-        lost = count // 3
-        lines = [line for k, line in enumerate(lines) if k not in (0, lost)]
-        (out / f"{story}.txt").write_text("\n".join(lines), "utf-8")
-        wave, rate = read_audio(next(folder.glob(f"{story}.mp3")))
-        at = (its[count // 2 - 1].end + its[count // 2].start) / 2
-        noise = np.random.default_rng(number).standard_normal(round(NOISE_SECONDS * rate))
-        level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
-        place = round(at * rate)
-        soundfile.write(
-            out / f"{story}.flac",
-            np.concatenate([wave[:place], (level * noise).astype(np.float32), wave[place:]]),
-            rate,
-        )
-        noises[story] = (at, at + NOISE_SECONDS)
-        changed[story] = [
-            Page(
-                start=page.start + (NOISE_SECONDS if page.start > at else 0.0),
-                end=page.end + (NOISE_SECONDS if page.start > at else 0.0),
-                text="" if k in (0, lost) else page.text,
-            )
-            for k, page in enumerate(its)
-        ]
-    return changed, foreign, noises
+    written = [word for page in pages for word in plain(page.text)]
+    last = np.cumsum([len(plain(page.text)) for page in pages])
+    cut = [word for piece in pieces for word in plain(piece.text)]
+    place = np.full(len(cut), -1)
+    for block in SequenceMatcher(None, written, cut, autojunk=False).get_matching_blocks():
+        place[block.b : block.b + block.size] = np.arange(block.a, block.a + block.size)
+    begins = {
+        int(end) - len(plain(p.text)): p for end, p in zip(last, pages, strict=True) if p.text
+    }
+    ends = {int(end) - 1: p for end, p in zip(last, pages, strict=True) if p.text}
+    early, late, at = [], [], 0
+    for piece in pieces:
+        size = len(plain(piece.text))
+        if size and (page := begins.get(int(place[at]))):
+            early.append((piece.text, piece.start - page.start))
+        at += size
+        if size and (page := ends.get(int(place[at - 1]))):
+            late.append((piece.text, piece.end - page.end))
+    return early, late
 
 
-def join(folder: Path, out: Path, seconds: float = 3600.0) -> None:
-    """Write an hour of the stories, again and again, and their texts, as one recording."""
-    import soundfile
-
-    out.mkdir()
-    texts, done, rate = [], 0.0, 24_000
-    with soundfile.SoundFile(out / "hour.flac", "w", rate, 1) as file:
-        while done < seconds:
-            for path in sorted(folder.glob("*.mp3")):
-                from ns2.pipeline.sound.decode import resample
-
-                wave, own = read_audio(path)
-                file.write(resample(wave, own, rate))
-                texts.append(path.with_suffix(".txt").read_text("utf-8"))
-                done += len(wave) / own
-                if done >= seconds:
-                    break
-    (out / "hour.txt").write_text("\n\n".join(texts), "utf-8")
-
-
-def run(recordings: Path, out: Path) -> tuple[float, int]:
-    """Run the command; the seconds that it took, and the bytes of its peak."""
-    begin = time.monotonic()
+def run(recordings: Path, out: Path, language: str) -> str:
+    """Run the command; what it took, in words: a busy machine changes the first, not the second."""
+    begin, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "ns2.cli", "segment", str(recordings), "-o", str(out)]
+    command += ["--language", language]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     sampler = Sampler(process.pid)
     sampler.start()
     process.wait()
     sampler.stop()
-    return time.monotonic() - begin, peaks(sampler.samples)[1]
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    took, peak = time.monotonic() - begin, peaks(sampler.samples)[1]
+    return f"{took:.0f} s, of a processor {cpu:.0f} s, {peak / 1e9:.2f} GB"
 
 
-def wrong_words(cuts: Iterable[tuple[Path, Piece | None, str]]) -> float:
-    """The share of words that Whisper base hears wrongly."""
+def wrong_words(cuts: Iterable[tuple[Path, Piece | None, str]], language: str) -> str:
+    """The words that Whisper base hears wrongly, of all, and their share."""
     from ns2.train.evaluation.judges.recognisers import open_recogniser
     from ns2.train.evaluation.judges.words import spoken_words, word_errors
 
@@ -303,38 +231,46 @@ def wrong_words(cuts: Iterable[tuple[Path, Piece | None, str]]) -> float:
     wrong = said = 0
     for audio, piece, text in cuts:
         wave, rate = read_audio(audio, piece)
-        words = spoken_words(text, "en-us")
-        heard = spoken_words(recogniser.text(wave, rate, "en-us"), "en-us")
+        words = spoken_words(text, language)
+        heard = spoken_words(recogniser.text(wave, rate, language), language)
         wrong += word_errors(heard, words).total
         said += len(words)
-    return wrong / max(said, 1)
+    return f"{wrong} of {said} ({wrong / max(said, 1):.2%})"
 
 
 def main() -> None:
     """Measure, and print the figures."""
     assert __doc__
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("recordings", type=Path)
+    parser.add_argument("recordings", type=Path, nargs="?")
+    parser.add_argument("--clips", type=Path, metavar="MANIFEST", help="join these")
+    parser.add_argument("--language", default="en-us", help="of the texts")
     parser.add_argument("--hour", action="store_true", help="cut an hour in one file, too")
     parser.add_argument("--wer", type=Path, metavar="MANIFEST", help="count wrong words, too")
     parser.add_argument("--few", type=int, metavar="N", help="of --wer: only each Nth utterance")
     asked = parser.parse_args()
+    if (asked.recordings is None) == (asked.clips is None):
+        parser.error("name either RECORDINGS or --clips")
     show_machine(machine(), 1)
-    pages = read_pages(asked.recordings)
     with tempfile.TemporaryDirectory() as name:
-        room = Path(name)
-        took, peak = run(asked.recordings, room / "plain")
+        room, language = Path(name), asked.language
+        recordings = asked.recordings
+        if asked.clips:
+            recordings = room / "joined"
+            join_clips(asked.clips, recordings)
+        pages = read_pages(recordings)
+        took = run(recordings, room / "plain", language)
         cuts = read_manifest(room / "plain")
-        measure(pages, cuts).show(f"as they are ({took:.0f} s, {peak / 1e9:.2f} GB)")
-        changed, foreign, noises = change(asked.recordings, pages, room / "changed")
-        took, peak = run(room / "changed", room / "cut")
+        measure(pages, cuts).show(f"as they are ({took})")
+        changed, foreign, noises = change(recordings, pages, room / "changed")
+        took = run(room / "changed", room / "cut", language)
         figures = measure(changed, read_manifest(room / "cut"), foreign, noises)
-        figures.show(f"changed ({took:.0f} s, {peak / 1e9:.2f} GB)")
+        figures.show(f"changed ({took})")
         if asked.hour:
-            join(asked.recordings, room / "hour")
-            took, peak = run(room / "hour", room / "hour_cut")
+            join(recordings, room / "hour")
+            took = run(room / "hour", room / "hour_cut", language)
             count = sum(map(len, read_manifest(room / "hour_cut").values()))
-            print(f"an hour: {took:.0f} s, {peak / 1e9:.2f} GB, {count} pieces")
+            print(f"an hour: {took}, {count} pieces", flush=True)
         if asked.wer:
             step = asked.few or 1
             rows = [json.loads(line) for line in asked.wer.read_text("utf-8").splitlines()]
@@ -344,7 +280,8 @@ def main() -> None:
                 for its in cuts.values()
                 for cut in its
             ][::step]
-            print(f"wrong words: pieces {wrong_words(pieces):.2%}, clips {wrong_words(clips):.2%}")
+            wrong = [wrong_words(its, language) for its in (pieces, clips)]
+            print(f"wrong words: pieces {wrong[0]}, clips {wrong[1]}")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,11 @@ class AlignerConfig:
     trusted_gaussians: float = 0.1
     """The weight of the Gaussians' log-likelihoods where the network's phones are trusted."""
 
+    silence_weight: float = 0.0
+    """The weight of the network's log-probability of silence, and of sound, in each frame. A frame
+    that overlaps speech a little differs much from silence, so Gaussians alone begin words early
+    and end them late, by half of the window of the mel."""
+
     def __post_init__(self) -> None:
         if not 0 < self.cepstra <= self.mels:
             raise ValueError(f"cepstra must be 1 to {self.mels} (mels), got {self.cepstra}")
@@ -75,7 +80,8 @@ class AlignerConfig:
             raise ValueError("phone_states must be at least 1, short_cost at least 0")
         if self.start_passes < 1 or self.trust_passes < 0:
             raise ValueError("start_passes must be at least 1, trust_passes at least 0")
-        if min(self.border_weight, self.phone_weight, self.trusted_gaussians) < 0:
+        weights = (self.border_weight, self.phone_weight, self.trusted_gaussians)
+        if min(*weights, self.silence_weight) < 0:
             raise ValueError("weights of the network and the Gaussians must be at least 0")
         if not (0 < self.temper <= 1 and self.covariance_prior > 0 and self.noise_floor > 0):
             raise ValueError("temper must lie in (0, 1], covariance_prior and noise_floor above 0")

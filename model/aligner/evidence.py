@@ -40,6 +40,8 @@ _TEMPER = 0.4
 """The exponent of the Gaussians' likelihoods of classes that the network does not know."""
 _ANY_SOUND = 2.0
 """The nats that a class unknown to the network scores less than the network's best phone."""
+_SUREST = 12.0
+"""The nats beyond which the network's evidence of silence or of sound counts no further."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,20 @@ class Evidence(nn.Module):
                 others = others + _PRIOR_SHARE * math.log(len(chosen))
             scores = torch.where(phones < 0, others, scores)
         return scores
+
+    def silence(self, output: NetworkOutput, silent: Tensor) -> Tensor:
+        """Return the log-probabilities that frames are as silent as classes are.
+
+        Args:
+            output: the network's output for the mel.
+            silent: (C,) bool, classes of silence; all others are sound.
+
+        Returns:
+            (T, C) log-probabilities.
+        """
+        quiet = output.phones[:, QUIET].clamp(-_SUREST, -1e-5)
+        sound = torch.log(-torch.expm1(quiet))
+        return torch.where(silent, quiet[:, None], sound[:, None])
 
     def agreement(self, output: NetworkOutput, posteriors: Tensor, chosen: Tensor) -> Tensor:
         """Measure how much the network's phones agree with the posteriors of classes.

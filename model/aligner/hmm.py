@@ -172,6 +172,8 @@ class Aligner(nn.Module):
         if share:
             phones = evidence.phones(output, chosen, likelihoods)
             within += phones * config.phone_weight * share
+        if config.silence_weight and likelihoods is not None:
+            within += evidence.silence(output, chosen == SILENCE) * config.silence_weight
         return torch.cat([within, within + config.border_weight * output.border[:, None]], 1)
 
     def fit(self, moments: Moments) -> None:

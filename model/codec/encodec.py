@@ -70,7 +70,8 @@ class EncodecCodec(Codec):
         self._model.to(device)
         self._codebooks = self._codebooks.to(device)
 
-    def _quantise(self, waves: Tensor) -> Tensor:
+    def quantise(self, waves: Tensor) -> Tensor:
+        """See `Codec.quantise`."""
         embedding = self._model.encoder(waves.to(self._codebooks.device)[:, None])
         codes: Tensor = self._model.quantizer.vq.encode(embedding, n_q=self._spec.quantizers)
         return codes.transpose(0, 1)

@@ -109,7 +109,7 @@ class Codec(ABC):
         """Move all weights to a torch device; a new codec is on the CPU."""
 
     @abstractmethod
-    def _quantise(self, waves: Tensor) -> Tensor:
+    def quantise(self, waves: Tensor) -> Tensor:
         """Return codes (B, Q, S / hop) int64 of audio (B, S) float32, S a multiple of the hop."""
 
     @abstractmethod
@@ -188,7 +188,7 @@ class Codec(ABC):
         padded = waves[0].new_zeros(len(waves), samples)
         for row, wave in zip(padded, waves, strict=True):
             row[: wave.shape[0]] = wave
-        codes = self._quantise(padded)
+        codes = self.quantise(padded)
         return [row[:, :count] for row, count in zip(codes, frames, strict=True)]
 
     def latents(self, codes: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ class MiniCodec(Codec):
         self._network.to(device)
         self._codebooks = self._network.codebooks[: self._spec.quantizers]
 
-    def _quantise(self, waves: Tensor) -> Tensor:
+    def quantise(self, waves: Tensor) -> Tensor:
+        """See `Codec.quantise`."""
         latents = self._network.encode(waves.to(self._codebooks.device))
         return quantise(latents, self._codebooks).transpose(1, 2)
 

@@ -1,10 +1,11 @@
-"""Codecs by name, or by a file that `ns2 codec train` made; loads no torch."""
+"""Codecs by name, by a file that `ns2 codec train` made, or by a class; loads no torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ns2.model.codec.interface import CodecError, CodecSpec
+from ns2.model.codec.own import GROUP, is_own, own_spec
 
 CODECS = ("encodec_24khz", "mini", "mini-1")
 """The names that `--codec` takes, beside files."""
@@ -22,7 +23,7 @@ _BUNDLED = {"mini": MINI_WEIGHTS, "mini-1": MINI_1_WEIGHTS}
 
 
 def codec_file(name: str) -> Path | None:
-    """Return the file of a codec that `ns2 codec train` made; None for EnCodec.
+    """Return the file of a codec that `ns2 codec train` made; None for EnCodec and own codecs.
 
     Raises:
         CodecError: there is neither such a codec nor such a file.
@@ -32,11 +33,13 @@ def codec_file(name: str) -> Path | None:
     path = Path(name)
     if path.is_file():
         return path
+    if is_own(name):
+        return None
     if path.suffix or path.name != name:
         raise CodecError(f"{name}: there is no such codec file")
     raise CodecError(
         f"there is no codec {name!r}; choose one of: {', '.join(CODECS)}, or name a file that "
-        "`ns2 codec train` made"
+        f"`ns2 codec train` made, a class as package.module:Class, or an entry point of {GROUP}"
     )
 
 
@@ -60,7 +63,7 @@ def codec_spec(name: str, quantizers: int | None = None) -> CodecSpec:
     comes with ns2: the digest of the weights distinguishes them, wherever the file lies.
 
     Args:
-        name: one of `CODECS`, or a file.
+        name: one of `CODECS`, a file, or a codec of a user's own.
         quantizers: Q; None for all quantisers of the codec, or 16 of EnCodec.
 
     Raises:
@@ -71,6 +74,8 @@ def codec_spec(name: str, quantizers: int | None = None) -> CodecSpec:
         from ns2.model.codec.mini_1.mini_1_config import read_spec
 
         return read_spec(path, quantizers)
+    if name not in CODECS:
+        return own_spec(name, quantizers)
     if quantizers is None:
         quantizers = 16
     if not 1 <= quantizers <= MAX_QUANTIZERS:

@@ -10,6 +10,7 @@ entries, C width, M prompt tokens, V phoneme ids.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +68,8 @@ class NS2(nn.Module):
     colouring: Tensor | None
     phone_of: Tensor
     stress_of: Tensor
+    observe: Callable[[Tensor], None] | None = None
+    """Gets the mean squared error of the latents of each utterance, (B,), in a pass."""
 
     def __init__(self, config: NS2Config, sizes: Sizes) -> None:
         """Make the layers; `fit_to` then sets the dataset's own values.
@@ -341,6 +344,8 @@ class NS2(nn.Module):
         # The squared error of x0, weighted as that of the score.
         predicted_x0 = to_x0(self._output, raw, x_t, level.alpha, level.sigma)
         score = _squares(predicted_x0 - x0, mask)
+        if self.observe is not None:
+            self.observe(score.detach() / (batch.frames * self.sizes.latent_dim))
         score = score * score_weight(level.alpha, level.sigma, config.score_clip)
         cells = counts.frames * self.sizes.latent_dim
         return {

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from ns2.model.aligner.hmm import Aligner
     from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
-AlignerInit = Literal["bundled", "none"]
+AlignerInit = Literal["bundled", "bundled-1", "none"]
+
+SILENCE_WEIGHT = 5.0
+"""The `silence_weight` of aligners that start from the network "bundled"."""
 
 LIBRARIES = ("torch", "numpy")
 """Distributions whose versions decide the values of a trained aligner."""
@@ -38,16 +41,27 @@ def aligner_config(
     """All that decides a trained aligner, except its sample and seed, as JSON values.
 
     Args:
-        config: None for the defaults.
+        config: None for `default_config`.
         init: as in `train_and_save`.
     """
     libraries = {name: version(name) for name in LIBRARIES}
     return {
         "version": VERSION,
         "libraries": libraries,
-        "network": network_digest() if init == "bundled" else None,
-        **asdict(config or AlignerConfig()),
+        "network": None if init == "none" else network_digest(init),
+        **_values(config or default_config(init)),
     }
+
+
+def default_config(init: AlignerInit = "bundled") -> AlignerConfig:
+    """The configuration of an aligner that starts from a network, or from none."""
+    return AlignerConfig(silence_weight=SILENCE_WEIGHT if init == "bundled" else 0.0)
+
+
+def _values(config: AlignerConfig) -> dict[str, Any]:
+    """The fields of a configuration; one that is newer than datasets is left out where it is 0."""
+    values = asdict(config)
+    return {name: v for name, v in values.items() if v or name != "silence_weight"}
 
 
 def train_and_save(
@@ -66,10 +80,10 @@ def train_and_save(
         examples: (mel (M, T) float16, ids (N,) uint16) as stored, in a fixed order; each is read
             several times.
         path: where to write the safetensors file; it appears when it is whole.
-        config: None for the defaults.
+        config: None for `default_config`.
         table: the phoneme table of the ids.
-        init: "bundled" starts from the network that comes with the package, "none" from equal
-            models of all phones.
+        init: "bundled" and "bundled-1" start from networks that come with the package, "none" from
+            equal models of all phones.
         seed: seed of the training.
         progress: called with the number of passes done, the number of all passes, and the loss.
 
@@ -82,7 +96,7 @@ def train_and_save(
     from ns2.model.aligner.expectation import train_aligner
     from ns2.model.aligner.hmm import aligner_to_tensors
 
-    config = config or AlignerConfig()
+    config = config or default_config(init)
     ids = np.arange(len(table))
     phone_of, _ = table.phone_and_stress(ids)
     aligner = train_aligner(
@@ -92,9 +106,9 @@ def train_and_save(
         optional=torch.tensor([symbol in table.optional for symbol in table.symbols(ids)]),
         seed=seed,
         progress=progress,
-        trained=bundled_network(table) if init == "bundled" else None,
+        trained=None if init == "none" else bundled_network(table, init),
     )
-    header = {"version": VERSION, "config": asdict(config)}
+    header = {"version": VERSION, "config": _values(config)}
     data = save(aligner_to_tensors(aligner), metadata={_HEADER: canonical_json(header)})
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:

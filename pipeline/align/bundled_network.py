@@ -1,7 +1,8 @@
-"""Loads the network that comes with the package and helps to train an aligner.
+"""Loads the networks that come with the package and help to train an aligner.
 
-`python -m ns2.train.bundled.make_aligner_network` trains it on speech of known truth. Its file
-has half-precision weights and the names of its phones, in IPA without stress.
+`python -m ns2.train.bundled.make_aligner_network` trains "bundled-1" on speech of known truth, and
+`python -m ns2.train.bundled.make_aligner_people` trains "bundled" from there on people, too. Their
+files have half-precision weights and the names of their phones, in IPA without stress.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -23,29 +25,44 @@ if TYPE_CHECKING:
     from ns2.model.aligner.expectation import Pretrained
 
 
-_RESOURCE = "aligner_network.safetensors"
-_HEADER = "ns2-aligner-network"
+NetworkName = Literal["bundled", "bundled-1"]
+"""The networks: the one that has also heard people, and the first one."""
+
+HEADER = "ns2-aligner-network"
+"""The entry of a file's metadata that names the phones."""
+
+_FILES = {"bundled": "aligner_network_2.safetensors", "bundled-1": "aligner_network.safetensors"}
 _UNKNOWN = -1
 
 
+def network_file(name: NetworkName) -> Path:
+    """The file of a network."""
+    return Path(str(resources.files("ns2.pipeline.align"))) / _FILES[name]
+
+
 @cache
-def network_digest() -> str:
-    """A hash of the network's file, part of the fingerprint of aligners that start from it."""
-    return hashlib.sha256(_content()).hexdigest()[:16]
+def network_digest(name: NetworkName = "bundled") -> str:
+    """A hash of a network's file, part of the fingerprint of aligners that start from it."""
+    return hashlib.sha256(network_file(name).read_bytes()).hexdigest()[:16]
 
 
-def bundled_network(table: PhonemeTable) -> Pretrained:
-    """Load the network, with its phones as ids of a phoneme table."""
+def bundled_network(table: PhonemeTable, name: NetworkName = "bundled") -> Pretrained:
+    """Load a network, with its phones as ids of a phoneme table."""
+    network, phones = network_of(network_file(name).read_bytes())
+    return pretrained(network, phones, table)
+
+
+def network_of(content: bytes) -> tuple[FrameNet, list[str]]:
+    """The network in a safetensors file's bytes, and the names of its phones."""
     from safetensors.torch import load
 
     from ns2.model.aligner.evidence import network_from_tensors
 
     # safetensors shows the header of files only; in bytes it is the JSON before the weights.
-    content = _content()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
-    phones = json.loads(header["__metadata__"][_HEADER])["phones"]
-    return pretrained(network_from_tensors(load(content)), phones, table)
+    phones: list[str] = json.loads(header["__metadata__"][HEADER])["phones"]
+    return network_from_tensors(load(content)), phones
 
 
 def pretrained(network: FrameNet, phones: Sequence[str], table: PhonemeTable) -> Pretrained:
@@ -64,7 +81,3 @@ def pretrained(network: FrameNet, phones: Sequence[str], table: PhonemeTable) ->
     # The ids of a phone follow each other, the id without stress first.
     first = {int(phone): known[i] for i, phone in reversed([*enumerate(bare)])}
     return Pretrained(network=network, phone_of=torch.tensor([first[int(p)] for p in bare]))
-
-
-def _content() -> bytes:
-    return resources.files("ns2.pipeline.align").joinpath(_RESOURCE).read_bytes()

@@ -17,7 +17,12 @@ from ns2.pipeline.commands.common import (
     config_options,
 )
 from ns2.pipeline.core.terminal import say
-from ns2.pipeline.tools.tool_options import ExportOptions, TextGridOptions, VerifyOptions
+from ns2.pipeline.tools.tool_options import (
+    ExportOptions,
+    ReportOptions,
+    TextGridOptions,
+    VerifyOptions,
+)
 
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="The output is printed as JSON, for other programs."
@@ -127,6 +132,41 @@ def verify(dataset: Path, as_json: bool, **options: Any) -> None:
     _print({**asdict(report), "ok": report.ok}, as_json, lambda _: report.render(dataset))
     if not report.ok:
         raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("dataset", type=DATASET)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="The file of the page; it is replaced if it is there.",
+)
+@config_options(
+    ReportOptions,
+    where={"metavar": "CONDITION", "show_default": False},
+    run={"type": DATASET},
+    audio={"type": click.IntRange(0), "metavar": "N"},
+)
+@clear_errors
+def report(dataset: Path, out: Path, **options: Any) -> None:
+    """Write a page about DATASET: one HTML file that needs no network and no script.
+
+    It shows hours, distributions of all measures, phones, what was left out and why, and the
+    utterances that are far out by any measure, with their mel, phones and pitch, to listen to.
+    """
+    from ns2.pipeline.core.progress import display
+    from ns2.pipeline.dataset.reader import Dataset
+    from ns2.pipeline.tools.reporting.write_report import write_report
+
+    chosen = ReportOptions(**options)
+    with display() as progress:
+        notes = write_report(Dataset(dataset), out, chosen, progress)
+    for note in notes:
+        say(f"note: {note}", err=True)
+    say(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 @click.command()

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.corpora.kinds import LANGUAGE, PATH, PHONES, SEX, SPLIT, kind_of
+from ns2.pipeline.corpora.kinds import ARPABET, LANGUAGE, PATH, PHONES, SEX, SPLIT, kind_of
 
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)|(\d+:)?\d+:\d\d([.,]\d+)?")
 _WHOLE = re.compile(r"\d+([.,]0*)?")
@@ -24,6 +25,7 @@ _UNSPACED = re.compile(
 """Letters of scripts that write no spaces between words."""
 _ONE_WORD = 1.2  # mean words up to which texts may be words or names
 _NAME_WORDS = 3  # most words of a speaker's name, on average
+_NUMBER_WORDS = 5  # most words of a number that is written out, on average
 _ALIKE = 0.5  # share of words that a text and its normalised form have in common
 
 
@@ -193,7 +195,8 @@ def _three(columns: list[_Column], table: str) -> Columns:
         return _decided(table, [second], third, columns)
     if second.numeric:
         whole = all(map(_WHOLE.fullmatch, second.values))
-        if whole and _follows(second.values, third.values):  # 24|twenty-four
+        short = third.words <= _NUMBER_WORDS
+        if whole and short and _follows(second.values, third.values):  # 24|twenty-four
             return Columns()
         if not third.may_be_text:
             raise _open(table, columns, "it has no column that looks like a text")
@@ -226,10 +229,32 @@ def _wide(rows: Sequence[Sequence[str]], width: int, table: str) -> Columns:
     unclear = [
         c for c in speakers if c.is_open or (c.numeric and texts and c.number > texts[0].number)
     ]
+    if _are_spans(columns):
+        why = "two columns look like the start and end of pieces, which are read from manifests"
+        raise _open(table, columns, f"{why} (offset and duration)")
     if len(texts) not in (1, 2) or len(speakers) > 1 or odd or unclear:
         raise _open(table, columns, "more than one column may be the text or the speaker")
     found = _decided(table, texts, speakers[0] if speakers else None, columns)
     return replace(found, widths=(width,))
+
+
+def _are_spans(columns: Sequence[_Column]) -> bool:
+    """Whether two columns beside each other tell where pieces begin and end, in seconds."""
+    for one, other in pairwise(columns):
+        if not (one.values and one.numeric and other.numeric and one.distinct > 1):
+            continue
+        if len(one.values) != len(other.values) or all(map(_WHOLE.fullmatch, one.values)):
+            continue
+        if ":" in "".join(one.values + other.values):
+            continue
+        spans = zip(one.values, other.values, strict=True)
+        if all(_seconds(start) < _seconds(end) for start, end in spans):
+            return True
+    return False
+
+
+def _seconds(number: str) -> float:
+    return float(number.replace(",", "."))
 
 
 def _decided(
@@ -277,7 +302,7 @@ def _open(table: str, columns: Sequence[_Column], why: str) -> UserError:
     lines = "".join(f"\n  {column.described()}" for column in columns)
     codes = next((c.number + 1 for c in columns if c.kind == LANGUAGE), 0)
     read = f"; language={codes} reads codes that are espeak-ng's voices" if codes else ""
-    if any(c.kind == PHONES for c in columns):
+    if any(c.kind in (PHONES, ARPABET) for c in columns):
         read += ". Phones are read from manifests: write one, with audio and phonemes in each row"
     return UserError(
         f"{table}: which column is the text is open, since {why}:{lines}\nSay which is which by "

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 
 SPLIT, LANGUAGE, SEX, PATH = "splits", "codes of languages", "the sex", "paths of files"
-PHONES = "phones in IPA"
+PHONES, ARPABET = "phones in IPA", "phones in ARPAbet"
 
 _SPLITS = {
     "train", "training", "val", "valid", "validation", "dev", "eval", "test",
@@ -49,6 +49,13 @@ _IPA = re.compile(
 )  # without those of European alphabets: æ, ð, ç, ø, œ
 _STRESS = re.compile("[ˈˌː]")
 _AROUND = re.compile(r"[^\W\d_]")
+_ARPABET = re.compile(
+    "(aa|ae|ah|ao|aw|ax|axr|ay|b|ch|d|dh|dx|eh|el|em|en|er|ey|f|g|hh|ih|ix|iy|jh|k|l|m|n|ng|ow|oy|"
+    "p|q|r|s|sh|t|th|uh|uw|ux|v|w|wh|y|z|zh)[0-2]?"
+)
+_STRESSED = re.compile("[a-z]{2,3}[0-2]")
+_PAUSE = re.compile(r"[{}|<>.,?!#]+|@?(sp|sil|spn|pau|h#)")
+_IN_A_ROW = re.compile(r"[-+]?\d+(\.\d+)?([ ,;]+[-+]?\d+(\.\d+)?)+")
 _SHORT = 2  # letters of a phone: tʃ, oʊ
 
 
@@ -63,6 +70,15 @@ def _are_phones(values: Sequence[str]) -> bool:
     stressed = sum(_STRESS.search(word) is not None for word in words)
     single = 10 * short >= 9 * len(words) and 10 * phonetic >= len(words)
     return len(words) >= len(values) and (single or 2 * stressed >= len(words)) and bool(words)
+
+
+def _are_arpabet(values: Sequence[str]) -> bool:
+    """Whether all words are ARPAbet's phones, with the digits of stress: "hh ah0 l ow1"."""
+    words = [re.sub(r"^[{@]|[}]$", "", word) for value in values for word in value.split()]
+    words = [word for word in words if word and not _PAUSE.fullmatch(word)]
+    known = all(map(_ARPABET.fullmatch, words))
+    stressed = sum(_STRESSED.fullmatch(word) is not None for word in words)
+    return bool(words) and known and (10 * stressed >= len(words) or len(words) >= 8 * len(values))
 
 
 def _all_in(known: set[str]) -> Callable[[Sequence[str]], bool]:
@@ -83,7 +99,9 @@ _KINDS: tuple[tuple[str, Callable[[Sequence[str]], bool]], ...] = (
     ("dates", _all_match(_DATE)),
     ("measures", _all_match(_MEASURE)),
     (PATH, _all_match(_PATH)),
+    (ARPABET, _are_arpabet),
     (PHONES, _are_phones),
+    ("numbers in a row", _all_match(_IN_A_ROW)),
 )
 
 

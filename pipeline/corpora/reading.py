@@ -9,7 +9,7 @@ from pathlib import Path
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.corpus import Corpus, Reader, TableReader, audio_path
 from ns2.pipeline.corpora.fields import Fields, refuse_fields
-from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, UNDECODED, list_folder
+from ns2.pipeline.corpora.folders import AUDIO_SUFFIXES, UNDECODED, first_names, list_folder
 from ns2.pipeline.corpora.layouts.audiofolder import AudioFolder
 from ns2.pipeline.corpora.layouts.commonvoice import CommonVoice
 from ns2.pipeline.corpora.layouts.kaldi import Kaldi
@@ -17,7 +17,7 @@ from ns2.pipeline.corpora.layouts.lhotse import Lhotse
 from ns2.pipeline.corpora.layouts.librispeech import LibriSpeech
 from ns2.pipeline.corpora.layouts.libritts import LibriTTS
 from ns2.pipeline.corpora.layouts.ljspeech import LJSpeech
-from ns2.pipeline.corpora.layouts.manifest import Manifest
+from ns2.pipeline.corpora.layouts.manifest import Manifest, is_manifest
 from ns2.pipeline.corpora.layouts.mls import MLS
 from ns2.pipeline.corpora.layouts.pairs import Pairs
 from ns2.pipeline.corpora.layouts.parquet import Parquet
@@ -117,13 +117,16 @@ def _recognise(path: Path) -> Reader:
 
 
 def _deeper(path: Path) -> str:
-    """A hint at a folder inside that has a known layout, or ""."""
-    if path.is_dir():
-        for name in list_folder(path, "").folders[:_HINTS]:
-            for reader in LAYOUTS.values():
-                if reader.matches(path / name):
-                    return f"; but {path / name} looks like {reader.name}: give that path"
-    return ""
+    """A hint at a folder or manifest inside that has a known layout, or ""."""
+    if not path.is_dir():
+        return ""
+    inside = list_folder(path, "")
+    for name in inside.folders[:_HINTS]:
+        for reader in LAYOUTS.values():
+            if reader.matches(path / name):
+                return f"; but {path / name} looks like {reader.name}: give that path"
+    tables = sorted(name for name in inside.files if is_manifest(path / name))
+    return f"; but {first_names(tables)} may be manifests: give the path of one" if tables else ""
 
 
 def _known() -> str:

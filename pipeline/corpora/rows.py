@@ -164,10 +164,11 @@ def _tab_rows(
     """Rows of a TSV, one a line; a field is quoted only if all of it is."""
     for number, line in enumerate(lines, begins):
         if line.strip():
-            yield number, [_unquoted(value) for value in line.rstrip("\r\n").split(delimiter)]
+            yield number, [unquoted(value) for value in line.rstrip("\r\n").split(delimiter)]
 
 
-def _unquoted(value: str) -> str:
+def unquoted(value: str) -> str:
+    """A value without the quotation marks around all of it."""
     inner = value[1:-1]
     quoted = len(value) > 1 and value[0] == value[-1] == '"'
     return inner.replace('""', '"') if quoted and '"' not in inner.replace('""', "") else value

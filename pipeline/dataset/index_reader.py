@@ -24,10 +24,26 @@ class IndexReader:
 
     Attributes:
         root: the dataset's folder.
+        joined: columns from elsewhere, by name, see `join`.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.joined: dict[str, pa.Array] = {}
+
+    def join(self, name: str, values: np.ndarray) -> None:
+        """Add a column of numbers to those that conditions and `fields` find, in memory alone.
+
+        Args:
+            values: (n,) in the order of the index; NaN where there is none.
+
+        Raises:
+            UserError: the index has a column of that name.
+        """
+        if name in self.index_schema.names:
+            raise UserError(f"the index of {self.root} has a column {name} already")
+        self.joined[name] = pa.array(values, pa.float64(), from_pandas=True)
+        del self.index_schema  # it is made anew
 
     @cached_property
     def index(self) -> pa.Table:
@@ -43,7 +59,10 @@ class IndexReader:
         """
         with self._reading_index():
             check_table(self.root / INDEX)
-            return pq.read_schema(self.root / INDEX)
+            schema = pq.read_schema(self.root / INDEX)
+        for name in self.joined:
+            schema = schema.append(pa.field(name, pa.float64()))
+        return schema
 
     def fields(self, names: Sequence[str], *, codes: Sequence[str] = ()) -> pa.Table:
         """Chosen columns of the index; nothing else is read or kept.
@@ -58,7 +77,14 @@ class IndexReader:
         missing = [name for name in names if name not in self.index_schema.names]
         if missing:
             raise UserError(f"the index of {self.root} has no column {', '.join(missing)}")
-        return self._read_index(list(names), codes).unify_dictionaries()
+        if not self.joined.keys() & set(names):
+            return self._read_index(list(names), codes).unify_dictionaries()
+        # the index gives the number of rows, even where no column of it is asked for
+        own = [name for name in names if name not in self.joined]
+        table = self._read_index(own or ["shard"], codes).unify_dictionaries()
+        for name in self.joined.keys() & set(names):
+            table = table.append_column(name, self.joined[name])
+        return table.select(list(names))
 
     def numbers(self, name: str) -> np.ndarray:
         """A column of the index as numbers, (n,); missing values are NaN."""

@@ -4,6 +4,7 @@ dataset.json                  the card: what the dataset is; written last
 index.parquet                 a row for each utterance: where each of its arrays lies
 rejected.parquet              a row for each utterance that was found and is not in the dataset
 SHA256SUMS                    the checksum of every file but the card, which holds its own
+README.md                     what the card says, for people and for hubs
 mel-0123456789ab/             a column, with the fingerprint of how it was made
   00000-0123456789abcdef.tar      the column's arrays of shard 0, with a digest of its sources
   00000-0123456789abcdef.parquet  the marker that commits this tar
@@ -48,6 +49,10 @@ REJECTED = "rejected.parquet"
 """The ledger of utterances that were found and are not in the dataset."""
 SUMS = "SHA256SUMS"
 """The checksums, in the format of `sha256sum`."""
+README = "README.md"
+"""What the card says, for people; no checksum covers it, since a user may add to it."""
+README_END = "<!-- What stands below this line is yours: ns2 preprocess keeps it. -->"
+"""The last line of what ns2 writes there."""
 ASSETS = "assets"
 """The folder of assets."""
 STATE = ".state"
@@ -60,7 +65,7 @@ FINGERPRINT_DIGITS = 12
 _FINGERPRINT = rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}"
 
 OURS = re.compile(
-    r"dataset\.json|index\.parquet|rejected\.parquet|SHA256SUMS|assets|\.state"
+    r"dataset\.json|index\.parquet|rejected\.parquet|SHA256SUMS|README\.md|assets|\.state"
     rf"|{re.escape(TEMPORARY)}.*|[a-z][a-z0-9]*-[0-9a-f]{{12,}}"
 )
 """Every name that ns2 gives at the top of the folder, temporary files included."""

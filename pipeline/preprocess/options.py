@@ -48,6 +48,10 @@ class Options:
     trim: bool = False
     """Silence at both ends of every recording is cut off."""
 
+    loudness: float | None = None
+    """The loudness in LUFS, such as -23, that every recording gets before codes and mel are made of
+    it; what --quality measures is the recording as it was."""
+
     min_seconds: float = 0.3
     """Utterances that are shorter than this, in seconds, are filtered out."""
 
@@ -64,17 +68,18 @@ class Options:
 
     codec: str = "encodec_24khz"
     """The codec that makes the codes: encodec_24khz, mini (which comes with ns2), mini-1 (its first
-    version), or a file that `ns2 codec train` made."""
+    version), a file that `ns2 codec train` made, or a codec of your own: package.module:Class, or
+    the name by which an installed package gives it to the entry point ns2.codecs."""
 
     codec_weights: Path | None = None
     """A file with EnCodec's weights in their published layout; without it they come from torch
-    hub's cache, or are downloaded."""
+    hub's cache, or are downloaded. A codec of your own gets the file that is named here."""
 
     quantizers: int | None = None
     """The number of the codec's residual quantizers whose codes are stored.  [default: all, or 16
     of encodec_24khz]"""
 
-    f0: Literal["path", "dio", "harvest", "praat"] = "dio"
+    f0: Literal["path", "dio", "harvest", "praat"] = "path"
     """The pitch extractor: path weighs candidates of DIO and of correlations over time and misses
     the fewest frames; the others decide frame by frame."""
 
@@ -111,6 +116,10 @@ class Options:
     """The exit code is 3 if a larger share of the utterances is rejected; the dataset is finished
     all the same."""
 
+    licence: str | None = None
+    """The licence of the recordings and transcripts, such as CC-BY-4.0; card and README.md of the
+    dataset name it."""
+
     checksum: bool = False
     """All audio files are hashed, even those whose size and modification time are as last seen."""
 
@@ -122,8 +131,9 @@ class Options:
     """Where durations come from: builtin trains an aligner on the corpus, textgrid reads durations
     and phonemes from --textgrids."""
 
-    aligner_init: Literal["bundled", "none"] = "bundled"
-    """What the builtin aligner starts from: the network that ns2 ships, or the corpus alone."""
+    aligner_init: Literal["bundled", "bundled-1", "none"] = "bundled"
+    """What the builtin aligner starts from: the network that ns2 ships, the one that it shipped
+    first (bundled-1), or the corpus alone (none)."""
 
     textgrids: Path | None = None
     """The folder of TextGrids that were made elsewhere, for --aligner textgrid."""
@@ -145,6 +155,10 @@ class Options:
         refuse(
             self.min_confidence is not None and not 0 <= self.min_confidence <= 1,
             "--min-confidence must be from 0 to 1",
+        )
+        refuse(
+            self.loudness is not None and not -60 <= self.loudness <= -5,
+            "--loudness must be from -60 to -5 LUFS: speech is broadcast at -23",
         )
         refuse(self.shard_utterances < 1, "--shard-utterances must be at least 1")
         refuse(not 0 <= self.val_share < 1, "--val-share must be at least 0 and below 1")

@@ -136,7 +136,7 @@ def described_options(graph: Graph, options: Options) -> dict[str, Any]:
         values["lexicon"] = lexicon.digest
     if options.g2p:
         values["g2p"] = list(options.g2p)
-    for name in ("fields", "stage", "quality"):
+    for name in ("fields", "stage", "quality", "licence", "loudness"):
         if not values[name]:
             del values[name]  # as in the cards of before
     if options.min_confidence is None:

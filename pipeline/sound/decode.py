@@ -13,7 +13,7 @@ from ns2.pipeline.core.schema import Piece, Reason
 from ns2.pipeline.sound.containers import check_container, opened
 from ns2.pipeline.sound.held.recordings import Place, open_recording, size_of
 from ns2.pipeline.sound.pieces import recording_seconds, span
-from ns2.pipeline.sound.unknown import what_it_is
+from ns2.pipeline.sound.unknown import NO_AUDIO, what_it_is
 
 SILENCE_DB = -80.0
 """A recording whose loudest sample lies below this level (dBFS) is silent."""
@@ -219,10 +219,12 @@ def _unreadable(recording: Recording, error: Exception) -> UtteranceError:
     if getattr(error, "code", None) == 7:  # the text for MP3 is misleading: it is about pipes
         said = "Format not recognised"
     if found := what_it_is(recording):
-        message = (
-            f"it is {found}, which libsndfile does not decode; convert it, for example: "
-            "ffmpeg -i OLD NEW.flac, and take the old file away; a manifest has to name the new one"
-        )
+        message = f"it is {found}, and no recording"
+        if not found.startswith(NO_AUDIO):
+            message = (
+                f"it is {found}, which libsndfile does not decode; convert it, for example: ffmpeg "
+                "-i OLD NEW.flac, and take the old file away; a manifest has to name the new one"
+            )
         return UtteranceError(Reason.AUDIO_UNREADABLE, message)
     reason = Reason.AUDIO_UNREADABLE
     try:

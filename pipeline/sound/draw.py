@@ -12,7 +12,8 @@ from ns2.pipeline.core.schema import FrameGrid
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MEL_TICKS = (250, 500, 1000, 2000, 4000, 8000)
+MEL_TICKS = (250, 500, 1000, 2000, 4000, 8000)
+"""Frequencies in Hz that a scale of mel bins shows."""
 
 
 def ticks_every(seconds: float) -> Any:
@@ -59,7 +60,7 @@ def draw_mel(axis: Axes, mel: np.ndarray, grid: FrameGrid, config: Mapping[str, 
     if fmin is None or fmax is None:
         axis.set_ylabel("mel bin")
         return
-    ticks = [hz for hz in _MEL_TICKS if fmin < hz < fmax]
+    ticks = [hz for hz in MEL_TICKS if fmin < hz < fmax]
     axis.set_yticks(
         [mel_bin(hz, bins, fmin, fmax) for hz in ticks], labels=[f"{hz:,}" for hz in ticks]
     )

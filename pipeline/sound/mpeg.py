@@ -56,15 +56,7 @@ def counted_mp3(data: bytes) -> bytes | None:
     for frame in frames:
         count += 1
         end = frame.at + frame.length
-    # Behind the last frame there may be tags of other kinds, but no audio.
-    if end > len(data):
-        raise UtteranceError(
-            Reason.AUDIO_TRUNCATED, "the file is cut off inside its last MPEG frame"
-        )
-    rest = data[end:]
-    if rest.strip(b"\0") and not rest.startswith((b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")):
-        message = f"no MPEG frame begins at byte {end} of {len(data)}, behind the frame before"
-        raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
+    _check_rest(data, end)
     # The frame of the tag: at the highest bit rate, without padding and without a checksum.
     header = (first.header & ~0xF200) | 0xE000 | 0x10000
     front = _frame(header.to_bytes(4, "big"), 0)
@@ -74,13 +66,27 @@ def counted_mp3(data: bytes) -> bytes | None:
     return tag.ljust(front.length, b"\0") + data[start:end]
 
 
+def _check_rest(data: bytes, end: int) -> None:
+    """Check that behind the last frame there are tags of other kinds at most, but no audio."""
+    if end > len(data):
+        raise UtteranceError(
+            Reason.AUDIO_TRUNCATED, "the file is cut off inside its last MPEG frame"
+        )
+    rest = data[end:]
+    if rest.strip(b"\0") and not rest.startswith((b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")):
+        message = f"no MPEG frame begins at byte {end} of {len(data)}, behind the frame before"
+        raise UtteranceError(Reason.AUDIO_UNREADABLE, message)
+
+
 def _recounted(data: bytes, first: _Frame, frames: Iterator[_Frame]) -> bytes | None:
     """An MP3 whose tag has a wrong number of frames, with the right one; None if it is right.
 
     A number that is too large is that of a file that was cut off, which its decoder notices, unless
     no file of its size has so many, or it has all the bytes that the tag tells.
     """
-    there = sum(1 for _ in frames)
+    there, end = 0, first.at + first.length
+    for frame in frames:
+        there, end = there + 1, frame.at + frame.length
     at = first.tag + 8
     declared = int.from_bytes(data[at : at + 4], "big")
     told = int.from_bytes(data[at + 4 : at + 8], "big") if data[first.tag + 7] & 2 else 0
@@ -88,6 +94,7 @@ def _recounted(data: bytes, first: _Frame, frames: Iterator[_Frame]) -> bytes | 
     most = there / _FEWER + 2 if whole else len(data)
     if _FEWER * there - 2 <= declared <= most:
         return None
+    _check_rest(data, end)
     return data[:at] + there.to_bytes(4, "big") + data[at + 4 :]
 
 

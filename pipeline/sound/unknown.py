@@ -24,6 +24,8 @@ _STARTS = (
     (b"<?xml", "XML"),
 )
 
+NO_AUDIO = ("a pointer", "a zip", "a gzip", "a PDF", "a web page", "XML")
+"""How what is no audio at all begins, in words."""
 _WAVE_TAGS = {
     0x0055: "MP3", 0x0092: "AC-3", 0x00FF: "AAC", 0x0130: "ACELP", 0x0160: "WMA", 0x0161: "WMA",
     0x0162: "WMA", 0x0163: "WMA", 0x1600: "AAC", 0x1602: "AAC", 0x1610: "AAC", 0x2000: "AC-3",

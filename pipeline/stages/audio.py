@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any, ClassVar, Self
 
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import LONGEST_SECONDS
 from ns2.pipeline.sound.decode import (
@@ -18,15 +21,16 @@ from ns2.pipeline.sound.decode import (
     resample,
     trim_silence,
 )
+from ns2.pipeline.sound.quality.lufs import at_loudness
 from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioStage(Stage):
-    """Decode, mix down, resample, and cut outer silence where asked. Never stored.
+    """Decode, mix down, resample, and where asked cut outer silence and set the loudness.
 
-    Takes the path of the file, or where a file holds the recording; gives (S,) float32 and the
-    scalars `samples` (S) and `level_db` (RMS in dBFS).
+    Takes the path of the file, or where a file holds the recording; gives (S,) float32, which is
+    never stored, and the scalars `samples` (S) and `level_db` (RMS in dBFS).
     """
 
     name: ClassVar[str] = "audio"
@@ -38,19 +42,33 @@ class AudioStage(Stage):
 
     sample_rate: int = 24_000
     trim: bool = False
+    loudness: float | None = None
 
     @classmethod
     def of(cls, settings: StageSettings) -> Self:
         """Every run decodes audio, to the grid's rate."""
-        return cls(sample_rate=settings.grid.sample_rate, trim=settings.options.trim)
+        options, rate = settings.options, settings.grid.sample_rate
+        return cls(sample_rate=rate, trim=options.trim, loudness=options.loudness)
+
+    def prepare(self) -> None:
+        """See that loudness can be measured, where it is needed.
+
+        Raises:
+            UserError: pyloudnorm is not installed.
+        """
+        if self.loudness is not None and find_spec("pyloudnorm") is None:
+            raise UserError(
+                "--loudness needs pyloudnorm, which is not installed: pip install 'ns2[quality]'"
+            )
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The rate, the resampler, and what is cut."""
+        """The rate, the resampler, what is cut, and the loudness, where recordings get one."""
         return {
             "sample_rate": self.sample_rate,
             "resampler": RESAMPLER,
             "trim": asdict(TrimConfig()) if self.trim else None,
+            **({} if self.loudness is None else {"loudness": self.loudness}),
         }
 
     def library_versions(self) -> dict[str, str]:
@@ -58,8 +76,10 @@ class AudioStage(Stage):
         import soundfile
         import soxr
 
+        measured = () if self.loudness is None else ("pyloudnorm", "scipy")
         return {
             **super().library_versions(),
+            **{name: version(name) for name in measured},
             "libsndfile": str(soundfile.__libsndfile_version__),
             "libsoxr": str(soxr.__libsoxr_version__),
         }
@@ -88,6 +108,8 @@ class AudioStage(Stage):
         check_samples(wave)  # all that was there may lie above what the rate can hold
         if self.trim:
             wave = trim_silence(wave, self.sample_rate)
+        if self.loudness is not None:
+            wave = at_loudness(wave, self.sample_rate, self.loudness)
         return Product(value=wave, scalars={"samples": len(wave), "level_db": level_db(wave)})
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ns2.model.codec.interface import CodecError, CodecSpec
 from ns2.model.codec.loading import load_codec
+from ns2.model.codec.own import own_codec
 from ns2.model.codec.registry import CODECS, codec_file, codec_spec
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
@@ -50,8 +51,9 @@ class CodesStage(Stage):
         """Name a codec; it is loaded later.
 
         Args:
-            codec_name: one of `ns2.model.codec.CODECS`, or a file that `ns2 codec train` made.
-            weights: a file with EnCodec's weights, or None for those it finds by itself.
+            codec_name: one of `ns2.model.codec.CODECS`, a file that `ns2 codec train` made, or a
+                codec of a user's own.
+            weights: a file with its weights, or None for those it finds by itself.
             quantizers: Q; None for all quantisers of the codec, or 16 of EnCodec.
 
         Raises:
@@ -60,15 +62,17 @@ class CodesStage(Stage):
         try:
             self._spec = codec_spec(codec_name, quantizers)
             own = codec_file(codec_name)
+            self._own = None if own or codec_name in CODECS else own_codec(codec_name)
         except CodecError as error:
             raise UserError(str(error)) from error
         if own is not None and weights is not None:
             raise UserError(
-                f"--codec-weights is for encodec_24khz; --codec {codec_name} has its own weights"
+                f"--codec-weights is for encodec_24khz and codecs of your own; --codec "
+                f"{codec_name} has its weights"
             )
         # workers may have another working directory
         self._weights = None if weights is None else Path(weights).absolute()
-        self._name = codec_name if codec_name in CODECS else str(Path(codec_name).absolute())
+        self._name = codec_name if own is None or codec_name in CODECS else str(own.absolute())
         self._digest: str | None = None
 
     @classmethod
@@ -108,6 +112,7 @@ class CodesStage(Stage):
             "codec": self._spec.name,
             "quantizers": self._spec.quantizers,
             "weights": self._digest,
+            **({"version": self._own.version} if self._own else {}),
         }
 
     @property
@@ -167,7 +172,8 @@ class CodesStage(Stage):
 
     def library_versions(self) -> dict[str, str]:
         """Versions of the libraries that the codec is made with."""
-        libraries = ("torch", "encodec") if self._spec.name == "encodec_24khz" else ("torch",)
+        more = ("encodec",) if self._spec.name == "encodec_24khz" else ()
+        libraries = ("torch", *(self._own.libraries if self._own else more))
         return {name: version(name) for name in libraries}
 
     def summarise(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:

@@ -6,14 +6,11 @@ under which an installed package gives it to the entry point group `ns2.stages`.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
+from ns2.model.named_objects import named_object
 from ns2.pipeline.core.errors import OptionError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.names import COLUMN_NAME, SCALAR_NAME
@@ -60,49 +57,10 @@ def _load(name: str) -> Any:
     Raises:
         OptionError: nothing, or it can't be imported.
     """
-    module, colon, path = name.partition(":")
-    if not colon:
-        given = entry_points(group=GROUP)
-        if not (found := [point for point in given if point.name == name]):
-            known = ", ".join(sorted({point.name for point in given})) or "none"
-            raise OptionError(
-                f"--stage {name}: no installed package has an entry point of this name in "
-                f"{GROUP} (there: {known}); a class is named as package.module:Class"
-            )
-        if len({point.value for point in found}) > 1:
-            values = ", ".join(sorted(point.value for point in found))
-            raise OptionError(
-                f"--stage {name}: several packages give it ({values}); name one of the classes"
-            )
-        module, _, path = found[0].value.partition(":")
-    if not (module and path):
-        raise OptionError(f"--stage {name}: expected package.module:Class")
-    loaded = _import(name, module)
-    for part in path.split("."):
-        if not hasattr(loaded, part):
-            raise OptionError(f"--stage {name}: {module} has no {path}")
-        loaded = getattr(loaded, part)
-    return loaded
-
-
-def _import(name: str, module: str) -> Any:
-    """Import a module; the folder in which the command runs is looked in last.
-
-    Raises:
-        OptionError: it can't be imported.
-    """
-    here = str(Path.cwd())
-    if not {"", here}.intersection(sys.path):
-        sys.path.append(here)  # of which Ray's workers get a copy
-    importlib.invalidate_caches()
     try:
-        return importlib.import_module(module)
-    except Exception as error:  # whatever its code raises
-        said = f"{type(error).__name__}: {error}"
-        raise OptionError(
-            f"--stage {name}: the module {module} can't be imported: {said}. Install its package, "
-            "or add the folder that it lies in to PYTHONPATH."
-        ) from error
+        return named_object(name, GROUP)
+    except LookupError as error:
+        raise OptionError(f"--stage {name}: {error.args[0]}") from error
 
 
 def _check_class(name: str, kind: Any) -> None:

@@ -29,7 +29,7 @@ class TokensStage(Stage):
     """
 
     name: ClassVar[str] = "tokens"
-    version: ClassVar[int] = 3  # raise it with every change of the normaliser or the clauses
+    version: ClassVar[int] = 4  # raise it with every change of the normaliser or the clauses
     requires: ClassVar[tuple[str, ...]] = ("text",)
     scalars: ClassVar[tuple[str, ...]] = ("tokens", "phones")
     libraries: ClassVar[tuple[str, ...]] = ("espeakng-loader", "phonemizer", "num2words")

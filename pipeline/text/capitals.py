@@ -61,6 +61,8 @@ def small(token: str, before: str, following: str, base: str) -> str:
     number = core.split("'")[0]
     if numbered_roman(number, before) or (clear_roman(number) and core != "VI"):
         return token.replace("'S", "'s")
+    if core in ("MR", "MRS", "MS", "DR", "MESSRS"):
+        return token.replace(core, core.capitalize())
     rest = token[token.find(core) + len(core) :]
     if rest.startswith(".") or following[:1].isdigit():
         for key in _abbreviations(base).get(core.lower(), ()):

@@ -13,6 +13,9 @@ from functools import cache
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text.capitals import in_capitals, small
+from ns2.pipeline.text.english_dates import is_week_day
+from ns2.pipeline.text.english_tables import BEHIND_TIMES, DAYS, MONTH_NAMES
+from ns2.pipeline.text.markup import without_markup
 from ns2.pipeline.text.numbers.abbreviated import days, is_month, street, week_day
 from ns2.pipeline.text.numbers.dots import ends_sentence, has_own_dot
 from ns2.pipeline.text.numbers.joining import join_tokens
@@ -22,11 +25,13 @@ from ns2.pipeline.text.tables import (
     APOSTROPHES,
     BEFORE_NUMBER,
     CLOSING,
+    COUNTED_IN_ROMAN,
     ELISIONS,
     FOREIGN_MARKS,
     GERMAN_CLOSING,
     LETTERED,
     MONTHS,
+    NAMES_TOO,
     ORDINAL_DOT,
     PRONOUNS,
     SPOKEN_SYMBOLS,
@@ -34,7 +39,7 @@ from ns2.pipeline.text.tables import (
     UNCASED,
     UNITS,
 )
-from ns2.pipeline.text.written import Clause, Word, base_language
+from ns2.pipeline.text.written import Clause, Word, base_language, begun
 
 __all__ = ["TEXT_LIMIT", "Clause", "Word", "base_language", "clauses", "clean"]
 
@@ -44,6 +49,7 @@ TEXT_LIMIT = 5000
 _SIGNED = re.compile(r"-?\.?\d|-[$£€¥₹½¼¾⅓⅔⅛]")
 _RANK = re.compile(r"\d{1,3}|\d{1,2}\.\d{1,2}")
 _NUMERIC = tuple("0123456789½¼¾⅓⅔⅛")
+_MARKS = ".,;:?!"
 _WORD_LIMIT = 80  # characters: espeak-ng 1.52 cuts or crashes on much longer words
 
 
@@ -75,10 +81,12 @@ def clauses(text: str, language: str) -> list[Clause]:
 def clean(text: str, language: str) -> str:
     """The text in NFC, without what is not spoken, with the marks of all scripts as in `MARKS`."""
     base = base_language(language)
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", without_markup(text))
     if base in ("el", "grc"):  # in Greek ";" is a question mark and "·" a semicolon
         text = text.replace(";", "?").replace("·", "; ")
     text = _WIDE_COLON.sub(":", text)
+    if base == "en" and '"' in text:
+        text = _inches(text)
     text = "".join(map(_compatible, text.translate(FOREIGN_MARKS)))
     text = "".join(_keep(char, base) for char in text)
     if base == "en":  # in other languages an accent may make a letter, such as g̃
@@ -92,6 +100,7 @@ _HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WIDE_COLON = re.compile(r"(?<=\d)：(?=\d)")  # 15：30
 _LOOSE_ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u036f]+")
 _SPACING: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?<=\d),[-–—]{1,2}(?=[\s€.,;:?!]|$)"), ""),  # 5,– €
     (re.compile(r"(?:\s|^)[-–](?=\s|$)"), " — "),
     (re.compile(r"–"), "-"),  # 10–20
     (re.compile(r"(?<=\d)( ?)º(?=[CF]\b)|(?<=\d)( )º(?=\W|$)"), r"\1\2°"),  # 20 ºC
@@ -109,13 +118,26 @@ _SPACING: tuple[tuple[re.Pattern[str], str], ...] = (
 
 @cache
 def _spaced_abbreviations(base: str) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """ "z. B." as "z.B."."""
-    return tuple(
-        (re.compile(rf"(?<!\w){re.escape(key).replace(dot, dot + ' ')}(?=\.)"), key)
-        for dot in (re.escape("."),)
-        for key in ABBREVIATIONS.get(base, {})
-        if "." in key
-    )
+    """ "z. B." as "z.B.", which may begin a sentence: "Z. B."."""
+    found = [(r"(?<!\w)([ad])\. ?de ?C(?=\.)", r"\1.C")] if base == "es" else []
+    for key in ABBREVIATIONS.get(base, {}):
+        if "." in key:
+            rest = re.escape(key[1:]).replace(r"\.", r"\. ")
+            first = key[0] if key.endswith(".C") else f"{key[0]}{key[0].upper()}"
+            found.append((rf"(?<!\w)([{first}]){rest}(?=\.)", rf"\1{key[1:]}"))
+    return tuple((re.compile(pattern), said) for pattern, said in found)
+
+
+def _inches(text: str) -> str:
+    """A text with " for inches as ″: behind a number, where it closes no quotation."""
+    said, is_open = "", False
+    for char in text:
+        if char == '"' and said[-1:].isdigit() and not is_open:
+            char = "″"
+        elif char in '"“”':
+            is_open = char == "“" or (char == '"' and not is_open)
+        said += char
+    return said
 
 
 def _compatible(char: str) -> str:
@@ -137,7 +159,7 @@ def _keep(char: str, base: str) -> str:
         return char
     if char in APOSTROPHES:
         return "'"
-    if char in SPOKEN_SYMBOLS:
+    if char in SPOKEN_SYMBOLS or (char == "″" and base == "en"):
         return char
     category = unicodedata.category(char)
     match category:
@@ -198,6 +220,8 @@ class _Splitter:
             tail = tail[1:]
             if self._ends(core, following) and not tail.strip("-'"):
                 tail = "."
+        elif tail[:1] == "." and tail[1:2] in tuple(",;:"):
+            tail = tail[1:]  # an abbreviation that no table has
         if self._base in ("cmn", "yue"):
             for i, piece in enumerate(_characters(core)):
                 self._words.append(Word(surface=piece, dotted=dotted, glued=i > 0))
@@ -218,6 +242,16 @@ class _Splitter:
         closing = core in CLOSING and not (
             core == "Sr" and self._base != "en"
         )  # a title: Sr. López
+        if core == "s" and self._base == "fr" and following[:1].isupper():
+            return True
+        if core.lower() in ("a.m", "p.m") and following.strip(_MARKS) in BEHIND_TIMES:
+            return False  # 10 a.m. Monday
+        if self._base == "en" and core in DAYS and following[:1].isupper():
+            return following.strip(".,;:?!") not in MONTH_NAMES
+        if core == "in" and (not following or following[:1].isupper()):
+            return True  # 1 in.
+        if core == "Ave" and following.strip(".,") in ("NW", "NE", "SW", "SE"):
+            return False
         if not following or (closing and following[:1].isupper()):
             return True
         ending = core in GERMAN_CLOSING or self._is_german(core, following)
@@ -253,20 +287,34 @@ class _Splitter:
     def _is_abbreviation(self, core: str, following: str) -> bool:
         if core in self._abbreviations:
             return True
+        if not self._words and core not in NAMES_TOO and begun(core) in self._abbreviations:
+            return True
         if re.fullmatch(r"(?:\w+-)?(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}", core):
             return True  # e.g., U.S., Ph.D.
         if self._base == "de" and self._is_german(core, following):
             return True
-        if core in BEFORE_NUMBER.get(self._base, ()):
+        if self._base == "de" and core == "v" and following[:1].isupper():
+            return True  # Hr. v. Goethe
+        last = self._words[-1].surface if self._words else ""
+        listed = last in ("and", "or") and self._words[-2:-1] and self._words[-2].dotted
+        if self._base == "en" and is_old(core, following):
+            return True
+        if self._base == "fr" and core == "s" and re.fullmatch("[IVX]+e", last):
+            return True  # XVIIe s.
+        if self._base == "en" and is_week_day(core, "on" if listed else last, following):
+            return True
+        announcing = BEFORE_NUMBER.get(self._base, ())
+        if core in announcing or (self._base not in ("de", "en") and begun(core) in announcing):
             numeral = following.strip(".,;:?!")
-            numbered = following[:1].isdigit() or (len(numeral) > 1 and roman_value(numeral) > 0)
+            short = len(numeral) == 1 and core.lower() not in COUNTED_IN_ROMAN
+            numbered = following[:1].isdigit() or (not short and roman_value(numeral) > 0)
             return numbered or (following[:1].islower() and core in MONTHS)
         if has_own_dot(core, self._words, following, self._base):
             return True
-        if self._is_unit(core) and (following[:1].islower() or _is_more(core, following)):
+        more = following[:1].islower() or _is_more(core, following)
+        if self._is_unit(core) and (more or (core == "in" and self._base == "en")):
             return True
         if len(core) == 1 and core.isupper() and following[:1].isupper():  # initials
-            last = self._words[-1].surface if self._words else ""
             if last.lower() in LETTERED or self._begins(following):
                 return False  # Plan A. We
             if last in NUMBERING and roman_value(core):
@@ -295,7 +343,8 @@ class _Splitter:
         """Whether a word is a unit behind its number, or both in one."""
         units = UNITS.get(self._base, ())
         if core in units:
-            return bool(self._words) and self._words[-1].surface[-1:] in _NUMERIC
+            last = self._words[-1].surface if self._words else " "
+            return last[-1] in _NUMERIC or last in ("sq", "cu")
         if " " in core and core.split()[-1] in units:
             return True  # 2:10:30 Std.
         number = core.rstrip("abcdefghijklmnopqrstuvwxyz")
@@ -320,6 +369,20 @@ class _Splitter:
 def _is_more(core: str, following: str) -> bool:
     """Whether a smaller unit may follow, as in "5 ft. 10 in."."""
     return core.endswith(("ft", "lb", "lbs", "hr", "hrs", "min")) and following[:1].isdigit()
+
+
+def is_old(core: str, following: str) -> bool:
+    """Whether a full stop of an older print belongs to a number, in English.
+
+    "Charles II. fled", "Acts ii. 4", "5s. 6d.".
+    """
+    if roman_value(core) and following[:1].islower():
+        return core != "I" or following not in ("am",)
+    if core.islower() and roman_value(core.upper()) and following[:1].isdigit():
+        return True
+    if re.fullmatch(r"\d{1,2}d", core) and following[:1].islower():
+        return True
+    return bool(re.fullmatch(r"\d{1,2}s", core) and re.match(r"\d{1,2}d", following))
 
 
 def _has_han(text: str) -> bool:

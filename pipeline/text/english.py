@@ -13,10 +13,13 @@ from collections.abc import Callable, Sequence
 
 from ns2.pipeline.text import english_dates as dates
 from ns2.pipeline.text import english_numbers as numbers
+from ns2.pipeline.text import english_roman as romans
 from ns2.pipeline.text.english_dates import MERIDIEM, YEAR, meridiem
 from ns2.pipeline.text.english_tables import (
+    GREEK,
     MONEY,
     MONTH_NAMES,
+    NAMED,
     NUMBERED,
     PLAIN,
     UNITS,
@@ -29,7 +32,7 @@ from ns2.pipeline.text.english_tables import (
 )
 from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal, year
 from ns2.pipeline.text.tables import ABBREVIATIONS, LETTERED
-from ns2.pipeline.text.written import Word
+from ns2.pipeline.text.written import Word, begun
 
 __all__ = ["cardinal", "decimal", "digits", "ordinal", "speak_english", "year"]
 
@@ -37,6 +40,7 @@ _SIGNED = re.compile(rf"([-−+±])((?:{C})?[-−]?\.?[\d½¼¾⅓⅔⅛].*)|({C
 _PER = re.compile(rf"((?:{C})?\d[\d.,]*(?:%|{U})?)/([a-z]+)")
 _MAY_BE_ROMAN = re.compile(r"[IVXLCDM]+(?![a-rt-z])")
 _SPACE = re.compile(rf"(?<={C}) (?=\d)")
+_SUMS = ("+", "=", "−", "÷", "×", "/")
 _SIGNS = {"-": "minus", "−": "minus", "+": "plus", "±": "plus or minus"}
 
 
@@ -55,7 +59,7 @@ def _speak(word: Word, context: Context) -> str:
         said = _abbreviation(word, context)
         if said:
             return said
-    if said := numbers.after_amount(text, context):
+    if said := numbers.after_amount(text, context) or dates.week_day(text, context):
         return said
     if (said := meridiem(text)) and ("." in text or re.match(r"\d", context.before)):
         return said
@@ -76,8 +80,10 @@ def _is_letter(context: Context) -> bool:
 
 def _by_pattern(text: str, context: Context) -> str:
     """What the first rule whose pattern matches makes of a text, or ""."""
+    if text[:1] in GREEK and (len(text) == 1 or text[1] == "-"):
+        return GREEK[text[0]] + text[1:]  # α-rays
     if text.isalpha() and text not in MONTH_NAMES and not _MAY_BE_ROMAN.match(text):
-        return ""
+        return romans.small_roman(text, context) if text.islower() else ""
     for pattern, rule in _RULES:
         match = pattern.fullmatch(text)
         if match and (said := rule(match, context)):
@@ -102,7 +108,8 @@ def _abbreviation(word: Word, context: Context) -> str:
         return NUMBERED[text]
     if text in PLAIN:
         return PLAIN[text]
-    return ABBREVIATIONS["en"].get(text) or ""
+    known = ABBREVIATIONS["en"]
+    return known.get(text) or (known.get(begun(text)) or "" if not context.index else "")
 
 
 _Rule = Callable[[re.Match[str], Context], str]
@@ -122,6 +129,16 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"(\d{1,2})¢", lambda m, c: f"{cardinal(m[1])} {MONEY['$'][2 if m[1] == '1' else 3]}"),
         (r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})", dates.date),
         (r"(\d{4})[-/](\d\d)[-/](\d\d)", dates.iso_date),
+        (r"(\d{1,2}):([0-5]\d)(?:([.:])(\d{1,3}))", dates.with_seconds),
+        (  # 9 a.m.-5 p.m.
+            rf"({MERIDIEM.pattern})\.?-{_HOUR.format(1)}",
+            lambda m, c: f"{meridiem(m[1])} to {dates.time_of(m['h1'], m['m1'])}",
+        ),
+        (
+            rf"({'|'.join(NAMED)})\.?-({'|'.join(NAMED)})",  # Mon.-Fri.
+            lambda m, c: f"{NAMED[m[1]]} to {NAMED[m[2]]}",
+        ),
+        (r"\d{5}(?:-\d{4})?", numbers.postal_code),
         (r"(?P<hour>\d{1,2})[:.](?P<minute>[0-5]\d)(?P<half>[AaPp]\.?[Mm])?", dates.clock),
         (
             rf"{_HOUR.format(1)}(?P<first>{MERIDIEM.pattern})?-{_HOUR.format(2)}"
@@ -138,9 +155,17 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         ),
         (r"\+?\d{1,7}(?:-\d{2,7})*", numbers.telephone),
         (r"\d(?:-\d){2,}", lambda m, c: digits(m[0])),
+        (r"(\d{1,2})([sd])", numbers.old_coins),
+        (r"§(\d.*)", lambda m, c: f"section {_by_pattern(m[1], c)}"),
+        (r"(\d{2,3})/(\d{2,3})", numbers.over),
         (r"(\d{1,2})p", lambda m, c: f"{cardinal(m[1])} pence" if c.british else ""),
+        (
+            r"(\d{1,3}):(\d{1,3})-(\d{1,3})",  # verses
+            numbers.verses,
+        ),
         (r"(\d{1,2})-(\d{1,2})", dates.days),
         (r"(1\d{3}|20\d\d)-(\d\d|1\d{3}|20\d\d)", dates.year_range),
+        (r"(1[1-9]\d\d|20\d\d)/(\d\d)", lambda m, c: f"{year(m[1])} {cardinal(m[2])}"),
         (rf"(?P<low>{D}%?)-(?P<high>{D})(?P<unit>%|{U})?", numbers.number_range),
         (r"'?(1[1-9]|20|)(\d)0'?s", dates.decade),
         (r"'?(1[1-9]|20|)(\d)0'?s-'?(1[1-9]|20|)(\d)0'?s", dates.decades),
@@ -153,16 +178,17 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"(\d{1,2})(?:st|nd|rd|th)?", dates.day),
         (rf"({N})(?:st|nd|rd|th)", lambda m, c: ordinal(m[1], c.british)),
         (r"1[1-9]\d\d|20[1-9]\d", lambda m, c: year(m[0])),
+        (r"10\d\d", dates.early_year),
         (
-            r"(\d{1,2}):(\d{1,2})",  # a score, a ratio
-            lambda m, c: f"{cardinal(m[1])} to {cardinal(m[2])}",
+            r"(\d{1,3}):(\d{1,3})",  # a score, a ratio, a verse
+            lambda m, c: f"{cardinal(m[1])} {numbers.to_word(c)}{cardinal(m[2])}",
         ),
         (
             r"(?:(?P<whole>\d+)-)?(?P<over>\d{1,2})/(?P<under>\d{1,4})(?P<ending>(?:rd|th|nd)s?)?",
             numbers.fraction,
         ),
         (rf"({N})?([{_FRACTIONS}])", numbers.vulgar),
-        (r"(\d)'(\d{1,2})", numbers.feet),
+        (r"(\d)'(\d{1,2})″?", numbers.feet),
         (rf"({D})-?({U})", numbers.with_unit),
         (
             r"(\d+\.\d+)s",  # 100s is no time
@@ -173,7 +199,11 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (rf"((?!0[x×]){D}(?:[x×]{D})+)({U})?", numbers.size),
         (r"([A-Z]{1,3})(\d{1,4})([A-Z]{0,2})", numbers.code),
         (r"(\d{1,3})[Aa]", numbers.lettered),
-        (rf"({D})x", lambda m, c: f"{decimal(m[1], c.british)} times"),
+        (
+            rf"({D})x",  # and not 2x + 3
+            lambda m, c: "" if c.after in _SUMS else f"{decimal(m[1], c.british)} times",
+        ),
+        (rf"({N})'?s", numbers.plural),
         (  # 1/2-inch
             r"(\d{1,2}/\d{1,2})-([A-Za-z]+)",
             lambda m, c: f"{_by_pattern(m[1], c)} {m[2]}",
@@ -184,8 +214,8 @@ _RULES: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
             rf"({C})({D})-(thousand|million|billion|trillion)",
             lambda m, c: f"{decimal(m[2], c.british)} {m[3]} {MONEY[m[1]][0]}",
         ),
-        (r"([IVXLCDM]+)('s)?", numbers.roman),
-        (r"([IVX]{2,})(?:st|nd|rd|th)", numbers.roman_ordinal),
+        (r"([IVXLCDM]+)('s)?", romans.roman),
+        (r"([IVX]{2,})(?:st|nd|rd|th)", romans.roman_ordinal),
         (rf"({'|'.join(MONTH_NAMES)})", dates.month),
         (r"([A-Za-z-]+):([A-Za-z-]+)", lambda m, c: f"{m[1]} {m[2]}"),  # twelve:thirty
         (  # espeak-ng says "dot" where a part has two letters: LL.D., Ph.D.

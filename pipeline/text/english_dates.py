@@ -6,14 +6,17 @@ import re
 
 from ns2.pipeline.text.english_tables import (
     BEFORE_DATES,
+    BEFORE_DAYS,
+    BEFORE_YEARS,
     COUNTED,
+    DAYS,
     MONTH_NAMES,
     MONTHS,
     NAMES_TOO,
     NO_PLURALS,
     TENS,
 )
-from ns2.pipeline.text.english_words import Context, cardinal, decimal, ordinal, year
+from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal, year
 
 YEAR = r"1[1-9]\d\d|20[1-9]\d"
 _PLURAL = re.compile(r"[a-z]{3,}s")
@@ -114,6 +117,48 @@ def _is_month(word: str) -> bool:
     return word in MONTH_NAMES
 
 
+def early_year(match: re.Match[str], context: Context) -> str:
+    """A year from 1000 to 1099 behind "in", "AD" and the like; elsewhere it may be an amount."""
+    counted = context.after in COUNTED or (
+        _PLURAL.fullmatch(context.after) and context.after not in NO_PLURALS
+    )
+    dated = context.before.lower() in BEFORE_YEARS and not counted
+    return year(match[0]) if dated and context.after != "and" else ""
+
+
+def week_day(text: str, context: Context) -> str:
+    """A day of the week in short: "Tues.", "Mon 5 May"; else ""."""
+    if text not in DAYS:
+        return ""
+    dated = context.after[:1].isdigit() or context.after in MONTH_NAMES
+    return DAYS[text] if context.dotted or dated else ""
+
+
+def is_week_day(text: str, before: str, following: str) -> bool:
+    """Whether a full stop belongs to a day of the week in short; "Sat." and "Sun." are words."""
+    if text not in ("Sat", "Sun"):
+        return text in DAYS or text.rpartition("-")[2] in DAYS
+    return before.lower() in BEFORE_DAYS or following[:1].isdigit() or following in MONTH_NAMES
+
+
+def time_of(hour: str, minute: str | None) -> str:
+    """An hour with its minutes: "nine thirty", "nine oh five", "nine"."""
+    if not minute or not int(minute):
+        return cardinal(hour)
+    return f"{cardinal(hour)} {'oh ' if int(minute) < 10 else ''}{cardinal(minute)}"
+
+
+def with_seconds(match: re.Match[str], context: Context) -> str:
+    """A time or duration with seconds: "3:11.2" and "2:10:30"."""
+    if match[3] == ".":
+        return f"{_pair(match[1])} {_pair(match[2])} point {digits(match[4])}"
+    return " ".join(_pair(match[i]) for i in (1, 2, 4)) if len(match[4]) == 2 else ""
+
+
+def _pair(number: str) -> str:
+    return f"oh {cardinal(number)}" if re.fullmatch("0[1-9]", number) else cardinal(number)
+
+
 def clock(match: re.Match[str], context: Context) -> str:
     """A time of day: "10:05", "3.14" before "p.m."."""
     half = match["half"]
@@ -138,9 +183,7 @@ def clock_range(match: re.Match[str], context: Context) -> str:
     for hour, minute, half in (("h1", "m1", "first"), ("h2", "m2", "half")):
         if int(match[hour]) > 24:
             return ""
-        said = cardinal(match[hour])
-        if (digits := match[minute]) and int(digits):
-            said += f" {'oh ' if int(digits) < 10 else ''}{cardinal(digits)}"
+        said = time_of(match[hour], match[minute])
         ends.append(f"{said} {meridiem(match[half])}" if match[half] else said)
     return " to ".join(ends)
 

@@ -7,21 +7,23 @@ import re
 from ns2.pipeline.text.english_dates import YEAR, spoken_year
 from ns2.pipeline.text.english_tables import (
     AFTER_NAMES,
-    AFTER_RULERS,
     ARTICLES,
     CALLING,
     CODES,
     COIN_NAMES,
     DOTTED_UNITS,
-    DOUBTING,
     MILLIONS_OF,
     MONEY,
     NAMED_BY_NUMBER,
     PARTS,
+    PER,
+    PRICED,
+    REPEATED,
     SCALE_WORDS,
     SCALES,
+    SCRIPTURES,
     SECONDS,
-    THINKING,
+    STATES,
     UNITS,
     UNSPELLED,
     VULGAR,
@@ -29,8 +31,6 @@ from ns2.pipeline.text.english_tables import (
     D,
 )
 from ns2.pipeline.text.english_words import Context, cardinal, decimal, digits, ordinal
-from ns2.pipeline.text.numbers.roman import REIGNING, clear_roman, numbered_roman, roman_value
-from ns2.pipeline.text.tables import PRONOUNS
 
 _AMOUNT = re.compile(rf"[-−+±]?{C}?(?:{D}|\.\d+)(?:-{C}?{D})?")
 _LAND = re.compile(r"^([-−+±]?)(?:US|A|C|NZ|HK)(?=\$)")
@@ -44,6 +44,12 @@ def after_amount(text: str, context: Context) -> str:
     before = _LAND.sub(r"\1", context.before.replace(" ", ""))
     if text == "x" and (said := _by(context)):
         return said
+    if "/" in text and (said := _rate(text, context)):
+        return said
+    if before in ("sq", "cu", "square", "cubic") and text in UNITS:
+        return UNITS[text][context.near(-2) != "1"]  # sq. ft.
+    if text in ("sq", "cu") and context.after in UNITS:
+        return "square" if text == "sq" else "cubic"
     if text in ("C", "F") and before.endswith("°"):
         return {"C": "Celsius", "F": "Fahrenheit"}[text]
     if _PART.fullmatch(before) and (text in UNITS or (text in DOTTED_UNITS and context.dotted)):
@@ -54,7 +60,7 @@ def after_amount(text: str, context: Context) -> str:
     bare = before.lstrip("-−+±")
     single = bool(_ONE.fullmatch(before)) or context.near(-2) in ARTICLES  # a 5 km run
     if bare[:1] in MONEY:
-        name = MONEY[bare[0]][0 if context.near(-2) in ARTICLES else 1]
+        name = MONEY[bare[0]][0 if _describes(context.near(-2), context.after) else 1]
         return f"{SCALES.get(text, text)} {name}" if _is_scale(text, context.after) else ""
     if _is_millions(text, context.after):
         return SCALES[text]
@@ -72,9 +78,42 @@ def after_amount(text: str, context: Context) -> str:
 def _by(context: Context) -> str:
     """The "x" between the sides of something: "12 x 8", "12 cm x 8 cm"; "" elsewhere."""
     number = context.near(-2) if context.before in (*UNITS, *DOTTED_UNITS) else context.before
-    if not re.fullmatch(D, number) or not context.after[:1].isdigit():
+    if not re.fullmatch(f"{D}″?", number) or not context.after[:1].isdigit():
         return ""
-    return "times" if context.near(2) == "=" else "by"
+    return "times" if context.near(2) in REPEATED or context.near(2) == "=" else "by"
+
+
+def _rate(text: str, context: Context) -> str:
+    """Units or what is counted with its time, in one word: "mg/dL", "days/week"."""
+    what, _, per = text.partition("/")
+    if per not in PER or not what.isalpha() or not _AMOUNT.fullmatch(context.before):
+        return ""
+    single = bool(_ONE.fullmatch(context.before))
+    name = UNITS[what][not single] if what in UNITS else what
+    return f"{name} per {UNITS[per][0] if per in UNITS else per.replace('yr', 'year')}"
+
+
+def old_coins(match: re.Match[str], context: Context) -> str:
+    """Shillings and pence of old: "10s. 6d."; "" for other letters."""
+    number, coin = match[1], match[2]
+    pounds = context.before.startswith("£")
+    shillings = re.fullmatch(r"\d{1,2}s", context.before)
+    if coin == "s" and (pounds or re.match(r"\d{1,2}d", context.after)):
+        return f"{cardinal(number)} {'shilling' if number == '1' else 'shillings'}"
+    if coin == "d" and (pounds or shillings):
+        return f"and {cardinal(number)} pence" if number != "1" else "and a penny"
+    return ""
+
+
+def over(match: re.Match[str], context: Context) -> str:
+    """A blood pressure: "120/80"."""
+    high, low = int(match[1]), int(match[2])
+    return f"{_code_number(match[1])} over {cardinal(low)}" if 90 <= high > low >= 40 else ""
+
+
+def _describes(before: str, after: str) -> bool:
+    """Whether an amount describes the noun behind it: "a $5 bill", "the $64,000 question"."""
+    return before in ARTICLES or (after in PRICED and before.lower() in UNSPELLED)
 
 
 def _is_scale(text: str, after: str) -> bool:
@@ -98,7 +137,7 @@ def _is_letter(unit: str, name: str) -> bool:
 def money(match: re.Match[str], context: Context) -> str:
     """Money: "$2.50", "£5m", "5€"."""
     one, many, cent, cents = MONEY[match["sign"]]
-    if context.before in ARTICLES and not match["places"]:
+    if _describes(context.before, context.after) and not match["places"]:
         many = one  # a $5 bill
     whole, places, scale = match["whole"], match["places"], match["scale"]
     amount = f"{whole}.{places}" if places else whole
@@ -256,36 +295,36 @@ def vulgar(match: re.Match[str], context: Context) -> str:
     return re.sub(r"^an? ", "one ", part)
 
 
-def roman(match: re.Match[str], context: Context) -> str:
-    """A Roman numeral: "World War I", "Henry VIII's"; espeak-ng says "roman eight"."""
-    text, owner, before = match[1], match[2] or "", context.before
-    named = before in REIGNING and context.after[:1].isupper() and context.after not in PRONOUNS
-    if len(text) == 1 and (context.dotted or named):
-        return ""  # an initial: Robert I Bouck
-    lower = len(text) > 1 or context.near(-2).lower() == "world"  # world war I
-    noun = before.capitalize() if lower else before
-    announced = noun[:1].isupper() and numbered_roman(text, noun)
-    if text == "I" and before in REIGNING and context.after not in AFTER_RULERS:
-        return ""  # for Mary I would
-    verbs = DOUBTING if before in ("War", "Wars") else THINKING
-    if text == "I" and context.after.lower() in verbs:
+def plural(match: re.Match[str], context: Context) -> str:
+    """Several of a number: "100s" is "hundreds", "747s" is "seven forty sevens"."""
+    number = match[1]
+    named = any(map(str.isupper, context.before)) and context.before.lower() not in (
+        *UNSPELLED,
+        "in",
+    )
+    if len(number) == 1 and named:
+        return ""  # iPhone 5s
+    said = _code_number(number) if number.isdigit() else cardinal(number)
+    said = re.sub("^one (?=[ht])", "", said)
+    return re.sub("y$", "ie", said) + ("es" if said.endswith("six") else "s")
+
+
+def postal_code(match: re.Match[str], context: Context) -> str:
+    """A postal code behind a state: "NY 10027"."""
+    return digits(match[0]) if context.before in STATES else ""
+
+
+def to_word(context: Context) -> str:
+    """The word in a score or ratio; "" between chapter and verse."""
+    return "" if context.before in SCRIPTURES else "to "
+
+
+def verses(match: re.Match[str], context: Context) -> str:
+    """Verses of a chapter: "Matthew 5:3-12"."""
+    if context.before not in SCRIPTURES:
         return ""
-    century = context.after.startswith("centur")
-    value = announced or clear_roman(text) or (len(text) > 1 and century and roman_value(text))
-    if not value and text == "IV" and before[:1].isupper() and before not in UNSPELLED:
-        value = 4
-    if not value:
-        # Those that espeak-ng would read as numbers are spelled.
-        return ".".join(text) + owner if text in ("IV", "XX", "XL", "XXX", "LI") else ""
-    if before in REIGNING:
-        return f"the {ordinal(str(value))}{owner}"
-    return (ordinal(str(value)) if century else cardinal(value)) + owner
-
-
-def roman_ordinal(match: re.Match[str], context: Context) -> str:
-    """A Roman numeral with the ending of an ordinal number: "XIXth"."""
-    value = roman_value(match[1])
-    return ordinal(str(value)) if value else ""
+    chapter, first, last = map(cardinal, match.group(1, 2, 3))
+    return f"{chapter} {first} to {last}"
 
 
 def telephone(match: re.Match[str], context: Context) -> str:

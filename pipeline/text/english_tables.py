@@ -37,7 +37,11 @@ UNITS = {
     "ft": ("foot", "feet"), "yd": ("yard", "yards"), "yds": ("yard", "yards"),
     "mi": ("mile", "miles"), "mph": ("mile per hour", "miles per hour"),
     "gal": ("gallon", "gallons"), "tbsp": ("tablespoon", "tablespoons"),
-    "tsp": ("teaspoon", "teaspoons"),
+    "tsp": ("teaspoon", "teaspoons"), "pct": ("percent", "percent"),
+    "dL": ("deciliter", "deciliters"), "Ω": ("ohm", "ohms"), "kΩ": ("kilohm", "kilohms"),
+    **dict.fromkeys(("µm", "μm"), ("micrometer", "micrometers")),
+    **dict.fromkeys(("µg", "μg"), ("microgram", "micrograms")),
+    **dict.fromkeys(("µs", "μs"), ("microsecond", "microseconds")),
     "km/h": ("kilometer per hour", "kilometers per hour"), "h": ("hour", "hours"),
     "hr": ("hour", "hours"), "hrs": ("hour", "hours"), "min": ("minute", "minutes"),
     "mins": ("minute", "minutes"), "sec": ("second", "seconds"), "secs": ("second", "seconds"),
@@ -50,7 +54,17 @@ UNITS = {
     "°": ("degree", "degrees"), "°C": ("degree Celsius", "degrees Celsius"),
     "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
 }  # fmt: skip
-DOTTED_UNITS = {"in": ("inch", "inches")}
+PER = word_set(
+    "day week month year yr hour hr minute min second sec person head night dL lb kg mile"
+)
+GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta",
+    "θ": "theta", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho",
+    "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "gamma",
+    "Δ": "delta", "Θ": "theta", "Λ": "lambda", "Π": "pi", "Σ": "sigma", "Φ": "phi", "Ψ": "psi",
+    "Ω": "omega",
+}  # fmt: skip
+DOTTED_UNITS = {"in": ("inch", "inches"), "″": ("inch", "inches")}
 """Units that are another word without their full stop."""
 SECONDS = ("second", "seconds")
 """The names of "s" behind a number and a space; without the space it is a plural: "100s"."""
@@ -76,6 +90,42 @@ MONTH_NAMES = {
 }
 """Full names of months by what is written."""
 
+DAYS = {
+    "Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday",
+    "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday",
+}  # fmt: skip
+"""Days of the week in short; "Sat." and "Sun." are words, too."""
+BEFORE_YEARS = word_set("in ad a.d year since until till circa c ca by after before")
+BEFORE_DAYS = word_set("on every each next last this from to until till by")
+NAMED = {**DAYS, **dict.fromkeys(DAYS.values(), ""), **MONTH_NAMES}
+NAMED |= {name: name for name in NAMED if not NAMED[name]}
+"""Names of days and months by what is written, for ranges of them."""
+BEHIND_TIMES = frozenset(NAMED) | word_set("EST EDT PST PDT CST CDT MST MDT ET PT GMT UTC BST CET")
+"""What belongs to a time of day before it: days and zones."""
+STATES = word_set(
+    "AL AK AZ AR CA CO CT DC DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
+    "NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY D.C"
+)
+"""States of America before a postal code."""
+SCRIPTURES = word_set(
+    "Genesis Exodus Leviticus Numbers Deuteronomy Joshua Judges Ruth Samuel Kings Chronicles Ezra "
+    "Nehemiah Esther Job Psalm Psalms Proverbs Ecclesiastes Isaiah Jeremiah Lamentations Ezekiel "
+    "Daniel Hosea Joel Amos Micah Zechariah Malachi Matthew Mark Luke John Acts Romans Corinthians "
+    "Galatians Ephesians Philippians Colossians Thessalonians Timothy Titus Philemon Hebrews James "
+    "Peter Jude Revelation Quran Surah"
+)
+"""Books before chapter and verse."""
+REPEATED = word_set(
+    "minutes minute mins min hours hour seconds second sec days weeks months years reps sets laps "
+    "sessions mg ml tablets pills % percent"
+)
+"""What "12 x 3" counts, so that it is no size."""
+PRICED = word_set(
+    "question bill bills note notes coin prize fine fee deal loan check cheque bet ticket tickets "
+    "grant reward budget contract bonus tax limit price range bottle house car watch suit lawsuit "
+    "investment donation gift salary debt project program plan fund mark menu meal dress"
+)
+"""Nouns that an amount of money in front of them describes: "the $5 bill"."""
 NAMES_TOO = word_set("Jan May April June August March")
 """Months whose names are people or verbs, too; a number behind them may count what follows."""
 BEFORE_DATES = word_set(
@@ -96,10 +146,15 @@ NO_PLURALS = word_set(
 
 NUMBERED = {
     "c": "circa", "ca": "circa", "No": "number", "no": "number", "Nos": "numbers",
-    "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "Vol": "volume",
-    "ch": "chapter", "Ch": "chapter", "fig": "figure", "Fig": "figure", **MONTH_NAMES,
+    "nos": "numbers", "Apt": "apartment", "Rm": "room", "pg": "page", "Pg": "page",
+    "para": "paragraph",
+    "chap": "chapter", "Chap": "chapter", "Bk": "book", "Pt": "part", "Sec": "section",
+    "p": "page", "pp": "pages", "vol": "volume",
+    "Vol": "volume", "ch": "chapter", "Ch": "chapter", "fig": "figure",
+    "Fig": "figure", **MONTH_NAMES,
 }  # fmt: skip
-PLAIN = {"Mr": "mister", "Ms": "miz", "Dr": "doctor", "vs": "versus", "w/": "with",
+PLAIN = {"WWI": "world war one", "WWII": "world war two", "Mr": "mister", "Ms": "miz",
+         "Dr": "doctor", "vs": "versus", "w/": "with",
          "w/o": "without", "and/or": "and or", "24/7": "twenty four seven",
          "№": "number"}  # fmt: skip
 DOUBTING = word_set("am think know believe guess suppose mean hope don't")

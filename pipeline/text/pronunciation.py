@@ -29,10 +29,14 @@ from ns2.pipeline.text.mandarin import (
     plain_pinyin,
 )
 from ns2.pipeline.text.matching import match_words
+from ns2.pipeline.text.numbers.amounts import has_unit
+from ns2.pipeline.text.numbers.locales import locale_of
+from ns2.pipeline.text.numbers.unit_words import units_of
 from ns2.pipeline.text.reading import Reading, reading_of
 from ns2.pipeline.text.scripts import (
     check_scripts,
     cut_at_latin,
+    in_script,
     is_latin,
     is_latin_word,
     said_apart,
@@ -131,7 +135,12 @@ def pronounce(
     ]
     reading = reading_of(settings.g2p, language)
     check_scripts(
-        [part.word for clause, _ in parts for part in clause if part.given is None],
+        [
+            part.word
+            for clause, _ in parts
+            for part in clause
+            if part.given is None and not _is_written_out(part, language)
+        ],
         language,
         foreign_sound=lambda text: voice.foreign(text) or _rewritten(text, parts),
         more=reading.scripts if reading else (),
@@ -158,9 +167,17 @@ def pronounce(
     return Pronunciation(tuple(tokens), tuple(words))
 
 
+def _is_written_out(part: _Part, language: str) -> bool:
+    """Whether a rule says a number or unit in the script of the language: "5 km" in Chinese."""
+    text, base = part.word.surface, base_language(language)
+    if part.said == text or (text.isalpha() and base != "cmn" and text not in units_of(base)):
+        return False
+    return in_script([Word(surface=part.said)], language)
+
+
 def _rewritten(text: str, parts: Sequence[tuple[Sequence[_Part], str]]) -> str:
     """What a rule of numbers says for a word in place of its letters, as for "No1"; else ""."""
-    if not any(map(str.isdigit, text)):
+    if not any(char.isdigit() or "Α" <= char <= "ω" for char in text):
         return ""
     said = (part.said for clause, _ in parts for part in clause if part.word.surface == text)
     return next((other for other in said if other != text), "")
@@ -177,7 +194,7 @@ def _parts(
         words = [
             part
             for word in words
-            for part in ([word] if placed(word) is not None else cut_at_latin([word]))
+            for part in ([word] if _is_whole(word, voice.language) else cut_at_latin([word]))
         ]
     if voice.language == PINYIN:
         words = cut_at_lost(words)
@@ -198,6 +215,11 @@ def _parts(
         else:
             parts += _read_parts(voice, [word for word, _ in run], reading, settings)
     return parts
+
+
+def _is_whole(word: Word, language: str) -> bool:
+    """Whether a word has phones of its own, or is a number with a unit: "25°C"."""
+    return placed(word) is not None or has_unit(word.surface, locale_of(language))
 
 
 def _read_parts(

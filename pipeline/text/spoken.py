@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ns2.pipeline.text.english import speak_english
 from ns2.pipeline.text.numbers.chinese import speak_chinese
 from ns2.pipeline.text.numbers.misread import read_well
-from ns2.pipeline.text.numbers.rules import speak_numbers
+from ns2.pipeline.text.numbers.rules import in_brazil, speak_numbers
 from ns2.pipeline.text.written import Word, base_language
 
 
@@ -23,7 +23,8 @@ def speak_words(words: Sequence[Word], language: str) -> list[str]:
         return speak_english(words, language)
     if base == "cmn":
         return speak_chinese(words, language)
-    return speak_numbers(words, language)
+    said = speak_numbers(words, language)
+    return list(map(in_brazil, said)) if language.startswith("pt-br") else said
 
 
 def words_for_espeak(words: Sequence[Word], language: str) -> list[str]:
@@ -32,4 +33,5 @@ def words_for_espeak(words: Sequence[Word], language: str) -> list[str]:
     said = speak_words(words, language)
     if base == "en":
         return said
-    return [" ".join(read_well(word, base) for word in part.split()) for part in said]
+    well = [" ".join(read_well(word, base) for word in part.split()) for part in said]
+    return list(map(in_brazil, well)) if language.startswith("pt-br") else well

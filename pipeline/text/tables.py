@@ -80,7 +80,8 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "vs": "versus", "Jr": "junior", "Sr": "senior", "Esq": "esquire", "etc": None,
         "Inc": "incorporated", "Ltd": "limited", "Co": "company", "Corp": "corporation",
         "Bros": "brothers", "Ave": "avenue", "Blvd": "boulevard", "Rd": "road",
-        "approx": "approximately", "dept": "department", "viz": "namely", "cf": "compare",
+        "approx": "approximately", "dept": "department", "sq": "square", "cu": "cubic",
+        "viz": "namely", "cf": "compare",
         "al": None,
     },
     "de": {
@@ -99,31 +100,74 @@ ABBREVIATIONS: dict[str, dict[str, str | None]] = {
         "geb": "geboren", "gest": "gestorben", "gem": "gemäß", "zzgl": "zuzüglich",
         "abzgl": "abzüglich", "bes": "besonders", "insb": "insbesondere",
         "insbes": "insbesondere", "Hbf": "Hauptbahnhof", "Bhf": "Bahnhof", "Tsd": "Tausend",
-        "Hrsg": "Herausgeber",
+        "Hrsg": "Herausgeber", "med": None, "jur": None, "phil": None, "rer": None, "nat": None,
+        "h.c": "honoris causa", "ff": "fortfolgende", "Frl": "Fräulein",
+        "Jhd": "Jahrhundert", "Jhdt": "Jahrhundert", "jun": "junior", "sen": "senior",
+        "Dipl.-Ing": "Diplomingenieur", "Mag": "Magister", "Ing": "Ingenieur",
+        "jr": "junior", "Aufl": "Auflage",
     },
     "fr": {
         "M": "monsieur", "MM": "messieurs", "Mme": None, "Mlle": None, "Dr": "docteur",
-        "St": "saint", "Ste": "sainte", "p.ex": "par exemple", "etc": None, "Tél": "téléphone",
-        "env": "environ", "Mgr": "monseigneur", "bd": "boulevard",
+        "St": "saint", "Ste": "sainte", "J.-C": "Jésus-Christ",
+        "c.-à-d": "c'est-à-dire", "apr": "après", "p.ex": "par exemple", "etc": None,
+        "Tél": "téléphone",
+        "env": "environ", "Mgr": "monseigneur", "bd": "boulevard", "av": "avenue", "ap": "après",
+        "Cie": "compagnie", "MMmes": "mesdames",
     },
     "es": {
         "Sr": None, "Sra": None, "Srta": None, "Dr": None, "Dra": None, "D": "don",
-        "Ud": None, "Uds": None, "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
+        "Ud": None, "Uds": None, "Vd": "usted", "Vds": "ustedes", "Srtas": "señoritas",
+        "EE.UU": "Estados Unidos", "p.ej": "por ejemplo",
         "etc": None, "pág": "página", "Tel": "teléfono", "Dña": "doña",
         "aprox": "aproximadamente", "Gral": "general",
-        "Av": "avenida", "a.m": "a eme", "p.m": "pe eme",
+        "Av": "avenida", "Avda": "avenida", "Avd": "avenida", "Sres": "señores", "Sras": "señoras",
+        "Mons": "monseñor", "Fr": "fray", "Sto": "santo", "Sta": "santa", "Ing": "ingeniero",
+        "Lic": "licenciado", "Tte": "teniente", "Cnel": "coronel", "Excmo": "excelentísimo",
+        "JJ.OO": "Juegos Olímpicos", "FF.AA": "Fuerzas Armadas", "Pza": "plaza", "Plza": "plaza",
+        "Cía": "compañía", "a.C": "antes de Cristo", "d.C": "después de Cristo",
+        "Prof": "profesor",
+        "Profa": "profesora", "a.m": "a eme", "p.m": "pe eme",
     },
-    "it": {"Sig": "signor", "Dott": "dottor", "Prof": "professor", "ecc": "eccetera", "es": None},
-    "pt": {"Sr": None, "Sra": None, "Dr": None, "Dra": None, "etc": None},
-    "nl": {"dhr": None, "mevr": None, "dr": None, "prof": None, "bijv": None, "enz": None},
+    "it": {
+        "Sig": "signor", "sig": "signor", "Dott": "dottor", "dott": "dottor", "Prof": "professor",
+        "prof": "professor", "Dr": "dottor", "ecc": "eccetera", "es": "esempio", "ing": "ingegner",
+        "avv": "avvocato", "a.C": "avanti Cristo", "d.C": "dopo Cristo",
+        "p.es": "per esempio", "Tel": "telefono", "tel": "telefono", "cell": "cellulare",
+    },
+    "pt": {
+        "Sr": "senhor", "Sra": "senhora", "Srta": "senhorita", "Dr": "doutor", "Dra": "doutora",
+        "Prof": "professor", "Profa": "professora", "Eng": "engenheiro", "etc": None,
+        "a.C": "antes de Cristo", "d.C": "depois de Cristo", "p.ex": "por exemplo", "Av": "avenida",
+        "Sto": "santo", "Sta": "santa", "Tel": "telefone", "tel": "telefone",
+        "cel": "celular", "apto": "apartamento",
+    },
+    "nl": {
+        "dhr": "de heer", "mevr": "mevrouw", "mw": "mevrouw", "dr": "dokter", "prof": "professor",
+        "bijv": "bijvoorbeeld", "enz": "enzovoort", "nr": "nummer", "blz": "bladzijde",
+        "v.Chr": "voor Christus", "n.Chr": "na Christus", "o.a": "onder andere", "ca": "circa",
+        "d.w.z": "dat wil zeggen", "hfst": "hoofdstuk", "St": "sint",
+        "mr": "meester", "drs": "doctorandus", "ir": "ingenieur", "tel": "telefoon",
+    },
+    "pl": {
+        "np": "na przykład", "itd": "i tak dalej", "itp": "i tym podobne", "tzn": "to znaczy",
+        "tj": "to jest", "m.in": "między innymi", "dr": "doktor", "prof": "profesor",
+        "mgr": "magister", "inż": "inżynier", "ul": None, "św": None, "godz": None, "tzw": None,
+        "ok": "około", "r": "roku", "al": None, "ks": None, "os": None, "tel": None,
+        "zob": "zobacz", "wg": "według",
+    },
     "ru": {
         "т.е": "то есть", "т.д": "так далее", "т.п": "тому подобное", "и.о": None,
-        "ул": "улица", "им": "имени", "др": "другие", "г": None, "см": "смотри", "руб": None,
+        "ул": "улица", "им": "имени", "др": "другие", "г": None, "см": "смотри", "руб": "рублей",
+        "гг": "годов", "тыс": "тысяч", "напр": "например", "н.э": "нашей эры", "коп": "копеек",
     },
 }  # fmt: skip
+NAMES_TOO = word_set("Max Al Gem Mag Sen Bes Es Gest Mind Fig Mar Set Mai")
+"""Abbreviations that are names or other words where they begin a sentence."""
 CLOSING = frozenset(
     {"etc", "Inc", "Ltd", "Co", "Corp", "Bros", "Jr", "Sr", "Esq", "Ave", "Blvd", "Rd", "al",
-     "a.m", "p.m", "A.M", "P.M", "B.C", "A.D", "Ph.D", "M.D", "usw", "ecc", "т.д", "т.п", "др"}
+     "a.m", "p.m", "A.M", "P.M", "B.C", "A.D", "Ph.D", "M.D", "usw", "ecc", "т.д", "т.п", "др",
+     "itd", "itp", "enz", "a.C", "d.C",
+     "v.Chr", "n.Chr", "J.-C", "н.э", "гг", "руб", "r", "ff", "Cie"}
 )  # fmt: skip
 """Abbreviations that may end a sentence; they do if a word with a capital letter follows."""
 GERMAN_CLOSING = word_set(
@@ -133,13 +177,21 @@ GERMAN_CLOSING = word_set(
 
 BEFORE_NUMBER = {  # abbreviations only if a number follows, by language
     "en": word_set(
-        "No Nos no nos c ca p pp vol Vol ch Ch fig Fig "
+        "No Nos no nos Apt Rm c ca p pp pg Pg para vol Vol ch Ch chap Chap Bk Pt Sec fig Fig "
         "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
     "de": word_set("S Abb Kap Bd Abs Art Jan Feb Mrz Apr Jun Jul Aug Sept Sep Okt Nov Dez"),
-    "fr": word_set("n p art vol chap janv févr fév avr juil sept oct nov déc"),
-    "es": word_set("Nº núm art cap vol ene feb abr ago sept oct nov dic"),
-    "ru": frozenset({"стр", "рис", "гл"}),
+    "fr": word_set("n p pp t fig art vol chap ch janv févr fév avr juil sept oct nov déc"),
+    "es": word_set("s ss Nº núm art cap vol t fig pág págs pp p ene feb abr ago sept oct nov dic"),
+    "it": word_set(
+        "n p pp t fig art cap vol pag pagg sec gen feb mar apr mag giu lug ago set sett ott nov dic"
+    ),
+    "pt": word_set(
+        "n p pp t fig art cap vol pág págs núm séc jan fev mar abr mai jun jul ago set out nov dez"
+    ),
+    "nl": word_set("nr p art hfst jan feb mrt apr jun jul aug sept okt nov dec"),
+    "pl": word_set("nr s rozdz tom"),
+    "ru": frozenset({"стр", "рис", "гл", "кв", "д"}),
 }
 BEFORE_NUMBER_SAID = {  # the text to speak for some of them
     "de": {
@@ -150,20 +202,53 @@ BEFORE_NUMBER_SAID = {  # the text to speak for some of them
         "Nov": "November", "Dez": "Dezember",
     },
     "fr": {
-        "n": "numéro", "p": "page", "art": "article", "vol": "volume", "chap": "chapitre",
+        "n": "numéro", "p": "page", "pp": "pages", "t": "tome", "fig": "figure",
+        "ch": "chapitre", "art": "article", "vol": "volume", "chap": "chapitre",
         "janv": "janvier", "févr": "février", "fév": "février", "avr": "avril", "juil": "juillet",
         "sept": "septembre", "oct": "octobre", "nov": "novembre", "déc": "décembre",
     },
     "es": {
-        "Nº": "número", "núm": "número", "art": "artículo", "cap": "capítulo", "vol": "volumen",
+        "s": "siglo", "ss": "siglos", "t": "tomo", "fig": "figura", "pág": "página",
+        "págs": "páginas", "pp": "páginas", "p": "página", "Nº": "número", "núm": "número",
+        "art": "artículo", "cap": "capítulo", "vol": "volumen",
         "ene": "enero", "feb": "febrero", "abr": "abril", "ago": "agosto", "sept": "septiembre",
         "oct": "octubre", "nov": "noviembre", "dic": "diciembre",
     },
+    "it": {
+        "n": "numero", "p": "pagina", "pp": "pagine", "t": "tomo", "fig": "figura",
+        "art": "articolo", "cap": "capitolo", "vol": "volume", "pag": "pagina", "pagg": "pagine",
+        "sec": "secolo",
+        "gen": "gennaio", "feb": "febbraio", "mar": "marzo", "apr": "aprile", "mag": "maggio",
+        "giu": "giugno", "lug": "luglio", "ago": "agosto", "set": "settembre",
+        "sett": "settembre", "ott": "ottobre", "nov": "novembre", "dic": "dicembre",
+    },
+    "pt": {
+        "n": "número", "p": "página", "pp": "páginas", "t": "tomo", "fig": "figura",
+        "art": "artigo", "cap": "capítulo", "vol": "volume", "pág": "página", "págs": "páginas",
+        "núm": "número", "séc": "século", "jan": "janeiro", "fev": "fevereiro", "mar": "março",
+        "abr": "abril",
+        "mai": "maio", "jun": "junho", "jul": "julho", "ago": "agosto", "set": "setembro",
+        "out": "outubro", "nov": "novembro", "dez": "dezembro",
+    },
+    "nl": {
+        "nr": "nummer", "p": "pagina", "art": "artikel", "hfst": "hoofdstuk", "jan": "januari",
+        "feb": "februari", "mrt": "maart", "apr": "april", "jun": "juni", "jul": "juli",
+        "aug": "augustus", "sept": "september", "okt": "oktober", "nov": "november",
+        "dec": "december",
+    },
+    "pl": {"nr": "numer", "s": "strona", "rozdz": "rozdział"},
+    "ru": {
+        "стр": "страница", "рис": "рисунок", "гл": "глава", "кв": "квартира", "д": "дом",
+    },
 }  # fmt: skip
+COUNTED_IN_ROMAN = word_set("vol chap ch bk pt t s ss sec séc")
+"""Abbreviations before which "I", "V" and "X" are numbers."""
 MONTHS = word_set("Jan Feb Mar Mrz Apr Jun Jul Aug Sep Sept Oct Okt Nov Dec Dez")
 UNITS = {  # abbreviations only if a number stands before them, by language
-    "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal"),
+    "en": word_set("ft in lb lbs oz hr hrs min mins sec secs mi yd yds cm mm km kg gal tbsp tsp"),
     "de": word_set("Std Min Sek"),
+    **dict.fromkeys(("fr", "es", "it", "pt"), word_set("h min km kg cm mm m g l")),
+    "nl": word_set("min sec"),
 }
 PRONOUNS = word_set(
     "He She It They We You I The This That His Her Their In On At When After But And"
@@ -204,6 +289,6 @@ is all in capitals; behind "THE" they always are."""
 ORDINAL_DOT = word_set("bs cs da de et eu fi hr hu is lb lv nb pl sk sl sr tr")
 GERMAN_RANKED = word_set(
     "Januar Februar März April Mai Juni Juli August September Oktober November Dezember "
-    "Jahrhundert Jahrhunderts Jh"
+    "Jahrhundert Jahrhunderts Jh Jhd Jhdt"
 )
 """German nouns that stand behind an ordinal number, as in "3. Mai"."""

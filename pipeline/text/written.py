@@ -82,6 +82,13 @@ class Placed:
         return self.words[self.index].dotted
 
 
+def begun(word: str) -> str:
+    """A word of several letters as it is when it doesn't begin a sentence: "ca" of "Ca"."""
+    dotted = "." in word and not word.endswith(".C")  # Washington D.C.
+    lowered = len(word) > 1 and (dotted or not word.isupper())
+    return word[:1].lower() + word[1:] if lowered else word
+
+
 def base_language(language: str) -> str:
     """The part of a voice's name before the first dash: "en" of "en-us"."""
     return language.split("-", 1)[0]

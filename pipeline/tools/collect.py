@@ -35,7 +35,7 @@ from ns2.pipeline.stages.catalogue import stage_classes
 from ns2.pipeline.tools.verify.fault import Fault
 from ns2.pipeline.tools.verify.small_files import SmallFiles
 
-_TOP = {layout.CARD, layout.INDEX, layout.REJECTED, layout.SUMS}
+_TOP = {layout.CARD, layout.INDEX, layout.REJECTED, layout.SUMS, layout.README}
 
 
 @dataclass(kw_only=True)

@@ -6,6 +6,7 @@ Nothing heavy is imported, since the command line reads these classes before it 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ns2.pipeline.core.errors import OptionError
 
@@ -61,6 +62,33 @@ class TextGridOptions:
 
     def __post_init__(self) -> None:
         _at_least_one("--limit", self.limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What `ns2 report` shows beside what every report has."""
+
+    where: str = ""
+    """A condition on the index, such as "seconds < 12 and snr > 20": the report shows how much of
+    everything it would keep, as `ns2 train --where` does."""
+
+    run: Path | None = None
+    """A run that was trained with --set utterance_loss=true: its loss of each utterance is one more
+    measure, utterance_loss, which --where may name."""
+
+    audio: int = 12
+    """The number of utterances whose copies by the codec can be listened to in the report; 0
+    leaves them out."""
+
+    codec: str | None = None
+    """The name or file of the dataset's codec, where ns2 does not find it by itself."""
+
+    codec_weights: Path | None = None
+    """A file with EnCodec's weights, where ns2 does not find them by itself."""
+
+    def __post_init__(self) -> None:
+        if self.audio < 0:
+            raise OptionError(f"--audio must be at least 0, not {self.audio}")
 
 
 @dataclass(frozen=True, kw_only=True)

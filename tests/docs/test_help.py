@@ -11,7 +11,12 @@ import pytest
 from ns2.cli import main
 from ns2.model.config_values import field_docs
 from ns2.pipeline.preprocess.options import Options
-from ns2.pipeline.tools.tool_options import ExportOptions, TextGridOptions, VerifyOptions
+from ns2.pipeline.tools.tool_options import (
+    ExportOptions,
+    ReportOptions,
+    TextGridOptions,
+    VerifyOptions,
+)
 from ns2.train.codec.training_config import CodecTraining
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.run.train_options import TrainOptions
@@ -26,6 +31,7 @@ CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {
     ("codec", "eval"): (CodecTraining,),
     ("verify",): (VerifyOptions,),
     ("export",): (ExportOptions,),
+    ("report",): (ReportOptions,),
     ("textgrid",): (TextGridOptions,),
     ("synthesize",): (SynthesizeOptions,),
     ("evaluate",): (EvaluateConfig,),

@@ -58,6 +58,7 @@ def _warm_up(commands: list[list[str]]) -> None:
     import ns2.pipeline.tools.collect
     import ns2.pipeline.tools.diff.two_datasets
     import ns2.pipeline.tools.export
+    import ns2.pipeline.tools.reporting.write_report
     import ns2.pipeline.tools.textgrids
     import ns2.pipeline.tools.verify.check
 

@@ -25,6 +25,7 @@ def commands_on(data: Path, sound: Path, out: Path) -> list[list[str]]:
         ["verify", str(data), "--workers", "1", "--sample", "20"],
         ["inspect", str(data)],
         ["inspect", str(data), "--key", "utt0000"],
+        ["report", str(data), "-o", str(out / "report.html")],
         ["export", str(data), str(out / "exported")],
         ["textgrid", str(data), str(out / "textgrids")],
         ["diff", str(data), str(sound)],

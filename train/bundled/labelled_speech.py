@@ -95,6 +95,9 @@ _FOREIGN = {
 }  # fmt: skip
 """Some words of each language, for its own letters; pseudo-words of Latin letters join them."""
 
+LANGUAGES = tuple(language for language in _FOREIGN if language != "en-us")
+"""The voices that speak beside "en-us"."""
+
 _LATIN_FREE = {"ru", "uk", "el", "hi", "ja", "ko", "ar"}
 
 
@@ -164,31 +167,41 @@ def closed(
 def labelled_speech(count: int, seed: int) -> Iterator[Labelled]:
     """Utterances of random text, language, variant, speaking rate, pitch and vocal tract length."""
     rng = random.Random(seed)
-    languages = [language for language in _FOREIGN if language != "en-us"]
     made = 0
     while made < count:
         # The order of the draws is part of what a seed means.
-        language = "en-us" if rng.random() < 0.35 else rng.choice(languages)
+        language = "en-us" if rng.random() < 0.35 else rng.choice(LANGUAGES)
         variants = _ECHOING if rng.random() < 0.3 else VARIANTS
         voice = f"{language}+{rng.choice(variants)}"
         text = sentence(rng, language)
         pace, pitch = rng.randint(120, 220), rng.randint(25, 75)
         stretch = rng.uniform(0.85, 1.18) if rng.random() < 0.5 else 1.0
 
-        samples, rate, phones = speak(text, voice, pace, pitch)
-        truth = closed(samples, phones, rate)
-        if not truth or any("(" in ipa for _, ipa in truth):
-            continue  # a word is read in another language
+        found = labelled(text, language, voice, pace, pitch, stretch)
+        if found is not None:
+            made += 1
+            yield found
 
-        # Played faster or slower, the voice has other formants and another rate.
-        wave = soxr.resample(samples.astype(np.float32) / 32768, rate * stretch, SAMPLE_RATE)
-        made += 1
-        yield Labelled(
-            language=language,
-            wave=wave.astype(np.float32),
-            starts=np.array([start for start, _ in truth]) / (rate * stretch),
-            phones=tuple(ipa.lstrip("ˈˌ") for _, ipa in truth),
-        )
+
+def labelled(
+    text: str, language: str, voice: str, pace: int, pitch: int, stretch: float
+) -> Labelled | None:
+    """A text as espeak-ng speaks it; None if it has no phone, or a word of another language.
+
+    Args:
+        stretch: played by so much faster, the voice has other formants and another rate.
+    """
+    samples, rate, phones = speak(text, voice, pace, pitch)
+    truth = closed(samples, phones, rate)
+    if not truth or any("(" in ipa for _, ipa in truth):
+        return None
+    wave = soxr.resample(samples.astype(np.float32) / 32768, rate * stretch, SAMPLE_RATE)
+    return Labelled(
+        language=language,
+        wave=wave.astype(np.float32),
+        starts=np.array([start for start, _ in truth]) / (rate * stretch),
+        phones=tuple(ipa.lstrip("ˈˌ") for _, ipa in truth),
+    )
 
 
 def spoil(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -4,8 +4,8 @@
         [--out mini.safetensors] [--resume]
 
 WORK becomes a folder with the manifests of what is trained on, with the speech of espeak-ng, and
-with two trainings: of the whole codec, first.safetensors, and then of its decoder alone. What is
-finished there is not made again. REAL is a folder with the corpora that `MANIFESTS` names, each
+with two trainings: of the whole codec, first.safetensors, and then of its decoder alone,
+second.safetensors. The decoder becomes the mean of both. What is finished there is not made again. REAL is a folder with the corpora that `MANIFESTS` names, each
 with a manifest.jsonl; docs/codec.md says where they come from. What `held_out` names trains
 nothing, so that figures of the codec are of voices and sentences that it has never heard.
 """
@@ -18,8 +18,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ns2.model.codec.mini.network import MiniNetwork
-from ns2.model.codec.mini_codec import load_network
+from ns2.model.codec.mini_codec import load_network, pack_mini
 from ns2.model.codec.registry import MINI_WEIGHTS
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.progress import Progress, display
@@ -166,15 +168,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         *recordings(args.work, args.lj, args.real),
         *spoken(args.work, args.text.read_text("utf-8").splitlines()),
     ]
-    first, made = args.work / "first.safetensors", args.work / MINI_WEIGHTS.name
+    first, second = (args.work / f"{name}.safetensors" for name in ("first", "second"))
     with display() as progress:
         if not first.is_file():
             whole = CodecTraining(**{**vars(TRAINING), "steps": args.steps})
             _train(corpora, first, whole, progress, args.resume)
-        alone = CodecTraining(**{**vars(DECODER), "steps": args.decoder_steps})
-        _train(corpora, made, alone, progress, args.resume, load_network(first))
+        if not second.is_file():
+            alone = CodecTraining(**{**vars(DECODER), "steps": args.decoder_steps})
+            _train(corpora, second, alone, progress, args.resume, load_network(first))
+    made = mean_of(load_network(first), load_network(second))
     with atomic_write(args.out) as file:
-        file.write(made.read_bytes())
+        file.write(pack_mini(made, CREDITS.read_text("utf-8")))
+
+
+def mean_of(first: MiniNetwork, second: MiniNetwork) -> MiniNetwork:
+    """Move the weights of a network half the way to those of another, and return it.
+
+    Source: Wortsman et al. 2021, "Robust fine-tuning of zero-shot models", arXiv:2109.01903.
+    """
+    with torch.no_grad():
+        for one, other in zip(first.parameters(), second.parameters(), strict=True):
+            one.lerp_(other, 0.5)
+    return first
 
 
 def _train(

@@ -20,7 +20,8 @@ from ns2.train.run.train_options import TrainOptions
 def codec() -> None:
     """Train a codec, measure a codec, or hear its copy of a recording.
 
-    CODEC is encodec_24khz, mini, mini-1 (its first version), or a file that `ns2 codec train` made.
+    CODEC is encodec_24khz, mini, mini-1 (its first version), a file that `ns2 codec train` made, or
+    a codec of your own: package.module:Class, or an entry point of ns2.codecs.
     """
 
 
@@ -152,7 +153,8 @@ def codec_eval(
     "name",
     default="mini",
     show_default=True,
-    help="The codec: encodec_24khz, mini, mini-1, or a file of `ns2 codec train`.",
+    help="The codec: encodec_24khz, mini, mini-1, a file of `ns2 codec train`, or a codec of your "
+    "own as package.module:Class.",
 )
 @QUANTIZERS
 @CODEC_WEIGHTS

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     set={"multiple": True, "type": str, "metavar": "A.B=C", "show_default": False},
     steps={"type": click.IntRange(1)},
     where={"show_default": False},
+    losses={"type": DATASET, "metavar": "RUN"},
     devices={"type": click.IntRange(1)},
 )
 @clear_errors
@@ -98,4 +99,5 @@ def _chosen(datasets: Sequence[Path], options: TrainOptions) -> tuple[TrainConfi
     from ns2.train.run.overrides import choose
 
     config = choose(options.preset, options.config, options.set, options.steps)
-    return config, open_data(datasets, split=options.split, where=options.where)
+    chosen = {"split": options.split, "where": options.where}
+    return config, open_data(datasets, losses=options.losses, **chosen)

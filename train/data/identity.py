@@ -19,6 +19,8 @@ from ns2.pipeline.dataset.card import sealed
 
 _DIGITS = 64
 _VERSION = "ns2"
+_LICENCE = "licence"
+"""The option that says nothing about utterances."""
 _UNSEEN = (_VERSION, "digest")
 """Fields of a card that say nothing about its utterances."""
 
@@ -26,8 +28,12 @@ Card = Mapping[str, Any]
 
 
 def content_digest(card: Card) -> str:
-    """The digest of a card without the version of ns2, 64 hex digits."""
-    return short_hash({name: card[name] for name in card if name not in _UNSEEN}, _DIGITS)
+    """The digest of a card without the version of ns2 and the licence, 64 hex digits."""
+    seen = {name: card[name] for name in card if name not in _UNSEEN}
+    if _LICENCE in seen.get("options", {}):
+        told = seen["options"].items()
+        seen["options"] = {name: value for name, value in told if name != _LICENCE}
+    return short_hash(seen, _DIGITS)
 
 
 @dataclass(frozen=True, kw_only=True)

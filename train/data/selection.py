@@ -29,6 +29,7 @@ from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.card import open_card
 from ns2.pipeline.dataset.layout import CARD
+from ns2.pipeline.dataset.losses import join_losses
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.dataset.where import parse_where
 from ns2.train.data.alike import differences, makeup_of
@@ -78,7 +79,7 @@ class Data:
         self.identity = Identity(
             cards=[dataset.card for dataset in self.datasets],
             split=split,
-            where=self.where,
+            where=" ".join([self.where, *map(_joined_digest, self.datasets)]).strip(),
             columns=self.columns,
         )
         self.digest = self.identity.digest
@@ -299,6 +300,7 @@ def open_data(
     columns: Sequence[str] = COLUMNS,
     split: str = "train",
     where: str = "",
+    losses: Path | None = None,
     expected: str | None = None,
 ) -> Data:
     """Open datasets to learn from.
@@ -307,6 +309,7 @@ def open_data(
         columns: the columns to fetch.
         split: "train", "val" or "test"; "" for all.
         where: a condition on the index, as of `--where`; "" for none.
+        losses: a run whose losses of utterances the condition may name.
         expected: the `digest` that a run recorded when it began; None does not compare it.
 
     Raises:
@@ -315,7 +318,11 @@ def open_data(
     """
     if not roots:
         raise UserError("no dataset is given")
-    data = Data([Dataset(root, columns) for root in roots], columns, split=split, where=where)
+    datasets = [Dataset(root, columns) for root in roots]
+    if losses is not None:
+        for dataset in datasets:
+            join_losses(dataset, losses)
+    data = Data(datasets, columns, split=split, where=where)
     if expected is not None and not data.identity.was(expected):
         raise UserError(
             f"{_names(data.datasets)}: this is not what the run began with: another dataset, "
@@ -323,6 +330,12 @@ def open_data(
             "Take the same, or start a new run."
         )
     return data
+
+
+def _joined_digest(dataset: Dataset) -> str:
+    """A hash of what was joined to a dataset's index; empty for nothing."""
+    values = [column.to_pylist() for column in dataset.joined.values()]
+    return short_hash(values, 16) if values else ""
 
 
 def _check_finite(column: str, arrays: Sequence[Any], key: Callable[[int], str]) -> None:

@@ -23,6 +23,7 @@ from ns2.pipeline.corpora.corpus import recording_of
 from ns2.pipeline.corpora.reading import HOLDING, read_corpus
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.sound.decode import read_audio, resample, trim_silence
+from ns2.pipeline.sound.quality.lufs import at_loudness
 from ns2.train.speak.speaker_prompt import prompt_in_dataset
 
 COLUMNS = ("codes", "phonemes", "durations", "f0", "meta")
@@ -176,7 +177,9 @@ def recording(dataset: Dataset, corpus: Path, utterance: Recorded) -> np.ndarray
             f"{place.path} {verb} the recording that {utterance.key} was made from: "
             f"{utterance.samples:,} samples were expected, {len(wave):,} are there"
         )
-    return wave
+    audio = dataset.card.stages.get("audio")
+    loudness = None if audio is None else audio.config.get("loudness")
+    return wave if loudness is None else at_loudness(wave, rate, float(loudness))
 
 
 def find_recording(dataset: Dataset, corpus: Path, key: str, source: str) -> Recording:

@@ -10,7 +10,6 @@ OUT/
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from ns2.pipeline.core.atomic import member_folder, write_if_changed
 from ns2.pipeline.sound.wav import wav_bytes
+from ns2.pipeline.tools.reporting.pages import render
 from ns2.train.evaluation.evaluator import VERSIONS, Result
 from ns2.train.evaluation.figures import predicted_lines, table_columns
 
@@ -63,7 +63,9 @@ def write_page(
         the path of the page.
     """
     columns = list(table_columns(found))
-    text = _render(
+    text = render(
+        __package__,
+        _TEMPLATE,
         title=title,
         settings=settings,
         count=found["utterances"],
@@ -108,14 +110,3 @@ def _utterance(result: Result) -> dict[str, Any]:
         "phones": " ".join(result.phones),
         "plot": _plot(utterance.key),
     }
-
-
-def _render(**values: Any) -> str:
-    """The template with its values in their places; what they hold is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = resources.files("ns2.train.evaluation").joinpath(_TEMPLATE).read_text("utf-8")
-    return environment.from_string(source).render(values)

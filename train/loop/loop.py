@@ -43,6 +43,7 @@ from ns2.train.speak.facts import facts_of, open_codec_of
 from ns2.train.step.ranks import Ranks, peak_memory
 from ns2.train.step.room import RoomError, enough_room
 from ns2.train.step.tally import Tally
+from ns2.train.step.utterance_losses import loss_table
 
 SKIPS = 10
 """So many steps in a row that are not finite end a run."""
@@ -376,6 +377,11 @@ class _Loop:
         self._trainer.ranks.check()
         # points that TensorBoard shows before the checkpoint are not shown again after it
         self._watch.flush()
+        trainer, losses = self._trainer, self._trainer.losses
+        kept = None if losses is None else losses.state(trainer.ranks)
         if self._session.writes:
-            with self._trainer.ranks.alone():
-                self._saver.save(self._trainer.state(), best=best)
+            with trainer.ranks.alone():
+                more = {} if kept is None else {"utterance_loss": kept}
+                self._saver.save({**trainer.state(), **more}, best=best)
+                if kept is not None:
+                    self._session.folder.keep_losses(loss_table(trainer.data, kept))

@@ -6,6 +6,7 @@ run/
   metrics.jsonl        a line for each step
   validation.jsonl     a line for each validation
   samples.jsonl        a line for each round of samples: phones wrong, voiced share
+  utterance_loss.parquet  the mean loss of each utterance, where it was asked for
   statistics.jsonl     lines on gradients, weights and activations, where they were asked for
   checkpoints/         all that the next step depends on
   model.safetensors    the averaged weights (EMA), for use elsewhere
@@ -34,7 +35,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.reading import read_json
 from ns2.train.data.identity import Identity
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
-from ns2.train.run.names import ABOUT, CONFIG, FOLDERS, LOCK, LOGS, WEIGHTS
+from ns2.train.run.names import ABOUT, CONFIG, FOLDERS, LOCK, LOGS, LOSSES, WEIGHTS
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.step_log import StepLog
 
@@ -47,6 +48,7 @@ _FREE = (
     "samples",
     "sampler",
     "statistics_every",
+    "utterance_loss",
     "recompute",
     "accumulate",
     "frame_multiple",
@@ -57,7 +59,9 @@ rates of a cosine decay, which follow `steps`, and from the order of summation a
 dropout draws, which follow the last three."""
 _FIRST_PLAN = 1
 """The plan of runs that do not name theirs."""
-_TOP = re.compile("|".join(re.escape(name) for name in (CONFIG, ABOUT, WEIGHTS, LOCK, *LOGS)))
+_TOP = re.compile(
+    "|".join(re.escape(name) for name in (CONFIG, ABOUT, WEIGHTS, LOCK, LOSSES, *LOGS))
+)
 _ADVICE = "Choose another folder, or begin anew with --fresh."
 
 
@@ -161,6 +165,10 @@ class RunFolder:
         """One of the logs."""
         return StepLog(self.root / name)
 
+    def keep_losses(self, table: bytes) -> None:
+        """Write the losses of utterances, a parquet file."""
+        write_if_changed(self.root / LOSSES, table)
+
     def _write(self, name: str, values: dict[str, Any]) -> None:
         text = json.dumps(values, indent=2, sort_keys=True) + "\n"
         write_if_changed(self.root / name, text.encode())
@@ -170,7 +178,7 @@ class RunFolder:
 
         Only files under the names that ns2 gives are deleted; notes beside them stay.
         """
-        for name in (*LOGS, WEIGHTS):
+        for name in (*LOGS, LOSSES, WEIGHTS):
             (self.root / name).unlink(missing_ok=True)
         for name, known in FOLDERS.items():
             remove_known(self.root / name, known)

@@ -13,6 +13,8 @@ SAMPLES, SAMPLE_LOG = "samples", "samples.jsonl"
 SPEECH = "speech"
 """The folder of what speaking needs: phoneme table, codec, languages, longest utterance."""
 BOARD = "tensorboard"
+LOSSES = "utterance_loss.parquet"
+"""The mean loss of each utterance, with `utterance_loss`."""
 EVALUATION = "evaluation"
 """The folder that `ns2 evaluate` writes unless another one is named."""
 

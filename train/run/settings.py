@@ -107,6 +107,10 @@ class TrainConfig:
     """The number of steps between two lines of statistics on gradients, weights and activations; 0
     writes none."""
 
+    utterance_loss: bool = False
+    """A trial: the mean loss of each utterance, corrected for its diffusion times, is kept in
+    utterance_loss.parquet, for `ns2 report --run`."""
+
     def __post_init__(self) -> None:
         at_least_1 = (
             "steps",

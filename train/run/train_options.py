@@ -31,6 +31,10 @@ class TrainOptions:
     """A condition on the columns of the index, such as "seconds < 12"; only utterances that meet it
     are used."""
 
+    losses: Path | None = None
+    """A run that kept its losses of these utterances (--set utterance_loss=true): --where may name
+    them as utterance_loss."""
+
     split: str = "train"
     """The split of the datasets that is trained on; '' takes all utterances."""
 
@@ -48,7 +52,8 @@ class TrainOptions:
     counts it."""
 
     codec: str | None = None
-    """The codec that decodes samples, where the datasets' codec is a file of `ns2 codec train`."""
+    """The codec that decodes samples, where the datasets' codec is a file of `ns2 codec train` or a
+    codec of your own."""
 
     codec_weights: Path | None = None
     """A file with EnCodec's weights, for samples; without it they come from torch hub's cache."""

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ns2.model.codec.registry import CODECS, MAX_QUANTIZERS
+from ns2.model.codec.own import NAME
+from ns2.model.codec.registry import MAX_QUANTIZERS
 from ns2.model.config_values import from_values
 from ns2.model.log_mel import MelConfig
 from ns2.pipeline.core.atomic import member_folder, write_if_changed
@@ -203,7 +204,7 @@ def _check(facts: SpeechFacts) -> None:
     Raises:
         ValueError: one is not, and its name.
     """
-    if facts.codec not in CODECS:  # a path would be read
+    if not (isinstance(facts.codec, str) and NAME.fullmatch(facts.codec)):  # no path, no class
         raise ValueError(f"there is no codec {facts.codec!r:.60}")
     for name in ("codec_digest", "language", "aligner"):
         if not isinstance(getattr(facts, name), str):
@@ -234,19 +235,8 @@ def open_codec_of(
     Raises:
         UserError: the codec can't be opened, or its weights are not those of the run.
     """
-    from ns2.model.codec.registry import bundled_versions
-    from ns2.train.codec.opened import open_codec
+    from ns2.train.codec.opened import open_codec_of_codes
 
-    # a dataset calls both versions of `mini` by this name; its digest tells which one it is
-    names = (name,) if name else bundled_versions(facts.codec, facts.quantizers)
-    found = ""
-    for one in names:
-        codec = open_codec(one, weights, facts.quantizers)
-        if codec.digest == facts.codec_digest:
-            return codec
-        found = found or codec.digest
-    raise UserError(
-        f"the model was trained on codes of {facts.codec} with weights "
-        f"{facts.codec_digest[:12]}, but those of {names[0]} are "
-        f"{found[:12]}: name the codec's file with --codec or --codec-weights"
+    return open_codec_of_codes(
+        facts.codec, facts.codec_digest, facts.quantizers, name=name, weights=weights
     )

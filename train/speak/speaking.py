@@ -39,8 +39,8 @@ class SpeakingOptions:
     with higher values; 1 samples the learned distribution."""
 
     codec: str | None = None
-    """The codec that decodes the speech, by its name or file, where ns2 does not find the run's
-    codec by itself.  [default: the run's]"""
+    """The codec that decodes the speech, by its name, file or class, where ns2 does not find the
+    run's codec by itself.  [default: the run's]"""
 
     def choices(self) -> Choices:
         """The choices of the model's `generate`.

@@ -35,6 +35,7 @@ from ns2.train.step.later import by_name, fetch_later
 from ns2.train.step.ranks import Ranks
 from ns2.train.step.repeated import compile_layers, recompute_layers
 from ns2.train.step.tally import Tally, tally
+from ns2.train.step.utterance_losses import UtteranceLosses, observed
 
 _DROPOUT, _SELF_CONDITION = 101, 102
 """Purposes of a step's random numbers, which are hashed with its seed."""
@@ -46,11 +47,13 @@ class Share:
 
     Attributes:
         parts: batches and their random numbers; more than one with gradient accumulation.
+        numbers: of the utterances of each of them, in the data.
         sent: where they are on their way to a GPU, the event of their arrival.
         tally: what they hold; None where they lie on the CPU, and are counted when that is asked.
     """
 
     parts: tuple[tuple[Batch, Draws], ...]
+    numbers: tuple[Tensor, ...] = ()
     sent: torch.cuda.Event | None = None
     tally: Tally | None = None
 
@@ -66,7 +69,8 @@ class Share:
                 (batch.pin_memory().to(stream.device), draws.pin_memory().to(stream.device))
                 for batch, draws in self.parts
             )
-            return Share(parts, stream.record_event(), self.counted)
+            numbers = tuple(n.pin_memory().to(stream.device) for n in self.numbers)
+            return Share(parts, numbers, stream.record_event(), self.counted)
 
     def receive(self) -> None:
         """Have the GPU's work from here on wait for the arrival; this process goes on."""
@@ -74,9 +78,9 @@ class Share:
             return
         stream = torch.cuda.current_stream()
         stream.wait_event(self.sent)
-        for batch, draws in self.parts:
-            for tensor in (*batch.tensors(), *draws.tensors()):
-                tensor.record_stream(stream)  # or its memory were free for the next share too soon
+        tensors = [t for part in self.parts for one in part for t in one.tensors()]
+        for tensor in (*tensors, *self.numbers):
+            tensor.record_stream(stream)  # or its memory were free for the next share too soon
 
 
 class Trainer:
@@ -91,6 +95,7 @@ class Trainer:
         skips: the number of steps in a row, up to the last, that changed nothing, since their
             loss or gradient was not finite.
         before_update: is called before each step changes the weights.
+        losses: those of utterances; None where they are not kept.
     """
 
     def __init__(
@@ -118,6 +123,7 @@ class Trainer:
         self.best: tuple[int, float] | None = None
         self.skips = 0
         self.before_update: Callable[[], None] = lambda: None
+        self.losses = UtteranceLosses(len(data), ranks.device) if config.utterance_loss else None
         self._gradients = Gradients(backward_order(self.model), ranks, len(self._names))
         self._begun: tuple[int, Callable[[], dict[str, float]]] | None = None
 
@@ -178,7 +184,9 @@ class Trainer:
             )
             for batch in batches
         )
-        share = Share(parts, tally=tally(batches))
+        numbers = torch.tensor([one.number for one in fetched], dtype=torch.int64)
+        sizes_of_parts = [len(batch) for batch in batches]
+        share = Share(parts, numbers.split(sizes_of_parts), tally=tally(batches))
         return share if self.ranks.device.type == "cpu" else share.send(self._copies)
 
     @cached_property
@@ -238,7 +246,8 @@ class Trainer:
         torch.manual_seed(int(mixed(config.seed, self.step, _DROPOUT, self.ranks.rank) >> 1))
         self._gradients.begin()
         for i, (batch, draws) in enumerate(parts):
-            with self.autocast():
+            numbers = share.numbers[i] if share and share.numbers else None
+            with self.autocast(), observed(self.losses, self.model, numbers, draws):
                 losses = self.model(batch, draws, counts)
             self._gradients.extra.add_(self._stacked(losses))
             with self._gradients.sent() if i + 1 == len(parts) else nullcontext():
@@ -364,6 +373,8 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
+        if self.losses is not None and "utterance_loss" in state:
+            self.losses.load(state["utterance_loss"], self.ranks)
 
     def check_finite(self, where: str) -> None:
         """See that nothing that a checkpoint holds is NaN or infinite.

@@ -39,6 +39,7 @@ class Recorded:
         mel: (M, T) float16, natural log.
         quiet: (L,) bool, the windows that are no speech.
         level: (L,) float32, dB.
+        speech: (L,) float32, dB, the level of the speech around each window.
         seconds: its length.
         frame_rate: of the mel, in Hz.
     """
@@ -46,6 +47,7 @@ class Recorded:
     mel: np.ndarray
     quiet: np.ndarray
     level: np.ndarray
+    speech: np.ndarray
     seconds: float
     frame_rate: float
 
@@ -131,10 +133,12 @@ def record(path: Path, progress: Callable[[float], None] = lambda seconds: None)
         if len(rest):
             analyse(rest, 0 if first else _EDGE, 0)
     level = np.concatenate(levels)
+    quiet, speech = _quiet(level)
     return Recorded(
         mel=np.concatenate(mels, axis=1),
-        quiet=_quiet(level),
+        quiet=quiet,
         level=level,
+        speech=speech,
         seconds=samples / rate,
         frame_rate=rate / hop,
     )
@@ -146,9 +150,9 @@ def _level(windows: np.ndarray) -> np.ndarray:
     return np.asarray(10 * np.log10(power + 1e-10), np.float32)
 
 
-def _quiet(level: np.ndarray) -> np.ndarray:
-    """The windows (L,) of a level that are no speech."""
-    smooth = np.convolve(10 ** (level / 10), np.full(3, 1 / 3), "same")
+def _quiet(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The windows (L,) of a level that are no speech, and the level (L,) of speech around them."""
+    smooth = np.convolve(10 ** (level / 10), np.full(3, 1 / 3), "same")[: len(level)]
     level = 10 * np.log10(smooth + 1e-10)
     step = round(0.5 / WINDOW)
     places = np.arange(0, len(level), step)
@@ -158,7 +162,8 @@ def _quiet(level: np.ndarray) -> np.ndarray:
     at = np.arange(len(level))
     speech, noise = np.interp(at, places, high), np.interp(at, places, low)
     above = np.minimum(noise + _ABOVE_NOISE * (speech - noise), speech - _LEAST_DEPTH)
-    return np.asarray(level < np.maximum(speech - _DEPTH, above))
+    quiet = level < np.maximum(speech - _DEPTH, above)
+    return np.asarray(quiet), np.asarray(speech, np.float32)
 
 
 def _near(values: np.ndarray, reach: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ns2.model.aligner.long_search import STEPS, quantised
-from ns2.pipeline.align.bundled_network import bundled_network
+from ns2.pipeline.align.bundled_network import NetworkName, bundled_network
 from ns2.pipeline.align.long.recorded import Recorded
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
@@ -30,6 +30,8 @@ _STEADY_SECONDS, _STEADY_MEAN, _STEADY_COST = 0.6, 2.2, 8.0
 """Where the best phone's mean cost over so many seconds is below the second value, every phone
 costs the third. In white noise it is 0.5 to 1.5 nats, in speech rarely below 3."""
 _BLOCK = 4096
+_NETWORK: NetworkName = "bundled-1"
+"""The network whose scores the prices of the search were chosen for."""
 _ANY_SOUND = 4.0
 """The nats that a phone unknown to the network scores less than its best phone."""
 _PRIOR_SHARE = 0.5
@@ -42,7 +44,7 @@ def phone_costs(recorded: Recorded) -> np.ndarray:
     """
     import torch
 
-    trained = bundled_network(PhonemeTable.default())
+    trained = bundled_network(PhonemeTable.default(), _NETWORK)
     network, parts = trained.network, recorded.parts()
     prior = torch.zeros(network.phones.out_channels)
     for part in parts:
@@ -59,7 +61,7 @@ def phone_costs(recorded: Recorded) -> np.ndarray:
 
 def phone_columns(phones: np.ndarray) -> np.ndarray:
     """The columns (N,) of phones, by their ids in the default table."""
-    trained = bundled_network(PhonemeTable.default())
+    trained = bundled_network(PhonemeTable.default(), _NETWORK)
     columns = trained.phone_of.numpy()[phones.astype(np.int64)]
     return np.where(columns < 0, trained.network.phones.out_channels, columns)
 

@@ -294,15 +294,13 @@ class _Reader:
 def _unknown_cut(row: Mapping[str, Any]) -> UtteranceError | None:
     """Why a cut can't be read, if it can't."""
     kind = row.get("type", "MonoCut")
-    if kind == "MonoCut" and isinstance(row.get("recording"), dict):
-        return None
-    if kind == "MonoCut":
+    if kind in ("MonoCut", "MultiCut"):
+        if isinstance(row.get("recording"), dict):
+            return None
         told = "it has features alone" if row.get("features") else "it has no recording"
         return bad_row(f"the cut has no audio: {told}")
-    hint = {
-        "MultiCut": "an utterance is one channel: make MonoCuts of it (cut.to_mono())",
-        "MixedCut": "mix it first, and save it as audio (cuts.save_audios)",
-    }.get(str(kind), "only MonoCuts are read")
+    mixed = "mix it first, and save it as audio (cuts.save_audios)"
+    hint = mixed if kind == "MixedCut" else "only MonoCuts and MultiCuts are read"
     return bad_row(f"the cut is a {str(kind)[:40]}: {hint}")
 
 
@@ -314,16 +312,20 @@ def _number(row: Mapping[str, Any], name: str) -> float:
 
 
 def _channel(said: Mapping[str, Any], cut: Mapping[str, Any] | None) -> int:
-    """The channel of a supervision.
+    """The channel of a supervision: in a cut of one channel that of the cut.
 
     Raises:
         UtteranceError: it has several, or none.
     """
-    value = (said if cut is None else cut).get("channel", 0)
+    mono = cut is not None and cut.get("type", "MonoCut") == "MonoCut"
+    value = (cut if cut is not None and mono else said).get("channel", 0)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, list):
-        raise bad_row(f"it has the channels {shown_value(value)}: an utterance has one")
+        raise bad_row(
+            f"it has the channels {shown_value(value)}, and an utterance has one: make MonoCuts of "
+            "the cut (cut.to_mono())"
+        )
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise bad_row(f"channel is {shown_value(value)}, expected a number from 0")
     return value

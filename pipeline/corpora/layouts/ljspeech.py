@@ -33,7 +33,7 @@ from ns2.pipeline.corpora.folders import (
 from ns2.pipeline.corpora.id_folders import with_folders
 from ns2.pipeline.corpora.languages import voice_of
 from ns2.pipeline.corpora.named_columns import find_columns, looks_like_names
-from ns2.pipeline.corpora.rows import names_fields
+from ns2.pipeline.corpora.rows import names_fields, unquoted
 
 TABLE = "metadata.csv"
 TABLES = (TABLE, "metadata.tsv", "metadata.txt")
@@ -331,7 +331,8 @@ def _split(line: bytes, where: str, separator: bytes) -> list[str] | UtteranceEr
         decoded = decode(line, where)
     except UtteranceError as error:
         return error
-    return [field.strip() for field in decoded.split(separator.decode())]
+    values = [field.strip() for field in decoded.split(separator.decode())]
+    return [*map(unquoted, values)] if values[0][:1] == '"' == values[0][-1:] else values
 
 
 def _columns(tables: Sequence[_Table], fields: Fields, lookup: Lookup) -> Columns:

@@ -57,7 +57,7 @@ class Manifest:
 
     def resembles(self, root: Path) -> bool:
         """Whether the path is a folder with a file of another name that has audio and text."""
-        return root.is_dir() and any(_is_manifest(root / name) for name in MORE_NAMES)
+        return root.is_dir() and any(is_manifest(root / name) for name in MORE_NAMES)
 
     def read(self, root: Path, fields: Fields | None = None) -> Corpus:
         """Find all rows of the manifest.
@@ -92,9 +92,9 @@ def _table(root: Path) -> Path:
     return tables[0]
 
 
-def _is_manifest(table: Path) -> bool:
+def is_manifest(table: Path) -> bool:
     """Whether a file begins like a manifest."""
-    if not table.is_file():
+    if table.suffix.lower() not in SUFFIXES or not table.is_file():
         return False
     with table.open("rb") as file:
         start = file.read(65_536).decode("utf-8-sig", "replace")
@@ -103,6 +103,9 @@ def _is_manifest(table: Path) -> bool:
         return names_fields(start.split("\n")[0], delimiters)
     names = [f'"{name}"' for name in (*FIELDS["audio"], *OTHERS["audio"])]
     return any(name in start for name in names)
+
+
+_SPANS = ("start", "end", "start_time", "end_time", "begin", "begin_time", "start_sec", "end_sec")
 
 
 @dataclass
@@ -196,6 +199,12 @@ class ManifestRows:
 
     def _hint(self) -> str:
         """How to read a field whose name another toolkit uses."""
+        if spans := [name for name in _SPANS if name in self.unread]:
+            said = " and ".join(spans)
+            return (
+                f"; if {said} tell pieces of recordings, write offset and duration: all of each "
+                "recording is taken"
+            )
         for one, others in OTHERS.items():
             for name in others:
                 if name in self.unread:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,13 @@ import pyarrow.parquet as pq
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.held import ParquetCell
 from ns2.pipeline.core.schema import Piece, Reason
+from ns2.pipeline.corpora.arrow_columns import (
+    audio_column,
+    audio_kind,
+    batch_values,
+    column_names,
+    labels,
+)
 from ns2.pipeline.corpora.corpus import Corpus, Find, settle
 from ns2.pipeline.corpora.entries import (
     Entry,
@@ -34,6 +40,8 @@ from ns2.pipeline.corpora.folders import Lookup, walk
 from ns2.pipeline.corpora.rows import bad_row
 
 SUFFIX = ".parquet"
+KEY = "__key__"
+"""The column of the sample's name in tables that hubs make of tars (WebDataset)."""
 _ROWS = 512
 _MOST_LOST = 100_000
 """The most rows that a damaged footer may declare lost."""
@@ -122,26 +130,26 @@ def _schema(file: Path) -> pa.Schema:
 
 
 def _has_audio(schema: pa.Schema) -> bool:
-    return "audio" in schema.names or any(_kind(column.type) == "struct" for column in schema)
+    return "audio" in schema.names or any(audio_kind(column.type) == "struct" for column in schema)
 
 
 def _names_both(schema: pa.Schema) -> bool:
     """Whether the reader takes columns for audio and text by their names."""
     texts = {*Fields().names("text", schema.names)} & {*schema.names}
-    return bool(texts and _audio_column(schema, Fields()))
-
-
-def _kind(form: pa.DataType) -> str:
-    """How a column of a type may hold audio: as a struct, bytes or a path; "" if it can't."""
-    if pa.types.is_struct(form):
-        return "struct" if form.get_field_index("bytes") >= 0 else ""
-    if pa.types.is_binary(form) or pa.types.is_large_binary(form):
-        return "bytes"
-    return "path" if pa.types.is_string(form) or pa.types.is_large_string(form) else ""
+    return bool(texts and audio_column(schema, Fields()))
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _names(fields: Fields, one: str, there: Sequence[str]) -> tuple[str, ...]:
+    """The names that a field may have; more in tables that hubs make of a WebDataset."""
+    names = fields.names(one, there)
+    if KEY not in there or one in fields.columns:
+        return names
+    more = {"text": ("txt",), "id": (KEY,)}.get(one, ())
+    return (*names, *more, *(f"json.{name}" for name in FIELDS[one]))
 
 
 @dataclass
@@ -176,26 +184,28 @@ class _Table:
         """
         opened = pq.ParquetFile(root / file, buffer_size=1 << 16, pre_buffer=False)
         schema = opened.schema_arrow
-        audio = _audio_column(schema, fields)
+        audio = audio_column(schema, fields)
         if audio is None:
             return None
-        if missing := fields.missing(schema.names):
+        there = [n for n in column_names(schema) if not n.startswith(f"{audio[0]}.")]
+        if missing := fields.missing(there):
             raise UserError(
                 f"{root / file}: there is no column {missing[0]} that --fields takes; columns are "
-                f"{', '.join(schema.names)}"
+                f"{', '.join(there)}"
             )
         wanted = [*_READ, *(one for one in _CUT if one in fields.columns)]
         columns = {
-            one: there
+            one: named
             for one in wanted
-            if (there := tuple(n for n in fields.names(one, schema.names) if n in schema.names))
+            if (named := tuple(n for n in _names(fields, one, schema.names) if n in there))
         }
         if "text" not in columns:
             raise UserError(
-                f"{root / file}: which column is the text? Columns are {', '.join(schema.names)}; "
+                f"{root / file}: which column is the text? Columns are {', '.join(there)}; "
                 "say so, as in --fields text=NAME"
             )
         read = {audio[0], *(name for names in columns.values() for name in names)}
+        read.update(name.partition(".")[0] for name in list(read))
         read.update(name for one in FIELDS for name in FIELDS[one] if one not in fields.columns)
         return _Table(
             root=root,
@@ -205,7 +215,7 @@ class _Table:
             columns=columns,
             unread=tuple(name for name in schema.names if name not in read),
             lookup=lookup,
-            labels=_labels(schema),
+            labels=labels(schema),
             split=split_of_file(file),
         )
 
@@ -274,7 +284,7 @@ class _Table:
             paths = []
         wanted = dict.fromkeys([*paths, *(n for names in self.columns.values() for n in names)])
         for batch in self._batches(group, list(wanted), _ROWS):
-            values = {n: _values(batch.column(n)) for n in batch.schema.names}
+            values = batch_values(batch, list(wanted))
             for i in range(batch.num_rows):
                 yield {n: column[i] for n, column in values.items()}
 
@@ -358,42 +368,3 @@ class _Table:
             return None
         lasts = float(duration) if duration else None
         return Piece(offset=float(offset or 0), duration=lasts, at_most=offset is None)
-
-
-def _values(column: pa.Array) -> list[Any]:
-    """The values of a column; an error in place of each that is not UTF-8."""
-    try:
-        return column.to_pylist()
-    except UnicodeDecodeError:
-        return [_one_value(value) for value in column]
-
-
-def _one_value(value: pa.Scalar) -> Any:
-    try:
-        return value.as_py()
-    except UnicodeDecodeError:
-        return UtteranceError(Reason.TRANSCRIPT_UNREADABLE, "a text of the row is not UTF-8")
-
-
-def _audio_column(schema: pa.Schema, fields: Fields) -> tuple[str, str] | None:
-    """The column of the audio and how it holds it, or None."""
-    kinds = {column.name: _kind(column.type) for column in schema}
-    for name in fields.names("audio", schema.names):
-        if kinds.get(name):
-            return name, kinds[name]
-    structs = [name for name, kind in kinds.items() if kind == "struct"]
-    return (structs[0], "struct") if len(structs) == 1 and "audio" not in fields.columns else None
-
-
-def _labels(schema: pa.Schema) -> dict[str, list[str]]:
-    """Names of labels, as `datasets` writes them into the schema."""
-    try:
-        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = told.get("info", {}).get("features", {})
-        return {
-            name: [str(one) for one in feature["names"]]
-            for name, feature in features.items()
-            if isinstance(feature, dict) and isinstance(feature.get("names"), list)
-        }
-    except (ValueError, AttributeError, RecursionError):
-        return {}

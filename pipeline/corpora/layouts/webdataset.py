@@ -39,6 +39,8 @@ COMPRESSED = {
 
 _NAME = re.compile(r"((?:.*/|)[^./]+)\.([^/]+)", re.DOTALL)
 """Key and suffix of a member: the suffix begins at the first dot of the name."""
+_TEXTS = ("txt", "normalized.txt", "lab")
+"""Suffixes of a text, best first."""
 _LARGEST_TEXT = 1 << 20
 _GLANCE, _FIRST_MEMBERS = 20, 50
 _BLOCK = 512
@@ -48,9 +50,10 @@ class WebDataset:
     """Reader of tars that are not compressed, or of a folder with such tars at any depth.
 
     Members whose names are the same up to the first dot are one sample, wherever in the tar they
-    lie. Its text is that of a member `.txt`, or of the field `text` of a member `.json`, which may
-    also tell its id, speaker, language and split. Audio is read where it lies. A split that no row
-    tells is that of the tar's name or folder; where that is train for all samples, it is open.
+    lie. Its text is that of a member `.txt` (or where there is none `.normalized.txt` or `.lab`),
+    or of the field `text` of a member `.json`, which may also tell its id, speaker, language and
+    split. Audio is read where it lies. A split that no row tells is that of the tar's name or
+    folder; where that is train for all samples, it is open.
 
     The id of a sample is that of its `.json`, or else its key.
     """
@@ -65,8 +68,8 @@ class WebDataset:
         return any(_has_audio(root / tar) for tar in islice(_tars(root, _GLANCE), 3))
 
     def resembles(self, root: Path) -> bool:
-        """Never: a tar has audio, or has none."""
-        return False
+        """Whether there are compressed tars alone, which `read` says how to unpack."""
+        return bool(_compressed(root, _GLANCE))
 
     def read(self, root: Path, fields: Fields | None = None) -> Corpus:
         """Find all samples of the tars.
@@ -79,9 +82,10 @@ class WebDataset:
             UserError: there is no tar, or nothing in them is audio.
         """
         base = root.parent if root.is_file() else root
-        tars = [root.name] if root.is_file() else sorted(_tars(root))
+        packed = _compressed(root)
+        tars = [root.name] if root.is_file() and not packed else sorted(_tars(root))
         if not tars:
-            raise UserError("; ".join([f"{root} has no tar", *_compressed(root)]))
+            raise UserError("; ".join([f"{root} has no tar that can be read", *packed]))
         fields = fields or Fields()
         if fields.numbers:
             raise UserError("--fields: fields of .json have names; give a name, not a number")
@@ -96,7 +100,7 @@ class WebDataset:
             )
         if not notes.split_named:
             finds = without_lone_train(finds)
-        warnings = [*_compressed(root), *unread_fields("the tars", list(notes.unread))]
+        warnings = [*packed, *unread_fields("the tars", list(notes.unread))]
         return settle(self.name, base, finds, warnings)
 
 
@@ -148,6 +152,8 @@ class _Member:
 
 
 def _names(root: Path, most: int | None = None) -> Iterator[str]:
+    if root.is_file():
+        yield root.name
     for folder in islice(walk(root), most) if root.is_dir() else ():
         yield from (folder.source(name) for name in folder.files.values())
 
@@ -157,15 +163,15 @@ def _tars(root: Path, most: int | None = None) -> Iterator[str]:
     return (name for name in _names(root, most) if name.lower().endswith(SUFFIX))
 
 
-def _compressed(root: Path) -> list[str]:
-    """A sentence on compressed tars below a folder, if there are any."""
-    packed = sorted(name for name in _names(root) if name.lower().endswith(tuple(COMPRESSED)))
+def _compressed(root: Path, most: int | None = None) -> list[str]:
+    """A sentence on compressed tars below a folder, if there are any in its first folders."""
+    packed = sorted(name for name in _names(root, most) if name.lower().endswith(tuple(COMPRESSED)))
     tools = {COMPRESSED[end] for name in packed for end in COMPRESSED if name.lower().endswith(end)}
     if not packed:
         return []
     return [
         f"compressed tars can't be read in place: {first_names(packed)}; unpack them with "
-        f"{' and '.join(sorted(tools))}"
+        f"{' and '.join(sorted(tools))}, or with tar where they hold a corpus of another layout"
     ]
 
 
@@ -185,7 +191,7 @@ def _samples(root: Path, tar: str, notes: _Notes) -> Iterator[Find]:
         for key, members in _joined(scan.members()):
             audio = _audio(members)
             notes.audio |= audio is not None
-            if audio is None and not {"txt", "json"} & members.keys():
+            if audio is None and not {*_TEXTS, "json"} & members.keys():
                 continue  # another thing, such as a README
             yield _entry(scan.file, tar, key, members, audio, notes).find(f"{tar}/{key}")
     if scan.fault:
@@ -292,8 +298,9 @@ def _entry(
             row = _row(file, members["json"])
             notes.note(row)
         text = notes.value(row, "text")
-        if "txt" in members and (text is None or "text" not in notes.fields.columns):
-            text = decode(_content(file, members["txt"]), "its .txt")
+        written = next((suffix for suffix in _TEXTS if suffix in members), None)
+        if written and (text is None or "text" not in notes.fields.columns):
+            text = decode(_content(file, members[written]), f"its .{written}")
         named = named_split(text_value("split", notes.value(row, "split")))
         notes.split_named |= bool(named)
         split = named or split

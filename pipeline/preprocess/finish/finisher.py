@@ -27,6 +27,7 @@ from ns2.pipeline.preprocess.finish.publish import (
     write_index,
     write_rejected,
 )
+from ns2.pipeline.preprocess.finish.readme import write_readme
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.finish.statistics import add_sums, f0_statistics, latent_statistics
 from ns2.pipeline.preprocess.finish.surveys import survey_all, what_surveys_say
@@ -198,7 +199,7 @@ class Finisher:
         except BaseException:
             index.unlink()
             raise
-        # Ledger, index, checksums and card are put in place, in this order.
+        # Ledger, index, checksums and card are put in place, in this order; then what tells of it.
         publisher = Publisher(out)
         publisher.replace(layout.REJECTED, write_rejected(out / layout.REJECTED, summary.rejected))
         publisher.replace(layout.INDEX, index)
@@ -207,6 +208,7 @@ class Finisher:
         publisher.write(layout.SUMS, checksums)
         card = self._card(tally, assets, hashlib.sha256(checksums).hexdigest())
         publisher.write(layout.CARD, card.text().encode())
+        write_readme(out, card)
 
     def _rows(self, tally: _Tally) -> Iterator[Mapping[str, Any]]:
         """Index rows shard by shard, each counted; those left out go to the summary."""

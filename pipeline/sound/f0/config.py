@@ -24,7 +24,7 @@ class PitchConfig:
         hop_length: samples from one frame to the next.
     """
 
-    method: Method = "dio"
+    method: Method = "path"
     f0_min: float = 50.0
     f0_max: float = 1100.0
     sample_rate: int = 24_000

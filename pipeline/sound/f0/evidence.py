@@ -6,7 +6,9 @@ U for a frame. Frame i stands for its centre, sample hop * i + hop / 2.
 A pitch repeats: stretches of 20 ms that lie a period apart about the centre correlate. That is
 looked at in three bands at about 8 kHz: `wide`, where the harmonics of speech lie, `low`, where
 those of a breathy voice are left, and `full`, where formants tell an octave from the next. Any
-multiple of a period correlates as well, so it also counts whether a fraction of the lag does.
+multiple of a period correlates as well, so it also counts whether a fraction of the lag does. Where
+a formant lies on the second harmonic, half a period correlates nearly as well; there the spectrum
+tells, which has peaks at the multiples of F0 and none between them.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ from ns2.pipeline.sound.f0.world import dithered
 CANDIDATE_EVIDENCE = (
     "one", "wide", "low", "full", "wide_squared", "low_squared", "octaves", "octaves_squared",
     "dio", "twice", "wide_fraction_near", "wide_fraction_far", "low_fraction_near",
-    "low_fraction_far", "full_fraction_near", "full_fraction_far",
+    "low_fraction_far", "full_fraction_near", "full_fraction_far", "comb",
 )  # fmt: skip
 """C kinds of evidence for a candidate: a constant, the correlations in all bands and two squares
 (signed), the distance from 150 Hz in octaves and its square, whether DIO says the same, the
-correlation at twice the lag, and how nearly a fraction of the lag correlates as well."""
+correlation at twice the lag, how nearly a fraction of the lag correlates as well, and by how much
+the spectrum at its multiples lies above that between them (nepers)."""
 
 FRAME_EVIDENCE = ("low_share", "best_wide", "has_dio", "faint")
 """U kinds of evidence that a frame is voiced: the share of the low band in the energy (log10), the
@@ -46,6 +49,11 @@ _CENTRE_HZ = 150.0
 _SAME = 0.06  # octaves
 _PARTS = tuple(1 / n for n in range(2, 17))  # of a lag
 _NEAR, _FAR = 0.01, 0.08  # what a fraction lacks of the correlation at the lag
+_COMB_SECONDS, _COMB_SIZE = 0.04, 512  # window, Fourier transform at about 8 kHz
+_COMB_HZ, _COMB_MOST = 3200.0, 10  # the highest multiple that is looked at, and how many
+_COMB_SMOOTH_HZ = 250.0  # on either side, of which the mean is what a formant adds
+_COMB_RANGE = (-2.0, 4.0)
+_COMB_FLOOR = 1e-3
 _HALF_ENERGY_SECONDS = 1 / 60
 _FAINT = -3.5  # log10 of energy; that of the signal is 0
 _FAINTEST = 1e-10  # energy
@@ -117,10 +125,12 @@ def find_evidence(signal: np.ndarray, dio: np.ndarray, config: PitchConfig) -> E
     f0 = np.where((f0 >= config.f0_min) & (f0 <= config.f0_max), f0, 0.0)
     energy = _energy(heard, middle, config.sample_rate)
     share = np.log10(_energy(low_band, middle / factor, rate) / energy)
+    comb = _comb(slow, centres, f0, rate)
     faint = np.maximum(_FAINT - np.log10(energy), 0.0)
     has_dio = (dio > 0).astype(np.float64)
     frames = [np.maximum(share, -4.0), wide.at.max(axis=1), has_dio, faint]
-    return Evidence(f0, _for_candidates(f0, dio, heard_in, rate), np.stack(frames, axis=-1))
+    candidates = [_for_candidates(f0, dio, heard_in, rate), comb[..., None]]
+    return Evidence(f0, np.concatenate(candidates, axis=-1), np.stack(frames, axis=-1))
 
 
 def _proposed(wide: _Band, low: _Band, rate: float) -> np.ndarray:
@@ -143,7 +153,7 @@ def _proposed(wide: _Band, low: _Band, rate: float) -> np.ndarray:
 def _for_candidates(
     f0: np.ndarray, dio: np.ndarray, bands: Sequence[_Band], rate: float
 ) -> np.ndarray:
-    """The evidence (T, K, C) for candidates (T, K) in Hz."""
+    """The evidence (T, K, C - 1) for candidates (T, K) in Hz, but for the comb."""
     known = np.where(f0 > 0, f0, _CENTRE_HZ)
     lags = rate / known
     wide, low, full = bands
@@ -162,6 +172,41 @@ def _for_candidates(
     every = [one, in_wide, in_low, in_full, *squares, octaves, octaves**2]
     every += [same.astype(np.float64), twice]
     return np.where((f0 > 0)[..., None], np.stack([*every, *fractions], axis=-1), 0.0)
+
+
+def _comb(slow: np.ndarray, centres: np.ndarray, f0: np.ndarray, rate: float) -> np.ndarray:
+    """By how much the log spectrum about each centre (T,) has peaks at multiples of F0 (T, K).
+
+    Returns:
+        (T, K) the mean over multiples of the difference to half a multiple below; 0 where F0 is.
+    """
+    size = round(_COMB_SECONDS * rate)
+    rows = centres[:, None] + size - size // 2 + np.arange(size)
+    windowed = np.pad(slow, size)[rows] * np.hanning(size + 2)[1:-1]
+    levels = np.log(np.abs(np.fft.rfft(windowed, _COMB_SIZE, axis=1)) + _COMB_FLOOR)
+    known = np.where(f0 > 0, f0, _CENTRE_HZ)
+    frames, top = np.arange(len(f0))[:, None], min(_COMB_HZ, 0.4 * rate)
+
+    def level(hertz: np.ndarray) -> np.ndarray:
+        place = hertz * (_COMB_SIZE / rate)
+        whole = place.astype(np.int64)
+        below, above = levels[frames, whole], levels[frames, whole + 1]
+        return np.asarray(below + (place - whole) * (above - below))
+
+    levels -= _smooth(levels, round(_COMB_SMOOTH_HZ / rate * _COMB_SIZE))
+    total, count = np.zeros_like(known), np.zeros_like(known)
+    for k in range(1, _COMB_MOST + 1):
+        heard = (k * known < top) | (k == 1)
+        peak, between = (level(np.minimum(m * known, top)) for m in (k, k - 0.5))
+        total += np.where(heard, peak - between, 0.0)
+        count += heard
+    return np.where(f0 > 0, np.clip(total / count, *_COMB_RANGE), 0.0)
+
+
+def _smooth(levels: np.ndarray, half: int) -> np.ndarray:
+    """The running mean over `half` bins on either side of each bin of (T, F)."""
+    sums = np.cumsum(np.pad(levels, ((0, 0), (half + 1, half)), mode="edge"), axis=1)
+    return (sums[:, 2 * half + 1 :] - sums[:, : -2 * half - 1]) / (2 * half + 1)
 
 
 def _correlations(

@@ -21,3 +21,18 @@ def integrated_loudness(wave: np.ndarray, rate: int) -> float | None:
         warnings.simplefilter("ignore")
         found = float(Meter(rate).integrated_loudness(np.asarray(wave, np.float64)))
     return found if math.isfinite(found) else None
+
+
+def at_loudness(wave: np.ndarray, rate: int, target: float) -> np.ndarray:
+    """A wave (S,) float32 at a loudness in LUFS.
+
+    It gets no louder than a full scale allows, so that nothing is clipped. One that is too short is
+    repeated to be measured; one without a loudness, which is nearly silent, stays as it is.
+    """
+    least = math.ceil(BLOCK_SECONDS * rate)
+    measured = wave if len(wave) >= least else np.resize(wave, least)
+    found = integrated_loudness(measured, rate)
+    if found is None:
+        return wave
+    gain = min(10 ** ((target - found) / 20), 1 / float(np.max(np.abs(wave))))
+    return (wave * np.float32(gain)).astype(np.float32)

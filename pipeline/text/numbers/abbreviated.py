@@ -40,7 +40,7 @@ def week_day(core: str, before: str, following: str) -> str:
     if core == "Fr" and after[:1].isupper() and not ends_sentence(following):
         return ""  # Fr. Müller
     joined = before == "bis" or (core != "So" and (after in _JOINING or before in _JOINING))
-    dated = core != "So" and re.fullmatch(r"\d{1,2}(?:\.\d{1,2})*", after)
+    dated = core != "So" and re.fullmatch(r"\d{1,2}(?:[.:-]\d{1,2})*", after)
     return _DAYS[core] if joined or dated else ""
 
 

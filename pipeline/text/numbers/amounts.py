@@ -40,7 +40,20 @@ def noun_form(text: str, noun: Noun, locale: Locale) -> str:
     single = whole == "1" and not places
     if locale.base == "fr":  # 1,5 litre
         single = int(whole or 0) < 2
+    if noun.few:
+        return _slavic_form(int(whole or 0), bool(places), noun, locale.base)
     return noun.one if single else noun.many
+
+
+def _slavic_form(number: int, decimal: bool, noun: Noun, base: str) -> str:
+    """A noun after a number: "1 километр", "2 километра", "5 километров"."""
+    last, tens = number % 10, number % 100 // 10
+    if decimal:
+        return noun.part
+    if 2 <= last <= 4 and tens != 1:
+        return noun.few
+    one = number == 1 or (base in ("ru", "uk") and last == 1 and tens != 1)
+    return noun.one if one else noun.many
 
 
 def count_form(text: str, noun: Noun, locale: Locale) -> str:
@@ -77,7 +90,7 @@ def _elsewhere_patterns(locale: Locale) -> tuple[re.Pattern[str], ...]:
 
     Money has no three decimals; but of a price in front of its sign ("1,459 €") that is not sure.
     """
-    group, point = rf"\d{{1,3}}(?:{re.escape(locale.decimal)}\d{{3}})", re.escape(locale.grouping)
+    group, point = rf"\d{{1,3}}(?:{locale.decimal}\d{{3}})", re.escape(locale.grouping)
     return (
         re.compile(rf"{_LANDS}{_SIGN} ?({group}+(?:{point}\d\d)?|\d+{point}\d\d?)\D*"),
         re.compile(rf"({group}{{2,}}|{group}+{point}\d\d|\d+{point}\d\d) ?\D+"),
@@ -96,6 +109,7 @@ def _in_own_marks(text: str, locale: Locale) -> str:
 def money(place: Place) -> str:
     """Money: "3,50 €" as "3 Euro 50", "$5" before "Millionen" as "5"."""
     locale, text = place.locale, _in_own_marks(place.text, place.locale)
+    text = re.sub(r"^(\d+)€(\d\d)$", rf"\1{locale.decimal}\2€", text)  # 5€50
     for pattern in _money_patterns(locale):
         match = pattern.fullmatch(text)
         if match:
@@ -169,6 +183,8 @@ def scale_alone(place: Place) -> str:
     """A short scale word after its number: "Mio." in "1 Mio.", "Md" in "3 Md €"."""
     text, locale = place.text, place.locale
     german = text in ("Mio", "Mrd") and locale.base == "de"
+    if text in ("mln", "mld") and text in locale.scales and is_number(place.before, locale):
+        return locale.scales[text][place.before != "1"]
     counts = text in ("M", "Md", "mi", "bi") and is_number(place.before, locale)
     coin = place.after in locale.coins or re.fullmatch(r"d'\w+|de", place.after)
     if text not in locale.scales or not (german or (counts and coin)):
@@ -206,6 +222,11 @@ def _unit_pattern(locale: Locale) -> re.Pattern[str]:
     return re.compile(rf"({pattern_of(locale)}) ?({names})")
 
 
+def has_unit(text: str, locale: Locale) -> bool:
+    """Whether a word is a number with its unit: "25°C"."""
+    return bool(locale.units) and _unit_pattern(locale).fullmatch(text.lstrip("-−+±")) is not None
+
+
 def unit(place: Place) -> str:
     """A number with its unit: "5km", or a unit after its number."""
     locale, text = place.locale, place.text
@@ -213,6 +234,8 @@ def unit(place: Place) -> str:
         before = re.split("[-']", place.before)[-1].lstrip("−+±")  # d'1 km
         if is_number(before, locale):
             return noun_form(before, locale.units[text], locale)
+        if re.fullmatch(r"\d+[½¼¾⅓⅔⅛]", before):
+            return locale.units[text].many
         if before in locale.halves or re.fullmatch(r"\d/\d{1,2}", before):
             return locale.units[text].one
         if re.fullmatch(r"\d{1,2}:\d\d", before) and text == "h":
@@ -247,9 +270,9 @@ def percent(place: Place) -> str:
 def number_range(place: Place) -> str:
     """A range: "10-20 km" as "10 bis 20", "1914-1918" in years, "3:2" as a score."""
     locale = place.locale
-    score = re.fullmatch(r"(\d{1,3}):(\d{1,3})", place.text)
+    score = re.fullmatch(r"(\d{1,3}):(\d{1,3}(?:[. ]\d{3})*)", place.text)
     if score and locale.ratio:
-        return f"{score[1]} {locale.ratio} {score[2]}"
+        return f"{score[1]} {locale.ratio} {number_said(score[2], locale)}"
     number = pattern_of(locale)
     match = re.fullmatch(rf"({number})-({number})(%|[^\W\d_]{{1,3}}|°C|km/h|€|\$)?", place.text)
     if not match or not locale.to or any(re.match(r"0\d", end) for end in match.group(1, 2)):
@@ -261,6 +284,8 @@ def number_range(place: Place) -> str:
         for end in match.group(1, 2)
     )
     said = f"{low} {locale.to} {high}"
+    if locale.base == "nl" and is_whole(match[1]) and is_whole(match[2]):  # 3-2
+        said = said if int(match[1]) < int(match[2]) else f"{low} {high}"
     sign = match[3]
     if not sign:
         return said

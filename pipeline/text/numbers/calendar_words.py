@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ns2.pipeline.text.numbers.inflection import french_counted, german_ordinal, spanish_form
+from ns2.pipeline.text.numbers.inflection import (
+    french_counted,
+    german_ordinal,
+    portuguese_form,
+    spanish_form,
+)
 from ns2.pipeline.text.numbers.number_words import cardinal_words, year_words
 from ns2.pipeline.text.numbers.place import Place, is_whole
 
 _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})?")
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
-_TIME = re.compile(r"(\d{1,2})(?:[:h]| h )(\d\d)?(?: Uhr)?|(\d{1,2})\.(\d\d) Uhr")
+_TIME = re.compile(r"(\d{1,2})(?:[:h]| h )(\d\d)?(?: Uhr| uur)?|(\d{1,2})\.(\d\d) (?:Uhr|uur)")
+_POINTED_TIME = re.compile(r"()()(\d{1,2})\.([0-5]\d)")  # alle 14.30
+_BEFORE_DAYS = ("le", "du", "au", "el", "del", "al", "il", "dal", "dia", "em", "op")
+_BEFORE_TIMES = ("alle", "le", "ore", "dalle", "ora", "all'")
 _YEAR = re.compile(r"1[1-9]\d\d")
 _SECONDS = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d)( Uhr)?(?: h| Std)?")
 _AT = ("um", "gegen", "ab", "seit", "bis", "vor", "nach")
@@ -21,6 +29,12 @@ def date(place: Place) -> str:
     """A date in digits: "3.5.2021" as "dritter Mai 2021", "2023-01-15" likewise."""
     if iso := _ISO.fullmatch(place.text):
         return _date(place, int(iso[3]), int(iso[2]), iso[1])
+    if place.text == "1" and place.locale.base in ("fr", "it", "pt"):
+        month = place.near(2) if place.after == "de" else place.after
+        return place.locale.first if month.lower() in place.locale.months else ""
+    day = re.fullmatch(r"(\d{1,2})/(0[1-9]|1[0-2])", place.text)
+    if day and place.before.lower() in _BEFORE_DAYS and int(day[1]) > 12 - 12 * (day[2][0] == "0"):
+        return _date(place, int(day[1]), int(day[2]), "")
     match = _DAY_FIRST.fullmatch(place.text)
     if not match or (match[4] is None and match[2] != "."):
         return ""
@@ -44,7 +58,7 @@ def _date(place: Place, day: int, month: int, year: str) -> str:
     if locale.base == "de":
         said = german_ordinal(day, place.all_before, name)
     if not year:
-        return f"{said} {name}"
+        return locale.date.partition("{month}")[0].format(day=said) + name
     return locale.date.format(day=said, month=name, year=_year(year, locale.base))
 
 
@@ -58,7 +72,7 @@ def year(place: Place) -> str:
     """A year, where it is not read like other numbers: "1945" in German."""
     if place.locale.base != "de":
         return ""
-    if match := re.fullmatch(r"(1[1-9]\d\d|20\d\d)/(\d\d|1[1-9]\d\d)", place.text):
+    if match := re.fullmatch(r"(1[1-9]\d\d|20\d\d)/(\d\d|1[1-9]\d\d|20\d\d)", place.text):
         return f"{_year(match[1], 'de')} {_year(match[2], 'de')}"
     if not _YEAR.fullmatch(place.text):
         return ""
@@ -81,6 +95,8 @@ def clock(place: Place) -> str:
     """A time of day: "14:30 Uhr" as "14 Uhr 30", "15h30" as "15 heures 30"."""
     locale = place.locale
     match = _TIME.fullmatch(place.text)
+    if not match and locale.base == "it" and place.before.lower() in _BEFORE_TIMES:
+        match = _POINTED_TIME.fullmatch(place.text)
     if not match or not locale.months:
         return ""
     hour, minute = match[1] or match[3], match[2] or match[4] or "00"
@@ -97,7 +113,9 @@ def clock(place: Place) -> str:
         said = "une" if number == 1 else french_counted(number, hours) or said
     elif locale.base == "es" and number % 10 == 1 and number != 11:
         said = spanish_form(number, feminine=True)
-    if short and locale.base == "es" and place.after not in ("h", "hs", "hrs", "horas"):
+    elif locale.base == "pt":
+        said = portuguese_form(number)
+    if short and locale.base in ("es", "pt") and place.after not in ("h", "hs", "hrs", "horas"):
         return f"{said} {'hora' if number == 1 else 'horas'}"
     form = locale.full_clock if short else locale.clock
     return form.format(h=said, hours=hours, m=_minute(minute, locale.base))

@@ -29,7 +29,7 @@ _NEUTER = word_set(
     "gewicht interesse konto labor leben lied loch mittel netz papier radio recht reh restaurant "
     "schloss schwein signal sofa stadion system taxi team telefon theater ticket tuch video volk "
     "werk wunder zelt ziel reich bad weib fahrzeug werkzeug drittel viertel zehntel baby handy "
-    "osterei jahrhundert jh"
+    "osterei jahrhundert jh jhd jhdt"
 )
 _MASCULINE = word_set(
     "junge kunde käse buchstabe gedanke affe löwe hase name kollege zeuge erbe experte soldat bote "

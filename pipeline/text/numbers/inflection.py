@@ -97,6 +97,8 @@ def _german_ending(before: Sequence[str], following: str) -> str:
         if match[1]:
             return "" if match[1] == "e" else "n"
         return "s" if german_gender(following) == "n" else "r"
+    if not following[:1].isupper() and "sie" in [word.lower() for word in words]:
+        return ""  # sie wurde 3. bei der WM
     noun = following.lower()
     return {"n": "s", "f": "", "m": "r"}[german_gender(noun)]
 
@@ -181,6 +183,44 @@ def portuguese_form(number: int) -> str:
     said = cardinal_words(number, "pt")
     said = re.sub(r"\bum$", "uma", re.sub(r"\bdois\b(?! (?:mil|bi)h)", "duas", said))
     return re.sub(r"entos\b(?! (?:mil|bi)h)", "entas", said)
+
+
+_FEMININE_PORTUGUESE = re.compile(
+    r".*(?:as?|ções|ção|sões|são|dade|dades|gem|gens|tude|tudes)|mulher(?:es)?|vez|vezes|mães?"
+    r"|noites?|partes?|tardes?|leis?|mãos?|flor(?:es)?|luz|luzes|vozes|voz|séries?|fases?|cidades?"
+)
+_MASCULINE_PORTUGUESE = word_set(
+    "dia dias mapa mapas problema problemas sistema sistemas tema temas programa programas clima "
+    "idioma idiomas planeta planetas poema poemas drama dramas quilograma quilogramas grama gramas "
+    "artistas atletas turistas policiais para da das na nas pela pelas à às uma umas ela elas mas "
+    "cada toda todas essa essas esta estas aquela mesma numa nova outra outras ainda agora"
+)
+
+
+def portuguese_counted(number: int, following: str) -> str:
+    """A Portuguese number before a feminine noun: "duas mulheres", "duzentas páginas"; else ""."""
+    noun = following.lower()
+    if not following.islower() or not noun.isalpha() or len(noun) < 3:
+        return ""
+    if noun in _MASCULINE_PORTUGUESE or not _FEMININE_PORTUGUESE.fullmatch(noun):
+        return ""
+    said = portuguese_form(number)
+    return said if said != cardinal_words(number, "pt") else ""
+
+
+def italian_counted(number: int, following: str) -> str:
+    """The Italian 1 before a noun: "un libro", "una casa", "un'ora"; else ""."""
+    noun = following.lower()
+    if number != 1 or not following.islower() or len(noun) < 3 or noun in _SMALL_ITALIAN:
+        return ""
+    if noun[-1] == "a" and noun not in ("problema", "programma", "sistema", "tema", "poeta"):
+        return "un'" if noun[0] in "aeiou" else "una"
+    if noun[-1] in "oe":
+        return "uno" if re.match(r"z|gn|ps|x|y|s[^aeiou]", noun) else "un"
+    return ""
+
+
+_SMALL_ITALIAN = word_set("per che con del della nel nella alla una come dove quando sono era e")
 
 
 def is_plural(noun: str, base: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ns2.pipeline.text.numbers.telephone import calls, is_spanish_telephone
+from ns2.pipeline.text.numbers.telephone import calls, is_french_short, is_spanish_telephone
 from ns2.pipeline.text.tables import word_set
 
 _SPACED_THOUSANDS = word_set(
@@ -19,13 +19,13 @@ _COINS = r"(?:[€$£]|EUR|Euros?|euros?|Dollars?|dollars?|dólar|dólares|Frank
 _SIGN = re.compile(r"[A-Z]{0,3}\$|[€£¥₹]")
 _SPLIT_BY_WHOLE = {  # said between the whole and its parts: 3 Euro 50
     **dict.fromkeys(
-        ("de", "fr", "es", "pt"),
+        ("de", "fr", "es", "pt", "it", "nl"),
         (re.compile(r"[-−]?\d[\d., ]*[.,]\d\d"), re.compile(rf"{_COINS}[.,;:?!…]*")),
     ),
 }
 _CLOCK = (
     re.compile(r"\d{1,2}[:.]\d\d(?::\d\d|-\d{1,2}[:.]\d\d)?"),
-    re.compile(r"Uhr[.,;:?!…]*"),
+    re.compile(r"(?:Uhr|uur)[.,;:?!…]*"),
 )
 _LASTING = (re.compile(r"\d{1,3}:\d\d:\d\d"), re.compile(r"(?:h|Std)[.,;:?!…]*"))
 
@@ -48,7 +48,8 @@ def join_tokens(tokens: Sequence[str], base: str) -> list[str]:
             end += 1  # € 5
         token = " ".join(tokens[i:end])
         pairs = [_SPLIT_BY_WHOLE[base]] if base in _SPLIT_BY_WHOLE else []
-        pairs += [_CLOCK, _LASTING] if base == "de" else []
+        pairs += [_CLOCK] if base in ("de", "nl") else []
+        pairs += [_LASTING] if base == "de" else []
         if end < len(tokens) and any(
             first.fullmatch(token) and second.fullmatch(tokens[end]) for first, second in pairs
         ):
@@ -62,6 +63,8 @@ def _is_telephone(tokens: Sequence[str], i: int, base: str) -> bool:
     """Whether groups of digits are a telephone number, by the words around them."""
     if calls(tokens[max(0, i - 4) : i]):
         return True
+    if base == "fr" and i and tokens[i - 1].lower() in ("le", "au", "du"):
+        return is_french_short(tokens[i : i + 3])
     return base == "es" and is_spanish_telephone(tokens[i : i + 4])
 
 
@@ -75,6 +78,7 @@ def _thousands(tokens: Sequence[str], i: int) -> int:
         end += 1
     if end < len(tokens) and _LAST.fullmatch(tokens[end]):
         end += 1
-    beside = (tokens[i - 1] if i else "", tokens[end] if end < len(tokens) else "")
-    alone = not any(_DIGITS.fullmatch(token.rstrip(".,;:?!")) for token in beside)
+    ended = not tokens[end - 1][-1:].isdigit()
+    beside = (tokens[i - 1] if i else "", "" if ended or end == len(tokens) else tokens[end])
+    alone = not any(_DIGITS.fullmatch(token.rstrip(".;:?!")) for token in beside)
     return end if alone else i + 1

@@ -2,101 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import cache
 
+from ns2.pipeline.text.numbers.locale import Locale, Noun, coins_of, nouns_of
+from ns2.pipeline.text.numbers.more_locales import DUTCH, ITALIAN, PORTUGUESE
+from ns2.pipeline.text.numbers.unit_words import units_of
 
-@dataclass(frozen=True, kw_only=True)
-class Noun:
-    """A unit or a coin.
-
-    Attributes:
-        one: its name after 1, and `many` after other numbers.
-        article: 1 before it: "ein", "une".
-    """
-
-    one: str
-    many: str
-    article: str
-
-    @property
-    def feminine(self) -> bool:
-        """Whether it is feminine."""
-        return self.article in ("eine", "une", "una", "uma")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)  # known by identity: `locale_of` is cached
-class Locale:
-    """How a language writes and speaks numbers.
-
-    Attributes:
-        base: the language.
-        decimal: the decimal mark, and its word `point`.
-        grouping: marks between groups of three digits.
-        to: the word in a range, and `ratio` that in a score.
-        clock: a time of day with {h} and {m}, and `full_clock` on the hour.
-        date: a date with {day}, {month} and {year}.
-        first: the first day of a month, "" if it is like the others.
-        units: by their sign.
-        coins: (coin, its hundredth part) by sign.
-        between_coins: the word before the hundredth parts.
-        of: the word between a million and what is counted, "" without one.
-        parts: names of parts (one, several) by denominator: (ein) Viertel, (drei) Viertel.
-        hearing: (digits at once after the point) "by digit" or "as number".
-    """
-
-    base: str
-    decimal: str = ","
-    grouping: str = "."
-    point: str = ""
-    minus: str = ""
-    plus: str = "plus"
-    percent: str = ""
-    to: str = ""
-    ratio: str = ""
-    clock: str = "{h} {m}"
-    full_clock: str = "{h}"
-    date: str = ""
-    first: str = ""
-    months: tuple[str, ...] = ()
-    units: Mapping[str, Noun] = field(default_factory=dict)
-    coins: Mapping[str, tuple[Noun, Noun]] = field(default_factory=dict)
-    between_coins: str = ""
-    of: str = ""
-    scales: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    parts: Mapping[int, tuple[str, str]] = field(default_factory=dict)
-    halves: Mapping[str, str] = field(default_factory=dict)
-    mixed: str = ""
-    by_digit: bool = False
-
-
-def _nouns(lines: str) -> dict[str, Noun]:
-    """Lines of "sign article one|many"."""
-    found = {}
-    for line in lines.strip().splitlines():
-        sign, article, names = line.split(None, 2)
-        one, _, many = names.partition("|")
-        found[sign] = Noun(one=one, many=many or one, article=article)
-    return found
-
-
-def _coins(lines: str) -> dict[str, tuple[Noun, Noun]]:
-    """Lines of "signs article one|many; article one|many"."""
-    found = {}
-    for line in lines.strip().splitlines():
-        signs, rest = line.split(None, 1)
-        pair = [_nouns(f"_ {part.strip()}")["_"] for part in rest.split(";")]
-        found.update(dict.fromkeys(signs.split("/"), (pair[0], pair[1])))
-    return found
-
+__all__ = ["CURRENCIES", "LOCALES", "Locale", "Noun", "locale_of"]
 
 _GERMAN = Locale(
     base="de", point="Komma", minus="minus", percent="Prozent", to="bis", ratio="zu",
     clock="{h} Uhr {m}", full_clock="{h} Uhr", date="{day} {month} {year}", by_digit=True,
     months=("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September",
             "Oktober", "November", "Dezember"),
-    units=_nouns("""
+    units=nouns_of("""
         km ein Kilometer
         m ein Meter
         cm ein Zentimeter
@@ -113,6 +33,11 @@ _GERMAN = Locale(
         t eine Tonne|Tonnen
         l ein Liter
         ml ein Milliliter
+        cl ein Zentiliter
+        dl ein Deziliter
+        hl ein Hektoliter
+        Sek eine Sekunde|Sekunden
+        sec eine Sekunde|Sekunden
         °C ein Grad Celsius
         °F ein Grad Fahrenheit
         ° ein Grad
@@ -148,7 +73,7 @@ _GERMAN = Locale(
         TB ein Terabyte
         PS eine PS
     """),
-    coins=_coins("""
+    coins=coins_of("""
         €/EUR/Euro/Euros ein Euro; ein Cent
         $/USD/US$/Dollar/Dollars ein Dollar; ein Cent
         £/GBP/Pfund ein Pfund; ein Penny|Pence
@@ -171,7 +96,7 @@ _FRENCH = Locale(
     first="premier",
     months=("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre",
             "octobre", "novembre", "décembre"),
-    units=_nouns("""
+    units=nouns_of("""
         km un kilomètre|kilomètres
         m un mètre|mètres
         cm un centimètre|centimètres
@@ -189,6 +114,8 @@ _FRENCH = Locale(
         l un litre|litres
         L un litre|litres
         ml un millilitre|millilitres
+        cl un centilitre|centilitres
+        dl un décilitre|décilitres
         °C un degré Celsius|degrés Celsius
         °F un degré Fahrenheit|degrés Fahrenheit
         ° un degré|degrés
@@ -208,7 +135,7 @@ _FRENCH = Locale(
         Go un gigaoctet|gigaoctets
         To un téraoctet|téraoctets
     """),
-    coins=_coins("""
+    coins=coins_of("""
         €/EUR/euro/euros un euro|euros; un centime|centimes
         $/USD/US$/dollar/dollars un dollar|dollars; un cent|cents
         £/GBP une livre|livres; un penny|pence
@@ -231,7 +158,7 @@ _SPANISH = Locale(
     date="{day} de {month} de {year}",
     months=("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto",
             "septiembre", "octubre", "noviembre", "diciembre"),
-    units=_nouns("""
+    units=nouns_of("""
         km un kilómetro|kilómetros
         m un metro|metros
         cm un centímetro|centímetros
@@ -249,6 +176,8 @@ _SPANISH = Locale(
         l un litro|litros
         L un litro|litros
         ml un mililitro|mililitros
+        cl un centilitro|centilitros
+        dl un decilitro|decilitros
         °C un grado Celsius|grados Celsius
         °F un grado Fahrenheit|grados Fahrenheit
         ° un grado|grados
@@ -268,7 +197,7 @@ _SPANISH = Locale(
         GB un gigabyte|gigabytes
         TB un terabyte|terabytes
     """),
-    coins=_coins("""
+    coins=coins_of("""
         €/EUR/euro/euros un euro|euros; un céntimo|céntimos
         $/USD/US$/dólar/dólares un dólar|dólares; un centavo|centavos
         £/GBP una libra|libras; un penique|peniques
@@ -286,21 +215,10 @@ _SPANISH = Locale(
             "⅔": "dos tercios", "⅛": "un octavo"},
     mixed="y",
 )  # fmt: skip
-_PORTUGUESE = Locale(  # money alone
-    base="pt", percent="por cento",
-    coins=_coins("""
-        R$/BRL/real/reais um real|reais; um centavo|centavos
-        €/EUR/euro/euros um euro|euros; um cêntimo|cêntimos
-        $/USD/US$/dólar/dólares um dólar|dólares; um centavo|centavos
-        £/GBP uma libra|libras; um pêni|pence
-    """),
-    between_coins="e",
-    of="de",
-    scales={"milhão": ("milhão",) * 2, "milhões": ("milhões",) * 2, "bilhão": ("bilhão",) * 2,
-            "bilhões": ("bilhões",) * 2, "mi": ("milhão", "milhões"), "bi": ("bilhão", "bilhões")},
-)  # fmt: skip
-LOCALES = {locale.base: locale for locale in (_GERMAN, _FRENCH, _SPANISH, _PORTUGUESE)}
-"""The languages whose numbers are written out in full, and Portuguese, whose money is."""
+LOCALES = {
+    locale.base: locale for locale in (_GERMAN, _FRENCH, _SPANISH, ITALIAN, PORTUGUESE, DUTCH)
+}
+"""The languages whose numbers are written out in full."""
 
 CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₽": "RUB", "₴": "UAH", "zł": "PLN"}
 """The codes of currencies by their signs, for languages without a `Locale`."""
@@ -315,13 +233,18 @@ def locale_of(language: str) -> Locale:
     Args:
         language: the name of an espeak-ng voice.
     """
-    from dataclasses import replace
-
     base = language.split("-", 1)[0]
     locale = LOCALES.get(base)
     if locale is None:
         pointed = base in _POINTED
-        return Locale(base=base, decimal=".,"[not pointed], grouping=",."[not pointed])
+        decimal, grouping = (".", ",") if pointed else (",", ".")
+        return Locale(base=base, decimal=decimal, grouping=grouping, units=units_of(base))
     if language in ("es-419", "es-mx"):  # Mexico and Central America write 1,000.50
         return replace(locale, decimal=".", grouping=",", point="punto")
+    if base == "pt" and not language.startswith("pt-br"):
+        units = {
+            sign: replace(noun, one=noun.one.replace("ô", "ó"), many=noun.many.replace("ô", "ó"))
+            for sign, noun in locale.units.items()
+        }
+        return replace(locale, units=units)  # quilómetro
     return locale

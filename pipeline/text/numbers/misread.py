@@ -2,7 +2,7 @@
 
 In German it says "fünfund-wierzig", "hundert-wier" and "vierzehn" with a long vowel, in French
 "quatre-vingt-neuf" with a t. So these words are given to it in digits, whether a rule or the text
-wrote them.
+wrote them. In Italian and Portuguese it is the other way round: of digits it says "ku-aranta".
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def read_well(text: str, base: str) -> str:
     """
     if base == "fr" and text[:12].lower() == "quatre-vingt":
         return str(_numbers("fr").get(text.lower(), text))
+    if base in ("it", "pt") and re.fullmatch(r"0|[1-9]\d{0,14}", text):
+        return cardinal_words(int(text), base)
     if base != "de":
         return text
     small = text.lower()

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from ns2.pipeline.text.numbers.number_words import minus_word
+from ns2.pipeline.text.numbers.unit_words import units_of
 from ns2.pipeline.text.written import base_language
 
 _SIGNS = re.compile(r"\d|[IVX]{2}|[½¼¾⅓⅔⅛]")
@@ -15,7 +16,7 @@ _KINDS: dict[str, re.Pattern[str]] = {
     kind: re.compile(pattern)
     for kind, pattern in (
         ("dates", r"\b\d{1,4}([./-])\d{1,2}\1\d{1,4}\b"),
-        ("ordinal numbers", r"\b\d{1,3}(?:[ºª°]|\.º|\.ª|[a-zà-ÿ]{1,4}\b|\.(?=\s+\w))"),
+        ("ordinal numbers", r"\b\d{1,3}(?:[ºª]|°(?! ?[CF])|\.º|\.ª|[a-zà-ÿ]{1,4}\b|\.(?=\s+\w))"),
         ("Roman numerals", r"\b(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})\b"),
         ("money", r"[$€£¥₹₽₴]\s?\d|\d\s?[$€£¥₹₽₴]"),
         ("units", r"\d\s?(?:km/h|km|kg|cm|mm|mg|ml|m²|m|g|l|kW|MB|GB)\b"),
@@ -26,10 +27,10 @@ _KINDS: dict[str, re.Pattern[str]] = {
     )
 }
 _FULL = frozenset(_KINDS)
-_DONE = {**dict.fromkeys(("en", "de", "fr", "es"), _FULL), "cmn": _FULL - {"units"}}
+_DONE = dict.fromkeys(("en", "de", "fr", "es", "it", "pt", "nl", "cmn"), _FULL)
 _SOME = frozenset({"money", "negative numbers"})  # in the other languages that num2words knows
 _ANY = frozenset({"Roman numerals"})
-_MARKED = ("it", "pt", "ca", "gl", "nl")  # ordinal numbers with a mark or an ending
+_MARKED = ("ca", "gl")  # ordinal numbers with a mark or an ending
 
 
 @cache
@@ -39,7 +40,8 @@ def written_out(base: str) -> frozenset[str]:
         return _DONE[base]
     known = _SOME if minus_word(base) else frozenset()
     marked = frozenset({"ordinal numbers"}) if base in _MARKED else frozenset()
-    return known | marked | _ANY
+    named = frozenset({"units", "temperatures"}) if units_of(base) else frozenset()
+    return known | marked | named | _ANY
 
 
 class LeftAlone:

@@ -6,31 +6,18 @@ import re
 
 from ns2.pipeline.text.numbers.degrees import determined
 from ns2.pipeline.text.numbers.dots import ROMAN_RANKED
-from ns2.pipeline.text.numbers.inflection import (
-    german_ordinal,
-    german_reign,
-    is_queen,
-    spanish_ordinal,
-)
+from ns2.pipeline.text.numbers.inflection import german_ordinal, german_reign, spanish_ordinal
 from ns2.pipeline.text.numbers.number_words import cardinal_words, ordinal_words
 from ns2.pipeline.text.numbers.place import Place, is_whole
-from ns2.pipeline.text.numbers.roman import (
-    NUMBERING,
-    REIGNING,
-    clear_roman,
-    numbered_roman,
-    roman_value,
-)
+from ns2.pipeline.text.numbers.roman import NUMBERING, REIGNING, roman_value
 from ns2.pipeline.text.tables import GERMAN_RANKED, word_set
 
 _FRENCH = re.compile(r"(\d+|[IVXLC]+)(er|re|ère|ers|res|es?|èmes?|nde?s?|de?s?)")
 _SPANISH = re.compile(r"(\d+)\.?(º|°|ª|o|a|er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na)s?")
 _ROMANCE = re.compile(r"(\d+)\.?([ºª°])")
-_COUNTED = word_set("aniversario edición congreso centenario premio torneo legislatura dinastía")
-_READS_ROMAN = ("it", "pt", "ro", "cs")  # espeak-ng itself does, in Italian as ordinal numbers
 _ARTICLES = word_set("der die das dem den des im am vom zum zur beim ein eine")
-_JOINING = word_set("y e o a al et ou à und bis")
-_DUTCH = re.compile(r"(\d+)(?:e|ste|de)")
+_OVER = {"fr": "sur", "es": "sobre", "it": "su", "pt": "sobre"}
+_DUTCH = re.compile(r"(\d+|[IVX]+)(?:e|ste|de)")
 
 
 def marked_ordinal(place: Place) -> str:
@@ -50,7 +37,8 @@ def marked_ordinal(place: Place) -> str:
         said = ordinal_words(int(match[1]), base)
         return re.sub(r"[oe]\b", "a", said) if match[2] == "ª" else said
     if base == "nl" and (match := _DUTCH.fullmatch(place.text)):
-        return ordinal_words(int(match[1]), base)
+        number = int(match[1]) if is_whole(match[1]) else roman_value(match[1])
+        return ordinal_words(number, base) if number else ""
     return ""
 
 
@@ -117,64 +105,6 @@ def _is_initial(place: Place) -> bool:
     return before not in REIGNING or after[:1].isupper()
 
 
-def roman(place: Place) -> str:
-    """A Roman numeral without a full stop: "Louis XIV", "siglo XIX", "Kapitel IV"."""
-    base, before, after = place.locale.base, _announcing(place), place.after
-    text = place.text
-    if place.dotted:
-        return ""  # an initial
-    number = numbered_roman(text, before)
-    if place.locale.months or text != "VI":  # a word of several languages
-        number = number or clear_roman(text)
-    counting = len(after) > 3 and (after[:1].isupper() or after in _COUNTED)
-    if base == "es" and not number and not _is_name(before) and counting and text not in "LCDM":
-        number = roman_value(text)  # I Congreso
-    if base in ("de", "fr") and text == "IV":
-        number = 4
-    if base == "de" and len(place.words) == 1 and text in ("XX", "XXX"):
-        number = roman_value(text)  # the number of a chapter
-    if base == "pt" and number and before in REIGNING:
-        if number > 10:
-            return str(number)  # João vinte e três
-        ranked = ordinal_words(number, "pt")
-        return re.sub(r"o\b", "a", ranked) if is_queen(before) else ranked
-    if base in _READS_ROMAN or not number:
-        # Sizes of clothes are spelled; espeak-ng would read them as numbers.
-        return ".".join(text) if place.locale.months and text in ("XL", "XX", "XXL", "XXX") else ""
-    if base == "de" and before in REIGNING:
-        return german_reign(number, place.all_before)
-    if base == "fr" and number == 1 and before in REIGNING:
-        return "première" if is_queen(before) else "premier"
-    if base == "es":
-        return _spanish_roman(place, number)
-    return cardinal_words(number, base)
-
-
-def _announcing(place: Place) -> str:
-    """The word before a Roman numeral, or before the first one of a pair: "siglos XIX y XX"."""
-    pair = place.before in _JOINING and roman_value(place.near(-2))
-    return place.near(-3) if pair and place.near(-3) in NUMBERING else place.before
-
-
-def _is_name(word: str) -> bool:
-    """Whether a Spanish word before a Roman numeral may be a name."""
-    return word[:1].isupper() and word.lower() not in ("la", "el", "los", "las", "un", "una", "y")
-
-
-def _spanish_roman(place: Place, number: int) -> str:
-    before, after = _announcing(place), place.after
-    if before in NUMBERING:
-        ranked = before.lower() in ("siglo", "siglos") and number <= 10
-        return spanish_ordinal(number, "") if ranked else str(number)
-    if _is_name(before):
-        return spanish_ordinal(number, "", feminine=is_queen(before)) if number <= 10 else (
-            str(number)
-        )  # fmt: skip
-    if after[:1].isalpha() and number <= 100:
-        return spanish_ordinal(number, after)
-    return str(number)
-
-
 def fraction(place: Place) -> str:
     """A fraction: "3/4" as "3 Viertel", "1/2" after a whole number as "et demi"."""
     locale, text = place.locale, place.text
@@ -183,14 +113,26 @@ def fraction(place: Place) -> str:
     whole = place.before if is_whole(place.before) else ""
     if match := re.fullmatch(rf"(\d*)([{''.join(locale.halves)}])", text):
         return _mixed(place, match[1] or whole, locale.halves[match[2]], bool(match[1]))
-    match = re.fullmatch(r"(\d{1,2})/(\d{1,2})", text)
+    match = re.fullmatch(r"(\d{1,3})/(\d{1,3})", text)
+    if match and locale.base in _OVER and int(match[2]) not in locale.parts and int(match[2]) > 4:
+        return f"{match[1]} {_OVER[locale.base]} {match[2]}"  # 18/20
     if not match or int(match[2]) not in locale.parts or not 0 < int(match[1]) < int(match[2]):
         return ""
     over, under = int(match[1]), int(match[2])
     one, many = locale.parts[under]
-    said = {"de": "ein", "fr": "un", "es": "un"}.get(locale.base, "")
+    said = {"de": "ein", "pt": "um", "nl": "een"}.get(locale.base, "un")
+    if over == 1 and under == 2 and locale.base in ("es", "it", "pt") and not whole:
+        return _half(place, one)
     over_said = said if over == 1 else cardinal_words(over, locale.base)
     return _mixed(place, whole, f"{over_said} {one if over == 1 else many}", False)
+
+
+def _half(place: Place, half: str) -> str:
+    """A half before what it is a part of: "medio litro", "media hora"."""
+    after = place.after
+    noun = place.locale.units.get(after)
+    feminine = noun.feminine if noun else after.endswith("a") and after.islower()
+    return re.sub("o$", "a", half) if feminine else half
 
 
 def _mixed(place: Place, whole: str, part: str, glued: bool) -> str:
@@ -202,7 +144,7 @@ def _mixed(place: Place, whole: str, part: str, glued: bool) -> str:
         number = "ein" if whole == "1" else cardinal_words(int(whole), "de")
         joined = part.replace(" ", "").lower()
         return f"{number}{joined}" if glued else joined
-    short = re.sub(r"^un (?=demi|medio)", "", part)
+    short = re.sub(r"^une? (?=demi|medio|mezzo)|^um (?=meio)", "", part)
     return f"{whole if glued else ''} {locale.mixed} {short}".strip()
 
 
@@ -210,4 +152,6 @@ def before_fraction(place: Place) -> str:
     """The 1 of "1 1/2", as a word: it is bound to the next."""
     if place.text != "1" or not re.fullmatch(r"\d/\d|[½¼¾⅓⅔⅛]", place.after):
         return ""
-    return {"de": "ein", "fr": "un", "es": "uno"}.get(place.locale.base, "")
+    return {"de": "ein", "fr": "un", "es": "uno", "it": "uno", "pt": "um", "nl": "een"}.get(
+        place.locale.base, ""
+    )

@@ -30,7 +30,16 @@ REIGNING = word_set(
     "Marie Maximilian Napoleón Napoléon Nikolaus Nicolás Nicolas Otto Pablo Pedro Philipp Philippe "
     "Pie Pierre Pío Ricardo Richard Rudolf Sixtus Viktoria Victoria Victor Wilhelms "
     "João José Luís Afonso Dinis Duarte Filipe Manuel Miguel Sancho Sebastião Henrique Bento "
-    "Paulo Pio Leão Carlota"
+    "Paulo Pio Leão Carlota "
+    "Eduard Eduards Hammurapi Adolf Oskar Olav Konstantin Theodosius Viktor August Ernst Konrad "
+    "Lothar Ottokar Wenzel Matthias Kasimir Thutmosis Amenophis Ptolemaios Dareios Kyros Hussein "
+    "Abdullah Mohammed Rama Baudouin Willem Frederik Carl Oscar Umberto Lodewijk Filips Hendrik "
+    "Édouard Georges Frédéric Alphonse Clovis Dagobert Clotaire Lothaire Hugues Amédée Emmanuel "
+    "Rainier Sixte Urbain Célestin Adrien Hadrien Léopold Joseph Constantin Alexis "
+    "Carlo Luigi Emanuele Giovanni Leone Gregorio Innocenzo Enrico Filippo Federico Francesco "
+    "Ferdinando Alessandro Nicola Paolo Giorgio Giacomo Guglielmo Benedetto Bonifacio Urbano Sisto "
+    "Ottone Napoleone Elisabetta Caterina Amedeo Cosimo Vittorio Ramiro Sancho Alfonsos Bonifacio "
+    "Karel Karels Albrechts Georgs Karls Wilhelms Pauls Leos Eduards"
 )
 """First names of rulers and popes, after which a Roman numeral is an ordinal number."""
 
@@ -44,7 +53,7 @@ NUMBERING = word_set(
     "capítulo tomo volumen acto escena libro parte artículo tipo clase grupo título anexo siglo "
     "Capítulo Tomo Volumen Acto Escena Libro Parte Artículo Tipo Clase Grupo Título Anexo Siglo "
     "capitolo Capitolo secolo atto libro parte hoofdstuk Hoofdstuk deel Deel eeuw kapitel del "
-    "siglos Siglos siècles Siècles "
+    "Vol Bk Pt Ch Sec vol siglos Siglos siècles Siècles séc século Século séculos secoli sec "
     "Kap Bd Abs Art art chap Chap vol Vol cap Cap núm rozdział tom wiek kapitola luku fejezet"
 )
 """Nouns after which a Roman numeral is a number, whatever word its letters may be."""

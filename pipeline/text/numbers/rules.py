@@ -11,13 +11,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ns2.pipeline.text.numbers import amounts, calendar_words, degrees, ordinals
+from ns2.pipeline.text.numbers import amounts, calendar_words, degrees, ordinals, romans, signs
 from ns2.pipeline.text.numbers.abbreviated import days, known_day, street
 from ns2.pipeline.text.numbers.german_one import german_one
 from ns2.pipeline.text.numbers.inflection import (
     french_counted,
     french_linked,
     is_queen,
+    italian_counted,
+    portuguese_counted,
     spanish_counted,
 )
 from ns2.pipeline.text.numbers.locales import CURRENCIES, locale_of
@@ -32,15 +34,16 @@ from ns2.pipeline.text.numbers.place import (
 )
 from ns2.pipeline.text.numbers.telephone import telephone
 from ns2.pipeline.text.tables import ABBREVIATIONS, BEFORE_NUMBER_SAID
-from ns2.pipeline.text.written import Word
+from ns2.pipeline.text.written import Word, begun
 
 Rule = Callable[[Place], str]
 _NUMBER_SIGNS = {
     sign: {"fr": "numéro", "es": "número", "it": "numero", "pt": "número"}
     for sign in ("n°", "N°", "nº", "Nº", "n.º", "N.º")
 }
+_POINTS = {"es": "punto", "fr": "point", "it": "punto", "pt": "ponto"}
 _LADIES = frozenset({"beatriz", "inês", "leonor", "isabel", "luz", "mercês", "filipa"})
-_SIGN_STARTS = ("n°", "N°", "nº", "Nº", "n.", "N.", "Nr")
+_SIGN_STARTS = (*(f"#{digit}" for digit in range(1, 10)), "n°", "N°", "nº", "Nº", "n.", "N.", "Nr")
 _ELIDED = re.compile(r"((?:[dljn]|qu)')(\d.*)", re.IGNORECASE)
 _DIGITS = re.compile(r"\d{1,15}")
 _BEGINS = re.compile(r"[\d½¼¾⅓⅔⅛€$£¥₽₴IVX]")
@@ -60,22 +63,68 @@ def speak_numbers(words: Sequence[Word], language: str) -> list[str]:
     ]
 
 
+def in_brazil(said: str) -> str:
+    """Portuguese number words as they are in Brazil: "dezesseis"."""
+    return re.sub(r"deza(?=ssei|ssete|nov)", "deze", said)
+
+
 def _speak(place: Place) -> str:
     text, base = place.text, place.locale.base
     said = _by_rule(place)
     if said:
         return _DIGITS.sub(lambda match: _in_words(match[0], base), said)
-    if base == "de" and (said := _in_full(place)):
+    if said := _in_full(place):
         return said
     if place.dotted:  # by the full stop espeak-ng knows an initial from a word
-        known = BEFORE_NUMBER_SAID.get(base, {}).get(text) or ABBREVIATIONS.get(base, {}).get(text)
+        known = _known(place)
         return known or (_initial(place) if len(text) == 1 else text)
     return text
 
 
+def _known(place: Place) -> str | None:
+    """An abbreviation in full; one before a number may begin a sentence ("Art. 5")."""
+    text, base = place.text, place.locale.base
+    titled = place.before in ("Mme", "Mlle", "Mmes", "Dr", "Pr", "Me")
+    after_initial = place.index and place.words[place.index - 1].dotted and len(place.before) == 1
+    if base == "fr" and text == "M" and (titled or (after_initial and place.before != "M")):
+        return ""  # Mme M. Durand, J. M. Durand
+    if base == "es" and text == "D" and len(place.after) < 2:
+        return ""  # Washington D. C.
+    numbered, forms = BEFORE_NUMBER_SAID.get(base, {}), (text, begun(text))
+    known = ABBREVIATIONS.get(base, {})
+    return next((table[form] for table in (numbered, known) for form in forms if form in table), "")
+
+
+_IN_FULL = {
+    "it": {"sig.ra": "signora", "Sig.ra": "signora", "sig.na": "signorina",
+           "dott.ssa": "dottoressa",
+           "Dott.ssa": "dottoressa", "prof.ssa": "professoressa", "Prof.ssa": "professoressa"},
+    "es": {"C/": "calle", "c/": "calle", "P.º": "paseo", "Pº": "paseo", "Ntra": "nuestra"},
+    "fr": {"no": "numéro", "No": "numéro", "Me": "maître", "Mmes": "mesdames",
+           "Mlles": "mesdemoiselles", "Vve": "veuve", "Cie": "compagnie"},
+}  # fmt: skip
+"""Abbreviations without a full stop at their end; some of them before a number or a name alone."""
+
+
 def _in_full(place: Place) -> str:
-    """A German abbreviation that the words beside it decide; "" for other words."""
-    text = place.text
+    """An abbreviation that the words beside it decide; "" for other words."""
+    text, base, after = place.text, place.locale.base, place.after
+    if known := _IN_FULL.get(base, {}).get(text):
+        needed = {"no": after[:1].isdigit(), "me": after[1:2].islower() and after[:1].isupper()}
+        return known if needed.get(text.lower(), True) else ""
+    if base == "ru" and text == "г" and place.dotted:
+        if after[:1].isupper() and not place.before[-1:].isdigit():
+            return "город"
+        year = re.fullmatch(r"\d{3,4}", place.before)
+        return "" if not year else "году" if place.near(-2).lower() == "в" else "года"
+    if base == "fr" and text == "s" and place.dotted:
+        return "siècle"
+    if base == "de" and text == "v" and place.dotted:
+        return "von"
+    if base == "fr" and text in ("av", "apr", "ap") and place.dotted and after == "J.-C":
+        return "avant" if text == "av" else "après"
+    if base != "de":
+        return ""
     if said := days(text):
         return said
     return (place.dotted and (known_day(text, place.before, place.after) or street(text))) or ""
@@ -114,6 +163,8 @@ def _by_rule(place: Place) -> str:
 def _concerns_number(place: Place) -> bool:
     """Whether a word without digits may belong to the number before it."""
     text, locale = place.text, place.locale
+    if signs.is_sign(text, locale.base):
+        return True
     known = text in locale.units or text in locale.coins or text in locale.scales
     known = known or (bool(locale.of) and place.before.endswith("000"))
     money = text[-1:] in CURRENCIES or "$" in text
@@ -131,8 +182,8 @@ def _signed(place: Place) -> str:
 
 def number_sign(place: Place) -> str:
     """The sign before a number: "n°", or both in one word."""
-    signs = {"fr": "numéro", "es": "número", "de": "Nummer"}
-    if match := re.fullmatch(r"(?:[nN][°º]|Nr\.)(\d+)", place.text):
+    signs = {"fr": "numéro", "es": "número", "de": "Nummer", "pt": "número", "nl": "nummer"}
+    if match := re.fullmatch(r"(?:[nN][°º]|Nr\.|#)(\d+)", place.text):
         return f"{signs.get(place.locale.base, 'numero')} {match[1]}"
     if not place.after[:1].isdigit():
         return ""
@@ -157,9 +208,9 @@ def grouped(place: Place) -> str:
 def other_decimal(place: Place) -> str:
     """A decimal number with the mark of another language: "3.5" in Spanish."""
     match = re.fullmatch(r"(\d+)\.(\d{1,2})", place.text)
-    if not match or place.locale.base not in ("es", "fr") or place.locale.decimal == ".":
+    if not match or place.locale.base not in _POINTS or place.locale.decimal == ".":
         return ""
-    point = {"es": "punto", "fr": "point"}[place.locale.base]
+    point = _POINTS[place.locale.base]
     return f"{match[1]} {point} {match[2].lstrip('0') or '0'}" if match[2][0] != "0" else (
         f"{match[1]} {point} {digits_said(match[2])}"
     )  # fmt: skip
@@ -175,6 +226,10 @@ def agreeing(place: Place) -> str:
         return ""
     if base == "es":
         return spanish_counted(int(digits), place.after)
+    if base == "pt":
+        return portuguese_counted(int(digits), place.after)
+    if base == "it":
+        return italian_counted(int(digits), place.after)
     if base != "fr":
         return ""
     return french_counted(int(digits), place.after) or french_linked(int(digits), place.after)
@@ -182,6 +237,8 @@ def agreeing(place: Place) -> str:
 
 _RULES: tuple[Rule, ...] = (
     number_sign,
+    signs.sign,
+    signs.times,
     ordinals.before_fraction,
     calendar_words.french_hour,
     calendar_words.short_date,
@@ -206,7 +263,7 @@ _RULES: tuple[Rule, ...] = (
     calendar_words.decade,
     calendar_words.year,
     ordinals.fraction,
-    ordinals.roman,
+    romans.roman,
     agreeing,
     grouped,
     other_decimal,

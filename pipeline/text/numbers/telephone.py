@@ -26,6 +26,9 @@ CALLING = word_set(
 _NEAR = 3  # words between such a word and the number
 _MARKS = ".,;:?!…"
 _BY_PAIRS = re.compile(r"0\d(?:([.\-/ ]?)\d\d)(?:\1\d\d){3}")  # of France
+_BY_DIGIT = ("de", "it", "pt", "nl")
+_BRAZILIAN = re.compile(r"9?(\d{4})-(\d{4})")
+_LAST_YEAR = 2100
 _DASHED = re.compile(r"\+?\d{1,4}(?:-\d{2,4}){2,}|0\d{1,4}/\d{4,}")
 
 
@@ -52,6 +55,13 @@ def is_spanish_telephone(tokens: Sequence[str]) -> bool:
     return not (groups[2].isdigit() and counts)
 
 
+def is_french_short(tokens: Sequence[str]) -> bool:
+    """Whether two groups behind "le" are a French number of enquiries, such as "118 218"."""
+    after = tokens[2] if len(tokens) > 2 else ""
+    short = re.fullmatch(r"118 \d{3}[.,;:?!…]*", " ".join(tokens[:2]))
+    return bool(short) and not is_plural(after.strip(_MARKS), "fr")
+
+
 def telephone(place: Place) -> str:
     """A part of a telephone number, or all of it in one word."""
     text, base = place.text, place.locale.base
@@ -61,16 +71,19 @@ def telephone(place: Place) -> str:
         return _said(re.findall(r"\d\d", text), base)
     if base in ("es", "fr") and _DASHED.fullmatch(text):
         return _said(re.findall(r"\d+", text), base)
+    if base == "pt" and _is_brazilian(text):
+        return digits_said(text)
     groups, at = _groups(place)
     known = len(groups) > 1 and (groups[0][0] in "+0" or len(groups) > 2)
+    known = known or (base == "fr" and len(groups) == 2 and groups[0] == "118")
     if base in ("es", "fr") and known and _is_group(text):
-        return _group(groups[at].lstrip("+"), base)
+        return _group(groups[at].lstrip("+"), base) + _pause(place, at, len(groups))
     if re.fullmatch(r"0\d+(?:[-/]\d+)*|\d{7,}(?<!000)|\d{16,}", text):
         return digits_said(text)
     begins = re.fullmatch(r"\+\d+|0\d{2,}", groups[0]) and at > 0
     announced = len(groups) > 1 and groups[0][0] != "+"
     begins = begins or (announced and calls(place.all_before[: place.index - at]))
-    return digits_said(text) if base == "de" and begins and is_whole(text) else ""
+    return digits_said(text) if base in _BY_DIGIT and begins and is_whole(text) else ""
 
 
 def _groups(place: Place) -> tuple[list[str], int]:
@@ -89,8 +102,22 @@ def _is_group(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 4
 
 
+def _is_brazilian(text: str) -> bool:
+    """Whether a word is a telephone number of Brazil, and no two years."""
+    match = _BRAZILIAN.fullmatch(text)
+    if match is None:
+        return False
+    return len(text) > 9 or int(match[1]) > min(int(match[2]), _LAST_YEAR)
+
+
+def _pause(place: Place, at: int, count: int) -> str:
+    """A mark behind a French group, to whose end nothing is linked: trente-trois, un."""
+    return " ," if place.locale.base == "fr" and at + 1 < count else ""
+
+
 def _said(groups: Sequence[str], base: str) -> str:
-    return " ".join(_group(group, base) for group in groups)
+    between = " , " if base == "fr" else " "
+    return between.join(_group(group, base) for group in groups)
 
 
 def _group(digits: str, base: str) -> str:

@@ -12,20 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ns2.pipeline.align.long.following import Followed
-from ns2.pipeline.align.long.recorded import WINDOW, Recorded
+from ns2.pipeline.tools.segmenting.edges import Edges
 from ns2.pipeline.tools.segmenting.written_words import WrittenText
 
-MARGIN = 0.06
-"""Seconds of a pause that a piece has at its ends, at most."""
 _LEAST_PAUSE, _PAUSE_BESIDE_SOUND = 0.08, 0.2
 """Seconds of the shortest pause in which a recording is cut; and beside what is not written."""
 _MOST_DOUBTED = 1.2
 """Seconds of sound that is taken for a part of the words beside it if there is no pause."""
 _LONGEST_PAUSE = 3.0
 """Seconds of the longest pause inside of a piece."""
-_LEAST_SOUND = 0.6
-"""Seconds of sound between two words, from which on something is spoken that is not written."""
-_LONGEST_CLOSURE, _LONGEST_RELEASE = 0.2, 0.3
+_LONGEST_CLOSURE, _LONGEST_RELEASE = 0.2, 0.35
 """Seconds of the longest closure of a stop at the end of a word, and until its release ends."""
 _AT_WORD = 0.03
 """Seconds by which a pause goes beyond the place of a word that it is beside."""
@@ -58,14 +54,15 @@ class Border:
 
 
 def find_borders(
-    recorded: Recorded, followed: Followed, written: WrittenText, spoken: Sequence[int]
+    edges: Edges, followed: Followed, written: WrittenText, spoken: Sequence[int]
 ) -> list[Border]:
     """The borders before each spoken word and behind the last: (S + 1).
 
     Args:
+        edges: of the recording.
         spoken: the numbers of the spoken words.
     """
-    runs = _quiet_runs(recorded)
+    runs = edges.pauses()
     starts = [a for a, _ in runs]
     cut_short = {i for start, end, _ in written.unspoken for i in _words_at(written, start, end)}
     middle = (followed.begin + followed.end) / 2
@@ -74,19 +71,19 @@ def find_borders(
         before = spoken[n - 1] if n else None
         after = spoken[n] if n < len(spoken) else None
         low = 0.0 if before is None else float(middle[before])
-        high = recorded.seconds if after is None else float(middle[after])
+        high = edges.seconds if after is None else float(middle[after])
         here = runs[max(0, bisect(starts, low) - 1) : bisect(starts, high)]
         here = [(max(a, low), min(b, high)) for a, b in here if min(b, high) > max(a, low)]
         gap = (
             0.0 if before is None else float(followed.end[before]),
-            recorded.seconds if after is None else float(followed.begin[after]),
+            edges.seconds if after is None else float(followed.begin[after]),
         )
-        sound = foreign_sound(recorded, *gap)
+        sound = edges.sound(*gap)
         ends = before is None, after is None
-        stop, go, pause = _cuts(here, gap, ends, sound)
+        stop, go, pause = _cuts(edges, here, gap, ends, sound)
         if sound is None:  # a recording may begin and end without a pause
             go = 0.0 if before is None and go is None else go
-            stop = recorded.seconds if after is None and stop is None else stop
+            stop = edges.seconds if after is None and stop is None else stop
         doubt = (
             sound is not None
             and stop is None
@@ -129,6 +126,7 @@ def _why(
 
 
 def _cuts(
+    edges: Edges,
     quiet: Sequence[tuple[float, float]],
     gap: tuple[float, float],
     ends: tuple[bool, bool],
@@ -154,11 +152,9 @@ def _cuts(
         after = before = [max(usable, key=lambda run: run[1] - run[0])]
     stop = go = None
     if after:
-        a, b = _behind(after)
-        stop = a + min(MARGIN, (b - a) / 2)
+        stop = edges.stop(_behind(after))
     if before:
-        a, b = before[-1]
-        go = b - min(MARGIN, (b - a) / 2)
+        go = edges.go(before[-1])
     whole = after and before and sound is None and not any(ends)
     return stop, go, before[-1][1] - after[0][0] if whole else 0.0
 
@@ -172,22 +168,6 @@ def _behind(runs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     first = runs[0]
     long = [run for run in runs if run[1] - run[0] >= _LONGEST_CLOSURE]
     return long[0] if long and long[0][0] - first[0] <= _LONGEST_RELEASE else first
-
-
-def _quiet_runs(recorded: Recorded) -> list[tuple[float, float]]:
-    """Where it is quiet, in seconds; the ends of the recording count as quiet."""
-    values = np.concatenate([[False], recorded.quiet, [False]]).astype(np.int8)
-    change = np.flatnonzero(np.diff(values)) * WINDOW
-    return [(float(a), float(b)) for a, b in zip(change[::2], change[1::2], strict=True)]
-
-
-def foreign_sound(recorded: Recorded, start: float, end: float) -> tuple[float, float] | None:
-    """Where there is sound between two words, from its start to its end, if it is not short."""
-    first, stop = (round(s / WINDOW) for s in (start + _EDGE, end - _EDGE))
-    loud = np.flatnonzero(~recorded.quiet[max(first, 0) : max(stop, 0)])
-    if len(loud) * WINDOW < _LEAST_SOUND:
-        return None
-    return (first + loud[0]) * WINDOW, (first + loud[-1] + 1) * WINDOW
 
 
 def _words_at(written: WrittenText, start: int, end: int) -> list[int]:

@@ -27,7 +27,7 @@ from ns2.pipeline.tools.segmenting.recordings import Recording
 from ns2.pipeline.tools.tool_options import SegmentOptions
 
 MANIFEST, LEFT_OUT, STATE = "manifest.jsonl", "left_out.parquet", ".segments"
-VERSION = 1
+VERSION = 2
 """Increased whenever the same recording, text and options give other pieces."""
 _STATE_FILE = re.compile(r"[0-9a-f]{16}\.json")
 _OURS = re.compile(rf"{re.escape(MANIFEST)}|{re.escape(LEFT_OUT)}|{re.escape(STATE)}|\.tmp-.*")

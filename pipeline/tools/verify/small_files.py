@@ -29,6 +29,7 @@ from ns2.pipeline.dataset.layout import (
     FORMAT,
     FORMAT_VERSION,
     INDEX,
+    README,
     REJECTED,
     SUMS,
     TARGET,
@@ -38,6 +39,7 @@ from ns2.pipeline.dataset.tables import read_table
 from ns2.pipeline.tools.verify.fault import MOST_FAULTS, Fault, caught
 from ns2.pipeline.tools.verify.index_file import IndexCheck
 
+_CARD_SUM = re.compile(rf"SHA-256 of {re.escape(CARD)}: `([0-9a-f]{{64}})`")
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
@@ -78,6 +80,7 @@ class SmallFiles:
             (REJECTED, self._check_rejected),
             (ASSETS, self._check_assets),
             (INDEX, self._check_index),
+            (README, self._check_readme),
         ):
             with caught(self.faults, place):
                 check()
@@ -243,6 +246,15 @@ class SmallFiles:
         self.index_whole = check.is_readable()
         if self.index_whole:
             check.compare()
+
+    def _check_readme(self) -> None:
+        """README.md, which datasets of before do not have, tells of this card and no other."""
+        path = self.root / README
+        if not path.exists():
+            return
+        named = _CARD_SUM.search(read_small(path).decode("utf-8", "replace"))
+        if named is not None and named[1] != sha256_file(self.root / CARD):
+            self.fault(README, f"tells of another {CARD}: run `ns2 preprocess` again")
 
     def compare_sums(self) -> None:
         """Where SHA256SUMS is damaged, note which files differ from what it lists.

@@ -14,7 +14,15 @@ import pytest
 import soxr
 import torch
 
-from ns2.model.aligner.evidence import DEPTH, REACH, FrameNet, NetworkOutput, network_from_tensors
+from ns2.model.aligner.evidence import (
+    DEPTH,
+    QUIET,
+    REACH,
+    Evidence,
+    FrameNet,
+    NetworkOutput,
+    network_from_tensors,
+)
 from ns2.model.aligner.expectation import Pretrained, train_aligner
 from ns2.model.aligner.hmm import (
     Aligner,
@@ -93,6 +101,17 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     for wrong in ({}, {**tensors, "border.weight": torch.zeros(3)}):
         with pytest.raises(ValueError, match="not the weights"):
             network_from_tensors(wrong)
+
+
+def test_silence_and_sound_share_the_probability() -> None:
+    network = small_network()
+    output = network.analyse(some_mel(20))
+    found = Evidence(network, torch.tensor([0, -1, 1])).silence(
+        output, torch.tensor([True, False, False])
+    )
+    quiet = output.phones[:, QUIET].exp()
+    torch.testing.assert_close(found.exp()[:, 0], quiet)
+    torch.testing.assert_close(found.exp()[:, 1:], (1 - quiet)[:, None].expand(-1, 2))
 
 
 def test_bundled_weights_are_small_and_know_the_table() -> None:

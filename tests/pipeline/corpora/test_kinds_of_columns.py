@@ -46,6 +46,8 @@ NO_TEXT: dict[str, tuple[str, ...] | str] = {
     "languages": ("deu", "eng", "deu", "eng", "deu", "deu"),
     "dates": tuple(f"2020-01-0{i}" for i in range(1, 7)),
     "types": "wav",
+    "arpabet": ("HH AH0 L OW1", "W ER1 L D", "K AE1 T", "{D AO1 G}", "B ER1 D sp", "F IH1 SH"),
+    "phone ids": ("12 5 33", "8 9", "1 2 3", "4,5,6", "7 7", "1 9"),
     "phones": ("h ə l oʊ", "w ɜː l d", "k æ t", "d ɔ ɡ", "b ɜː d", "f ɪ ʃ"),
 }
 
@@ -69,6 +71,28 @@ def test_phones_are_said_to_be_read_from_manifests(tmp_path: Path) -> None:
         read_corpus(root, fields="phonemes=2")
     corpus = read_corpus(write(tmp_path, rows("{}", TEXTS, NO_TEXT["phones"])))
     assert read(corpus) == PLAIN and "column 3 is not used" in corpus.notes[0]
+
+
+def test_numbers_in_front_of_texts_are_not_their_other_form(tmp_path: Path) -> None:
+    corpus = read_corpus(write(tmp_path, rows("{}", tuple("012345"), TEXTS)))
+    assert read(corpus) == PLAIN and "column 2 is not used (6 different values" in corpus.notes[0]
+
+
+def test_starts_and_ends_of_pieces_are_refused(tmp_path: Path) -> None:
+    starts = tuple(f"{n}.5" for n in range(6))
+    ends = tuple(f"{n}.75" for n in range(6))
+    with pytest.raises(UserError, match="the start and end of pieces"):
+        read_corpus(write(tmp_path, rows("{}", starts, ends, TEXTS)))
+    row = {"audio": "a.wav", "text": "Hello.", "start": 0.5, "end": 1.5}
+    corpus = read_corpus(manifest(tmp_path / "m", "m.jsonl", json.dumps(row)))
+    assert any("start and end tell pieces" in warning for warning in corpus.warnings)
+
+
+def test_fields_in_quotation_marks(tmp_path: Path) -> None:
+    said = tuple(f'"{text}"' for text in TEXTS)
+    assert read(read_corpus(write(tmp_path, rows('"{}"', said)))) == PLAIN
+    literal = read(read_corpus(write(tmp_path, rows("{}", said))))
+    assert literal == {i: (text, "LJ") for i, text in zip(IDS, said, strict=True)}
 
 
 def test_different_words_are_texts_and_that_is_said(tmp_path: Path) -> None:

@@ -95,17 +95,31 @@ def test_channels(tmp_path: Path) -> None:
     rows = [
         cut("s", 0, 10, said("s", 0, 10, channel=1), recording=stereo, channel=1),
         cut("f", 0, 10, said("f", 0, 10, channel=1), recording=files, channel=1),
+        cut(
+            "m",
+            0,
+            10,
+            said("m1", 0, 4, channel=1),
+            said("m2", 4, 4, channel=[0]),
+            recording=files,
+            channel=[0, 1],
+            type="MultiCut",
+        ),
         cut("none", 0, 10, said("none", 0, 10, channel=2), recording=files, channel=2),
     ]
     corpus = read_corpus(write(tmp_path / "cuts.jsonl", rows))
     assert {u.id: (u.source, u.piece and u.piece.channel) for u in corpus.utterances} == {
         "s": ("wavs/a.wav", 1), "f": ("right.wav", None),
+        "m1": ("right.wav", None), "m2": ("left.wav", None),
     }  # fmt: skip
     assert reasons(corpus) == {"none": Reason.AUDIO_MISSING}
 
 
 ODD = {
-    "multi": (cut("x", 0, 1, said("x", 0, 1), type="MultiCut", channel=[0, 1]), "MultiCut"),
+    "multi": (
+        cut("x", 0, 1, said("x", 0, 1, channel=[0, 1]), type="MultiCut", channel=[0, 1]),
+        "the channels [0, 1]",
+    ),
     "mixed": ({"id": "x", "tracks": [], "type": "MixedCut"}, "mix it first"),
     "padding": ({"id": "x", "duration": 1.0, "type": "PaddingCut"}, "PaddingCut"),
     "features": (

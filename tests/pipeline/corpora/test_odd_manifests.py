@@ -150,3 +150,13 @@ def test_a_copy_in_a_less_common_format_is_left_out(tmp_path: Path) -> None:
     put(tmp_path, {"a.txt": "one", "b.txt": "two"})
     corpus = read_corpus(tmp_path)
     assert [u.source for u in corpus.utterances] == ["a.wav", "b.aiff"] and not corpus.rejected
+
+
+def test_a_folder_of_manifests_of_other_names(tmp_path: Path) -> None:
+    """Which of them is meant is open; those that may be are named."""
+    for name in ("train_manifest.json", "dev_manifest.jsonl", "notes.json", "table.csv"):
+        row = '{"audio_filepath": "a.wav", "text": "x"}' if "manifest" in name else '{"a": 1}'
+        (tmp_path / name).write_text(row, "utf-8")
+    why = r"2 \(dev_manifest\.jsonl, train_manifest\.json\) may be manifests: give the path of one"
+    with pytest.raises(UserError, match=why):
+        read_corpus(tmp_path)

@@ -101,6 +101,58 @@ def test_fields_and_ids(tmp_path: Path) -> None:
         read_corpus(path, fields="txt=sentence")
 
 
+@pytest.mark.parametrize("form", ["binary", "large_string", "dictionary", "paths"])
+def test_forms_of_columns(form: str, tmp_path: Path) -> None:
+    """Bytes and texts are read in whichever form Arrow writes them; bytes come before paths."""
+    audio: pa.Array = pa.array([b"a0", b"a1", b"a1"])
+    text: pa.Array = pa.array(["one", "two", "two"])
+    columns = {"audio": audio, "text": text}
+    if form == "dictionary":
+        columns = {"audio": audio.dictionary_encode(), "text": text.dictionary_encode()}
+    elif form == "large_string":
+        columns = {"audio": audio.cast(pa.large_binary()), "text": text.cast(pa.large_string())}
+    elif form == "paths":
+        paths = pa.array(["x/0.wav", "x/1.wav", "x/2.wav"])
+        columns = {
+            "path": paths,
+            "file": pa.array([{"bytes": a.as_py()} for a in audio]),
+            **columns,
+        }
+        del columns["audio"]
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=2)
+    corpus = read_corpus(tmp_path)
+    assert [one.text for one in corpus.utterances] == ["one", "two", "two"]
+    for one, data in zip(corpus.utterances, audio.to_pylist(), strict=True):
+        with open_recording(recording_of(corpus.root, one)) as file:
+            assert file.read() == data
+
+
+def test_columns_within_columns(tmp_path: Path) -> None:
+    rows = [row(i, text=None, info={"said": f"said {i}", "by": {"name": "ann"}}) for i in range(2)]
+    path = write_table(tmp_path / "a.parquet", [{**row(2), "info": None}, *rows])
+    corpus = read_corpus(path, fields="text=info.said,speaker=info.by.name")
+    assert {u.id: (u.text, u.speaker) for u in corpus.utterances} == {
+        "0": ("said 0", "ann"), "1": ("said 1", "ann"),
+    }  # fmt: skip
+    assert reasons(corpus) == {"2": Reason.NO_TRANSCRIPT}
+    with pytest.raises(UserError, match=r"columns are .*info, info\.said, info\.by"):
+        read_corpus(path, fields="text=info.nothing")
+
+
+def test_tables_that_hubs_make_of_tars(tmp_path: Path) -> None:
+    """A column for each suffix, and the key: `.json` is a struct."""
+    told = {"text": "one", "speaker": "ann"}
+    audio = {"bytes": b"a", "path": "k0.flac"}
+    rows = [{"flac": audio, "json": told, "__key__": "k0"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    rows = [{"mp3": audio, "txt": "two", "__key__": "k1"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "b.parquet")
+    corpus = read_corpus(tmp_path)
+    assert {u.id: (u.text, u.speaker) for u in corpus.utterances} == {
+        "k0": ("one", "ann"), "k1": ("two", "default"),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("form", ["bytes", "path", "struct of paths"])
 def test_other_forms_of_the_audio(form: str, tmp_path: Path) -> None:
     touch(tmp_path, "data/wavs/0.wav", "data/wavs/1.wav")

@@ -143,8 +143,9 @@ def test_what_is_no_tar(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "y.tar.gz", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("a.wav"))
     (tmp_path / "x.tar").unlink()
-    with pytest.raises(UserError, match="compressed tars"):
-        read_corpus(tmp_path, "webdataset")
+    for path in (tmp_path, tmp_path / "y.tar.gz"):
+        with pytest.raises(UserError, match=r"no tar that can be read; compressed tars.* gunzip"):
+            read_corpus(path)
 
 
 def test_samples_whose_members_lie_apart(tmp_path: Path) -> None:
@@ -154,6 +155,15 @@ def test_samples_whose_members_lie_apart(tmp_path: Path) -> None:
     corpus = read_corpus(tmp_path)
     assert {u.id: u.text for u in corpus.utterances} == {"a": "Text.", "b": "Json.", "c": "Text."}
     assert [(one.id, one.reason) for one in corpus.rejected] == [("a", Reason.DUPLICATE_ID)]
+
+
+def test_several_texts_of_a_sample(tmp_path: Path) -> None:
+    names = ["a.lab", "a.normalized.txt", "a.txt", "b.lab", "b.normalized.txt", "c.lab"]
+    members = [(name, name.encode()) for name in names]
+    plain_tar(tmp_path / "x.tar", *members, *((f"{k}.wav", b"audio") for k in "abc"))
+    assert {u.id: u.text for u in read_corpus(tmp_path).utterances} == {
+        "a": "a.txt", "b": "b.normalized.txt", "c": "c.lab",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -182,5 +192,6 @@ def test_compressed_tars_beside_tars_are_named(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", [{"__key__": "a", "wav": b"audio", "txt": "One."}])
     (tmp_path / "b.tar.gz").write_bytes(b"")
     assert read_corpus(tmp_path).warnings == (
-        "compressed tars can't be read in place: 1 (b.tar.gz); unpack them with gunzip",
+        "compressed tars can't be read in place: 1 (b.tar.gz); unpack them with gunzip, "
+        "or with tar where they hold a corpus of another layout",
     )

@@ -62,6 +62,18 @@ def test_a_changed_option_is_named_and_made(spoken: Path, weights: Path, shards:
     assert (shards / f"f0-{f0.fingerprint}").is_dir()
 
 
+def test_datasets_of_before_keep_the_network_and_the_pitch_that_are_named(
+    spoken: Path, weights: Path, tmp_path: Path
+) -> None:
+    """They were defaults once. Without their names the plan says what changes."""
+    out, columns = tmp_path / "out", ("f0", "durations")
+    before = {"aligner_init": "bundled-1", "f0": "dio"}
+    run_inline(spoken, out, weights, columns=columns, **before)
+    assert missing(plan(spoken, out, weights, columns=columns, **before)) == {}
+    found = plan(spoken, out, weights, columns=columns)
+    assert set(missing(found)) == {"f0", "durations"} and found.train_aligner
+
+
 def test_a_changed_transcript(corpus: Path, weights: Path, shards: Path) -> None:
     table = corpus / "metadata.csv"
     first, *rest = table.read_text("utf-8").splitlines()

@@ -82,7 +82,7 @@ def test_another_pitch_range_makes_one_column_anew(
     new = [name for name in after if name not in before]
     assert len(new) == 6 and all(name.startswith("f0-") for name in new)  # 3 tars, 3 markers
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"dataset.json", "index.parquet", "SHA256SUMS"}
+    assert changed == {"dataset.json", "index.parquet", "SHA256SUMS", "README.md"}
     assert set(summary.stage_seconds) == {"audio", "f0"}
     assert faults(shards) == []
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ns2.pipeline.sound.quality.defects import bandwidth, clipped_share, silences, snr, true_peak
+from ns2.pipeline.sound.quality.lufs import at_loudness
 
 RATES = (8_000, 22_050, 48_000)
 
@@ -80,3 +81,24 @@ def test_what_is_too_short_has_no_measure() -> None:
     assert silences(short, 16_000) == (0.0, 0.0)
     assert true_peak(np.zeros(100, np.float32), 16_000) is None
     assert clipped_share(np.zeros(100, np.float32)) == 0
+
+
+@pytest.mark.parametrize(("level", "target"), [(0.01, -23), (0.5, -23), (0.2, -40)])
+@pytest.mark.parametrize("seconds", [3.0, 0.2])
+def test_a_wave_gets_its_loudness(level: float, target: float, seconds: float) -> None:
+    """A tone of 997 Hz at 0 dBFS has -3.01 LUFS by ITU-R BS.1770-4."""
+    wave = level * sine(997, 48_000, seconds)
+    made = at_loudness(wave, 48_000, target)
+    level_db = 20 * np.log10(np.sqrt(2) * np.sqrt(np.mean(made**2)))
+    assert made.dtype == np.float32 and level_db - 3.01 == pytest.approx(target, abs=0.1)
+    assert np.corrcoef(made, wave)[0, 1] == pytest.approx(1)
+
+
+def test_nothing_is_clipped_for_loudness_and_silence_stays() -> None:
+    rng = np.random.default_rng(0)
+    peaky = rng.normal(0, 0.01, 48_000).astype(np.float32)
+    peaky[24_000] = 0.5
+    made = at_loudness(peaky, 48_000, -10)
+    assert np.abs(made).max() == pytest.approx(1)
+    faint = np.full(48_000, 1e-7, np.float32)
+    assert at_loudness(faint, 48_000, -23) is faint

@@ -128,3 +128,17 @@ def test_the_network_of_the_package_is_part_of_the_aligner(weights: Path, tmp_pa
 def test_the_network_counts_in_the_fingerprint() -> None:
     assert aligner_config(init="none")["network"] is None
     assert aligner_config()["network"] == network_digest()
+    assert aligner_config()["silence_weight"] > 0
+
+
+def test_aligners_of_before_keep_their_configuration() -> None:
+    """A value more, even 0, would give datasets of before another fingerprint."""
+    first, none = aligner_config(init="bundled-1"), aligner_config(init="none")
+    assert first["network"] == network_digest("bundled-1") == "b39472a817b22a7e"
+    assert {**first, "network": None} == none
+    assert set(none) == {
+        "version", "libraries", "network", "mels", "cepstra", "passes", "early_passes",
+        "early_frames", "temper", "covariance_prior", "mean_prior", "noise_floor", "phone_states",
+        "short_cost", "start_passes", "trust_passes", "border_weight", "phone_weight",
+        "trusted_gaussians",
+    }  # fmt: skip

@@ -211,3 +211,24 @@ def test_distances_are_to_the_centre_of_the_others() -> None:
     assert distance("a", voices[1]) == pytest.approx(1)
     assert distance("a", voices[0]) == pytest.approx(1 - 1 / np.sqrt(2))
     assert distance("b", voices[2]) is None and distance("b", np.zeros(3)) is None
+
+
+def test_loudness_is_set_before_codes_and_mel_and_not_before_quality(
+    shards: Path, spoken: Path, weights: Path
+) -> None:
+    meter = pytest.importorskip("pyloudnorm").Meter(24_000)
+    run_inline(spoken, shards, weights, columns=("mel", "phonemes", "loudness"))
+    before, mels = Dataset(shards).index, [one["mel"] for one in Dataset(shards)]
+    options: dict[str, Any] = {"columns": ("mel", "phonemes", "loudness"), "loudness": -30.0}
+    assert run_inline(spoken, shards, weights, **options).made == {"mel": 3}
+    dataset = Dataset(shards)
+    assert dataset.index["lufs"] == before["lufs"]
+    for one, mel, row in zip(dataset, mels, before.to_pylist(), strict=True):
+        wave = resample(*read_audio(spoken / "wavs" / f"{row['id']}.wav"), 24_000)
+        gain = (-30 - meter.integrated_loudness(wave.astype(np.float64))) / 20 * np.log(10)
+        loud = mel > np.quantile(mel, 0.5)
+        assert np.median((one["mel"] - mel)[loud]) == pytest.approx(gain, abs=0.01)
+    assert dataset.card.stages["audio"].config["loudness"] == -30
+    assert verify(shards).ok
+    with pytest.raises(OptionError, match="--loudness must be from -60 to -5 LUFS"):
+        Options(loudness=3)

@@ -149,7 +149,7 @@ FRENCH = (
     ("Il y a 21 personnes ici.", "Il y a vingt et une personnes ici."),
     ("La ville a 1 200 000 habitants.", "La ville a un million deux cent mille habitants."),
     ("Appelez le 06 12 34 56 78.",
-     "Appelez le zéro six douze trente-quatre cinquante-six soixante-dix-huit."),
+     "Appelez le zéro six, douze, trente-quatre, cinquante-six, soixante-dix-huit."),
     ("Les années 1960 sont loin.", "Les années mille neuf cent soixante sont loin."),
     ("Il y avait 80 chevaux et 95 ânes.",
      "Il y avait quatre-vingts chevaux et quatre-vingt-quinze ânes."),

@@ -26,7 +26,7 @@ PINNED_KINDS = (
     ("pt", "M. Costa tomou vitamina C. Depois saiu.", "M./Costa/tomou/vitamina/C/Depois/saiu",
      "ˈɛ m | k ˈɔ ʃ t ɐ | t u m ˈo w | v ˌi t ɐ m ˈi n ɐ | s ˈe . d ɨ p ˈoɪ ʃ | s ɐ ˈiʊ ."),
     ("pt", "Custa R$ 5,50.", "Custa/R$ 5,50",
-     "k ˈu ʃ t ɐ | s ˈi ŋ k u | ʁ i ˈaɪ z | i | s ˌi ŋ k w ˈeɪ ŋ t ɐ | s ˌeɪ ŋ t ˈa v ʊ ʃ ."),
+     "k ˈu ʃ t ɐ | s ˈi ŋ k ʊ | ʁ i ˈaɪ z | i | s ˌi ŋ k w ˈeɪ ŋ t ɐ | s ˌeɪ ŋ t ˈa v ʊ ʃ ."),
     ("pt-br", "Ganhou R$ 2 milhões.", "Ganhou/R$ 2/milhões",
      "ɡ ɐ̃ ɲ ˈo w | d ˈoɪ z | m i l j ˈõ j z | dʒ y | x e ˈaɪ s ."),
     ("pt", "Pagou R$1 e £2.", "Pagou/R$1/e/£2",
@@ -47,11 +47,11 @@ PINNED_KINDS = (
     ("fr-fr", "Sur 2 000 000 personnes.", "Sur/2 000 000/personnes",
      "s y ʁ | d ˈø | m i l j ˈɔ̃ | d ə- | p ɛ ʁ s ˈɔ n ."),
     ("pt", "São 2.000.000 habitantes.", "São/2.000.000/habitantes",
-     "s ɐ̃ʊ̃ | d ˈoɪ ʒ | m i l j ˈõ j ʒ | d ɨ | ˌɐ b i t ˈɐ̃ ŋ t ɨ ʃ ."),
+     "s ɐ̃ʊ̃ | d ˈoɪ ʒ | m i ʎ ˈõ j ʒ | d ɨ | ˌɐ b i t ˈɐ̃ ŋ t ɨ ʃ ."),
     ("pt", "São 3 milhões €.", "São/3/milhões/€",
      "s ɐ̃ʊ̃ | t ɹ ˈe ʒ | m i ʎ ˈõ j ʒ | d ɨ | ˈeʊ ɾ ʊ ʃ ."),
     ("pt", "Custa 2 000 000 €.", "Custa/2 000 000/€",
-     "k ˈu ʃ t ɐ | d ˈoɪ ʒ | m i l j ˈõ j ʒ | d ɨ | ˈeʊ ɾ ʊ ʃ ."),
+     "k ˈu ʃ t ɐ | d ˈoɪ ʒ | m i ʎ ˈõ j ʒ | d ɨ | ˈeʊ ɾ ʊ ʃ ."),
     # amounts in the marks of another language
     ("es", "Cuesta $5.50.", "Cuesta/$5.50",
      "k w ˈe s t a | θ ˈi n k o | ð ˈo l a ɾ e s | k o n | θ i n k w ˈɛ n t a | θ e n t ˈa β o "
@@ -80,13 +80,13 @@ PINNED_KINDS = (
      "n t o s | k w a ɾ ˈɛ n t a | i | θ ˈi n k o | s eɪ s θ j ˈɛ n t o s | s e t ˈɛ n t a | i "
      "| ˈo tʃ o ."),
     ("fr-fr", "Le 01 23 45 67 89.", "Le/01/23/45/67/89",
-     "l ə- | z e ʁ ˈo | œ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w a s ˈɑ̃ t s ˈɛ t | k "
+     "l ə- | z e ʁ ˈo | ˈœ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w a s ˈɑ̃ t s ˈɛ t | k "
      "a t ʁ ə v ɛ̃ n ˈœ f ."),
     ("fr-fr", "Le 01.23.45.67.89.", "Le/01.23.45.67.89",
-     "l ə- | z e ʁ ˈo | œ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w a s ˈɑ̃ t s ˈɛ t | k "
+     "l ə- | z e ʁ ˈo | ˈœ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w a s ˈɑ̃ t s ˈɛ t | k "
      "a t ʁ ə v ɛ̃ n ˈœ f ."),
     ("fr-fr", "Le +33 1 23 45 67 89.", "Le/+33/1/23/45/67/89",
-     "l ə- | p l y | t ʁ ˈɑ̃ t t ʁ w ˈa z | œ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w "
+     "l ə- | p l y | t ʁ ˈɑ̃ t t ʁ w ˈa | ˈœ̃ | v ˈɛ̃ t t ʁ w ˈa | k a ʁ ˈɑ̃ t s ˈɛ̃ k | s w "
      "a s ˈɑ̃ t s ˈɛ t | k a t ʁ ə v ɛ̃ n ˈœ f ."),
     # the German 1, and Roman numerals with a full stop
     ("de", "Es dauert 1 Stunde.", "Es/dauert/1/Stunde",
@@ -212,7 +212,7 @@ PINNED_KINDS = (
      "w ˈeɪ t | f ˈaɪ v | s ˈɛ k ə n d z , w ˈʌ n | s ˈɛ k ə n d | ɔːɹ | t ˈuː | p ˈɔɪ n t | f "
      "ˈaɪ v | s ˈɛ k ə n d z ."),
     ("en-us", "Add 100s in the 90s.", "Add/100s/in the/90s",
-     "ˈæ d | w ˈʌ n h ˈʌ n d ɹ ɪ d | z | ɪ n ð ə | n ˈaɪ n t i z ."),
+     "ˈæ d | h ˈʌ n d ɹ ɪ d z | ɪ n ð ə | n ˈaɪ n t i z ."),
     ("en-us", "Seat 3A and 12b.", "Seat/3A/and/12b",
      "s ˈiː t | θ ɹ ˈiː | ˈeɪ | æ n d | t w ˈɛ l v | b ˈiː ."),
     ("en-us", "Room 12B now.", "Room/12B/now",

@@ -9,6 +9,7 @@ from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.text.engine import engine_of
 from ns2.pipeline.text.numbers.chinese import chinese_number
 from ns2.pipeline.text.pronunciation import TextSettings, pronounce
+from tests.pipeline.text.people_write import PEOPLE_WRITE
 from tests.pipeline.text.test_pronunciation import check, phones, separators
 
 # (language, text, the same in words)
@@ -76,7 +77,7 @@ SAID = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("language", "written", "said"), SAID)
+@pytest.mark.parametrize(("language", "written", "said"), (*SAID, *PEOPLE_WRITE))
 def test_the_words_beside_decide(language: str, written: str, said: str) -> None:
     assert phones(written, language) == phones(said, language)
     check(pronounce(written, language))

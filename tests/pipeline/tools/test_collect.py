@@ -28,7 +28,7 @@ SUMS = "SHA256SUMS"
 def listed(root: Path) -> set[str]:
     """Every file that belongs to a dataset."""
     lines = (root / SUMS).read_text("utf-8").splitlines()
-    return {line.split("  ")[1] for line in lines} | {SUMS, "dataset.json"}
+    return {line.split("  ")[1] for line in lines} | {SUMS, "dataset.json", "README.md"}
 
 
 def files_of(root: Path) -> set[str]:

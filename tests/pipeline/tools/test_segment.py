@@ -14,6 +14,8 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from benchmarks.making.segments import measure, read_manifest
+from benchmarks.making.stories import read_pages
 from ns2.cli import main
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.core.progress import Progress
@@ -23,10 +25,12 @@ from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.tools.segmenting.segment import SegmentSummary, segment
 from ns2.pipeline.tools.segmenting.written_words import written_words
 from ns2.pipeline.tools.tool_options import SegmentOptions
+from tests.support.factories import SHARED
 from tests.support.preprocessing import contents, run_inline
 
 SPOKEN = SENTENCES[:16]
 PAUSE = 0.7
+STORIES = SHARED / "corpora" / "real" / "english-reader-long"
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,17 @@ def test_what_is_wrong_is_left_out(story: Story, tmp_path: Path) -> None:
             assert row["offset"] + row["duration"] <= start + 0.1 or row["offset"] >= end - 0.1
 
 
+def test_a_few_words_of_a_passage_that_is_not_written(story: Story, tmp_path: Path) -> None:
+    """They are left out: something like them is found anywhere."""
+    few = " ".join(SPOKEN[6].split()[1:4])
+    write(tmp_path / "in", "story", story.wave, story.rate, [*SPOKEN[:5], few, *SPOKEN[8:]])
+    cut(tmp_path / "in", tmp_path / "out")
+    start, end = story.spans[5][0], story.spans[7][1]
+    for row in rows(tmp_path / "out"):
+        assert row["offset"] + row["duration"] <= start + 0.1 or row["offset"] >= end - 0.1
+    assert left_out(tmp_path / "out")[few] in ("low_confidence", "not_spoken")
+
+
 def test_the_text_of_another_recording(story: Story, tmp_path: Path) -> None:
     """It is left out as a whole, and said; if nothing else is there, that is an error."""
     other = SENTENCES[20:36]
@@ -126,6 +141,17 @@ def test_the_text_of_another_recording(story: Story, tmp_path: Path) -> None:
     )
     assert result.exit_code == 3 and "50.0% of the recordings were left out" in result.output
     assert {row["id"].partition("-")[0] for row in rows(tmp_path / "out")} == {"right"}
+
+
+def test_the_text_of_another_short_recording(story: Story, tmp_path: Path) -> None:
+    """A few words fit anywhere by chance, so they have to fit better."""
+    for k, other in ((4, 1), (6, 14), (9, 10)):  # these fit best of all 240 pairs
+        start, end = story.spans[k][0] - 0.3, story.spans[k][1] + 0.3
+        wave = story.wave[round(start * story.rate) : round(end * story.rate)]
+        write(tmp_path / "in", f"right{k}", wave, story.rate, [SPOKEN[k]])
+        write(tmp_path / "in", f"wrong{k}", wave, story.rate, [SPOKEN[other]])
+    summary = cut(tmp_path / "in", tmp_path / "out")
+    assert set(summary.whole) == {"wrong4", "wrong6", "wrong9"}
 
 
 def test_what_is_done_is_not_done_again(
@@ -189,6 +215,56 @@ def test_a_german_text(tmp_path: Path) -> None:
     write(tmp_path / "in", "de", wave, waves[0][1], lines)
     cut(tmp_path / "in", tmp_path / "out", language="de")
     assert " ".join(row["text"] for row in rows(tmp_path / "out")) == " ".join(lines)
+
+
+def test_recordings_that_cant_be_used_have_a_reason(story: Story, tmp_path: Path) -> None:
+    """The others are cut all the same, though OUT lies among them."""
+    folder = tmp_path / "in"
+    end = round(story.spans[3][1] * story.rate) + 4000
+    write(folder, "good", story.wave[:end], story.rate, SPOKEN[:4])
+    write(folder, "blank", story.wave[:end], story.rate, [" ", ""])
+    write(folder, "marks", story.wave[:end], story.rate, ["... !"])
+    write(folder, "silent", np.zeros(20 * story.rate, np.int16), story.rate, SPOKEN[:4])
+    write(folder, "torn", story.wave[:end], story.rate, SPOKEN[:4])
+    (folder / "torn.flac").rename(folder / "torn.mp3")
+    (folder / "torn.mp3").write_bytes(b"no audio at all" * 100)
+    soundfile.write(folder / "alone.flac", story.wave[:end], story.rate)
+    summary = cut(folder, folder / "cut")
+    assert summary.recordings == 5 and set(summary.whole) == {"blank", "marks", "silent", "torn"}
+    table = pq.read_table(folder / "cut" / "left_out.parquet").to_pylist()
+    assert {row["recording"]: row["reason"] for row in table if row["message"]} == {
+        "blank": "empty_transcript",
+        "marks": "nothing_speakable",
+        "silent": "other_text",
+        "torn": "audio_unreadable",
+    }
+    first = rows(folder / "cut")
+    assert {row["id"].partition("-")[0] for row in first} == {"good"}
+    # With another option it is cut anew, into the same folder.
+    cut(folder, folder / "cut", max_seconds=4.0)
+    assert len(rows(folder / "cut")) > len(first)
+
+
+@pytest.mark.parametrize("named", ["0302_", pytest.param("", marks=pytest.mark.large)])
+def test_stories_that_people_read(named: str, tmp_path: Path) -> None:
+    """Against the borders of their pages, which are known."""
+    if not STORIES.is_dir():
+        pytest.skip(f"{STORIES} is missing")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in STORIES.glob(f"{named}*.*"):
+        (folder / path.name).symlink_to(path)
+    head, *borders = (STORIES / "page_borders.tsv").read_text("utf-8").splitlines()
+    mine = [head, *(line for line in borders if line.startswith(named))]
+    (folder / "page_borders.tsv").unlink(missing_ok=True)
+    (folder / "page_borders.tsv").write_text("\n".join(mine), "utf-8")
+    cut(folder, tmp_path / "out")
+    figures = measure(read_pages(folder), read_manifest(tmp_path / "out"))
+    lengths = np.array(figures.lengths)
+    errors = np.abs([error for _, error in figures.begins + figures.ends])
+    assert figures.kept / figures.words >= 0.97
+    assert np.mean((lengths >= 2) & (lengths <= 15)) >= 0.9
+    assert len(errors) >= 8 and np.mean(errors <= 0.15) >= 0.95
 
 
 @pytest.mark.parametrize("options", [{"min_seconds": 9, "max_seconds": 3}, {"least_confidence": 2}])

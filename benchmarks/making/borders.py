@@ -1,0 +1,174 @@
+"""Borders against truth: each corpus of `known_borders` goes the whole way, for each aligner.
+
+An aligner is trained on each corpus, with the phones given by its manifest. Counted are the starts
+of phones, but for the first of an utterance, and apart from these the edges: the begin of an
+utterance's first phone and the end of its last. Stories and joined and stretched recordings have
+figures of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.codecs.copy_groups import AGREED, real_groups
+from benchmarks.making.known_borders import (
+    Known,
+    Spoken,
+    flite,
+    joined,
+    labelled,
+    pages,
+    sentences,
+    stretched,
+    words,
+    written,
+)
+from ns2.pipeline.core.progress import Progress
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.dataset.reader import Dataset
+from ns2.pipeline.preprocess.executors.inline import InlineExecutor
+from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.run import preprocess
+
+FRAMES = 75
+NEAR, WIDE, FAR = 20.0, 50.0, 150.0
+STORY_SECONDS, GAP_SECONDS = 90.0, 0.5
+SEED = 11
+
+
+def corpora(
+    utterances: int, real: Path | None, textgrids: Path | None, tier: str
+) -> dict[str, Callable[[], Iterator[Spoken]]]:
+    """The corpora that can be made, by name.
+
+    Args:
+        utterances: of each engine.
+        real: the folder of the corpora of people, if there is one.
+        textgrids: a folder of recordings with TextGrids, if there is one.
+        tier: the TextGrids' tier of phones.
+    """
+    found: dict[str, Callable[[], Iterator[Spoken]]] = {
+        "sentences": lambda: sentences(utterances, SEED),
+        "flite": lambda: flite(utterances, SEED),
+        "words": lambda: words(utterances, SEED, noisy=False),
+        "words in noise": lambda: words(2 * utterances, SEED, noisy=True),
+    }
+    if real is not None:
+        groups = real_groups(real)
+        libri = groups.get("librispeech-250", [])
+        people = [clip for name in AGREED for clip in groups.get(name, [])]
+        found["joined"] = lambda: joined(libri, GAP_SECONDS, SEED)
+        found["stretched"] = lambda: stretched(people[::3])
+        found["stories"] = lambda: pages(real / "english-reader-long", STORY_SECONDS)
+    if textgrids is not None:
+        found["textgrids"] = lambda: labelled(textgrids, tier)
+    return found
+
+
+def measured(
+    made: Mapping[str, Callable[[], Iterator[Spoken]]], inits: Sequence[str]
+) -> dict[str, Any]:
+    """Make each corpus and measure each aligner on it: figures by corpus and aligner."""
+    table: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="ns2-") as scratch:
+        for name, speech in made.items():
+            folder = Path(scratch) / name.replace(" ", "-")
+            truth = written(folder, speech())
+            if not truth:
+                print(f"{name}: nothing is there to measure")
+                continue
+            extra = _new_symbols(folder)
+            for init in inits:
+                out = folder / f"dataset-{init}"
+                dataset = _aligned(folder / "manifest.jsonl", out, init, extra)
+                figures = _figures(name, dataset, truth)
+                table.setdefault(name, {})[init] = figures
+                print(f"{name:<16}{init:<11}{_shown(figures)}", flush=True)
+    return table
+
+
+def _new_symbols(folder: Path) -> Path | None:
+    """A file of the manifest's phones that the table lacks, if there are any."""
+    table, lines = PhonemeTable.default(), (folder / "manifest.jsonl").read_text("utf-8")
+    used = {p for line in lines.splitlines() for p in json.loads(line)["phonemes"].split()}
+    lacking = sorted(symbol for symbol in used if symbol not in table)
+    (folder / "symbols.txt").write_text("\n".join([*lacking, ""]), "utf-8")
+    return folder / "symbols.txt" if lacking else None
+
+
+def _aligned(manifest: Path, out: Path, init: Any, extra: Path | None) -> Dataset:
+    options = Options(
+        columns=("durations",),
+        aligner_init=init,
+        extra_phonemes=extra,
+        min_seconds=0.1,
+        max_seconds=STORY_SECONDS,
+        max_rejected=1.0,
+    )
+    preprocess(manifest, out, options, InlineExecutor(), Progress())
+    return Dataset(out)
+
+
+def _found(dataset: Dataset, key: str) -> tuple[np.ndarray, float, np.ndarray]:
+    """Starts in seconds of the phones, the end of the last, and which frames are silent."""
+    symbols = dataset.phoneme_table.symbols(dataset.read("phonemes", key))
+    durations = dataset.read("durations", key).astype(np.int64)
+    silent = np.array([symbol in dataset.phoneme_table.optional for symbol in symbols])
+    ends = np.cumsum(durations)
+    starts = (ends - durations)[~silent] / FRAMES
+    return starts, float(ends[~silent][-1]) / FRAMES, np.repeat(silent, durations)
+
+
+def _figures(name: str, dataset: Dataset, truth: Sequence[Known]) -> dict[str, float]:
+    found = {one.key: _found(dataset, one.key) for one in truth if one.key in dataset}
+    pairs = [(one, *found[one.key]) for one in truth if one.key in found]
+    pairs = [pair for pair in pairs if len(pair[0].starts) == len(pair[1])]
+    counted = {"utterances": float(len(pairs)), "left out": float(len(truth) - len(pairs))}
+    if name == "stretched":
+        return counted | _agreement({one.key: starts for one, starts, *_ in pairs})
+    if name == "joined":
+        frames = round(GAP_SECONDS * FRAMES)
+        shares = [s[(at := int(one.pause * FRAMES)) : at + frames].mean() for one, _, _, s in pairs]
+        return counted | {"silence found": float(np.mean(shares))}
+    inner = [1000 * (starts - one.starts)[1:] for one, starts, *_ in pairs]
+    begins = [1000 * (starts - one.starts)[0] for one, starts, *_ in pairs]
+    ends = [1000 * (end - one.end) for one, _, end, _ in pairs]
+    errors = np.concatenate(inner)
+    errors, edges = errors[np.isfinite(errors)], np.array([*begins, *ends])
+    if name == "stories":
+        errors, edges = np.concatenate([errors, edges[: len(begins)]]), edges[:0]
+    return counted | _errors("", errors) | (_errors("edges ", edges) if len(edges) else {})
+
+
+def _errors(of: str, errors: np.ndarray) -> dict[str, float]:
+    """Median and mean of errors in ms, and the shares that are small."""
+    off = np.abs(errors)
+    figures = {"median": np.median(off), "mean": off.mean(), "within 20": np.mean(off <= NEAR)}
+    figures |= {"within 50": np.mean(off <= WIDE), "within 150": np.mean(off <= FAR)}
+    return {f"{of}{name}": float(value) for name, value in figures.items()}
+
+
+def _agreement(starts: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Errors of the starts in stretched recordings, if those in the others are right."""
+    errors = []
+    for key, found in starts.items():
+        name, _, factor = key.rpartition("-")
+        if factor != "100" and f"{name}-100" in starts:
+            expected = starts[f"{name}-100"] * int(factor) / 100
+            errors.append(1000 * (found - expected)[1:])
+    return _errors("", np.concatenate(errors)) if errors else {}
+
+
+def _shown(figures: Mapping[str, float]) -> str:
+    """A line of figures: milliseconds and shares."""
+    forms = {"within": ".1%", "silence": ".1%", "utterances": ".0f", "left": ".0f"}
+    return "  ".join(
+        f"{name} {value:{forms.get(name.removeprefix('edges ').split()[0], '.1f')}}"
+        for name, value in figures.items()
+    )

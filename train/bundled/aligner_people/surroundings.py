@@ -1,0 +1,124 @@
+"""Speech as recordings have it: between silences, with breath and clicks, over noise.
+
+Letters for shapes: S samples.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ns2.train.bundled.labelled_speech import (
+    LANGUAGES,
+    PAUSE,
+    SAMPLE_RATE,
+    VARIANTS,
+    Labelled,
+    labelled,
+    sentence,
+    spoil,
+)
+
+_EDGE_SECONDS = (0.03, 0.6)
+"""The shortest and the longest silence before and behind speech."""
+_ROOM_SECONDS = 0.08
+"""The shortest pause in which something else may sound."""
+_CLEAR_SECONDS = 0.02
+"""The shortest time between such a sound and speech."""
+_TAPE_DB = (8.0, 40.0)
+"""By how much the noise of a tape lies below speech."""
+
+
+def single_words(count: int, seed: int, variants: Sequence[str] = VARIANTS) -> Iterator[Labelled]:
+    """Words that are spoken alone, of all languages, without the engine's silence at the ends."""
+    rng = random.Random(seed)
+    made = 0
+    while made < count:
+        language = rng.choice(LANGUAGES)
+        text = rng.choice(sentence(rng, language).rstrip(".?!").split()).rstrip(",")
+        voice = f"{language}+{rng.choice(variants)}".rstrip("+")
+        pace, pitch, stretch = rng.randint(90, 190), rng.randint(20, 80), rng.uniform(0.8, 1.2)
+        found = labelled(text, language, voice, pace, pitch, stretch)
+        if found is not None and (cut := _trimmed(found)) is not None:
+            made += 1
+            yield cut
+
+
+def _trimmed(word: Labelled) -> Labelled | None:
+    """A word without the silence at its ends; None if it has a pause inside, or no end."""
+    sounds = [i for i, phone in enumerate(word.phones) if phone != PAUSE]
+    first, last = sounds[0], sounds[-1]
+    if last + 1 - first != len(sounds) or last + 1 == len(word.phones):
+        return None
+    begin, end = word.starts[first], word.starts[last + 1]
+    wave = word.wave[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    phones, starts = word.phones[first : last + 1], word.starts[first : last + 1] - begin
+    return replace(word, wave=wave, starts=starts, phones=phones)
+
+
+def surrounded(utterance: Labelled, rng: np.random.Generator) -> Labelled:
+    """Put an utterance between silences, and breath and clicks into its pauses."""
+    before, behind = (round(rng.uniform(*_EDGE_SECONDS) * SAMPLE_RATE) for _ in range(2))
+    wave = np.pad(utterance.wave, (before, behind)).astype(np.float32)
+    starts = np.concatenate([[0.0], utterance.starts + before / SAMPLE_RATE])
+    phones = (PAUSE, *utterance.phones)
+    if phones[-1] != PAUSE:
+        end = (before + len(utterance.wave)) / SAMPLE_RATE
+        starts, phones = np.append(starts, end), (*phones, PAUSE)
+    ends = np.append(starts[1:], len(wave) / SAMPLE_RATE)
+    for phone, start, end in zip(phones, starts, ends, strict=True):
+        if phone == PAUSE:
+            _fill(wave, start + _CLEAR_SECONDS, end - _CLEAR_SECONDS, rng)
+    return replace(utterance, wave=wave, starts=starts, phones=phones)
+
+
+def _fill(wave: np.ndarray, begin: float, end: float, rng: np.random.Generator) -> None:
+    """Let something sound in a pause of a wave (S,), from begin to end in seconds, or nothing."""
+    if end - begin < _ROOM_SECONDS or rng.random() < 0.4:
+        return
+    loud = float(np.abs(wave).max())
+    if rng.random() < 0.5:
+        sound = _breath(min(end - begin, rng.uniform(0.08, 0.5)), rng)
+        sound *= loud * 10 ** (rng.uniform(-45, -15) / 20)
+    else:
+        sound = _click(rng) * loud * 10 ** (rng.uniform(-40, -6) / 20)
+    first, room = round(begin * SAMPLE_RATE), round((end - begin) * SAMPLE_RATE) - len(sound)
+    if room > 0:
+        first += int(rng.integers(0, room))
+        wave[first : first + len(sound)] += sound.astype(np.float32)
+
+
+def _breath(seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise (S,) through a wide resonance that swells and fades, of a peak of about 1."""
+    samples = max(round(seconds * SAMPLE_RATE), 64)
+    spectrum = np.fft.rfft(rng.normal(size=samples))
+    hertz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)
+    centre, width = rng.uniform(600, 3500), rng.uniform(400, 2500)
+    noise = np.fft.irfft(spectrum / (1 + ((hertz - centre) / width) ** 2), samples)
+    swell = np.sin(np.pi * np.arange(samples) / samples) ** rng.uniform(0.5, 2)
+    return np.asarray(noise * swell / (np.abs(noise).max() + 1e-9))
+
+
+def _click(rng: np.random.Generator) -> np.ndarray:
+    """A burst (S,) of noise of a few milliseconds, of lips, a key or a step, of a peak of 1."""
+    samples = round(0.03 * SAMPLE_RATE)
+    fade = np.exp(-np.arange(samples) / (rng.uniform(0.0005, 0.006) * SAMPLE_RATE))
+    noise = np.convolve(rng.normal(size=samples), np.ones(int(rng.integers(1, 9))), "same") * fade
+    return np.asarray(noise / (np.abs(noise).max() + 1e-9))
+
+
+def worn(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A wave (S,) as `spoil` makes it; half of them also over the louder noise of a tape."""
+    found = spoil(wave, rng)
+    if rng.random() < 0.5:
+        return found
+    size = len(found)
+    hertz = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 80)
+    noise = np.fft.irfft(np.fft.rfft(rng.normal(size=size)) / hertz ** rng.uniform(0, 1), size)
+    noise /= np.sqrt(np.mean(noise**2)) + 1e-12
+    heard = found[np.abs(found) > 0.03 * np.abs(found).max()]
+    level = float(np.sqrt(np.mean(heard**2))) * 10 ** (-rng.uniform(*_TAPE_DB) / 20)
+    return (found + level * noise).astype(np.float32)
