@@ -5,9 +5,10 @@
 
 WORK becomes a folder with the manifests of what is trained on, with the speech of espeak-ng, and
 with two trainings: of the whole codec, first.safetensors, and then of its decoder alone,
-second.safetensors. The decoder becomes the mean of both. What is finished there is not made again. REAL is a folder with the corpora that `MANIFESTS` names, each
-with a manifest.jsonl; docs/codec.md says where they come from. What `held_out` names trains
-nothing, so that figures of the codec are of voices and sentences that it has never heard.
+second.safetensors. The decoder becomes the mean of both. What is finished there is not made again.
+REAL is a folder with the corpora that `MANIFESTS` names, each with a manifest.jsonl; docs/codec.md
+says where they come from. What `held_out` names trains nothing, so that figures of the codec are
+of voices and sentences that it has never heard.
 """
 
 from __future__ import annotations
