@@ -182,6 +182,7 @@ class Reason(StrEnum):
     # found in the text
     NOTHING_SPEAKABLE = "nothing_speakable"
     WRONG_SCRIPT = "wrong_script"
+    NOT_UNDERSTOOD = "not_understood"
     UNKNOWN_LANGUAGE = "unknown_language"
     UNKNOWN_PHONEME = "unknown_phoneme"
     TEXT_TOO_LONG = "text_too_long"

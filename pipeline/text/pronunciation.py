@@ -125,7 +125,8 @@ def pronounce(
         phones: what `lexicon.take_phones` took out of the text.
 
     Raises:
-        UtteranceError: UNKNOWN_LANGUAGE, WRONG_SCRIPT, TEXT_TOO_LONG or NOTHING_SPEAKABLE.
+        UtteranceError: UNKNOWN_LANGUAGE, WRONG_SCRIPT, NOT_UNDERSTOOD, TEXT_TOO_LONG or
+            NOTHING_SPEAKABLE.
         UserError: the library of a reading is not installed.
     """
     voice = engine_of(language, settings.tones)

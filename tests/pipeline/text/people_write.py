@@ -7,6 +7,10 @@ ENGLISH = (
     ("It was<br>so <i>very</i> nice", "It was so very nice"),
     ("In 1987[12], he said.[3] So it was¹.", "In nineteen eighty seven, he said. So it was."),
     ("https://www.example.com/a?b=5, now", "www.example.com/a/b/5, now"),
+    ("He said [laughter] no {cough} <noise> sir.", "He said no sir."),
+    ("[Background Music] Hello (applause) there", "Hello there"),
+    ("WELL <COMMA> I SAID SO <PERIOD>", "well, I said so."),
+    ("the (click) of [his] <i>music</i> (sounds good)", "the of his music (sounds good)"),
     ("Louis XIV., King of France", "Louis the fourteenth, King of France"),
     ("Charles II. fled, James I. was king", "Charles the second fled, James the first was king"),
     (

@@ -264,6 +264,8 @@ def test_silent_words_are_left_out() -> None:
     [
         ("🙂 🎉", "en-us", Reason.NOTHING_SPEAKABLE),
         ("?! ... —", "en-us", Reason.NOTHING_SPEAKABLE),
+        ("I am <unk> here", "en-us", Reason.NOT_UNDERSTOOD),
+        ("Ja [unintelligible 0:05] so", "de", Reason.NOT_UNDERSTOOD),
         ("Привет", "en-us", Reason.WRONG_SCRIPT),
         ("Hello world", "ru", Reason.WRONG_SCRIPT),
         ("the letter ж", "en-us", Reason.WRONG_SCRIPT),
