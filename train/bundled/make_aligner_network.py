@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,14 +149,27 @@ def train(examples: list[Example], phones: int, steps: int, rng: np.random.Gener
         phones: the number of classes.
     """
     network = FrameNet(examples[0].mel.shape[0], WIDTH, FEATURES, phones)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
+    fit(network, steps, RATE, lambda: batch(examples, rng))
+    return network
+
+
+def fit(
+    network: FrameNet, steps: int, rate: float, draw: Callable[[], tuple[Tensor, Tensor, Tensor]]
+) -> None:
+    """Do the steps of a training.
+
+    Args:
+        rate: the highest rate of learning: it rises to that, then falls to nothing.
+        draw: makes a batch, see `batch`.
+    """
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, RATE, total_steps=steps, pct_start=0.1
+        optimiser, rate, total_steps=steps, pct_start=0.1
     )
-    total = 0.0
+    total, began = 0.0, time.monotonic()
     for step in range(steps):
         # Frames that are padding, and phones that are not learned, do not count.
-        mels, found, borders = batch(examples, rng)
+        mels, found, borders = draw()
         _, phone_logits, border_logits = network(mels)
         log_probs = functional.log_softmax(phone_logits, 1).transpose(1, 2)
         counted = found >= 0
@@ -172,9 +186,9 @@ def train(examples: list[Example], phones: int, steps: int, rng: np.random.Gener
         schedule.step()
         total += loss.item()
         if (step + 1) % _LOG_EVERY == 0:
-            print(f"step {step + 1}: loss {total / _LOG_EVERY:.3f}", flush=True)
+            spent = time.monotonic() - began
+            print(f"step {step + 1}: loss {total / _LOG_EVERY:.3f}, {spent:.0f} s", flush=True)
             total = 0.0
-    return network
 
 
 def batch(examples: list[Example], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,17 +204,27 @@ def batch(examples: list[Example], rng: np.random.Generator) -> tuple[Tensor, Te
         frames = len(example.borders)
         length = min(frames, CROP)
         start = int(rng.integers(0, frames - length + 1))
-        part, missing = slice(start, start + length), CROP - length
+        part = slice(start, start + length)
         mel = example.mel[:, start : start + length + 2 * REACH]
-        rows.append(
-            (
-                functional.pad(mel, (0, missing)),
-                functional.pad(example.phones[part], (0, 0, 0, missing), value=UNKNOWN),
-                functional.pad(example.borders[part], (0, missing), value=-1.0),
-            )
-        )
+        rows.append(filled(mel, example.phones[part], example.borders[part]))
     mels, found, borders = (torch.stack(column) for column in zip(*rows, strict=True))
     return mels.float(), found, borders
+
+
+def filled(mel: Tensor, phones: Tensor, borders: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pad a crop of an example to `CROP` frames, with `UNKNOWN` phones and borders of -1.
+
+    Args:
+        mel: (M, T + 2 * REACH).
+        phones: (T, POINTS).
+        borders: (T,).
+    """
+    missing = CROP - len(borders)
+    return (
+        functional.pad(mel, (0, missing)),
+        functional.pad(phones, (0, 0, 0, missing), value=UNKNOWN),
+        functional.pad(borders, (0, missing), value=-1.0),
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Letters for shapes: B batch, M mel bins, T frames.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,14 +14,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ns2.model.aligner.evidence import REACH, FrameNet
-from ns2.train.bundled.make_aligner_network import BORDER_SHARE, UNKNOWN, padded
+from ns2.train.bundled.make_aligner_network import BATCH, CROP, UNKNOWN, filled, fit, padded
 
-BATCH, CROP, RATE = 24, 100, 1e-3
+RATE = 1e-3
 _SHORTEST = 45
 """The shortest stretch, in frames, of which a mel is normalised as if it were all."""
 _EDGE = 4
 """The frames on either side of an edge of silence that `without_edges` leaves out."""
-_LOG_EVERY = 250
 
 
 @dataclass(frozen=True)
@@ -69,30 +67,7 @@ def learn(
         steps: of the optimiser; the rate of learning rises, then falls to nothing.
     """
     network.train().requires_grad_(True)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, RATE, total_steps=steps, pct_start=0.1
-    )
-    total, began = 0.0, time.monotonic()
-    for step in range(steps):
-        mels, found, borders = _batch(kinds, rng)
-        _, phone_logits, border_logits = network(mels)
-        counted, real = found >= 0, borders >= 0
-        log_probs = functional.log_softmax(phone_logits, 1).transpose(1, 2)
-        loss = -log_probs.gather(2, found.clamp_min(0))[counted].mean()
-        loss = loss + BORDER_SHARE * functional.binary_cross_entropy_with_logits(
-            border_logits[real], borders[real]
-        )
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        total += loss.item()
-        if (step + 1) % _LOG_EVERY == 0:
-            spent = time.monotonic() - began
-            print(f"step {step + 1}: loss {total / _LOG_EVERY:.3f}, {spent:.0f} s", flush=True)
-            total = 0.0
+    fit(network, steps, RATE, lambda: _batch(kinds, rng))
     network.eval().requires_grad_(False)
 
 
@@ -123,9 +98,7 @@ def _crop(example: Example, rng: np.random.Generator) -> tuple[Tensor, Tensor, T
     mel = padded(example.mel[:, begin:end])
     length = min(end - begin, CROP)
     start = int(rng.integers(0, end - begin - length + 1))
-    part, missing = slice(begin + start, begin + start + length), CROP - length
-    return (
-        functional.pad(mel[:, start : start + length + 2 * REACH], (0, missing)),
-        functional.pad(example.phones[part], (0, 0, 0, missing), value=UNKNOWN),
-        functional.pad(example.borders[part], (0, missing), value=-1.0),
+    part = slice(begin + start, begin + start + length)
+    return filled(
+        mel[:, start : start + length + 2 * REACH], example.phones[part], example.borders[part]
     )
