@@ -28,7 +28,8 @@ SUMS = "SHA256SUMS"
 def listed(root: Path) -> set[str]:
     """Every file that belongs to a dataset."""
     lines = (root / SUMS).read_text("utf-8").splitlines()
-    return {line.split("  ")[1] for line in lines} | {SUMS, "dataset.json", "README.md"}
+    readme = {name for name in ("README.md",) if (root / name).is_file()}  # old ones have none
+    return {line.split("  ")[1] for line in lines} | {SUMS, "dataset.json"} | readme
 
 
 def files_of(root: Path) -> set[str]:

@@ -184,7 +184,7 @@ def test_speaking_changes_no_step_and_is_made_up_for(
 def test_without_a_codec_there_is_one_note(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", Recipe(shards=1, per_shard=4))
     message = train(data, tmp_path / "run", 2, samples=1, sample_every=1)
-    assert message.count("no samples") == 1 and "there is no codec 'made-up'" in message
+    assert message.count("no samples") == 1 and "by a codec 'made-up'" in message
     assert [row["step"] for row in lines(tmp_path / "run", "metrics.jsonl")] == [1, 2]
     assert not (tmp_path / "run" / "samples").exists()
 
