@@ -33,9 +33,9 @@ correlation at twice the lag, how nearly a fraction of the lag correlates as wel
 the spectrum at its multiples lies above that between them (nepers)."""
 
 FRAME_EVIDENCE = ("low_share", "best_wide", "has_dio", "faint")
-"""U kinds of evidence that a frame is voiced: the share of the low band in the energy (log10), the
-best correlation at any lag, whether DIO finds a pitch, and by how much the energy lies 35 dB below
-that of the signal (log10)."""
+"""U kinds of evidence that a frame is voiced: the share of the low band in the energy (log10; what
+it lacks of that of a hiss counts more), the best correlation at any lag, whether DIO finds a pitch,
+and by how much the energy lies 35 dB below that of the signal (log10)."""
 
 PROPOSALS = 7
 """The number of candidates that correlations propose; DIO proposes one more."""
@@ -57,6 +57,9 @@ _COMB_FLOOR = 1e-3
 _HALF_ENERGY_SECONDS = 1 / 60
 _FAINT = -3.5  # log10 of energy; that of the signal is 0
 _FAINTEST = 1e-10  # energy
+_HISS, _DROWNED = -1.5, 4.0
+"""The share of the low band (log10) below which hiss drowns any voice, and how many times more what
+lies below it counts: synthetic hisses have a faint voice in them, which is not heard."""
 _DITHER = 0.005  # of the RMS, -46 dB
 
 
@@ -128,7 +131,9 @@ def find_evidence(signal: np.ndarray, dio: np.ndarray, config: PitchConfig) -> E
     comb = _comb(slow, centres, f0, rate)
     faint = np.maximum(_FAINT - np.log10(energy), 0.0)
     has_dio = (dio > 0).astype(np.float64)
-    frames = [np.maximum(share, -4.0), wide.at.max(axis=1), has_dio, faint]
+    share = np.maximum(share, -4.0)
+    share += _DROWNED * np.minimum(share - _HISS, 0.0)
+    frames = [share, wide.at.max(axis=1), has_dio, faint]
     candidates = [_for_candidates(f0, dio, heard_in, rate), comb[..., None]]
     return Evidence(f0, np.concatenate(candidates, axis=-1), np.stack(frames, axis=-1))
 

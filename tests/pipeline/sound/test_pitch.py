@@ -256,7 +256,7 @@ def test_spoken_vowels_are_voiced_and_pauses_and_hisses_are_not(method: str) -> 
     voiced, unvoiced = (np.concatenate(found[kind]) > 0 for kind in ("voiced", "unvoiced"))
     assert len(voiced) > 150 and len(unvoiced) > 30
     assert voiced.mean() > 0.97
-    assert unvoiced.mean() < (0.08 if method == "path" else 0.05)  # 3 of 42 frames
+    assert unvoiced.mean() < 0.05
 
 
 @needs_ljspeech
