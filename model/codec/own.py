@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from typing import ClassVar
 
 from ns2.model.codec.interface import Codec, CodecError, CodecSpec
@@ -26,6 +27,7 @@ class OwnCodec(Codec):
     libraries: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
+    @abstractmethod
     def describe(cls, quantizers: int | None) -> CodecSpec:
         """The rates and sizes; nothing heavy is loaded for it.
 
@@ -35,9 +37,9 @@ class OwnCodec(Codec):
         Raises:
             ValueError: the codec has fewer quantisers.
         """
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def load(cls, weights: str | None, quantizers: int) -> OwnCodec:
         """Open the codec on the CPU.
 
@@ -48,7 +50,6 @@ class OwnCodec(Codec):
         Raises:
             OSError, ValueError: its weights can't be found or read.
         """
-        raise NotImplementedError
 
 
 def is_own(name: str) -> bool:
@@ -73,9 +74,7 @@ def own_codec(name: str) -> type[OwnCodec]:
         raise CodecError(
             f"--codec {name}: it is no codec: expected a subclass of ns2.model.codec.own.OwnCodec"
         )
-    lacks = sorted(getattr(kind, "__abstractmethods__", ()))
-    lacks += [one for one in ("describe", "load") if _inherited(kind, one)]
-    if lacks:
+    if lacks := sorted(getattr(kind, "__abstractmethods__", ())):
         raise CodecError(f"--codec {name}: the class has no {', '.join(lacks)}")
     return kind
 
@@ -117,7 +116,3 @@ def load_own(name: str, weights: str | None, spec: CodecSpec) -> OwnCodec:
             f"{tuple(codec.codebooks.shape)}, not {spec} with {shape}"
         )
     return codec
-
-
-def _inherited(kind: type[OwnCodec], method: str) -> bool:
-    return getattr(kind, method).__func__ is getattr(OwnCodec, method).__func__

@@ -146,7 +146,11 @@ def test_a_dataset_can_name_neither_a_class_nor_a_file(
     [
         ("block_codec:Nothing", None, "block_codec has no Nothing"),
         ("block_codec:torch", None, "it is no codec"),
-        ("block_codec:Lacking", None, "the class has no decode_latents, quantise, to, describe"),
+        (
+            "block_codec:Lacking",
+            None,
+            "the class has no decode_latents, describe, load, quantise, to",
+        ),
         ("block_codec:Blocks", 4, "it has 3 quantizers"),
         ("block_codec:Liar", 2, "it is not what describe.. says"),
         ("block_codec:Named", None, "expected a CodecSpec whose name"),
