@@ -19,6 +19,7 @@ from ns2.model.codec.registry import codec_spec
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.tools.verify.check import verify
 from tests.support.factories import ROOT
+from tests.support.packages import installed
 from tests.support.preprocessing import run_inline
 
 BLOCKS = """
@@ -79,15 +80,9 @@ class Named(Blocks):
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the codec and what an installation of it would add."""
-    folder = tmp_path / "elsewhere"
-    info = folder / "block_codec-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "block_codec.py").write_text(BLOCKS)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: block-codec\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ns2.codecs]\nblocks = block_codec:Blocks\n")
-    monkeypatch.syspath_prepend(str(folder))
-    yield folder
-    sys.modules.pop("block_codec", None)
+    entry = "[ns2.codecs]\nblocks = block_codec:Blocks\n"
+    with installed(tmp_path / "elsewhere", "block_codec", BLOCKS, entry, monkeypatch) as folder:
+        yield folder
 
 
 def ns2(*words: object) -> Result:

@@ -25,6 +25,7 @@ from ns2.pipeline.preprocess.run import preprocess
 from ns2.pipeline.stages.own import own_stages
 from ns2.pipeline.tools.verify.check import verify
 from tests.support.factories import ROOT
+from tests.support.packages import installed
 from tests.support.preprocessing import contents, identities, run_inline
 
 PAGE = (ROOT / "docs" / "stages.md").read_text("utf-8")
@@ -35,15 +36,10 @@ STAGE = ("energy_stage:Energy",)
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the example and what an installation of it would add."""
-    folder = tmp_path / "elsewhere"
-    info = folder / "energy_stage-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "energy_stage.py").write_text(EXAMPLE)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: energy-stage\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ns2.stages]\nloudest = energy_stage:Energy\n")
-    monkeypatch.syspath_prepend(str(folder))
-    yield folder
-    for name in ("energy_stage", "bad", "broken"):
+    entry = "[ns2.stages]\nloudest = energy_stage:Energy\n"
+    with installed(tmp_path / "elsewhere", "energy_stage", EXAMPLE, entry, monkeypatch) as folder:
+        yield folder
+    for name in ("bad", "broken"):
         sys.modules.pop(name, None)
 
 
