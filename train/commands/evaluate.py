@@ -70,7 +70,7 @@ def evaluate(
 
     config = EvaluateConfig(**options)
     evaluator = Evaluator(
-        synthesizer=Synthesizer.open(run, device, config.codec, codec_weights),
+        synthesizer=Synthesizer.open(run, device, config.codec, codec_weights, config.weights),
         dataset=Dataset(dataset),
         config=config,
     )

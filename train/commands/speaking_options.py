@@ -20,7 +20,7 @@ def speaking_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for add in (
         config_options(TrainOptions, "device"),
         config_options(Options, "codec_weights"),
-        config_options(SpeakingOptions),
+        config_options(SpeakingOptions, weights={"metavar": "last|best|STEP"}),
     ):
         command = add(command)
     return command

@@ -42,7 +42,7 @@ def synthesize(
 
     # All that can be wrong is found before anything is spoken.
     choices = chosen.choices()
-    voice = Synthesizer.open(run, device, chosen.codec, codec_weights)
+    voice = Synthesizer.open(run, device, chosen.codec, codec_weights, chosen.weights)
     prompt = None if chosen.prompt is None else voice.read_prompt(chosen.prompt)
     jobs, refused = jobs_of(voice, chosen, prompt)
     for message in refused:
@@ -53,9 +53,13 @@ def synthesize(
     timing = speak_jobs(voice, jobs, choices, plot=chosen.plot)
     say(
         f"{chosen.out}: {timing.seconds:.1f} s of speech in {timing.took:.1f} s, real-time factor "
-        f"{timing.took / timing.seconds:.2f}"
+        f"{timing.took / timing.seconds:.2f}{_of_step(voice.step)}"
     )
 
     # The other lines are there, but whoever calls this in a script has to know.
     if refused:
         raise UserError(f"{len(refused)} lines could not be spoken; see above")
+
+
+def _of_step(step: int | None) -> str:
+    return "" if step is None else f", by the weights of step {step:,}"

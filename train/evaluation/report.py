@@ -65,6 +65,8 @@ def _settings(evaluator: Evaluator, run: Path) -> dict[str, Any]:
     config, choices = evaluator.config, evaluator.choices
     return {
         "run": run.name,
+        "weights": config.weights,
+        "step": evaluator.synthesizer.step,
         "dataset": evaluator.dataset.root.name,
         "dataset_digest": evaluator.dataset.card.digest,
         "split": config.split,
@@ -83,6 +85,7 @@ def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
     """The settings for people, by the names of the page's first table."""
     shown = {
         "run": settings["run"],
+        "weights": _weights(settings["weights"], settings["step"]),
         "dataset": f"{settings['dataset']} ({settings['dataset_digest'][:12]})",
         "utterances": f"split {settings['split']}, {settings['limit']} at most, "
         f"seed {settings['seed']}",
@@ -93,6 +96,11 @@ def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
         if settings[name]:
             shown[name.replace("_", " ")] = settings[name]
     return shown
+
+
+def _weights(which: str, step: int | None) -> str:
+    """Which weights spoke, as people read it."""
+    return which if step is None else f"step {step:,}" + (f" ({which})" * (not which.isdecimal()))
 
 
 def _plot(evaluator: Evaluator, waves: Mapping[str, np.ndarray]) -> bytes:

@@ -130,7 +130,7 @@ class Saver:
                 self._arrived.synchronize()
             check_finite(copy, f"step {copy['step']}: the state to save holds")
             save_checkpoint(self._run, copy["step"], copy, self._keep, best=best)
-            save_weights(self._run, copy["averaged"])
+            save_weights(self._run, copy["averaged"], copy["step"])
         except BaseException as error:
             self._error = error
         self.writing += time.perf_counter() - began
@@ -147,12 +147,13 @@ class Saver:
         return copy
 
 
-def save_weights(run: Path, averaged: Mapping[str, Tensor]) -> None:
-    """Write the averaged weights (EMA) for use elsewhere, model.safetensors."""
+def save_weights(run: Path, averaged: Mapping[str, Tensor], step: int) -> None:
+    """Write the averaged weights (EMA) of a step for use elsewhere, model.safetensors."""
     from safetensors.torch import save as packed
 
     with atomic_write(run / WEIGHTS) as file:
-        file.write(packed({name: t.contiguous() for name, t in averaged.items()}))
+        tensors = {name: t.contiguous() for name, t in averaged.items()}
+        file.write(packed(tensors, {"step": str(step)}))
 
 
 def check_finite(state: Mapping[str, Any], where: str) -> None:

@@ -38,6 +38,10 @@ class SpeakingOptions:
     """The temperature: sampling starts from noise that is divided by it, so that speech varies less
     with higher values; 1 samples the learned distribution."""
 
+    weights: str = "last"
+    """The averaged weights that speak: last, the newest ones; best, those with the lowest loss in
+    validation; or the step of a checkpoint that is kept."""
+
     codec: str | None = None
     """The codec that decodes the speech, by its name, file or class, where ns2 does not find the
     run's codec by itself.  [default: the run's]"""

@@ -26,19 +26,20 @@ from ns2.model.tts.generation import Generated, generate
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import NS2Config, Sizes
 from ns2.pipeline.core.errors import UserError, UtteranceError
-from ns2.pipeline.core.reading import check_regular, read_json
+from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable, with_silence
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.text.lexicon import Lexicon, held_together, take_phones
 from ns2.pipeline.text.pronunciation import TextSettings, pronounce
 from ns2.pipeline.text.tones import has_tones
-from ns2.train.run.names import CONFIG, WEIGHTS
+from ns2.train.run.names import CONFIG
 from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_lexicon, read_speech
 from ns2.train.speak.lines import Line, Speech, batches, joined, request_of
 from ns2.train.speak.pieces import pieces
 from ns2.train.speak.speaker_prompt import loudest_stretch
+from ns2.train.speak.weights import LAST, read_weights
 from ns2.train.step.ranks import avoid_cudnn_attention, check_device, chosen_device
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ _WIDEST = 1 << 20
 
 
 class Synthesizer:
-    """A model with its codec and its phoneme table."""
+    """A model with its codec and its phoneme table.
+
+    Attributes:
+        step: the training step that the model's weights are of, where it is known.
+    """
 
     def __init__(
         self,
@@ -62,9 +67,11 @@ class Synthesizer:
         *,
         lexicon: Lexicon | None = None,
         device: str = "cpu",
+        step: int | None = None,
     ) -> None:
         self.model = model.to(device).eval()
         codec.to(device)
+        self.step = step
         self.codec, self.table, self.facts, self.device = codec, table, facts, device
         self._settings = TextSettings(lexicon=lexicon, g2p=facts.g2p, tones=has_tones(table.phones))
 
@@ -74,6 +81,7 @@ class Synthesizer:
         device: str = "cpu",
         codec: str | None = None,
         codec_weights: Path | None = None,
+        weights: str = LAST,
     ) -> Synthesizer:
         """Open a run to speak with its averaged weights (EMA).
 
@@ -82,16 +90,17 @@ class Synthesizer:
             device: the device to compute on: cpu, cuda or auto.
             codec: the name or file of the run's codec, where ns2 does not find it by itself.
             codec_weights: a file with EnCodec's weights, where ns2 does not find them by itself.
+            weights: which weights speak, see `read_weights`.
 
         Raises:
-            UserError: the folder is no run, it has no weights yet, or its codec can't be opened.
+            UserError: the folder is no run, it has no such weights, or its codec can't be opened.
         """
         run = Path(run)
         device = chosen_device(device)
         check_device(device)
         avoid_cudnn_attention()
         facts, table = read_speech(run)
-        model = load_model(run)
+        model, step = load_model(run, weights)
         return Synthesizer(
             model,
             open_codec_of(facts, codec, codec_weights),
@@ -99,6 +108,7 @@ class Synthesizer:
             facts,
             lexicon=read_lexicon(run, table),
             device=device,
+            step=step,
         )
 
     @property
@@ -232,15 +242,18 @@ class Synthesizer:
         )
 
 
-def load_model(run: Path) -> NS2:
-    """The model of a run with its averaged weights (EMA).
+def load_model(run: Path, which: str = LAST) -> tuple[NS2, int | None]:
+    """Load the model of a run with averaged weights (EMA).
+
+    Args:
+        which: which weights, see `read_weights`.
+
+    Returns:
+        the model, and the training step of its weights, where it is known.
 
     Raises:
         UserError: the folder is no run, or its weights are missing or can't be used.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     # The settings say how the model is built.
     try:
         config = from_values(TrainConfig, read_json(run / CONFIG))
@@ -249,21 +262,8 @@ def load_model(run: Path) -> NS2:
     except (ValueError, OSError) as error:
         raise UserError(f"{run / CONFIG} can't be read: {error}") from error
 
-    # Weights of a training that diverged would speak noise, or nothing, without an error.
-    try:
-        check_regular(run / WEIGHTS)
-        weights = load_file(run / WEIGHTS)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{run} has no {WEIGHTS} yet: it is written with the first checkpoint"
-        ) from error
-    except SafetensorError as error:
-        raise UserError(f"{run / WEIGHTS} is damaged: {error}") from error
-    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
-        raise UserError(
-            f"{run / WEIGHTS} contains NaN or infinite values: the training has diverged; train "
-            "again, for example with a lower learning_rate"
-        )
+    found = read_weights(run, which)
+    weights = found.tensors
     if not config.model.conditional:
         raise UserError(f"{run} is an unconditional model, which can't speak a text")
 
@@ -281,8 +281,8 @@ def load_model(run: Path) -> NS2:
         model = NS2(config.model, sizes)
         model.load_state_dict(weights)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"{run / WEIGHTS} and {CONFIG} do not go together: {error}") from error
-    return model
+        raise UserError(f"{found.path} and {CONFIG} do not go together: {error}") from error
+    return model, found.step
 
 
 def _check_fits(config: NS2Config, sizes: Sizes, weights: Mapping[str, Tensor]) -> None:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from ns2.model.codec.mini.blocks import add_up
 from ns2.model.codec.mini.encoder import Trunk
 from ns2.model.codec.mini.mini_config import HOP_LENGTH, PITCH_DIM, SAMPLE_RATE, MiniConfig
-from ns2.model.codec.mini.pitch import read_pitch, sharpened
+from ns2.model.codec.mini.pitch import advanced, read_pitch, sharpened
 
 _QUIETEST, _LOUDEST = -14.0, 6.0
 """The bounds of natural logarithms of magnitudes."""
@@ -100,7 +100,7 @@ class Decoder(nn.Module):
 
         Args:
             crisp: some of the smoothing of F0 and of spectra, by the encoder and by losses, is
-                undone, as is good for hearing; training goes without.
+                undone, and a small lag of F0, as is good for hearing; training goes without.
         """
         points = self.crisp_points if crisp else torch.stack([self.points, self.points])
         around = self.enter(latents.transpose(1, 2)).transpose(1, 2)
@@ -112,7 +112,7 @@ class Decoder(nn.Module):
         batch, frames = log_f0.shape
         log_f0 = log_f0 + _FINE_TUNING * torch.tanh(tuning)
         return Controls(
-            log_f0=sharpened(log_f0, sign > 0) if crisp else log_f0,
+            log_f0=advanced(sharpened(log_f0, sign > 0)) if crisp else log_f0,
             harmonics=_bounded(self.harmonics(x) + harmonics) @ points[0],
             noise=_bounded(self.noise(x) + noise) @ points[1],
             gains=_about_their_mean((self.gains(x) + gains).float().reshape(batch, frames, -1, 2)),

@@ -22,6 +22,9 @@ _CENTRE_HZ = 200.0
 _SHARPER = 0.2
 """How much of its second difference F0 is moved by, against the encoder's smoothing: of 0 to
 0.3, 0.2 brought the F0 of copies of LJSpeech nearest to that of the recordings."""
+_EARLIER = 0.05625
+"""How many frames before its own time F0 sounds, 0.75 ms: of -3 to 3 ms it brought the F0 of copies
+of LJSpeech nearest to that of the recordings (by Harvest; 11.5 instead of 12.4 cents)."""
 _LEAP = 0.1
 """Second differences of log F0 from which on it has leapt rather than moved: it stays as it is."""
 
@@ -68,6 +71,12 @@ def sharpened(log_f0: Tensor, voiced: Tensor) -> Tensor:
     moves = voiced[..., 2:] & voiced[..., 1:-1] & voiced[..., :-2] & (bend.abs() < _LEAP)
     within = log_f0[..., 1:-1] - _SHARPER * torch.where(moves, bend, 0.0)
     return torch.cat([log_f0[..., :1], within, log_f0[..., 1:][..., -1:]], dim=-1)
+
+
+def advanced(log_f0: Tensor) -> Tensor:
+    """Move F0 (..., T) to where it is heard: what follows is reached `_EARLIER` frames sooner."""
+    following = torch.cat([log_f0[..., 1:], log_f0[..., -1:]], dim=-1)
+    return log_f0 + _EARLIER * (following - log_f0)
 
 
 def pitch_codebook(config: MiniConfig) -> Tensor:
