@@ -67,13 +67,14 @@ def test_other_weights_speak_otherwise_and_the_step_is_said(run: Path, tmp_path:
 def test_an_evaluation_keeps_which_weights_it_is_of(
     run: Path, speech: Path, tmp_path: Path
 ) -> None:
-    words = ["--limit", "1", "--steps", "2", "--split", "train", "--weights", "best"]
+    words = ["-o", str(tmp_path / "out"), "--limit", "1", "--steps", "2", "--split", "train"]
+    words += ["--weights", "best"]
     done = CliRunner().invoke(main, ["evaluate", str(run), str(speech), *words])
     assert done.exit_code == 0, done.output
-    settings = json.loads((tmp_path / "evaluation.json").read_text())["settings"]
+    settings = json.loads((tmp_path / "out/evaluation.json").read_text())["settings"]
     best = torch.load(run / "checkpoints/best.pt", weights_only=True)["step"]
     assert (settings["weights"], settings["step"]) == ("best", best)
-    assert f"step {best}" in (tmp_path / "index.html").read_text()
+    assert f"step {best}" in (tmp_path / "out/index.html").read_text()
 
 
 @pytest.mark.parametrize("which", ["1", "0", "newest", "-4", "٤", "best.pt", "../4"])
