@@ -114,6 +114,11 @@ class Data:
         return chosen
 
     @property
+    def positions(self) -> list[np.ndarray]:
+        """For each dataset the positions in its index of the utterances that are chosen."""
+        return [self.position[self.dataset_of == i] for i in range(len(self.datasets))]
+
+    @property
     def grid(self) -> FrameGrid:
         """The frame grid of all datasets."""
         return self.datasets[0].grid

@@ -121,7 +121,7 @@ def _load_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> bool:
     if ranks.rank == 0:
         try:
             state = folder.open(trainer.config, about(data, ranks), data.identity, fresh=fresh)
-            keep_speech(folder.root, data.datasets)
+            keep_speech(folder.root, data.datasets, data.positions)
         except UserError as error:
             problem = error
     _raise_together(ranks, problem)

@@ -31,6 +31,8 @@ from ns2.pipeline.text.reading import readings
 from ns2.train.run.names import SPEECH
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ns2.model.codec.interface import Codec
     from ns2.pipeline.dataset.reader import Dataset
 
@@ -91,8 +93,14 @@ class SpeechFacts:
         return {"sample_rate": self.sample_rate, "hop_length": self.hop_length}
 
 
-def facts_of(datasets: Sequence[Dataset]) -> SpeechFacts:
-    """The facts about datasets that one run is trained on; they are alike."""
+def facts_of(
+    datasets: Sequence[Dataset], chosen: Sequence[np.ndarray] | None = None
+) -> SpeechFacts:
+    """The facts about datasets that one run is trained on; they are alike.
+
+    Args:
+        chosen: for each dataset the positions in its index that are trained on; None for all.
+    """
     first = datasets[0]
     codes = first.card.config("codes")
     totals: dict[str, int] = {}
@@ -108,7 +116,9 @@ def facts_of(datasets: Sequence[Dataset]) -> SpeechFacts:
         language=max(sorted(totals), key=lambda name: totals[name]),
         languages=tuple(sorted(totals)),
         aligner=first.card.options.get("aligner", "builtin"),
-        longest=max(_most_tokens(d) for d in datasets),
+        longest=max(
+            _most_tokens(d, None if chosen is None else chosen[i]) for i, d in enumerate(datasets)
+        ),
         mel=dict(first.card.config("mel")),
         f0=dict(first.card.config("f0")),
         g2p=tuple(dict.fromkeys(name for d in datasets for name in _g2p_of(d))),
@@ -122,19 +132,28 @@ def _g2p_of(dataset: Dataset) -> list[str]:
     return found if isinstance(found, list) else []
 
 
-def _most_tokens(dataset: Dataset) -> int:
-    """The number of tokens in the longest utterance."""
+def _most_tokens(dataset: Dataset, chosen: np.ndarray | None) -> int:
+    """The number of tokens in the longest utterance at some positions; 0 where there are none."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     shapes = dataset.fields(["phonemes_shape"])["phonemes_shape"]
-    return int(pc.max(pc.list_flatten(shapes)).as_py())
+    if chosen is not None:
+        shapes = shapes.take(pa.array(chosen))
+    return int(pc.max(pc.list_flatten(shapes)).as_py() or 0)
 
 
-def keep_speech(run: Path, datasets: Sequence[Dataset]) -> None:
-    """Write the facts, the phoneme table and the lexicon into a run's folder."""
+def keep_speech(
+    run: Path, datasets: Sequence[Dataset], chosen: Sequence[np.ndarray] | None = None
+) -> None:
+    """Write the facts, the phoneme table and the lexicon into a run's folder.
+
+    Args:
+        chosen: see `facts_of`.
+    """
     folder = member_folder(run, SPEECH)
     table = datasets[0].phoneme_table
-    facts = asdict(facts_of(datasets))
+    facts = asdict(facts_of(datasets, chosen))
     if not facts["g2p"]:
         del facts["g2p"]
     values = {_TABLE: table.to_json(), _SPEECH: facts}

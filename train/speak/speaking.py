@@ -69,6 +69,10 @@ class SpeakingOptions:
             raise OptionError(str(error)) from error
 
 
+_SPEEDS = (0.25, 4)
+"""The slowest and the fastest speaking rate."""
+
+
 class Source(Enum):
     """Where the phonemes of `ns2 synthesize` come from, by the option that names it."""
 
@@ -104,7 +108,7 @@ class SynthesizeOptions(SpeakingOptions):
     """The seed of the noise; with another one the same text is spoken differently."""
 
     speed: float = Choices.speed
-    """The factor of the speaking rate: with 2 speech is twice as fast."""
+    """The factor of the speaking rate, from 0.25 to 4: with 2 speech is twice as fast."""
 
     pitch: float = Choices.semitones
     """The number of semitones by which the pitch is raised, or lowered if it is negative."""
@@ -124,6 +128,8 @@ class SynthesizeOptions(SpeakingOptions):
 
     def _contradictions(self) -> Iterator[str]:
         """Messages about options that do not go together."""
+        if not _SPEEDS[0] <= self.speed <= _SPEEDS[1]:
+            yield f"--speed has to be from {_SPEEDS[0]} to {_SPEEDS[1]}, got {self.speed:g}"
         if len(self._sources()) != 1:
             yield "give one of TEXT, --text-file and --durations-from"
         is_wav = self.out.suffix.lower() == ".wav"

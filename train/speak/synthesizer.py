@@ -161,7 +161,8 @@ class Synthesizer:
             UserError: a part of the text can't be spoken; the message says why.
         """
         text = held_together(text)
-        return pieces(text, lambda part: self.ids(part, language), self.facts.longest)
+        language = language or self.facts.language
+        return pieces(text, lambda part: self.ids(part, language), self.facts.longest, language)
 
     def read_prompt(self, path: str | Path) -> np.ndarray:
         """The codes (Q, P) of a recording of any format, sampling rate and length.
