@@ -181,7 +181,7 @@ def learned(known: Known, weight: float) -> Learned:
     if signal is None:
         raise ValueError("a wave to learn from is silent")
     found = world.bare_dio(signal, frames, CONFIG)
-    evidence = find_evidence(signal, found, CONFIG)
+    evidence = find_evidence(signal, found, CONFIG, drown=False)
     truth = known.on(CONFIG.grid)
     return Learned(
         f0=torch.from_numpy(evidence.f0),

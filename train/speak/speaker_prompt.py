@@ -2,9 +2,9 @@
 
 The prompt is another utterance of the same speaker: of the same split where there is one, else of
 any split. The only utterance of a speaker gives its own first half. What is longer than the model
-can take gives its beginning if it is an utterance, and its loudest stretch if it is a recording.
+can take gives its beginning. What a recording gives: `recorded_prompt`.
 
-Letters for shapes: Q quantizers, T frames, P prompt frames, S samples.
+Letters for shapes: Q quantizers, T frames, P prompt frames.
 """
 
 from __future__ import annotations
@@ -87,12 +87,3 @@ def _beginning(codes: np.ndarray, longest: int, *, own: bool = False) -> np.ndar
     """The beginning of codes (Q, T); of the utterance itself half of it at most."""
     most = max(1, codes.shape[1] // 2) if own else codes.shape[1]
     return np.asarray(codes[:, : min(longest, most)])
-
-
-def loudest_stretch(wave: np.ndarray, longest: int) -> np.ndarray:
-    """The stretch of a wave (S,) with the most energy, of `longest` samples at most."""
-    if len(wave) <= longest:
-        return wave
-    energy = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
-    first = int(np.argmax(energy[longest:] - energy[:-longest]))
-    return wave[first : first + longest]

@@ -91,8 +91,12 @@ class SynthesizeOptions(SpeakingOptions):
     out: Path = Path("out.wav")
     """The WAV file to write or, with --text-file, the folder of the files."""
 
-    prompt: Path | None = None
-    """A recording of the voice, of any format and length; without it the voice is random."""
+    prompt: tuple[Path, ...] = ()
+    """A recording of the voice, of any format and length, or a voice that --save-voice wrote; may
+    be repeated for several recordings of one voice. Without it the voice is random."""
+
+    save_voice: Path | None = None
+    """The voice of --prompt is kept in this file (.safetensors), to be given as --prompt later."""
 
     text_file: Path | None = None
     """A text file in UTF-8, each line of which is spoken into a file of its own."""
@@ -132,6 +136,10 @@ class SynthesizeOptions(SpeakingOptions):
             yield f"--speed has to be from {_SPEEDS[0]} to {_SPEEDS[1]}, got {self.speed:g}"
         if len(self._sources()) != 1:
             yield "give one of TEXT, --text-file and --durations-from"
+        if self.save_voice is not None and not self.prompt:
+            yield "--save-voice keeps the voice of --prompt: name a recording with it"
+        if self.save_voice is not None and self.save_voice.suffix != ".safetensors":
+            yield f"{self.save_voice}: a voice is kept in a file whose name ends with .safetensors"
         is_wav = self.out.suffix.lower() == ".wav"
         if self.source is Source.FILE and is_wav:
             yield "--text-file makes a file of each line: name a folder for them with -o"

@@ -13,6 +13,7 @@ Letters for shapes: N phonemes, T frames, P prompt frames, Q quantizers, S sampl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_lexicon, read_speech
 from ns2.train.speak.lines import Line, Speech, batches, joined, request_of
 from ns2.train.speak.pieces import pieces
-from ns2.train.speak.speaker_prompt import loudest_stretch
+from ns2.train.speak.recorded_prompt import VoiceStretch, voice_of
+from ns2.train.speak.voice_file import SUFFIX, load_voice
 from ns2.train.speak.weights import LAST, read_weights
 from ns2.train.step.ranks import avoid_cudnn_attention, check_device, chosen_device
 
@@ -49,6 +51,19 @@ _COUNTS = ("layers", "depth")
 """The settings that count layers, each of which has tensors of its own."""
 _WIDEST = 1 << 20
 """The most that any other whole number among a model's settings may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """The voice that a model speaks in.
+
+    Attributes:
+        codes: (Q, P).
+        voiced_seconds: the time with a voice in it; None where it is not known.
+    """
+
+    codes: np.ndarray
+    voiced_seconds: float | None = None
 
 
 class Synthesizer:
@@ -164,29 +179,60 @@ class Synthesizer:
         language = language or self.facts.language
         return pieces(text, lambda part: self.ids(part, language), self.facts.longest, language)
 
-    def read_prompt(self, path: str | Path) -> np.ndarray:
-        """The codes (Q, P) of a recording of any format, sampling rate and length.
+    def read_prompt(self, *paths: str | Path) -> np.ndarray:
+        """The codes (Q, P) of recordings of a voice, of any format, sampling rate and length.
+
+        Args:
+            paths: the recordings; or a voice that `save_voice` wrote.
 
         Raises:
-            UserError: the recording can't be used; the message says why.
+            UserError: a recording can't be used, or has no voice; the message says why.
         """
+        return self.prompt_of(*paths).codes
+
+    def prompt_of(self, *paths: str | Path) -> Prompt:
+        """The prompt of recordings of a voice, see `read_prompt`."""
+        files = [Path(path) for path in paths]
+        if any(path.suffix == SUFFIX for path in files):
+            if len(files) > 1:
+                raise UserError(f"a voice that was saved ({SUFFIX}) is a prompt alone")
+            quantizers, entries, _ = self.model.codebooks.shape
+            digest = self.facts.codec_digest
+            return Prompt(codes=load_voice(files[0], digest, quantizers, entries))
+        share = self.model.config.prompt.longest // len(files)
+        stretches = [self._voice_in(path, max(1, share)) for path in files]
+        return Prompt(
+            codes=np.concatenate([self._codes(one.wave) for one in stretches], axis=1),
+            voiced_seconds=sum(one.voiced_seconds for one in stretches),
+        )
+
+    def _voice_in(self, path: Path, longest: int) -> VoiceStretch:
+        """The voice in a recording, `longest` frames of it at most."""
         try:
             wave, rate = read_audio(path)
         except UtteranceError as error:
             raise UserError(f"the prompt {path}: {error}") from error
-        return self.encode_prompt(wave, rate)
+        found = voice_of(resample(wave, rate, self.facts.sample_rate), self.grid, longest)
+        if not found.voiced_seconds:
+            raise UserError(
+                f"the prompt {path} has no voice in it: give a recording of somebody who speaks"
+            )
+        return found
 
     def encode_prompt(self, wave: np.ndarray, rate: int) -> np.ndarray:
-        """The codes (Q, P) of a voice; of a long recording those of its loudest stretch.
+        """The codes (Q, P) of a voice; of a long recording those of the stretch with most voice.
 
         Args:
             wave: (S,) float32.
             rate: the sampling rate in Hz.
         """
         wave = resample(wave, rate, self.facts.sample_rate)
-        wave = loudest_stretch(wave, self.model.config.prompt.longest * self.facts.hop_length)
+        return self._codes(voice_of(wave, self.grid, self.model.config.prompt.longest).wave)
+
+    def _codes(self, wave: np.ndarray) -> np.ndarray:
+        """The codes (Q, P) of a wave (S,) at the codec's rate."""
         codes = self.codec.encode(torch.from_numpy(wave).to(self.device))
-        return codes.cpu().numpy()
+        return np.asarray(codes.cpu().numpy())
 
     # -- what comes out --------------------------------------------------------------------------
 
@@ -194,7 +240,7 @@ class Synthesizer:
         self,
         text: str,
         *,
-        prompt: str | Path | None = None,
+        prompt: str | Path | Sequence[str | Path] | None = None,
         choices: Choices | None = None,
         seed: int = 0,
         language: str | None = None,
@@ -203,7 +249,7 @@ class Synthesizer:
 
         Args:
             text: the text to speak.
-            prompt: a recording of the voice; None for a random voice.
+            prompt: a recording of the voice, or several; None for a random voice.
             choices: how to sample; None for the defaults.
             seed: of the noise; each further piece of the text has the next seed.
             language: see `ids`.
@@ -211,7 +257,8 @@ class Synthesizer:
         Raises:
             UserError: the text or the prompt can't be used.
         """
-        codes = None if prompt is None else self.read_prompt(prompt)
+        recordings = [prompt] if isinstance(prompt, str | Path) else prompt or []
+        codes = self.read_prompt(*recordings) if recordings else None
         lines = [
             Line(phonemes=ids, seed=seed + i, prompt=codes)
             for i, ids in enumerate(self.pieces(text, language))

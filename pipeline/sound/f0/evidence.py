@@ -105,13 +105,17 @@ class _Band:
         return np.max(every, axis=0)
 
 
-def find_evidence(signal: np.ndarray, dio: np.ndarray, config: PitchConfig) -> Evidence:
+def find_evidence(
+    signal: np.ndarray, dio: np.ndarray, config: PitchConfig, *, drown: bool = True
+) -> Evidence:
     """Propose candidates for the pitch of each frame and collect what speaks for them.
 
     Args:
         signal: (S,) float64 with a mean of 0 and an RMS of 1.
         dio: (T,) Hz, 0 where DIO finds none.
         config: the range of F0, and the grid.
+        drown: hiss drowns a faint voice. Not where weights are learned: of such hisses the
+            recordings hold too few, and the weights would make up for it.
     """
     factor = max(1, config.sample_rate // _RATE)
     rate = config.sample_rate / factor
@@ -132,7 +136,8 @@ def find_evidence(signal: np.ndarray, dio: np.ndarray, config: PitchConfig) -> E
     faint = np.maximum(_FAINT - np.log10(energy), 0.0)
     has_dio = (dio > 0).astype(np.float64)
     share = np.maximum(share, -4.0)
-    share += _DROWNED * np.minimum(share - _HISS, 0.0)
+    if drown:
+        share += _DROWNED * np.minimum(share - _HISS, 0.0)
     frames = [share, wide.at.max(axis=1), has_dio, faint]
     candidates = [_for_candidates(f0, dio, heard_in, rate), comb[..., None]]
     return Evidence(f0, np.concatenate(candidates, axis=-1), np.stack(frames, axis=-1))
