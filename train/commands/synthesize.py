@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ns2.pipeline.commands.common import DATASET, FILE, clear_errors, config_options
 from ns2.pipeline.core.terminal import say
 from ns2.train.commands.speaking_options import SHARED, speaking_options
-from ns2.train.speak.speaking import SynthesizeOptions
+from ns2.train.speak.speaking import STANDARD, SynthesizeOptions
+
+if TYPE_CHECKING:
+    from ns2.train.speak.jobs import Job, Timing
 
 _LITTLE_VOICE = 1.0
 """Seconds of voice below which a prompt tells little."""
@@ -22,7 +26,8 @@ _LITTLE_VOICE = 1.0
 @config_options(
     SynthesizeOptions,
     leave=(*SHARED, "text"),
-    out={"flags": ("-o", "--out"), "type": click.Path(path_type=Path)},
+    out={"flags": ("-o", "--out"), "type": click.Path(path_type=Path, allow_dash=True)},
+    text_file={"type": click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True)},
     prompt={"type": FILE, "multiple": True},
     save_voice={"type": click.Path(path_type=Path)},
     pitch={"metavar": "SEMITONES"},
@@ -42,35 +47,63 @@ def synthesize(
     chosen = SynthesizeOptions(text=words, **options)
 
     from ns2.pipeline.core.errors import UserError
-    from ns2.train.speak.jobs import jobs_of, speak_jobs
+    from ns2.train.speak.jobs import jobs_of, speak_as_they_come, speak_jobs
     from ns2.train.speak.synthesizer import Synthesizer
     from ns2.train.speak.voice_file import save_voice
 
     # All that can be wrong is found before anything is spoken.
     choices = chosen.choices()
+    began = time.perf_counter()
     voice = Synthesizer.open(run, device, chosen.codec, codec_weights, chosen.weights)
+    loading = time.perf_counter() - began
     prompt = voice.prompt_of(*chosen.prompt) if chosen.prompt else None
+    codes = None if prompt is None else prompt.codes
     if prompt is not None:
         _check_voice(prompt.voiced_seconds)
-    jobs, refused = jobs_of(voice, chosen, None if prompt is None else prompt.codes)
-    for message in refused:
+    refused: list[str] = []
+
+    def refuse(message: str) -> None:
         say(message, err=True)
-    if not jobs:
-        raise UserError(f"{chosen.text_file} has no line that can be spoken")
+        refused.append(message)
 
-    if prompt is not None and chosen.save_voice is not None:
-        save_voice(chosen.save_voice, prompt.codes, voice.facts.codec_digest)
-        say(f"{chosen.save_voice}: the voice, to be given as --prompt")
+    jobs: list[Job] = []
+    if not chosen.as_it_comes:
+        jobs, wrong = jobs_of(voice, chosen, codes)
+        for message in wrong:
+            refuse(message)
+        if not jobs:
+            raise UserError(f"{chosen.text_file} has no line that can be spoken")
+    if codes is not None and chosen.save_voice is not None:
+        save_voice(chosen.save_voice, codes, voice.facts.codec_digest)
+        say(f"{chosen.save_voice}: the voice, to be given as --prompt", err=chosen.as_it_comes)
 
-    timing = speak_jobs(voice, jobs, choices, plot=chosen.plot)
-    say(
-        f"{chosen.out}: {timing.seconds:.1f} s of speech in {timing.took:.1f} s, real-time factor "
-        f"{timing.took / timing.seconds:.2f}{_of_step(voice.step)}"
-    )
+    if chosen.as_it_comes:
+        timing = speak_as_they_come(voice, chosen, codes, refuse)
+    else:
+        timing = speak_jobs(voice, jobs, choices, plot=chosen.plot)
+    if not timing.seconds:
+        raise UserError("there was no line that could be spoken")
+    _report(chosen, timing, loading, voice.step)
 
     # The other lines are there, but whoever calls this in a script has to know.
     if refused:
         raise UserError(f"{len(refused)} lines could not be spoken; see above")
+
+
+def _report(chosen: SynthesizeOptions, timing: Timing, loading: float, step: int | None) -> None:
+    """Say what was written and how long it took; not where the speech itself is written."""
+    to_stream = chosen.out == STANDARD
+    say(
+        f"{'standard output' if to_stream else chosen.out}: {timing.seconds:.1f} s of speech in "
+        f"{timing.took:.1f} s, real-time factor {timing.took / timing.seconds:.2f}; the model was "
+        f"loaded in {loading:.1f} s{_of_step(step)}",
+        err=to_stream,
+    )
+    if timing.down:
+        say(
+            f"Speech was louder than full scale, and was brought down by {timing.down:.1f} dB.",
+            err=True,
+        )
 
 
 def _check_voice(seconds: float | None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -15,10 +17,10 @@ from ns2.model.tts.choices import Choices
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.sound.wav import save_wav
 from ns2.train.data.alike import Makeup, differences, makeup_of
 from ns2.train.speak.lines import Line, Speech, joined
-from ns2.train.speak.speaking import Source, SynthesizeOptions
+from ns2.train.speak.output import SoundStream, save_sound
+from ns2.train.speak.speaking import STANDARD, Source, SynthesizeOptions
 from ns2.train.speak.synthesizer import Synthesizer
 
 _AT_ONCE = 64
@@ -42,10 +44,20 @@ class Timing:
     Attributes:
         seconds: of audio.
         took: seconds of work, without the writing of files.
+        down: the most dB by which a file was brought down, as it was louder than full scale.
     """
 
     seconds: float
     took: float
+    down: float = 0.0
+
+    def __add__(self, other: Timing) -> Timing:
+        """Both together."""
+        return Timing(
+            seconds=self.seconds + other.seconds,
+            took=self.took + other.took,
+            down=max(self.down, other.down),
+        )
 
 
 def jobs_of(
@@ -96,29 +108,56 @@ def _of_file(
     voice: Synthesizer, options: SynthesizeOptions, prompt: np.ndarray | None
 ) -> tuple[list[Job], list[str]]:
     """A file OUT/0001.wav for the first line and so on; empty lines are passed over."""
-    assert options.text_file is not None
     jobs, refused = [], []
-    for number, text in enumerate(_read_lines(options.text_file), 1):
-        if text.strip():
-            try:
-                jobs.append(
-                    _of_text(voice, text, options.out / f"{number:04d}.wav", options, prompt)
-                )
-            except UserError as error:
-                refused.append(f"line {number}: {error}")
+    for number, text in texts_of(options):
+        try:
+            jobs.append(_of_line(voice, number, text, options, prompt))
+        except UserError as error:
+            refused.append(str(error))
     return jobs, refused
 
 
-def _read_lines(path: Path) -> list[str]:
-    """The lines of a text file.
+def _of_line(
+    voice: Synthesizer,
+    number: int,
+    text: str,
+    options: SynthesizeOptions,
+    prompt: np.ndarray | None,
+) -> Job:
+    """The job of a line of --text-file.
 
     Raises:
-        UserError: the file is not in UTF-8.
+        UserError: it can't be spoken; the message names the line.
     """
     try:
-        return path.read_text("utf-8-sig").split("\n")
+        return _of_text(voice, text, options.out / f"{number:04d}.wav", options, prompt)
+    except UserError as error:
+        raise UserError(f"line {number}: {error}") from error
+
+
+def texts_of(options: SynthesizeOptions) -> Iterator[tuple[int, str]]:
+    """The lines of --text-file that are not empty, with their numbers from 1, as they come.
+
+    Raises:
+        UserError: the text is not in UTF-8.
+    """
+    assert options.text_file is not None
+    try:
+        if options.text_file == STANDARD:
+            lines: Iterator[str] = _lines_of(sys.stdin.buffer)
+        else:
+            lines = iter(options.text_file.read_text("utf-8-sig").split("\n"))
+        for number, text in enumerate(lines, 1):
+            if text.strip():
+                yield number, text
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text file in UTF-8") from error
+        raise UserError(f"{options.text_file} is not a text file in UTF-8") from error
+
+
+def _lines_of(stream: BinaryIO) -> Iterator[str]:
+    """The lines of a stream in UTF-8, each as soon as it is there."""
+    for i, line in enumerate(stream):
+        yield line.decode("utf-8" if i else "utf-8-sig")
 
 
 def _of_utterance(voice: Synthesizer, options: SynthesizeOptions, prompt: np.ndarray | None) -> Job:
@@ -159,23 +198,75 @@ def speak_jobs(
     """
     for folder in {job.out.parent for job in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
-    took = seconds = 0.0
+    timing = Timing(seconds=0.0, took=0.0)
     for first in range(0, len(jobs), _AT_ONCE):
         part = jobs[first : first + _AT_ONCE]
 
         # The utterances of several files are batched together.
         began = time.perf_counter()
         spoken = iter(voice.speak([line for job in part for line in job.lines], choices))
-        took += time.perf_counter() - began
+        timing += Timing(seconds=0.0, took=time.perf_counter() - began)
 
         for job in part:
             speech = joined([next(spoken) for _ in job.lines])
-            seconds += speech.seconds
-            save_wav(job.out, speech.wave, speech.sample_rate)
+            down = save_sound(job.out, speech.wave, speech.sample_rate)
+            timing += Timing(seconds=speech.seconds, took=0.0, down=down)
             if plot:
                 with atomic_write(job.out.with_suffix(".png")) as file:
                     file.write(_draw(voice, speech))
-    return Timing(seconds=seconds, took=took)
+    return timing
+
+
+def speak_as_they_come(
+    voice: Synthesizer,
+    options: SynthesizeOptions,
+    prompt: np.ndarray | None,
+    refuse: Callable[[str], None],
+) -> Timing:
+    """Speak each line of --text-file when it is there, or stream speech to standard output.
+
+    Args:
+        prompt: (Q, P) codes of the voice; None for a random voice.
+        refuse: called with a message for each line that can't be spoken.
+
+    Raises:
+        UserError: nothing can be spoken.
+        BrokenPipeError: nobody reads standard output any more.
+    """
+    choices = options.choices()
+    streamed = options.out == STANDARD
+    stream = SoundStream(sys.stdout.buffer, voice.facts.sample_rate)
+    timing = Timing(seconds=0.0, took=0.0)
+    for job in _jobs_as_they_come(voice, options, prompt, refuse):
+        if not streamed:
+            timing += speak_jobs(voice, [job], choices, plot=options.plot)
+            continue
+        for line in job.lines:
+            began = time.perf_counter()
+            speech = voice.speak([line], choices)[0]
+            took = time.perf_counter() - began
+            stream.write(speech.wave)
+            timing += Timing(seconds=speech.seconds, took=took, down=stream.down)
+    return timing
+
+
+def _jobs_as_they_come(
+    voice: Synthesizer,
+    options: SynthesizeOptions,
+    prompt: np.ndarray | None,
+    refuse: Callable[[str], None],
+) -> Iterator[Job]:
+    """The jobs of the options, those of lines when they are read."""
+    if options.source is not Source.FILE:
+        yield from jobs_of(voice, options, prompt)[0]
+        return
+    for number, text in texts_of(options):
+        try:
+            job = _of_line(voice, number, text, options, prompt)
+        except UserError as error:
+            refuse(str(error))
+        else:
+            yield job
 
 
 def _draw(voice: Synthesizer, speech: Speech) -> bytes:

@@ -69,6 +69,10 @@ class SpeakingOptions:
             raise OptionError(str(error)) from error
 
 
+STANDARD = Path("-")
+"""The name of standard input and of standard output."""
+ENDINGS = (".wav", ".flac", ".ogg")
+"""How the names of files with speech may end."""
 _SPEEDS = (0.25, 4)
 """The slowest and the fastest speaking rate."""
 
@@ -89,7 +93,8 @@ class SynthesizeOptions(SpeakingOptions):
     """The text to speak, which is cut at sentences where it is long."""
 
     out: Path = Path("out.wav")
-    """The WAV file to write or, with --text-file, the folder of the files."""
+    """The file to write (.wav, .flac or .ogg) or, with --text-file, the folder of the WAV files; -
+    writes a WAV stream to standard output, each piece when it is spoken."""
 
     prompt: tuple[Path, ...] = ()
     """A recording of the voice, of any format and length, or a voice that --save-voice wrote; may
@@ -99,7 +104,8 @@ class SynthesizeOptions(SpeakingOptions):
     """The voice of --prompt is kept in this file (.safetensors), to be given as --prompt later."""
 
     text_file: Path | None = None
-    """A text file in UTF-8, each line of which is spoken into a file of its own."""
+    """A text file in UTF-8, each line of which is spoken into a file of its own; - reads lines from
+    standard input, and speaks each when it comes."""
 
     phonemes: bool = False
     """The text consists of phonemes with spaces between them, and is not pronounced."""
@@ -140,11 +146,13 @@ class SynthesizeOptions(SpeakingOptions):
             yield "--save-voice keeps the voice of --prompt: name a recording with it"
         if self.save_voice is not None and self.save_voice.suffix != ".safetensors":
             yield f"{self.save_voice}: a voice is kept in a file whose name ends with .safetensors"
-        is_wav = self.out.suffix.lower() == ".wav"
-        if self.source is Source.FILE and is_wav:
+        is_file = self.out.suffix.lower() in ENDINGS
+        if self.source is Source.FILE and is_file:
             yield "--text-file makes a file of each line: name a folder for them with -o"
-        if self.source is not Source.FILE and not is_wav:
-            yield f"{self.out}: speech is written as WAV: give a name that ends with .wav"
+        if self.source is not Source.FILE and not is_file and self.out != STANDARD:
+            yield f"{self.out}: give a name that ends with .wav, .flac or .ogg, or - for a stream"
+        if self.plot and self.out == STANDARD:
+            yield "--plot draws beside a file, and -o - writes none: leave out one"
         if self.source is Source.UTTERANCE:
             if self.dataset is None:
                 yield "--durations-from needs the --dataset that KEY is in"
@@ -170,6 +178,11 @@ class SynthesizeOptions(SpeakingOptions):
     def source(self) -> Source:
         """Where the phonemes come from."""
         return self._sources()[0]
+
+    @property
+    def as_it_comes(self) -> bool:
+        """Whether standard input is read, or standard output written."""
+        return STANDARD in (self.out, self.text_file)
 
     def choices(self) -> Choices:
         """The choices of the model's `generate`, with speed and pitch.
