@@ -106,7 +106,7 @@ class Parquet:
                 splits.add(table.split_named)
                 notes.update(dict.fromkeys(table.notes()))
         if not splits:
-            found = getattr(finds[0], "message", "") if finds else "none has a column of audio"
+            found = getattr(finds[0], "message", "") if finds else _no_audio(base, files, chosen)
             raise UserError(f"{root}: no parquet file with audio and text; {found}")
         if splits == {False}:
             finds = without_lone_train(finds)
@@ -133,6 +133,16 @@ def _has_audio(schema: pa.Schema) -> bool:
     return "audio" in schema.names or any(audio_kind(column.type) == "struct" for column in schema)
 
 
+def _no_audio(root: Path, files: Sequence[str], fields: Fields) -> str:
+    """Which columns there are where none holds audio."""
+    names = dict.fromkeys(name for file in files[:_GLANCE] for name in _schema(root / file).names)
+    asked = fields.columns.get("audio", "")
+    return (
+        f"none has a column {asked}{' ' if asked else ''}of audio (a struct of bytes and path, "
+        f"bytes, or paths, and no part of another column); columns are {', '.join(names)}"
+    )
+
+
 def _names_both(schema: pa.Schema) -> bool:
     """Whether the reader takes columns for audio and text by their names."""
     texts = {*Fields().names("text", schema.names)} & {*schema.names}
@@ -150,6 +160,22 @@ def _names(fields: Fields, one: str, there: Sequence[str]) -> tuple[str, ...]:
         return names
     more = {"text": ("txt",), "id": (KEY,)}.get(one, ())
     return (*names, *more, *(f"json.{name}" for name in FIELDS[one]))
+
+
+def _check_columns(
+    file: Path, audio: str, columns: Mapping[str, Sequence[str]], there: Sequence[str]
+) -> None:
+    """Check that what is read is there once, and not the audio.
+
+    Raises:
+        UserError: it is not.
+    """
+    for one, names in {"audio": (audio,), **columns}.items():
+        if one != "audio" and audio in names:
+            raise UserError(f"{file}: {audio} is the audio, and not {one}, too; see --fields")
+        for name in names:
+            if there.count(name) > 1:
+                raise UserError(f"{file}: several columns are named {name}; rename all but one")
 
 
 @dataclass
@@ -199,6 +225,7 @@ class _Table:
             for one in wanted
             if (named := tuple(n for n in _names(fields, one, schema.names) if n in there))
         }
+        _check_columns(root / file, audio[0], columns, schema.names)
         if "text" not in columns:
             raise UserError(
                 f"{root / file}: which column is the text? Columns are {', '.join(there)}; "

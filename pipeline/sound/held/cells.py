@@ -189,6 +189,7 @@ class _ByArrow:
             batch_size=1, row_groups=[self._group], columns=[self._column], use_threads=False
         ):
             value = batch.column(0)[0].as_py()
-            for part in self._column.split(".")[1:]:
-                value = None if value is None else value[part]
+            if self._column != batch.schema.names[0]:  # whose name may have dots, too
+                inner = self._column.removeprefix(f"{batch.schema.names[0]}.")
+                value = None if value is None else value[inner]
             yield value

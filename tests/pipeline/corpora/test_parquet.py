@@ -265,6 +265,34 @@ def test_which_column_is_the_text_may_be_open(tmp_path: Path) -> None:
         read_corpus(path)
 
 
+@pytest.mark.parametrize(
+    ("names", "fields", "told"),
+    [
+        (("audio", "text", "text"), None, "several columns are named text"),
+        (("audio", "audio", "text"), None, "several columns are named audio"),
+        (("audio", "text", "x", "x"), "speaker=x", "several columns are named x"),
+        (("audio", "text"), "text=audio", "audio is the audio, and not text"),
+        (("audio", "text"), "audio=sound", "a column sound of audio.*columns are audio, text"),
+        (("info", "text"), "audio=info.audio", "a column info.audio of audio.*columns are info"),
+    ],
+)
+def test_columns_that_cannot_be_what_they_are_taken_for(
+    names: tuple[str, ...], fields: str | None, told: str, tmp_path: Path
+) -> None:
+    audio = pa.array([row(0)["audio"]])
+    inner = pa.array([{"audio": row(0)["audio"]}])
+    columns = [{"audio": audio, "info": inner}.get(name, pa.array(["x"])) for name in names]
+    pq.write_table(pa.table(columns, names=list(names)), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=told):
+        read_corpus(tmp_path, "parquet", fields=fields)
+
+
+def test_columns_of_one_name_that_are_not_read_do_no_harm(tmp_path: Path) -> None:
+    columns = [pa.array([row(0)["audio"]]), *(pa.array([one]) for one in ("One.", "a", "b"))]
+    pq.write_table(pa.table(columns, names=["audio", "text", "x", "x"]), tmp_path / "a.parquet")
+    assert [u.text for u in read_corpus(tmp_path).utterances] == ["One."]
+
+
 @pytest.mark.parametrize(("audio", "text"), [("file", "sentence"), ("path", "transcription")])
 def test_columns_of_paths_are_recognised(audio: str, text: str, tmp_path: Path) -> None:
     touch(tmp_path, "0.wav")

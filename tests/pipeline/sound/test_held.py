@@ -96,6 +96,22 @@ def test_cells_in_any_order(
             assert bytes(read_cell(path, places[i])) == held[i]
 
 
+@pytest.mark.parametrize("kind", ["bytes", "struct"])
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY"])
+def test_names_of_columns_may_have_dots(encoding: str, kind: str, tmp_path: Path) -> None:
+    held = [b"one", b"", b"three"]
+    form = pa.struct([("bytes", pa.binary())])
+    column = pa.array([{"bytes": one} for one in held], form) if kind == "struct" else held
+    leaf = "my.audio.bytes" if kind == "struct" else "my.audio"
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        pa.table({"my.audio": column}), path, use_dictionary=False, column_encoding={leaf: encoding}
+    )
+    for row, one in enumerate(held):
+        cell = ParquetCell(file=path.name, column=leaf, group=0, row=row)
+        assert bytes(read_cell(path, cell)) == one
+
+
 def test_only_the_page_of_a_cell_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 20 MB in one row group little is in memory at any time."""
     rng = np.random.default_rng(3)

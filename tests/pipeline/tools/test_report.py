@@ -30,6 +30,7 @@ from ns2.pipeline.tools.reporting.findings.worst import in_turn, outliers
 from ns2.pipeline.tools.reporting.pictures import LEFT, MEL, picture_of
 from ns2.pipeline.tools.reporting.write_report import write_report
 from ns2.pipeline.tools.tool_options import ReportOptions
+from tests.support.browser import BrowserPage, browser
 from tests.support.dataset_factories import Recipe, make_dataset
 
 
@@ -274,8 +275,11 @@ def test_measures_of_others_are_shown_at_both_ends(dataset: Dataset) -> None:
     assert names[0] == "seconds" and "align_score" in names and "snr" not in names
 
 
+in_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")
+
+
 @pytest.mark.large
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")
+@in_chromium
 def test_a_browser_has_nothing_to_complain_of(speech: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     report(speech, out, "--audio", "1")
@@ -286,3 +290,50 @@ def test_a_browser_has_nothing_to_complain_of(speech: Path, tmp_path: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert "</main>" in done.stdout
     assert "CONSOLE" not in done.stderr and "Refused" not in done.stderr
+
+
+STOPS = "[...document.querySelectorAll('a[href], audio[controls], [tabindex]')]"
+FOCUSED = f"{STOPS}.indexOf(document.activeElement)"
+SEEN = """(() => {
+    const one = document.activeElement, style = getComputedStyle(one);
+    const box = one.getBoundingClientRect();
+    return parseFloat(style.outlineWidth) >= 2 && style.outlineStyle == 'solid'
+        && box.bottom > 0 && box.top < innerHeight && box.left >= 0 && box.right <= innerWidth;
+})()"""
+UNREACHED = """[...document.querySelectorAll('*')].filter(one => one.scrollWidth > one.clientWidth
+    && /auto|scroll/.test(getComputedStyle(one).overflowX) && one.tabIndex < 0).length"""
+
+
+def tabbed(page: BrowserPage, most: int) -> list[int]:
+    """The places where Tab leads, by their order in the page; each shows that it has the focus."""
+    found: list[int] = []
+    for _ in range(most):
+        page.press("Tab", 9)
+        at = page.ask(FOCUSED)
+        if at < 0:
+            break
+        assert page.ask(SEEN), page.ask("document.activeElement.outerHTML.slice(0, 200)")
+        if at not in found[-1:]:  # the buttons of a player are stops of their own
+            found.append(at)
+    return found
+
+
+@pytest.mark.large
+@in_chromium
+@pytest.mark.parametrize("width", [1280, 400])
+def test_tab_reaches_everything_in_order(width: int, speech: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    report(speech, out, "--audio", "2")
+    with browser(tmp_path / "browser") as page:
+        page.open(out, width)
+        assert page.ask("document.querySelectorAll('audio').length") == 2
+        assert page.ask(UNREACHED) == 0
+        assert page.ask("document.documentElement.scrollWidth") <= width
+        count = page.ask(f"{STOPS}.length")
+        assert tabbed(page, 4 * count) == list(range(count))
+        # Enter leads to an utterance, and Tab goes on from there
+        page.ask("document.querySelector('#far-out a').focus()")
+        page.press("Enter", 13, "\r")
+        page.press("Tab", 9)
+        reached = "document.activeElement.closest('article').id"
+        assert page.ask(f"'#' + {reached} == location.hash && location.hash.length > 1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,9 @@ from ns2.cli import main
 from ns2.pipeline.dataset import Dataset
 from ns2.train.step.ranks import Ranks
 from ns2.train.step.utterance_losses import UtteranceLosses
+from tests.support.dataset_factories import Recipe, make_dataset
+from tests.train.loop import test_together as together
+from tests.train.loop.test_watching import train as tiny_steps
 
 SETS = (
     "global_frames=900", "precision=fp32", "frame_multiple=16", "model.prompt.shortest=20",
@@ -103,6 +107,30 @@ def test_a_run_keeps_losses_and_learns_the_same(speech: Path, tmp_path: Path) ->
     assert "Highest loss in training" in text
     said = ns2("report", speech, "-o", page, "--run", plain, code=1)
     assert "--set utterance_loss=true" in said
+
+
+def test_two_processes_keep_the_losses_of_both(tmp_path: Path) -> None:
+    """Each utterance is there once and as often as one process counts it, after going on, too."""
+    data = make_dataset(tmp_path / "data", Recipe(shards=4, per_shard=4))
+    keep: dict[str, Any] = {"utterance_loss": "true", "checkpoint_every": 5, "validate_every": 0}
+    keep["decay"] = "inverse_sqrt"  # which does not depend on the number of steps in all
+    run, alone = tmp_path / "run", tmp_path / "alone"
+    tables = []
+    for steps in (12, 25):
+        with together.started([together.command(data, run, steps, **keep)] * 2) as both:
+            tiny_steps(data, alone, steps, **keep)
+            told = together.ended(both)
+        assert [one.returncode for one in both] == [0, 0], told
+        ours, theirs = (pq.read_table(one / LOSSES).to_pydict() for one in (run, alone))
+        for name in ("dataset", "key", "times"):
+            assert ours[name] == theirs[name], name
+        assert len(set(ours["key"])) == len(ours["key"])
+        assert np.isfinite(ours["utterance_loss"]).all()
+        tables.append(dict(zip(ours["key"], ours["times"], strict=True)))
+    index = Dataset(data).index.to_pylist()
+    assert tables[1].keys() == {row["key"] for row in index if row["split"] == "train"}
+    assert all(tables[1][key] >= times for key, times in tables[0].items())
+    assert sum(tables[1].values()) > 1.5 * sum(tables[0].values())
 
 
 def test_a_condition_may_name_them(speech: Path, tmp_path: Path) -> None:
