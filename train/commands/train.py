@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     set={"multiple": True, "type": str, "metavar": "A.B=C", "show_default": False},
     steps={"type": click.IntRange(1)},
     where={"show_default": False},
+    mix={"multiple": True, "type": str, "metavar": "5:3:1|COLUMN^POWER", "show_default": False},
     losses={"type": DATASET, "metavar": "RUN"},
     devices={"type": click.IntRange(1)},
 )
@@ -98,6 +99,6 @@ def _chosen(datasets: Sequence[Path], options: TrainOptions) -> tuple[TrainConfi
     from ns2.train.data.selection import open_data
     from ns2.train.run.overrides import choose
 
-    config = choose(options.preset, options.config, options.set, options.steps)
+    config = choose(options.preset, options.config, options.set, options.steps, options.mix)
     chosen = {"split": options.split, "where": options.where}
     return config, open_data(datasets, losses=options.losses, **chosen)

@@ -122,6 +122,24 @@ def differences(first: Makeup, other: Makeup) -> Iterator[Difference]:
         yield Difference(Aspect.CODEBOOKS, Aspect.CODEBOOKS, a, b)
 
 
+def check_alike(datasets: Sequence[Dataset], columns: Sequence[str]) -> None:
+    """See that one model can learn from datasets together.
+
+    Raises:
+        UserError: naming the first difference, and both datasets.
+    """
+    first, *others = datasets
+    makeup = makeup_of(first, columns) if others else None
+    for other in others:
+        assert makeup is not None
+        for difference in differences(makeup, makeup_of(other, columns)):
+            raise UserError(
+                f"{first.root} and {other.root} have different {difference.what} "
+                f"({difference.first}; {difference.other}): a model can't learn from both. "
+                "Preprocess them with the same codec and options."
+            )
+
+
 def _grid(grid: FrameGrid) -> str:
     return f"{grid.sample_rate} Hz, hop {grid.hop_length}"
 

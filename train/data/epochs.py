@@ -1,4 +1,6 @@
-"""The plan of an epoch: every utterance once, in steps of utterances that are alike in length.
+"""The plan of an epoch: utterances in steps of those that are alike in length.
+
+Every utterance comes once, or as often as a mixture says (`mixture.py`).
 
 Shards are put in a random order, neighbours in that order form windows, and within a window
 utterances are grouped by length and cut into steps of at most `global_frames`. The steps depend on
@@ -66,9 +68,16 @@ def mixed(*parts: int | np.ndarray) -> np.ndarray:
     return np.asarray(state)
 
 
-def utterance_seeds(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
-    """Seeds of 63 bits of all that is random about utterances in an epoch; (n,) uint64."""
-    return mixed(seed, epoch, numbers) >> np.uint64(1)
+def utterance_seeds(
+    seed: int, epoch: int, numbers: np.ndarray, turns: np.ndarray | None = None
+) -> np.ndarray:
+    """Seeds of 63 bits of all that is random about utterances in an epoch; (n,) uint64.
+
+    Args:
+        turns: (n,), how often each has come in the epoch before; None where each comes once.
+    """
+    more = () if turns is None else (turns,)
+    return mixed(seed, epoch, numbers, *more) >> np.uint64(1)
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,8 @@ class EpochPlan:
             cuts are moved between tokens; None in plan 1.
         prompt_shares: (S,) float64 in [0, 1), where in the range of allowed lengths prompts lie
             that are cut out of utterances; None in plan 1, which leaves them to chance.
+        turns: (n,), how often the utterance has come in the epoch before, in this order; None where
+            each comes once.
     """
 
     order: np.ndarray
@@ -112,6 +123,7 @@ class EpochPlan:
     starts: np.ndarray
     lengths: Lengths | None = None
     prompt_shares: np.ndarray | None = None
+    turns: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -129,6 +141,14 @@ class EpochPlan:
         if not 0 <= rank < ranks:
             raise ValueError(f"rank {rank} of {ranks} does not exist")
         return self.step(number)[self.rank_of(number, ranks) == rank]
+
+    def seeds(self, number: int, seed: int, epoch: int) -> np.ndarray:
+        """Seeds of the utterances of a step, in the step's order; uint64."""
+        return utterance_seeds(seed, epoch, self.step(number), self.turns_of(number))
+
+    def turns_of(self, number: int) -> np.ndarray | None:
+        """How often each utterance of a step has come before; None where each comes once."""
+        return None if self.turns is None else self.turns[self.places(number)]
 
     def rank_of(self, number: int, ranks: int) -> np.ndarray:
         """The rank of each utterance of a step, in the step's order; int64."""
@@ -168,6 +188,7 @@ def plan_epoch(
     others: np.ndarray | None = None,
     prompts: PromptConfig | None = None,
     window_shards: int = WINDOW_SHARDS,
+    window: np.ndarray | None = None,
 ) -> EpochPlan:
     """Plan an epoch.
 
@@ -181,13 +202,16 @@ def plan_epoch(
             their own; None makes plan 1.
         prompts: the lengths of prompts, for plan 2.
         window_shards: the least number of shards whose utterances are mixed.
+        window: (n,) int32, the window of each utterance; None makes them of neighbouring shards.
 
     Raises:
         ValueError: there is no utterance, or one that is longer than a step or has no frames.
     """
-    _check(frames, global_frames)
+    check_frames(frames, global_frames)
     counted = frames if others is None else np.minimum(frames + others, global_frames)
-    window = _windows(shards, counted, seed, epoch, window_shards, WINDOW_STEPS * global_frames)
+    if window is None:
+        enough = WINDOW_STEPS * global_frames
+        window = _windows(shards, counted, seed, epoch, window_shards, enough)
     key = _sort_key(window, frames, others, seed, epoch)
     order = np.argsort(key, kind="stable")
     del key
@@ -213,7 +237,7 @@ def plan_epoch(
     )
 
 
-def _check(frames: np.ndarray, global_frames: int) -> None:
+def check_frames(frames: np.ndarray, global_frames: int) -> None:
     """See that utterances can be planned.
 
     Raises:

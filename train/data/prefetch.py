@@ -29,7 +29,7 @@ import numpy as np
 
 from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.core.errors import DamageError
-from ns2.train.data.epochs import EpochPlan, utterance_seeds
+from ns2.train.data.epochs import EpochPlan
 from ns2.train.data.in_turn import InTurn
 from ns2.train.data.selection import Data
 
@@ -246,7 +246,9 @@ class Reader:
         began = time.perf_counter()
         plan, epoch, number = place
         self._data.check_unchanged()
-        fetched, skipped = self._fetch_sound(plan.share(number, self._rank, self._ranks), epoch)
+        own = plan.rank_of(number, self._ranks) == self._rank
+        seeds = plan.seeds(number, self._seed, epoch)[own]
+        fetched, skipped = self._fetch_sound(plan.step(number)[own], seeds)
         for one in fetched:
             one.share = plan.prompt_share(number)
         batch = self._collate(fetched) if fetched else None
@@ -268,14 +270,16 @@ class Reader:
             skipped=tuple(skipped),
         )
 
-    def _fetch_sound(self, numbers: np.ndarray, epoch: int) -> tuple[list[Fetched], list[str]]:
+    def _fetch_sound(
+        self, numbers: np.ndarray, seeds: np.ndarray
+    ) -> tuple[list[Fetched], list[str]]:
         """The utterances of a share that are not damaged, and messages on those that are.
 
         Raises:
             DamageError: an utterance is damaged, and damage is not skipped.
         """
         try:
-            return self._fetch(numbers, epoch), []
+            return self._fetch(numbers, seeds), []
         except DamageError:
             if self._on_damage == "raise":
                 raise
@@ -284,20 +288,19 @@ class Reader:
         skipped: list[str] = []
         for i in range(len(numbers)):
             try:
-                fetched += self._fetch(numbers[i : i + 1], epoch)
+                fetched += self._fetch(numbers[i : i + 1], seeds[i : i + 1])
             except DamageError as error:
                 skipped.append(str(error))
         return fetched, skipped
 
-    def _fetch(self, numbers: np.ndarray, epoch: int) -> list[Fetched]:
+    def _fetch(self, numbers: np.ndarray, seeds: np.ndarray) -> list[Fetched]:
         """The utterances of a share, or of a part of it, with all their arrays."""
         data, check = self._data, self._check
         arrays = [data.read_many(name, numbers, check=check) for name in data.columns]
         _check_together(data, numbers, dict(zip(data.columns, arrays, strict=True)))
-        seeds = utterance_seeds(self._seed, epoch, numbers).tolist()
         others: list[np.ndarray | None] = [None] * len(numbers)
         for i in np.flatnonzero(data.frames[numbers] < self._other_below).tolist():
-            which = data.other(int(numbers[i]), seeds[i])
+            which = data.other(int(numbers[i]), int(seeds[i]))
             if which is not None:
                 others[i] = data.read("codes", which, check=check)
         return [
@@ -309,7 +312,7 @@ class Reader:
                 other=other,
             )
             for key, one, seed, other, *values in zip(
-                data.keys(numbers), numbers.tolist(), seeds, others, *arrays, strict=True
+                data.keys(numbers), numbers.tolist(), seeds.tolist(), others, *arrays, strict=True
             )
         ]
 

@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from functools import cached_property, reduce
-from operator import and_
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.core.atomic import stamp
@@ -31,11 +28,12 @@ from ns2.pipeline.dataset.card import open_card
 from ns2.pipeline.dataset.layout import CARD
 from ns2.pipeline.dataset.losses import join_losses
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.pipeline.dataset.where import parse_where
-from ns2.train.data.alike import differences, makeup_of
+from ns2.train.data.alike import check_alike
 from ns2.train.data.by_speaker import BySpeaker
-from ns2.train.data.epochs import EpochPlan, plan_epoch, utterance_seeds
+from ns2.train.data.chosen import chosen_rows
+from ns2.train.data.epochs import EpochPlan, check_frames, plan_epoch, utterance_seeds
 from ns2.train.data.identity import Identity, content_digest
+from ns2.train.data.mixture import Mixture, mixture_of, plan_turns
 
 COLUMNS = ("codes", "phonemes", "durations", "f0")
 """The columns that NaturalSpeech 2 learns from."""
@@ -58,17 +56,20 @@ class Data:
         frames: (n,) int32, T.
         identity: all that decides which utterance has which number, and what it holds.
         digest: of the identity, 64 hex digits.
+        mixture: how often utterances come in an epoch; None where each comes once.
     """
+
+    mixture: Mixture | None = None
 
     def __init__(
         self, datasets: Sequence[Dataset], columns: Sequence[str], *, split: str, where: str
     ) -> None:
         self.datasets, self.columns = tuple(datasets), tuple(columns)
         self.split, self.where = split, where.strip()
-        _check_alike(self.datasets, self.columns)
+        check_alike(self.datasets, self.columns)
         parts, first_shard = [], 0
         for dataset in self.datasets:
-            position, shards, frames = _choose(dataset, split, where)
+            position, shards, frames = chosen_rows(dataset, split, where)
             parts.append((position, shards + first_shard, frames))
             first_shard += int(shards.max(initial=-1)) + 1
         self.position, self.shards, self.frames = (
@@ -106,11 +107,30 @@ class Data:
         """
         numbers = np.sort(numbers)
         chosen = copy.copy(self)
+        chosen.mixture = None
         for name in ("speakers", "_by_speaker"):
             chosen.__dict__.pop(name, None)
         chosen.dataset_of, chosen.position = self.dataset_of[numbers], self.position[numbers]
         chosen.shards, chosen.frames = self.shards[numbers], self.frames[numbers]
         chosen.digest = short_hash([self.digest, numbers.tolist()], 64)
+        return chosen
+
+    def mixed_by(self, mix: str, utterances: int = 0) -> Data:
+        """The same utterances with a mixture, which decides how often each comes in an epoch.
+
+        Args:
+            mix: such as "5:3:1 speaker^0.5"; "" for all alike.
+            utterances: the length of an epoch; 0 for as many as there are.
+
+        Raises:
+            UserError: the mix does not fit these utterances, see `mixture_of`.
+        """
+        chosen = copy.copy(self)
+        chosen.mixture = None
+        if mix.strip() or utterances:
+            chosen.mixture = mixture_of(
+                mix, utterances or len(self), self.datasets, self.dataset_of, self.position
+            )
         return chosen
 
     @property
@@ -214,33 +234,41 @@ class Data:
         Raises:
             UserError: an utterance is longer than a step.
         """
-        others = None
-        if prompts is not None:
-            numbers = np.arange(len(self))
-            others = self.prompts_of_others(numbers, seed=seed, epoch=epoch, config=prompts)
         try:
-            return plan_epoch(
-                self.shards,
-                self.frames,
-                seed=seed,
-                epoch=epoch,
-                global_frames=global_frames,
-                others=others,
-                prompts=prompts,
-            )
+            check_frames(self.frames, global_frames)
         except ValueError as error:
             longest = self.key(int(self.frames.argmax()))
             raise UserError(
                 f"{_names(self.datasets)}: {error} (the longest is {longest})"
             ) from None
+        turns = None
+        if self.mixture is not None:
+            turns = self.mixture.turns(self.shards, seed=seed, epoch=epoch)
+        numbers = np.arange(len(self)) if turns is None else turns.numbers
+        draw: dict[str, Any] = {"seed": seed, "epoch": epoch}
+        others = None
+        if prompts is not None:
+            again = None if turns is None else turns.turn
+            others = self.prompts_of_others(numbers, again, **draw, config=prompts)
+        chosen = {**draw, "global_frames": global_frames, "others": others, "prompts": prompts}
+        if turns is None:
+            return plan_epoch(self.shards, self.frames, **chosen)
+        return plan_turns(turns, self.frames[numbers], **chosen)
 
     def prompts_of_others(
-        self, numbers: np.ndarray, *, seed: int, epoch: int, config: PromptConfig
+        self,
+        numbers: np.ndarray,
+        turns: np.ndarray | None,
+        *,
+        seed: int,
+        epoch: int,
+        config: PromptConfig,
     ) -> np.ndarray:
         """Frames of the prompts that come from other utterances in an epoch.
 
         Args:
             numbers: (m,) of the utterances.
+            turns: (m,), how often each has come in the epoch before; None where each comes once.
 
         Returns:
             (m,) int32; 0 for utterances that are long enough for a prompt of their own, and for
@@ -248,7 +276,8 @@ class Data:
         """
         found = np.zeros(len(numbers), np.int32)
         whole = np.flatnonzero(self.frames[numbers] < config.whole_below)
-        others = self.others(numbers[whole], utterance_seeds(seed, epoch, numbers[whole]))
+        turns = None if turns is None else turns[whole]
+        others = self.others(numbers[whole], utterance_seeds(seed, epoch, numbers[whole], turns))
         there = others >= 0
         found[whole[there]] = np.minimum(self.frames[others[there]], config.longest)
         return found
@@ -353,46 +382,6 @@ def _check_finite(column: str, arrays: Sequence[Any], key: Callable[[int], str])
         floats = isinstance(array, np.ndarray) and array.dtype.kind == "f"
         if floats and not np.isfinite(array).all():
             raise ValueError(f"{column} of {key(i)} holds values that are not finite")
-
-
-def _choose(dataset: Dataset, split: str, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions, shards and frames of the utterances that are chosen, (n,) int32 each."""
-    condition = parse_where(where, dataset.index_schema) if where.strip() else None
-    asked = condition.columns if condition is not None else ()
-    columns = dict.fromkeys(("shard", "frames", *(("split",) if split else ()), *asked))
-    # dictionary-encoded it is read in half the time, but not every condition can compare it
-    codes = ["split"] if split and "split" not in asked else []
-    table = dataset.fields(list(columns), codes=codes)
-    if table.num_rows != len(dataset):
-        raise UserError(
-            f"{dataset.root}: the card counts {len(dataset)} utterances, the index has "
-            f"{table.num_rows} rows; `ns2 verify` says more"
-        )
-    table = table.append_column("", pa.array(np.arange(table.num_rows, dtype=np.int32)))
-    wanted = [pc.field("split") == split] if split else []
-    wanted += [condition.expression] if condition is not None else []
-    if wanted:
-        table = table.filter(reduce(and_, wanted))
-    position, shard, frames = (table[name].to_numpy() for name in ("", "shard", "frames"))
-    return position, shard, frames
-
-
-def _check_alike(datasets: Sequence[Dataset], columns: Sequence[str]) -> None:
-    """See that one model can learn from datasets together.
-
-    Raises:
-        UserError: naming the first difference, and both datasets.
-    """
-    first, *others = datasets
-    makeup = makeup_of(first, columns) if others else None
-    for other in others:
-        assert makeup is not None
-        for difference in differences(makeup, makeup_of(other, columns)):
-            raise UserError(
-                f"{first.root} and {other.root} have different {difference.what} "
-                f"({difference.first}; {difference.other}): a model can't learn from both. "
-                "Preprocess them with the same codec and options."
-            )
 
 
 def _names(datasets: Sequence[Dataset]) -> str:

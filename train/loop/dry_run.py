@@ -16,7 +16,7 @@ import numpy as np
 from ns2.model.tts.parameters import count_parts
 from ns2.pipeline.core.progress import duration
 from ns2.train.data.computed import computed, cut_lengths, expected_lengths
-from ns2.train.data.epochs import EpochPlan, Lengths, utterance_seeds
+from ns2.train.data.epochs import EpochPlan, Lengths
 from ns2.train.data.prefetch import Reader
 from ns2.train.data.selection import Data
 from ns2.train.run.settings import TrainConfig
@@ -88,6 +88,7 @@ def dry_run(config: TrainConfig, data: Data, options: TrainOptions) -> str:
         options: of these the device, the number of devices that share a step, and `compile`.
     """
     devices = options.devices
+    data = data.mixed_by(config.mix, config.epoch_utterances)
     plan = planned(config, data, 0)
     epochs = config.steps / len(plan)
     searched = min(EPOCHS, -(-config.steps // len(plan)))
@@ -95,12 +96,13 @@ def dry_run(config: TrainConfig, data: Data, options: TrainOptions) -> str:
     padding = padding_of(config, data, plan, devices)
     parts = count_parts(config.model, sizes_of(data.datasets[0]))
     parameters = sum(part.parameters for part in parts)
-    hours = plan.total_frames / data.grid.frame_rate / 3600
+    hours = int(data.frames.sum(dtype=np.int64)) / data.grid.frame_rate / 3600
     epoch_seconds = trial.seconds * padding.computed / padding.steps * len(plan) / trial.frames
     on = "one device" if devices == 1 else f"{devices} devices"
     of = "of the GPU" if chosen_device(options.device) == "cuda" else "of this process"
     rows = {
         "utterances": f"{len(data):,} ({hours:.2f} h)",
+        **({"mix": mixture_text(data, config, plan)} if data.mixture is not None else {}),
         "an epoch": f"{len(plan):,} steps of at most {config.global_frames:,} frames"
         f"{', prompts included' if config.plan == 2 else ''}",
         "padding": f"{1 - padding.work / padding.computed:.1%} of what {on} compute"
@@ -115,6 +117,19 @@ def dry_run(config: TrainConfig, data: Data, options: TrainOptions) -> str:
         "validation and samples aside",
     }
     return "\n".join(f"{name:<13} {text}" for name, text in rows.items())
+
+
+def mixture_text(data: Data, config: TrainConfig, plan: EpochPlan) -> str:
+    """What a mixture makes of an epoch: its length, how often utterances come, datasets' shares."""
+    assert data.mixture is not None
+    times = np.bincount(plan.order, minlength=len(data))
+    hours = plan.total_frames / data.grid.frame_rate / 3600
+    of = np.bincount(data.dataset_of, times, len(data.datasets)) / len(plan.order)
+    shares = (f"{one.root.name} {share:.2%}" for one, share in zip(data.datasets, of, strict=True))
+    return (
+        f"{config.mix or 'none'}: {len(plan.order):,} utterances an epoch ({hours:.2f} h), each "
+        f"{times.min()} to {times.max()} times; {', '.join(shares)}"
+    )
 
 
 def planned(config: TrainConfig, data: Data, epoch: int) -> EpochPlan:
@@ -173,9 +188,13 @@ def padding_of(config: TrainConfig, data: Data, plan: EpochPlan, devices: int) -
         lengths = cut_lengths(
             plan.frames_of(number),
             data.prompts_of_others(
-                utterances, seed=config.seed, epoch=0, config=config.model.prompt
+                utterances,
+                plan.turns_of(number),
+                seed=config.seed,
+                epoch=0,
+                config=config.model.prompt,
             ),
-            utterance_seeds(config.seed, 0, utterances),
+            plan.seeds(number, config.seed, 0),
             plan.prompt_share(number),
             _tokens(data, utterances, border),
             config.model.prompt,

@@ -81,6 +81,7 @@ def train(
         UserError: the folder is another run's, the data is damaged or was changed, or steps that
             were not finite ended the run.
     """
+    data = data.mixed_by(config.mix, config.epoch_utterances)
     with Ranks(options.device) as ranks:
         if options.device == "auto":
             progress.note(f"computes on {ranks.device_name}")

@@ -17,6 +17,7 @@ from typing import Any
 from ns2.model.config_values import changed
 from ns2.pipeline.core.errors import OptionError
 from ns2.pipeline.core.reading import parse_json, read_small
+from ns2.train.data.mix import parse_mix
 from ns2.train.run.recipes import training
 from ns2.train.run.settings import TrainConfig
 
@@ -25,7 +26,11 @@ _LARGEST = 1 << 20
 
 
 def choose(
-    name: str, file: Path | None, settings: Sequence[str], steps: int | None = None
+    name: str,
+    file: Path | None,
+    settings: Sequence[str],
+    steps: int | None = None,
+    mix: Sequence[str] = (),
 ) -> TrainConfig:
     """The settings that a command line asks for.
 
@@ -34,6 +39,7 @@ def choose(
         file: changes the preset's settings; None for no file.
         settings: texts like "a.b=c", which change those of the file.
         steps: the number of steps in all; None leaves it as the rest has it.
+        mix: the parts of the mix; without any it is left as the rest has it.
 
     Raises:
         OptionError: a setting does not exist (the message names the nearest that does), a value
@@ -51,6 +57,8 @@ def choose(
     if steps is not None:
         changes["steps"] = steps
     try:
+        if mix:
+            changes["mix"] = parse_mix(mix).text
         return changed(config, changes)
     except ValueError as error:
         raise OptionError(str(error)) from error

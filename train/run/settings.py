@@ -12,6 +12,7 @@ from typing import Literal
 
 from ns2.model.diffusion.sampler_config import FAST_SAMPLER, SamplerConfig
 from ns2.model.tts.ns2_config import NS2Config
+from ns2.train.data.mix import parse_mix
 
 Decay = Literal["inverse_sqrt", "cosine"]
 
@@ -34,6 +35,14 @@ class TrainConfig:
     """How steps are planned: 2 counts prompts in global_frames and groups utterances by what is
     left of them once prompts are cut out; 1 is the plan of ns2 0.1. A run goes on with the
     plan that it began with."""
+
+    mix: str = ""
+    """How often utterances come: shares of the datasets and powers of columns, as of --mix, such as
+    "5:3:1 speaker^0.5"; "" has each come once in an epoch."""
+
+    epoch_utterances: int = 0
+    """The number of utterances in an epoch, in which some then come several times or not at all; 0
+    for as many as there are."""
 
     learning_rate: float = 5e-4
     """The highest learning rate, which is reached at the end of the warm-up."""
@@ -124,6 +133,7 @@ class TrainConfig:
             "validate_frames",
         )
         at_least_0 = (
+            "epoch_utterances",
             "clip",
             "weight_decay",
             "validate_every",
@@ -137,6 +147,7 @@ class TrainConfig:
                     raise ValueError(
                         f"{name} has to be at least {least}, got {getattr(self, name)}"
                     )
+        parse_mix([self.mix])
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate has to be above 0, got {self.learning_rate}")
         if not 0 <= self.ema < 1:

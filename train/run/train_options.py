@@ -31,6 +31,11 @@ class TrainOptions:
     """A condition on the columns of the index, such as "seconds < 12"; only utterances that meet it
     are used."""
 
+    mix: tuple[str, ...] = ()
+    """How often utterances come in an epoch: shares of the datasets in their order, such as 5:3:1,
+    or a column of the index and a power, such as speaker^0.5, which gives a speaker of c utterances
+    a share in proportion to c^0.5; may be repeated, once for the datasets and once for a column."""
+
     losses: Path | None = None
     """A run that kept its losses of these utterances (--set utterance_loss=true): --where may name
     them as utterance_loss."""
