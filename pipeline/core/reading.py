@@ -63,18 +63,21 @@ def read_small(path: Path, most: int = SMALL) -> bytes:
     return data
 
 
-def parse_json(data: bytes | str) -> Any:
-    """The value of a JSON text: its numbers are finite, and it is nested at most 100 deep.
+def parse_json(data: bytes | str, *, finite: bool = True) -> Any:
+    """The value of a JSON text, which is nested at most 100 deep.
+
+    Args:
+        finite: whether its numbers have to be; others write NaN for what they don't know.
 
     Raises:
         ValueError: it is no such text.
     """
     text = data if isinstance(data, str) else data.decode("utf-8")
     try:
-        value = json.loads(text, parse_constant=_not_a_number)
+        value = json.loads(text, parse_constant=_not_a_number if finite else float)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
-    _check_value(value, 0)
+    _check_value(value, 0, finite)
     return value
 
 
@@ -99,11 +102,11 @@ def _not_a_number(text: str) -> NoReturn:
     raise ValueError(f"holds {text}, which is no JSON number")
 
 
-def _check_value(value: Any, depth: int) -> None:
+def _check_value(value: Any, depth: int, finite: bool) -> None:
     if depth > _DEEPEST:
         raise ValueError("is nested too deeply")
-    if isinstance(value, float) and not math.isfinite(value):
+    if finite and isinstance(value, float) and not math.isfinite(value):
         raise ValueError("holds a number that is too large")
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for part in parts:
-        _check_value(part, depth + 1)
+        _check_value(part, depth + 1, finite)

@@ -156,7 +156,7 @@ def _rows(file: Path, faults: list[Find]) -> Iterator[Row | tuple[str, Utterance
                 if line.strip():
                     where = f"{file.name}:{number}"
                     try:
-                        row = parse_json(line)
+                        row = parse_json(line, finite=False)
                     except ValueError as error:
                         yield where, bad_row(f"it is no JSON: {error}")
                         continue
@@ -306,7 +306,7 @@ def _unknown_cut(row: Mapping[str, Any]) -> UtteranceError | None:
 
 def _number(row: Mapping[str, Any], name: str) -> float:
     value = row.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e7:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e7:
         raise bad_row(f"{name} is {shown_value(value)}, expected seconds")
     return float(value)
 

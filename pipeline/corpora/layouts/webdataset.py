@@ -42,6 +42,13 @@ _NAME = re.compile(r"((?:.*/|)[^./]+)\.([^/]+)", re.DOTALL)
 _TEXTS = ("txt", "normalized.txt", "lab")
 """Suffixes of a text, best first."""
 _LARGEST_TEXT = 1 << 20
+_MAGIC = {
+    b"\x1f\x8b": ".tar.gz",
+    b"\xfd7zXZ": ".tar.xz",
+    b"BZh": ".tar.bz2",
+    b"(\xb5/\xfd": ".tar.zst",
+}
+"""How compressed files begin, whatever their names are."""
 _GLANCE, _FIRST_MEMBERS = 20, 50
 _BLOCK = 512
 
@@ -92,11 +99,11 @@ class WebDataset:
         notes = _Notes(fields)
         finds = [find for tar in tars for find in _samples(base, tar, notes)]
         if not notes.audio:
-            raise UserError(f"{root}: no member of its tars is audio")
-        if notes.names and (missing := fields.missing(list(notes.names))):
+            raise UserError("; ".join([f"{root}: no member of its tars is audio", *packed]))
+        if missing := fields.missing(list(notes.names)):
+            there = f"fields are {', '.join(notes.names)}" if notes.names else "there is no .json"
             raise UserError(
-                f"{root}: no .json has the field {missing[0]} that --fields takes; fields are "
-                f"{', '.join(notes.names)}"
+                f"{root}: no .json has the field {missing[0]} that --fields takes; {there}"
             )
         if not notes.split_named:
             finds = without_lone_train(finds)
@@ -165,14 +172,27 @@ def _tars(root: Path, most: int | None = None) -> Iterator[str]:
 
 def _compressed(root: Path, most: int | None = None) -> list[str]:
     """A sentence on compressed tars below a folder, if there are any in its first folders."""
-    packed = sorted(name for name in _names(root, most) if name.lower().endswith(tuple(COMPRESSED)))
-    tools = {COMPRESSED[end] for name in packed for end in COMPRESSED if name.lower().endswith(end)}
-    if not packed:
+    ends = {name: end for name in _names(root, most) if (end := _compression(root, name))}
+    if not ends:
         return []
+    tools = sorted({COMPRESSED[end] for end in ends.values()})
     return [
-        f"compressed tars can't be read in place: {first_names(packed)}; unpack them with "
-        f"{' and '.join(sorted(tools))}, or with tar where they hold a corpus of another layout"
+        f"compressed tars can't be read in place: {first_names(sorted(ends))}; unpack them with "
+        f"{' and '.join(tools)}, or with tar where they hold a corpus of another layout"
     ]
+
+
+def _compression(root: Path, name: str) -> str:
+    """The key of `COMPRESSED` for a tar, by its name or by how it begins; "" for other files."""
+    lower = name.lower()
+    if not lower.endswith(SUFFIX):
+        return next((end for end in COMPRESSED if lower.endswith(end)), "")
+    try:
+        with open_regular(root if root.is_file() else root / name) as file:
+            head = file.read(6)
+    except OSError:
+        return ""
+    return next((end for begin, end in _MAGIC.items() if head.startswith(begin)), "")
 
 
 def _has_audio(tar: Path) -> bool:
@@ -265,12 +285,26 @@ class _Scan:
         """A tar ends with blocks of zeros; without them some of it is missing."""
         self.file.seek(min(end, size))
         block = self.file.read(_BLOCK)
-        if not self.fault and (len(block) < _BLOCK or any(block)):
+        if self.fault:
+            return
+        if len(block) < _BLOCK or any(block):
             what = "is cut off" if end + _BLOCK > size else "is damaged"
             self.fault = (
                 f"the tar {what} behind its member {self.count}: what follows can't be read; get "
                 "the tar again"
             )
+        elif self._more():
+            self.fault = (
+                f"more follows behind the end of the tar and its member {self.count}, and is not "
+                "read: if tars were joined, part them again, or join them with tar --concatenate"
+            )
+
+    def _more(self) -> bool:
+        """Whether anything but zeros follows."""
+        while block := self.file.read(1 << 16):
+            if any(block):
+                return True
+        return False
 
 
 def _audio(members: Mapping[str, _Member]) -> _Member | None:
@@ -343,7 +377,7 @@ def _content(file: BinaryIO, member: _Member) -> bytes:
 def _row(file: BinaryIO, member: _Member) -> Mapping[str, Any]:
     """The fields of a `.json`."""
     try:
-        row = parse_json(decode(_content(file, member), "its .json"))
+        row = parse_json(decode(_content(file, member), "its .json"), finite=False)
     except ValueError as error:
         raise bad_row(f"its .json is no JSON: {error}") from error
     if not isinstance(row, dict):

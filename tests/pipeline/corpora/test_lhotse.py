@@ -64,6 +64,15 @@ def test_cuts(name: str, tmp_path: Path) -> None:
         assert found["one"].source == "wavs/a.wav" and found["one"].language == "en-us"
 
 
+def test_numbers_that_are_none_in_what_is_not_read(tmp_path: Path) -> None:
+    touch(tmp_path, "wavs/a.wav")
+    rows = [cut("one", 0, 10, said("one", 0, 10, custom={"snr": float("nan")}))]
+    rows.append(cut("two", 0, 10, said("two", 0, float("nan"))))
+    write(tmp_path / "cuts.jsonl", rows)
+    corpus = read_corpus(tmp_path)
+    assert list(by_id(corpus)) == ["one"] and list(reasons(corpus)) == ["two"]
+
+
 def test_recordings_and_supervisions(tmp_path: Path) -> None:
     """Paths are relative to where the recipe ran, here two folders above."""
     touch(tmp_path, "wavs/a.wav", "wavs/b.wav")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -195,3 +198,54 @@ def test_compressed_tars_beside_tars_are_named(tmp_path: Path) -> None:
         "compressed tars can't be read in place: 1 (b.tar.gz); unpack them with gunzip, "
         "or with tar where they hold a corpus of another layout",
     )
+
+
+@pytest.mark.parametrize("mode", ["gz", "xz", "bz2"])
+def test_tars_that_are_compressed_under_the_name_of_a_tar_are_named(
+    mode: Any, tmp_path: Path
+) -> None:
+    content = plain_tar(tmp_path / "a.tar", ("a.wav", b"audio"), ("a.txt", b"One.")).read_bytes()
+    packed = {"gz": gzip, "xz": lzma, "bz2": bz2}[mode].compress(content)
+    (tmp_path / "a.tar").write_bytes(packed)
+    for path in (tmp_path, tmp_path / "a.tar"):
+        with pytest.raises(UserError, match=r"compressed tars.*1 \(a.tar\)"):
+            read_corpus(path)
+    write_tar(tmp_path / "b.tar", [{"__key__": "b", "wav": b"audio", "txt": "Two."}])
+    corpus = read_corpus(tmp_path)
+    assert [u.id for u in corpus.utterances] == ["b"] and "1 (a.tar)" in corpus.warnings[0]
+
+
+def test_what_follows_the_end_of_a_tar_is_told(tmp_path: Path) -> None:
+    """`cat` joins tars so that readers end where the first one ends."""
+    parts = [
+        plain_tar(tmp_path / f"{k}.tar", (f"{k}.wav", b"audio"), (f"{k}.txt", b"One.")).read_bytes()
+        for k in "ab"
+    ]
+    (tmp_path / "a.tar").write_bytes(b"".join(parts))
+    (tmp_path / "b.tar").write_bytes(parts[1] + bytes(50_000))  # zeros are no harm
+    corpus = read_corpus(tmp_path)
+    assert [u.id for u in corpus.utterances] == ["a", "b"]
+    assert [(one.id, one.reason) for one in corpus.rejected] == [
+        ("a.tar#2", Reason.AUDIO_TRUNCATED)
+    ]
+    assert "tar --concatenate" in corpus.rejected[0].message
+
+
+def test_numbers_that_are_none_in_fields_that_are_not_read(tmp_path: Path) -> None:
+    """Python writes NaN for what a measure can't say."""
+    plain_tar(
+        tmp_path / "a.tar",
+        ("a.wav", b"audio"),
+        ("a.json", b'{"text": "One.", "dnsmos": NaN, "snr": -Infinity, "more": [1e999]}'),
+        ("b.wav", b"audio"),
+        ("b.json", b'{"text": NaN}'),
+    )
+    corpus = read_corpus(tmp_path)
+    assert [u.text for u in corpus.utterances] == ["One."]
+    assert [one.id for one in corpus.rejected] == ["b"]
+
+
+def test_fields_that_no_json_has_are_told_where_there_is_none(tmp_path: Path) -> None:
+    plain_tar(tmp_path / "a.tar", ("a.wav", b"audio"), ("a.txt", b"One."))
+    with pytest.raises(UserError, match=r"no .json has the field words.*there is no .json"):
+        read_corpus(tmp_path, fields="text=words")
