@@ -130,6 +130,16 @@ class Fields:
         """The same with names in lower case, as those of a table's first line are compared."""
         return Fields({name: column.lower() for name, column in self.columns.items()})
 
+    def repeated(self, there: Sequence[str]) -> str:
+        """The name of a field that several columns of a table have; "" if there is none.
+
+        Args:
+            there: names of all columns of the table.
+        """
+        named = (self.names(field, there) for field in FIELDS if field not in self.numbers)
+        read = {next((name for name in names if name in there), "") for names in named} - {""}
+        return next((name for name in there if name in read and there.count(name) > 1), "")
+
     def missing(self, there: Sequence[str]) -> list[str]:
         """Names of columns that it takes and a table does not have.
 

@@ -57,6 +57,8 @@ def _named(header: Sequence[str], fields: Fields, table: str) -> Columns:
         raise UserError(
             f"--fields names the column {missing[0]}, but those of {table} are {', '.join(header)}"
         )
+    if name := fields.repeated(header):
+        raise UserError(f"{table}: several columns are named {name}; rename all but one")
     at = {f: i for f in FIELDS if (i := _position(f, header, fields)) is not None}
     text = [at["text"]] if "text" in at else []
     spoken = next((header.index(name) for name in NORMALISED if name in header), None)

@@ -122,6 +122,8 @@ def _table_rows(table: Path, fields: Fields) -> Iterator[tuple[int, Row]]:
             lines.seek(0)
             begins = 1
         header, delimiter = found
+        if name := fields.lowered().repeated(header):
+            raise UserError(f"{table}: several columns are named {name}; rename all but one")
         read = _tab_rows if table.suffix.lower() == ".tsv" else _csv_rows
         for number, values in read(lines, delimiter, begins, table):
             if isinstance(values, UtteranceError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ns2.model.codec.interface import CodecError
 from ns2.model.codec.registry import codec_spec
 from ns2.pipeline.core.errors import OptionError, UserError
-from ns2.pipeline.core.schema import FrameGrid, in_column_order
+from ns2.pipeline.core.schema import COLUMNS, FrameGrid, in_column_order
 from ns2.pipeline.dataset.card import ColumnEntry, StageEntry
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.preprocess.options import Options
@@ -55,9 +55,12 @@ def build_graph(options: Options) -> Graph:
     graph = Graph(grid=grid, stages={stage.name: stage for stage in stages}, assets={}, added=added)
     unknown = sorted(set(options.columns) - set(graph.columns))
     if unknown:
+        there = {*COLUMNS, *graph.columns, *(kind.name for kind in MEASURES)}
+        near = get_close_matches(unknown[0].lower(), there, n=1)
+        meant = f", did you mean {near[0]}?" if near else ";"
         raise OptionError(
-            f"--columns: there is no column {', '.join(unknown)}; columns are "
-            f"{', '.join(in_column_order(graph.columns))}"
+            f"--columns: there is no column {', '.join(unknown)}{meant} columns are "
+            f"{', '.join(in_column_order(there))}, and those of a --stage"
         )
     for stage in stages:
         stage.prepare()  # what is missing is said now, before any work

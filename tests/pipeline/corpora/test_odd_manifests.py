@@ -160,3 +160,15 @@ def test_a_folder_of_manifests_of_other_names(tmp_path: Path) -> None:
     why = r"2 \(dev_manifest\.jsonl, train_manifest\.json\) may be manifests: give the path of one"
     with pytest.raises(UserError, match=why):
         read_corpus(tmp_path)
+
+
+def test_columns_of_one_name_are_told_where_they_are_read(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "m.csv", "audio,text,Text,x,x\na.wav,one,two,3,4\n")
+    with pytest.raises(UserError, match="several columns are named text"):
+        read_corpus(path)
+    found = read_corpus(path, fields="audio=1,text=3")
+    assert [u.text for u in found.utterances] == ["two"]
+    path = manifest(tmp_path, "n.csv", "audio,text,x,x\na.wav,one,3,4\n")
+    assert [u.text for u in read_corpus(path).utterances] == ["one"]
+    with pytest.raises(UserError, match="several columns are named x"):
+        read_corpus(path, fields="speaker=x")

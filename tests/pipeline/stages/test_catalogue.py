@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from ns2.cli import main
 from ns2.pipeline import stages
+from ns2.pipeline.core.errors import OptionError
 from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.recipe import build_graph
@@ -93,3 +94,11 @@ def test_a_wrong_name_lists_all_columns(energy: None, corpus: Path, tmp_path: Pa
     words = ["preprocess", str(corpus), "-o", str(tmp_path / "s"), "--columns", "energie"]
     done = CliRunner().invoke(main, [*words, "--codec", "mini"])
     assert done.exit_code == 2 and "meta, energy" in done.output
+
+
+@pytest.mark.parametrize(("written", "meant"), [("Codes", "codes"), ("qualiti", "quality")])
+def test_columns_that_a_run_does_not_make_are_listed_too(written: str, meant: str) -> None:
+    with pytest.raises(OptionError, match=f"no column {written}, did you mean {meant}") as raised:
+        build_graph(Options(codec="mini", columns=(written,)))
+    listed = "codes, mel, f0, phonemes, durations, meta, loudness, mos, quality, voice"
+    assert listed in str(raised.value)
