@@ -72,6 +72,14 @@ TOO_MANY_REJECTED = 3
     help="What would be made, why, and how large it would be is printed, and nothing is made.",
 )
 @click.option(
+    "--trial-seconds",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="The seconds for which --plan really makes some utterances, in a temporary folder, to "
+    "tell the time and size of a run; 0 makes none.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="The plan is printed as JSON; only with --plan."
 )
 @clear_errors
@@ -83,6 +91,7 @@ def preprocess(
     gpus: int | None,
     ray_address: str | None,
     plan: bool,
+    trial_seconds: float,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -107,7 +116,8 @@ def preprocess(
 
         from ns2.pipeline.preprocess.preview import preview, render
 
-        found = preview(corpus, out, chosen)
+        with quiet_libraries():
+            found = preview(corpus, out, chosen, trial_seconds)
         say(json.dumps(found.to_json(), indent=2) if as_json else render(found))
         return
     with (

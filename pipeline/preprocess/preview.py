@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ns2.pipeline.align.textgrid.find import SUFFIX
 from ns2.pipeline.core.atomic import stamp
+from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.garbage import long_lived
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Piece, Utterance
 from ns2.pipeline.corpora.corpus import Corpus, recording_of
 from ns2.pipeline.dataset import layout
-from ns2.pipeline.dataset.card import Card, StageEntry, read_card
 from ns2.pipeline.dataset.layout import plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
 from ns2.pipeline.preprocess.finish.splits import assign_split
@@ -27,13 +27,9 @@ from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
 from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
 from ns2.pipeline.preprocess.plan.states import SourceStates
-from ns2.pipeline.preprocess.recipe import (
-    build_graph,
-    describe,
-    lexicon_of,
-    missing_measures,
-    wanted_columns,
-)
+from ns2.pipeline.preprocess.reasons import reason_of
+from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, missing_measures, wanted_columns
+from ns2.pipeline.preprocess.trial import Trial, Workload, try_some
 from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
@@ -79,6 +75,7 @@ class Preview:
         train_aligner: whether an aligner would be trained.
         notes: what the reader of the corpus decided where the corpus left it open, and what
             `--min-confidence` does.
+        trial: what some utterances that were really made show of the time; None without one.
     """
 
     utterances: int
@@ -89,6 +86,7 @@ class Preview:
     train_aligner: bool
     columns: tuple[ColumnPreview, ...]
     notes: tuple[str, ...] = ()
+    trial: Trial | None = None
 
     @property
     def bytes(self) -> int:
@@ -97,24 +95,30 @@ class Preview:
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON values."""
-        return {**asdict(self), "bytes": self.bytes}
+        trial = None if self.trial is None else self.trial.to_json()
+        return {**asdict(self), "bytes": self.bytes, "trial": trial}
 
 
-def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
+def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float = 0.0) -> Preview:
     """Find out what `preprocess` would do; nothing is written, no audio is decoded.
 
     Audio of new utterances is not hashed either.
+
+    Args:
+        trial_seconds: so long some utterances are really made, in a temporary folder, to see what
+            all of them take; 0 makes none.
 
     Raises:
         UserError: as `preprocess` would.
     """
     # What there is: the graph, the corpus, its sources, and their shards.
     graph = build_graph(options)
-    corpus, out = open_corpus(corpus_path, options), out.absolute()
-    check_folder(out, graph.grid)
-    states = _glimpse(corpus, out, options)
-    sources, unreadable = find_sources(corpus, options, states, lexicon=lexicon_of(graph))
-    placed, previous = place(sources, out, options)
+    with long_lived():
+        corpus, out = open_corpus(corpus_path, options), out.absolute()
+        check_folder(out, graph.grid)
+        states = _glimpse(corpus, out, options)
+        sources, unreadable = find_sources(corpus, options, states, lexicon=lexicon_of(graph))
+        placed, previous = place(sources, out, options)
     shards, low = sure_enough(placed, options.min_confidence)
     used = [source for shard in shards for source in shard.sources]
     columns = wanted_columns(graph, options)
@@ -126,11 +130,11 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
     known = tuple(column for column in columns if not graph.missing_assets(column))
     lacks = _Lacks()
     for shard in shards:
-        lacks.add(ShardState.load(scene, shard, known).outlook())
+        lacks.add(shard, ShardState.load(scene, shard, known).outlook())
     for column in set(columns) - set(known):  # the aligner is not even chosen
-        lacks.everything(column, len(shards), len(used))
+        lacks.everything(column, shards, len(used))
     seconds = _mean_seconds(used, corpus, scene, shards)
-    return Preview(
+    found = Preview(
         utterances=len(used),
         screened=lacks.screened,
         unusable=len(corpus.rejected) + len(unreadable) + len(low),
@@ -149,13 +153,31 @@ def preview(corpus_path: Path, out: Path, options: Options) -> Preview:
                 missing=lacks.missing[column],
                 utterances=lacks.compute[column],
                 bytes=round(lacks.members[column] * _member_bytes(graph, column, seconds)),
-                reason=_reason(graph, column, out, sources, previous, train, lacks.compute[column])
+                reason=reason_of(
+                    graph, column, out, sources, previous, train, lacks.compute[column]
+                )
                 if lacks.missing[column]
                 else "",
             )
             for column in columns
         ),
     )
+    work = Workload(
+        tasks=lacks.tasks,
+        busy=tuple(lacks.busy.values()),
+        compute={column: lacks.compute[column] for column in columns if lacks.missing[column]},
+        seconds=seconds,
+        train=train,
+    )
+    if not trial_seconds or not work.tasks:
+        return found
+    return _with_trial(found, try_some(scene, work, options, trial_seconds))
+
+
+def _with_trial(found: Preview, trial: Trial) -> Preview:
+    """A preview with a trial, and the sizes that it found."""
+    columns = (replace(c, bytes=trial.bytes.get(c.column, c.bytes)) for c in found.columns)
+    return replace(found, trial=trial, columns=tuple(columns))
 
 
 def _with_aligner(
@@ -183,24 +205,35 @@ def split_counts(utterances: Iterable[Utterance], options: Options) -> dict[str,
 
 @dataclass
 class _Lacks:
-    """What all shards lack, by column: targets, arrays to be computed, members of the targets."""
+    """What all shards lack, by column: targets, arrays to be computed, members of the targets.
+
+    Attributes:
+        tasks: utterances of which something is to be made.
+        busy: the shards of these, by number.
+    """
 
     missing: Counter[str] = field(default_factory=Counter)
     compute: Counter[str] = field(default_factory=Counter)
     members: Counter[str] = field(default_factory=Counter)
     screened: int = 0
+    tasks: int = 0
+    busy: dict[int, Shard] = field(default_factory=dict)
 
-    def add(self, outlook: Outlook) -> None:
+    def add(self, shard: Shard, outlook: Outlook) -> None:
         """Add what one shard lacks."""
         self.screened += outlook.unscreened
+        if tasks := max(outlook.unscreened, *outlook.compute.values(), 0):
+            self.tasks += tasks
+            self.busy[shard.number] = shard
         for column, count in outlook.compute.items():
             self.missing[column] += 1
             self.compute[column] += count
             self.members[column] += outlook.members
 
-    def everything(self, column: str, shards: int, utterances: int) -> None:
+    def everything(self, column: str, shards: Sequence[Shard], utterances: int) -> None:
         """Add a column of which nothing is there."""
-        self.missing[column] = shards
+        self.tasks, self.busy = utterances, {shard.number: shard for shard in shards}
+        self.missing[column] = len(shards)
         self.compute[column] = self.members[column] = utterances
 
 
@@ -287,79 +320,6 @@ def _member_bytes(graph: Graph, column: str, seconds: float) -> float:
     return _MEMBER_OVERHEAD + size
 
 
-def _reason(
-    graph: Graph,
-    column: str,
-    out: Path,
-    sources: Sequence[Source],
-    previous: Mapping[str, int],
-    train: bool,
-    compute: int,
-) -> str:
-    """Why targets of a column are missing.
-
-    Args:
-        compute: how many arrays of the column are to be computed.
-    """
-    card = read_card(out)
-    there = card.columns.get(column) if card is not None else None
-    if card is None or there is None:
-        return "interrupted run" if card is None and previous else "new column"
-    if graph.missing_assets(column) or graph.folder(column) != there.folder:
-        changed = _changes(graph, column, card)
-        if changed:
-            return "changed: " + ", ".join(changed)
-        return "the aligner is trained anew" if train else "another aligner, or changed inputs"
-    parts = []
-    new = sum(source.key not in previous for source in sources)
-    if new:
-        parts.append(f"{new} new utterances")
-    gone = len(previous) - (len(sources) - new)
-    if gone:
-        parts.append(f"{gone} removed utterances")
-    reads = " or ".join(s.removesuffix("_file") for s in graph.sources(column))
-    if "text" in graph.sources(column) and (words := _lexicon_change(graph, card)):
-        parts.append(words)
-    elif parts and compute > new:
-        parts.append(f"changed {reads} of {compute - new} utterances, or lost tars")
-    return " and ".join(parts) or f"changed {reads} of some utterances, other limits, or lost tars"
-
-
-def _lexicon_change(graph: Graph, card: Card) -> str:
-    """That the entries of a lexicon differ from those of a card, if they do."""
-    lexicon = lexicon_of(graph)
-    then, now = card.options.get("lexicon"), lexicon.digest if lexicon is not None else None
-    if then == now:
-        return ""
-    if then is None:
-        return "a new lexicon, for the utterances that have its words"
-    if now is None:
-        return "no lexicon any more, for the utterances that have its words"
-    return "a changed lexicon, for the utterances that have changed words"
-
-
-def _changes(graph: Graph, column: str, card: Card) -> list[str]:
-    """Settings of a column and of what it reads that differ from a card's: "f0.f0_max"."""
-    changed: list[str] = []
-    entries: dict[str, StageEntry] = {**card.columns, **card.stages}
-    for name in sorted(graph.closure([column]) & entries.keys()):
-        then, now = entries[name], describe(graph, name)
-        aligners = [entry.config.get("aligner") or "builtin" for entry in (then, now)]
-        if aligners[0] != aligners[1]:  # another stage altogether: its settings say no more
-            changed.append(f"{name}.aligner ({aligners[0]} -> {aligners[1]})")
-            continue
-        if then.version != now.version:
-            changed.append(f"{name}.version ({then.version} -> {now.version})")
-        for before, after in ((then.config, now.config), (then.libraries, now.libraries)):
-            after = json.loads(json.dumps(after))  # as a card holds them
-            changed += [
-                f"{name}.{key} ({before.get(key)} -> {after.get(key)})"
-                for key in sorted(before.keys() | after.keys())
-                if before.get(key) != after.get(key)
-            ]
-    return changed
-
-
 def render(found: Preview) -> str:
     """The preview as a person reads it."""
     lines = [
@@ -382,4 +342,6 @@ def render(found: Preview) -> str:
         lines.append("nothing to do")
     else:
         lines.append(f"about {found.bytes / 1e6:.1f} MB of disk")
+    if found.trial is not None:
+        lines += found.trial.render(usable_cores())
     return "\n".join(lines)

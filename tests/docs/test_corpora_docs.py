@@ -237,7 +237,9 @@ def test_what_is_planned_for_each_corpus(layout: str, guide: Path, tmp_path: Pat
         at = words.index("--codec-weights")
         words[at : at + 2] = ["--codec", "mini"]
     words[words.index("-o") + 1] = str(tmp_path / "out")
-    result = CliRunner().invoke(main, [*words, "--plan", "--json"], catch_exceptions=False)
+    result = CliRunner().invoke(
+        main, [*words, "--plan", "--json", "--trial-seconds", "0"], catch_exceptions=False
+    )
     assert result.exit_code == 0, result.output
     plan = json.loads(result.output)
     (tree,) = blocks(SECTIONS[layout], "text")

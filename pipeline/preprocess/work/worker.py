@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,13 @@ class Worker:
     """Runs the stages of a graph on batches."""
 
     def __init__(
-        self, graph: Graph, limits: Limits, *, device: str = "cpu", leave: Sequence[str] = ()
+        self,
+        graph: Graph,
+        limits: Limits,
+        *,
+        device: str = "cpu",
+        leave: Sequence[str] = (),
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Take a graph; its stages are set up when they are first needed.
 
@@ -67,7 +73,9 @@ class Worker:
             limits: lengths that an utterance may have.
             device: torch's name of the device on which accelerated stages work.
             leave: stages that another worker carries out; what they need is handed on.
+            clock: gives seconds, by which stages are timed.
         """
+        self._clock = clock
         self._graph, self._limits, self._device = graph, limits, device
         self._leave = frozenset(leave)
         self._ready: set[str] = set()
@@ -95,9 +103,9 @@ class Worker:
             if not due:
                 continue
             self._set_up(stage)
-            start = time.perf_counter()
+            start = self._clock()
             products = stage.compute_batch([utterance.item(stage) for utterance in due])
-            seconds[stage.name] = time.perf_counter() - start
+            seconds[stage.name] = self._clock() - start
             for utterance, product in zip(due, products, strict=True):
                 self._take(stage, utterance, product)
             samples = sum(utterance.samples or 0 for utterance in due)

@@ -159,6 +159,7 @@ def test_a_broken_pipe_ends_quietly(spoken: Path, tmp_path: Path) -> None:
         str(tmp_path / "out"),
         "--plan",
         "--codec=mini",
+        "--trial-seconds=0",
     ]
     read, write = os.pipe()
     os.close(read)

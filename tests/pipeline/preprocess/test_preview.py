@@ -114,6 +114,7 @@ def test_new_utterances_only_touch_new_shards(corpus: Path, weights: Path, tmp_p
 
 def test_the_command_prints_json(spoken: Path, weights: Path, tmp_path: Path) -> None:
     arguments = ["preprocess", str(spoken), "-o", str(tmp_path / "out"), "--plan", "--json"]
+    arguments += ["--trial-seconds", "0"]
     result = CliRunner().invoke(main, [*arguments, "--codec-weights", str(weights)])
     assert result.exit_code == 0
     found = json.loads(result.stdout)
