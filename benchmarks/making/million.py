@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from ns2.pipeline.dataset.shards import Marker
 
 T = TypeVar("T")
+PLAN = ("--plan", "--json", "--trial-seconds", "0")
 SHARD = 512
 """Utterances in a shard."""
-PLAN_SECONDS, PLAN_BYTES, RESUME_SECONDS = 60.0, 2e9, 300.0
-_LINKED = 100
-"""Distinct recordings; a file system allows about ten thousand links to one file."""
+PLAN_SECONDS, PLAN_BYTES, RESUME_SECONDS, NOTHING_SECONDS = 60.0, 2e9, 300.0, 15.0
+_LINKED, _LINKS = 100, 10_000
+"""Distinct recordings, at least, and the most links to one: file systems allow not many more."""
 
 
 def make_corpus(root: Path, utterances: int) -> Path:
@@ -47,7 +48,8 @@ def make_corpus(root: Path, utterances: int) -> Path:
         return manifest
     (root / "first").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for i in range(_LINKED):
+    linked = max(_LINKED, -(-utterances // _LINKS))
+    for i in range(linked):
         wave = 0.1 * rng.standard_normal(8_000)
         soundfile.write(root / "first" / f"{i}.wav", wave, 8_000, subtype="PCM_16")
     with (root / "writing").open("w", encoding="utf-8") as out:
@@ -55,7 +57,7 @@ def make_corpus(root: Path, utterances: int) -> Path:
             name = f"{i // 1000:04d}/{i:07d}.wav"
             if i % 1000 == 0:
                 (root / f"{i // 1000:04d}").mkdir(exist_ok=True)
-            os.link(root / "first" / f"{i % _LINKED}.wav", root / name)
+            os.link(root / "first" / f"{i % linked}.wav", root / name)
             row = {
                 "id": f"u{i:07d}",
                 "audio": name,
@@ -181,7 +183,7 @@ def apart(work: Callable[..., T], *arguments: Any) -> T:
 
 
 def timed(arguments: Sequence[str], log: Path) -> dict[str, float]:
-    """Run a command of ns2; return its seconds and peak bytes, or exit if it fails."""
+    """Run a command of ns2; return its seconds, also of cores, and peak bytes; exit if it fails."""
     before = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -190,7 +192,11 @@ def timed(arguments: Sequence[str], log: Path) -> dict[str, float]:
         _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"ns2 {' '.join(arguments)} failed:\n{log.read_text()[-3000:]}")
-    return {"seconds": time.monotonic() - before, "bytes": usage.ru_maxrss * 1024}
+    return {
+        "seconds": time.monotonic() - before,
+        "processor": usage.ru_utime + usage.ru_stime,
+        "bytes": usage.ru_maxrss * 1024,
+    }
 
 
 def main() -> None:
@@ -214,7 +220,7 @@ def main() -> None:
         common = ["preprocess", str(manifest), "-o", str(out), "--codec-weights"]
         common += [str(codec_weights), "--shard-utterances", str(SHARD)]
         figures: dict[str, Any] = {"utterances": args.utterances}
-        figures["new"] = timed([*common, "--plan", "--json"], log)
+        figures["new"] = timed([*common, *PLAN], log)
         new = json.loads(log.read_text())
         if new["utterances"] != args.utterances or not all(c["missing"] for c in new["columns"]):
             raise SystemExit(f"the first plan is wrong: {new}")
@@ -223,13 +229,15 @@ def main() -> None:
         figures["targets"] = apart(make_markers, manifest, out, codec_weights)
         took = time.monotonic() - before
         print(f"            {figures['targets']} markers written in {took:.0f} s", flush=True)
-        figures["made"] = timed([*common, "--plan", "--json"], log)
+        figures["made"] = timed([*common, *PLAN], log)
         made = json.loads(log.read_text())
         if any(c["missing"] for c in made["columns"]):
             raise SystemExit(f"the second plan finds missing targets: {made}")
         show("--plan, all made", figures["made"], RESUME_SECONDS)
         figures["run"] = timed([*common, "--executor", "inline"], log)
         show("the run: check, index, card", figures["run"], RESUME_SECONDS)
+        figures["again"] = timed([*common, "--executor", "inline"], log)
+        show("again: nothing has changed", figures["again"], NOTHING_SECONDS)
         shutil.rmtree(out)
     write_json(args.json, figures)
 
@@ -238,6 +246,8 @@ def show(title: str, found: dict[str, float], seconds: float, size: float | None
     """Print seconds and bytes beside their limits."""
     good = found["seconds"] <= seconds and (size is None or found["bytes"] <= size)
     limit = f"limit {seconds:.0f} s" + (f", {size / 1e9:.0f} GB" if size else "")
+    if "processor" in found:
+        limit = f"{found['processor']:.1f} s of cores   {limit}"
     print(
         f"{title:<30}{found['seconds']:>8.1f} s {found['bytes'] / 1e6:>8.0f} MB   {limit}   "
         f"{verdict(good)}",

@@ -284,7 +284,10 @@ def is_utf16(data: bytes) -> bool:
 
 def one_line(text: str) -> str:
     """The text on one line, without blanks around it."""
-    return re.sub(r"\s*[\r\n]+\s*", " ", text.strip())
+    bare = text.strip()
+    if "\n" not in bare and "\r" not in bare:
+        return bare
+    return re.sub(r"\s*[\r\n]+\s*", " ", bare)
 
 
 class Lookup:

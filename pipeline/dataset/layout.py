@@ -16,6 +16,7 @@ assets/                       what all utterances share
   lock                        held by the run that is at work
   plan.parquet                which utterance lies in which shard
   sources.parquet             what was seen of the source files
+  finished.parquet            what the last run saw when it had finished
   failures.json               why stages could not work on some utterances
   scores.json                 the alignment scores that `--min-align-score` excludes
   screen-0123456789ab/        results of screening, a file for each shard: 00000.parquet
@@ -96,6 +97,11 @@ def plan_file(out: Path) -> Path:
 def state_file(out: Path) -> Path:
     """The file of what was seen of the sources."""
     return out / STATE / "sources.parquet"
+
+
+def finished_file(out: Path) -> Path:
+    """The file of what the last run saw when it had finished."""
+    return out / STATE / "finished.parquet"
 
 
 def failures_file(out: Path) -> Path:

@@ -274,7 +274,10 @@ class _Glimpse(SourceStates):
 def _mean_seconds(
     sources: Sequence[Source], corpus: Corpus, scene: Scene, shards: Sequence[Shard]
 ) -> float:
-    """Mean length of an utterance in s: as screened, else by the headers of some files."""
+    """Mean length of an utterance in s: as screened, else by the headers of some files.
+
+    What the limits leave out counts as nothing, since nothing is made of it.
+    """
     import soundfile
 
     lengths = [
@@ -284,7 +287,7 @@ def _mean_seconds(
         if "samples" in row.scalars
     ]
     if lengths:
-        return sum(lengths) / len(lengths)
+        return _mean_within(lengths, scene)
     chosen = sorted(sources, key=lambda s: unit_interval(s.key, "preview"))[:_SAMPLED]
     for source in chosen:
         piece = source.utterance.piece
@@ -297,7 +300,14 @@ def _mean_seconds(
             lengths.append(soundfile.info(whole).duration)
         except (OSError, RuntimeError, UtteranceError):
             continue
-    return sum(lengths) / len(lengths) if lengths else 0.0
+    return _mean_within(lengths, scene) if lengths else 0.0
+
+
+def _mean_within(lengths: Sequence[float], scene: Scene) -> float:
+    """The mean of lengths in s, of which those beyond the limits count as 0."""
+    limits = scene.limits
+    within = (one for one in lengths if limits.min_seconds <= one <= limits.max_seconds)
+    return sum(within) / len(lengths)
 
 
 def _member_bytes(graph: Graph, column: str, seconds: float) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ns2.pipeline.core.atomic import member_folder, remove_temporaries
+from ns2.pipeline.core.garbage import long_lived
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.core.schema import Kind, Rejection
 from ns2.pipeline.corpora.corpus import Corpus
@@ -19,6 +20,7 @@ from ns2.pipeline.dataset.layout import lock, plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import INPUTS, AlignerAsset, AlignerRecord, find_sample
 from ns2.pipeline.preprocess.executors.executor import Executor
 from ns2.pipeline.preprocess.finish.finisher import Finisher, Summary
+from ns2.pipeline.preprocess.finish.unchanged import Inputs, inputs_of, keep, recall
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
@@ -50,26 +52,62 @@ def preprocess(
     graph, out = build_graph(options), out.absolute()  # workers may run in another folder
     for note in missing_measures(options):
         progress.note(note)
+    inputs = inputs_of(corpus_path, options, graph)
+    if (summary := _nothing_to_do(out, graph, inputs, progress)) is not None:
+        return summary
     progress.phase("reading the corpus")
-    corpus = open_corpus(corpus_path, options)
-    for note in corpus.notes:
+    with long_lived():
+        corpus = open_corpus(corpus_path, options)
+    notes = _notes(corpus, options, graph)
+    for note in notes:
         progress.note(note)
-    if told := confidence_note(corpus, options):
-        progress.note(told)
-    for warning in corpus.warnings:
-        progress.note(f"warning: {warning}")
-    if "tokens" in graph.stages:
-        texts = ((u.text, u.language or options.language) for u in corpus.utterances)
-        for note in left_alone(texts):
-            progress.note(f"note: {note}")
     check_folder(out, graph.grid)
     member_folder(out, layout.STATE)
     with lock(out / layout.STATE / "lock", out):
-        return _Run(corpus, out, options, graph, executor, progress).carry_out()
+        run = _Run(corpus, out, options, graph, executor, progress)
+        summary = run.carry_out()
+        keep(out, inputs, corpus, run.sources, summary, notes)
+        return summary
+
+
+def _nothing_to_do(
+    out: Path, graph: Graph, inputs: Inputs | None, progress: Progress
+) -> Summary | None:
+    """The summary of a run that finds everything as the last one left it; else None."""
+    if not layout.finished_file(out).is_file():
+        return None
+    check_folder(out, graph.grid)
+    member_folder(out, layout.STATE)
+    progress.phase("looking for changes")
+    with lock(out / layout.STATE / "lock", out):
+        found = recall(out, inputs)
+        if found is None:
+            return None
+        for folder in layout.our_folders(out):  # left by a run that was killed
+            remove_temporaries(folder)
+    for note in found.notes:
+        progress.note(note)
+    return found.summary
+
+
+def _notes(corpus: Corpus, options: Options, graph: Graph) -> list[str]:
+    """What there is to say of a corpus."""
+    notes = [*corpus.notes, *filter(None, [confidence_note(corpus, options)])]
+    notes += [f"warning: {warning}" for warning in corpus.warnings]
+    if "tokens" in graph.stages:
+        texts = ((u.text, u.language or options.language) for u in corpus.utterances)
+        notes += [f"note: {note}" for note in left_alone(texts)]
+    return notes
 
 
 class _Run:
-    """One run; its steps in order are in `carry_out`."""
+    """One run; its steps in order are in `carry_out`.
+
+    Attributes:
+        sources: of all utterances that can be read.
+    """
+
+    sources: Sequence[Source] = ()
 
     def __init__(
         self,
@@ -91,8 +129,10 @@ class _Run:
         """Carry out the run: what there is, then its columns, the aligner in between, the end."""
         for folder in layout.our_folders(self._out):  # left by a run that was killed
             remove_temporaries(folder)
-        sources, unreadable = self._find_sources()
-        self._shards, low = sure_enough(self._place(sources), self._options.min_confidence)
+        with long_lived():
+            self.sources, unreadable = self._find_sources()
+            placed = self._place(self.sources)
+        self._shards, low = sure_enough(placed, self._options.min_confidence)
         self._unusable = [*unreadable, *low]
         if "durations" in self._columns and self._graph.missing_assets("durations"):
             self._settle_aligner()

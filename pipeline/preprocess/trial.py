@@ -114,7 +114,7 @@ class Workload:
         tasks: utterances of which something is to be made.
         busy: the shards that these lie in.
         compute: how many arrays are to be made, by column.
-        seconds: the mean length of an utterance.
+        seconds: the mean length of an utterance; those beyond the limits count as 0.
         train: whether an aligner is to be trained.
     """
 
@@ -231,8 +231,9 @@ class _Trying:
             self._seconds[name] += seconds
         rate = self._scene.graph.grid.sample_rate
         for task, outcome in zip(tasks, result.outcomes, strict=True):
-            samples = task.samples or (outcome.screened or {}).get("samples", 0)
-            self._speech += samples / rate
+            if not outcome.excluded:
+                samples = task.samples or (outcome.screened or {}).get("samples", 0)
+                self._speech += samples / rate
             if outcome.failure is not None:
                 self._failure = f"{outcome.failure.stage}: {outcome.failure.message}"
             elif outcome.excluded:

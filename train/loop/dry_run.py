@@ -30,6 +30,8 @@ _REPEATED_BELOW = 20.0
 """Seconds: a step that took less is done again, since the first one includes preparations."""
 EPOCHS = 20
 """So many planned epochs are searched for the largest step, at most."""
+_SEARCHED = 20_000_000
+"""Epochs that are searched together have so many utterances, at most, apart from the first."""
 _LOOKED_AT = 32
 """Steps of an epoch that are looked at closely, at most: of the first for its padding, of each for
 the largest one, which are those that would be largest on one device."""
@@ -91,8 +93,9 @@ def dry_run(config: TrainConfig, data: Data, options: TrainOptions) -> str:
     data = data.mixed_by(config.mix, config.epoch_utterances)
     plan = planned(config, data, 0)
     epochs = config.steps / len(plan)
-    searched = min(EPOCHS, -(-config.steps // len(plan)))
-    trial = try_steps(config, data, largest_steps(config, data, devices, searched), options)
+    searched = min(EPOCHS, -(-config.steps // len(plan)), max(1, _SEARCHED // len(plan.order)))
+    large = largest_steps(config, data, devices, searched, plan)
+    trial = try_steps(config, data, large, options)
     padding = padding_of(config, data, plan, devices)
     parts = count_parts(config.model, sizes_of(data.datasets[0]))
     parameters = sum(part.parameters for part in parts)
@@ -140,8 +143,13 @@ def planned(config: TrainConfig, data: Data, epoch: int) -> EpochPlan:
     )
 
 
-def largest_steps(config: TrainConfig, data: Data, devices: int, epochs: int) -> list[Large]:
+def largest_steps(
+    config: TrainConfig, data: Data, devices: int, epochs: int, first: EpochPlan | None = None
+) -> list[Large]:
     """The steps of some epochs in which a process computes most at once, as far as plans know.
+
+    Args:
+        first: the plan of the first epoch; None makes it.
 
     Returns:
         the one with the most frames, and the one with the most frames of targets, which take more
@@ -149,7 +157,7 @@ def largest_steps(config: TrainConfig, data: Data, devices: int, epochs: int) ->
     """
     most: list[Large] = []
     for epoch in range(epochs):
-        plan = planned(config, data, epoch)
+        plan = first if first is not None and not epoch else planned(config, data, epoch)
         lengths = expected_lengths(plan, config.model.prompt)
         targets = Lengths(lengths.targets, np.zeros_like(lengths.prompts))
         found = [_largest(config, plan, epoch, one, devices) for one in (lengths, targets)]

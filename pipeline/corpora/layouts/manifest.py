@@ -134,6 +134,8 @@ class ManifestRows:
     unsure: int = 0
     spoken: dict[str, str] = field(default_factory=dict)
     _held: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    _row: Mapping[str, Any] | None = None
+    _here: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -266,13 +268,21 @@ class ManifestRows:
 
     def _value(self, row: Mapping[str, Any], one: str) -> tuple[str, Any]:
         """The name and value of a field; the value is None if it is missing or null."""
-        there = tuple(row)
-        if there not in self._held:  # most rows have the same fields
-            self._held[there] = {name: self.fields.names(name, there) for name in FIELDS}
-            self._note_names(there)
-        names = self._held[there][one]
-        name = next((name for name in names if row.get(name) is not None), None)
-        return ("", None) if name is None else (name, row[name])
+        for name in self._names(row)[one]:
+            value = row.get(name)
+            if value is not None:
+                return name, value
+        return "", None
+
+    def _names(self, row: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        """The names that each field may have in a row, best first."""
+        if row is not self._row:  # it is asked for each field
+            there = tuple(row)
+            if there not in self._held:  # most rows have the same fields
+                self._held[there] = {name: self.fields.names(name, there) for name in FIELDS}
+                self._note_names(there)
+            self._row, self._here = row, self._held[there]
+        return self._here
 
     def _text(self, row: Mapping[str, Any], one: str) -> str:
         """The value of a field without blanks around it, or "" if it is missing or null.
@@ -291,11 +301,9 @@ class ManifestRows:
         Raises:
             UtteranceError: it is not a string, or not UTF-8.
         """
-        there = tuple(row)
-        self._value(row, "text")
         names = [
             name
-            for name in self._held[there]["text"]
+            for name in self._names(row)["text"]
             if row.get(name) is not None
             and (isinstance(row[name], str) or name not in NORMALISED)  # it may be a flag
         ]

@@ -60,10 +60,11 @@ class ShardState:
         known = scene.screens.load(shard.number)
         screened: dict[str, Screened] = {}
         recovered = False
+        found = any(scene.targets.existing_names(column, shard.number) for column in columns)
         for source in shard.sources:
             row = known.get(source.key)
             if row is None or row.source != scene.screen_state(source):
-                row = state._failed_before(source) or state._recover(source)
+                row = state._failed_before(source) or (state._recover(source) if found else None)
                 recovered |= row is not None and row.failure is None
             if row is not None and state._is_conclusive(row):
                 screened[source.key] = row
@@ -83,7 +84,8 @@ class ShardState:
 
     def _failed_before(self, source: Source) -> Screened | None:
         """A screening that failed in this run for a reason that is not kept for the next."""
-        failure = self.scene.remembered.failures.get(self.scene.screen_place(source))
+        failures = self.scene.remembered.failures
+        failure = failures.get(self.scene.screen_place(source)) if failures else None
         if failure is None:
             return None
         return Screened(key=source.key, source=self.scene.screen_state(source), failure=failure)

@@ -38,13 +38,16 @@ class Targets:
 
     def exists(self, column: str, shard: int, members: Iterable[Source]) -> bool:
         """Whether a target is committed, and its tar still there."""
+        names = self.existing_names(column, shard)
+        if not names:  # the digest takes longer
+            return False
         path = self.path(column, shard, members)
-        return path.name in self._names(column, shard) and path.with_suffix(".tar").is_file()
+        return path.name in names and path.with_suffix(".tar").is_file()
 
     def existing(self, column: str, shard: int) -> dict[tuple[str, str], Stored]:
         """Arrays of a shard in any committed tar of a column, by (key, source state)."""
         found: dict[tuple[str, str], Stored] = {}
-        for name in sorted(self._names(column, shard)):
+        for name in sorted(self.existing_names(column, shard)):
             try:
                 marker = read_marker(self.folder(column) / name)
             except ValueError:
@@ -56,10 +59,10 @@ class Targets:
 
     def note(self, marker: Marker) -> None:
         """Remember a target that was just committed."""
-        self._names(marker.column, marker.shard).add(marker.path.name)
+        self.existing_names(marker.column, marker.shard).add(marker.path.name)
 
-    def _names(self, column: str, shard: int) -> set[str]:
-        """Names of the markers of a shard; the folder is listed once."""
+    def existing_names(self, column: str, shard: int) -> set[str]:
+        """Names of the markers of a column's shard; the folder is listed once."""
         if column not in self._listed:
             listed: dict[int, set[str]] = {}
             folder = self.folder(column)

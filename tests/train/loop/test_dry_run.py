@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ns2.train.data.selection import open_data
+from ns2.train.loop import dry_run
 from ns2.train.loop.dry_run import largest_steps, padding_of, planned
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.train.loop.test_watching import config_of, lines, train
@@ -75,6 +76,15 @@ def test_the_largest_step_is_looked_for_in_several_epochs(tmp_path: Path) -> Non
         in_first = max(size for place, size in sizes.items() if place[0] == 0)
         later += max(sizes.values()) > in_first
     assert later  # else the first epoch would do
+
+
+def test_few_epochs_of_many_utterances_are_searched(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for most, told in ((10**6, r"\d+ epochs"), (1, "the first epoch")):
+        monkeypatch.setattr(dry_run, "_SEARCHED", most)
+        shown = train(root, tmp_path / "run", 20, "--dry-run")
+        assert re.search(rf"in the largest step of {told}\n", shown)
 
 
 def test_accumulation_makes_the_largest_step_smaller(root: Path) -> None:
