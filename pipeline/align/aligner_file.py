@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 AlignerInit = Literal["bundled", "bundled-1", "none"]
 
-SILENCE_WEIGHT = 8.0
+SILENCE_WEIGHT = 5.0
 """The `silence_weight` of aligners that start from the network "bundled"."""
 
 LIBRARIES = ("torch", "numpy")
