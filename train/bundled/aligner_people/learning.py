@@ -6,19 +6,24 @@ Letters for shapes: B batch, M mel bins, T frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn import functional
 
 from ns2.model.aligner.evidence import REACH, FrameNet
+from ns2.pipeline.core.atomic import atomic_write
 from ns2.train.bundled.make_aligner_network import BATCH, CROP, UNKNOWN, filled, fit, padded
 
 RATE = 1e-3
 _SHORTEST = 45
 """The shortest stretch, in frames, of which a mel is normalised as if it were all."""
+_IN_PARTS = 0.3
+"""How often a crop is normalised so."""
 _EDGE = 4
 """The frames on either side of an edge of silence that `without_edges` leaves out."""
 
@@ -29,7 +34,7 @@ class Example:
 
     Attributes:
         mel: (M, T) float16 log-mel.
-        phones: (T, POINTS) int64 classes, `UNKNOWN` where they are not learned.
+        phones: (T, POINTS) int16 classes, `UNKNOWN` where they are not learned.
         borders: (T,) the probability that a phone begins in each frame.
     """
 
@@ -52,6 +57,25 @@ def without_edges(example: Example) -> Example:
         phones=example.phones.masked_fill(near[:, None], UNKNOWN),
         borders=example.borders.masked_fill(near, -1.0),
     )
+
+
+def save_examples(path: Path, examples: Sequence[Example]) -> None:
+    """Write examples to a file, which appears when it is whole."""
+    tensors = {
+        f"{i} {name}": value for i, one in enumerate(examples) for name, value in vars(one).items()
+    }
+    with atomic_write(path) as file:
+        file.write(save(tensors))
+
+
+def load_examples(path: Path) -> list[Example]:
+    """Read what `save_examples` wrote."""
+    tensors = load_file(path)
+    names = [field.name for field in fields(Example)]
+    return [
+        Example(**{name: tensors[f"{i} {name}"] for name in names})
+        for i in range(len(tensors) // len(names))
+    ]
 
 
 def learn(
@@ -79,7 +103,7 @@ def _batch(
     chosen = rng.choice(len(kinds), BATCH, p=shares / shares.sum())
     rows = [_crop(kinds[k][1][int(rng.integers(0, len(kinds[k][1])))], rng) for k in chosen]
     mels, found, borders = (torch.stack(column) for column in zip(*rows, strict=True))
-    return mels.float(), found, borders
+    return mels.float(), found.long(), borders
 
 
 def _crop(example: Example, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,7 +115,7 @@ def _crop(example: Example, rng: np.random.Generator) -> tuple[Tensor, Tensor, T
     """
     frames = len(example.borders)
     begin, end = 0, frames
-    if frames > _SHORTEST and rng.random() < 0.5:
+    if frames > _SHORTEST and rng.random() < _IN_PARTS:
         size = int(rng.integers(_SHORTEST, frames + 1))
         begin = int(rng.integers(0, frames - size + 1))
         end = begin + size

@@ -30,6 +30,12 @@ _CLEAR_SECONDS = 0.02
 """The shortest time between such a sound and speech."""
 _TAPE_DB = (8.0, 40.0)
 """By how much the noise of a tape lies below speech."""
+_FADE_SECONDS, _FADE_DB, _FADED = (0.03, 0.15), (8.0, 40.0), 0.6
+"""How long speech fades before a pause, to what level, and how often it does."""
+_SWELL_SECONDS, _SWELL_DB, _SWELLED = (0.01, 0.04), (5.0, 25.0), 0.3
+"""The same of speech that swells behind a pause."""
+_FLOOR_DB = (45.0, 75.0)
+"""By how much the noise of a quiet room lies below speech."""
 
 
 def single_words(count: int, seed: int, variants: Sequence[str] = VARIANTS) -> Iterator[Labelled]:
@@ -108,6 +114,45 @@ def _click(rng: np.random.Generator) -> np.ndarray:
     fade = np.exp(-np.arange(samples) / (rng.uniform(0.0005, 0.006) * SAMPLE_RATE))
     noise = np.convolve(rng.normal(size=samples), np.ones(int(rng.integers(1, 9))), "same") * fade
     return np.asarray(noise / (np.abs(noise).max() + 1e-9))
+
+
+def faded(utterance: Labelled, rng: np.random.Generator) -> Labelled:
+    """Let speech fade into pauses and swell behind them, often; its times stay.
+
+    espeak-ng begins and ends at once. Where other speech fades, its labels go on, and a network
+    that has not heard that takes the quiet end for silence.
+    """
+    silent = np.array([True, *(phone == PAUSE for phone in utterance.phones), True])
+    edges = np.append(utterance.starts, len(utterance.wave) / SAMPLE_RATE) * SAMPLE_RATE
+    wave = utterance.wave.copy()
+    begin = 0
+    for i, edge in enumerate(np.round(edges).astype(np.int64)):
+        if silent[i] and not silent[i + 1]:
+            begin = int(edge)
+            if rng.random() < _SWELLED:
+                _slope(wave[begin:], _SWELL_SECONDS, _SWELL_DB, rng)
+        elif silent[i + 1] and not silent[i] and rng.random() < _FADED:
+            _slope(wave[begin:edge][::-1], _FADE_SECONDS, _FADE_DB, rng)
+    return replace(utterance, wave=wave)
+
+
+def _slope(
+    wave: np.ndarray,
+    seconds: tuple[float, float],
+    decibels: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Lower the beginning of a wave (S,), in place, the more the nearer to its first sample."""
+    samples = min(round(rng.uniform(*seconds) * SAMPLE_RATE), len(wave))
+    wave[:samples] *= 10 ** (-rng.uniform(*decibels) / 20 * np.linspace(1, 0, samples))
+
+
+def quiet_room(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A wave (S,) over faint noise, or as it is."""
+    if rng.random() < 0.5:
+        return wave
+    level = float(np.abs(wave).max()) * 10 ** (-rng.uniform(*_FLOOR_DB) / 20)
+    return (wave + level * rng.normal(size=len(wave))).astype(np.float32)
 
 
 def worn(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
