@@ -7,7 +7,8 @@ Noise of 5 s at 48,000 Hz in two channels, about 1 MB a row, is written as parqu
 hub's data sets. The command runs on 64 rows, then on all of them, each with the memory (PSS) of all
 its processes. Once more it is killed by SIGKILL in the middle and started again, which must give
 the same bytes. Last, one row changes: the plan must have one utterance. The limit is 600 MB with
-the inline executor, for columns that need no torch, which alone takes nearly 500 MB.
+the inline executor, for columns that need no torch, which alone takes nearly 500 MB. The exit code
+is 1 if the limit, the bytes or the plan are not as they should be.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ def main(given: Sequence[str] | None = None) -> None:
     with folders(options.work) as (folder, scratch):
         measured = measure(corpus, rows, options, folder, scratch)
     write_json(options.json, measured)
+    raise SystemExit(0 if measured["good"] else 1)
 
 
 def measure(corpus: Path, rows: int, options: Any, folder: Path, scratch: Path) -> dict[str, Any]:
@@ -179,7 +181,8 @@ def measure(corpus: Path, rows: int, options: Any, folder: Path, scratch: Path) 
         print(f"  {phase.name[:40]:40} {phase.seconds:6.1f} s {phase.all / 1e6:7.0f} MB")
     peak = f"peak {run.measure} of {run.processes} processes {run.all / 1e6:.0f} MB"
     limited = options.executor == "inline"
-    print(f"{verdict(run.all <= LIMIT) if limited else '':6}{peak}")
+    small = run.all <= LIMIT or not limited
+    print(f"{verdict(small) if limited else '':6}{peak}")
 
     at = killed(command(again), again, len(list(whole.glob("*-*/*.tar"))) // 2, scratch)
     preprocess(command(again), scratch, folder / "log", memory=False)
@@ -198,7 +201,9 @@ def measure(corpus: Path, rows: int, options: Any, folder: Path, scratch: Path) 
         kept.replace(first)
     expected = {column: int(column != "phonemes") for column in found}
     print(f"{verdict(found == expected):6}one changed row: to be made are {found}")
-    return {"few": asdict(few), "run": asdict(run), "killed": at, "same": same, "plan": found}
+    good = small and same and found == expected
+    measured = {"few": asdict(few), "run": asdict(run), "killed": at, "same": same, "plan": found}
+    return {**measured, "good": good}
 
 
 if __name__ == "__main__":
