@@ -80,7 +80,7 @@ def test_a_changed_transcript(corpus: Path, weights: Path, shards: Path) -> None
     key = first.split("|")[0]
     table.write_text("\n".join([f"{key}|Quite another text.|Quite another text.", *rest]))
     found = plan(corpus, shards, weights)
-    assert missing(found) == {"phonemes": 1, "durations": 1, "meta": 1}
+    assert missing(found) == dict.fromkeys(("phonemes", "durations", "trust", "meta"), 1)
     assert {c.utterances for c in found.columns if c.missing} == {1}
     assert found.screened == 1
     assert dict(run_inline(corpus, shards, weights).made) == missing(found)
@@ -135,7 +135,7 @@ def test_another_text_stage_is_the_reason_and_nothing_else_is_made(
     before = {path: path.read_bytes() for path in kept}
 
     found = plan(spoken, out, weights)
-    assert missing(found) == dict.fromkeys(("phonemes", "meta", "durations"), 3)
+    assert missing(found) == dict.fromkeys(("phonemes", "meta", "durations", "trust"), 3)
     reasons = {column.reason for column in found.columns if column.missing}
     assert reasons == {f"changed: tokens.version (1 -> {TokensStage.version})"}
     assert all(column.reason == "" for column in found.columns if not column.missing)

@@ -1,0 +1,96 @@
+"""Fits the network that judges borders, and says how well its probabilities are met.
+
+Letters for shapes: B borders, E kinds of evidence, H hidden units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ns2.model.aligner.confidence import BorderNet
+from ns2.train.bundled.border_trust.changes import CHANGES
+from ns2.train.bundled.border_trust.judged import Judged
+
+BINS = 10
+_HIDDEN, _STEPS, _BATCH, _RATE = 16, 1500, 4096, 0.02
+_SILENT = 0.5
+"""The weight of the begin of a silence beside that of a phone."""
+
+
+Borders = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Evidence (B, E), how likely each border is wrong (B,), and its weight (B,), of sum 1."""
+
+
+def borders_of(judged: Sequence[Judged]) -> Borders:
+    """The borders of a corpus.
+
+    Each kind of text has its share of the weight of a corpus.
+    """
+    evidence = np.concatenate([one.evidence for one in judged])
+    wrong = np.concatenate([one.wrong for one in judged])
+    phone = np.concatenate([one.phone for one in judged])
+    kinds = np.repeat([one.kind for one in judged], [len(one.wrong) for one in judged])
+    known = np.isfinite(wrong)
+    weight = np.zeros(len(wrong))
+    for kind, (share, _) in CHANGES.items():
+        chosen = known & (kinds == kind)
+        if chosen.any():
+            weight[chosen] = share / chosen.sum()
+    weight *= np.where(phone, 1.0, _SILENT)
+    return evidence[known], wrong[known], (weight / weight.sum())[known]
+
+
+def fitted(corpora: Sequence[Borders], seed: int) -> BorderNet:
+    """Fit the network to the borders of some corpora, each of which counts as much."""
+    evidence, wrong, weight = (np.concatenate(values) for values in zip(*corpora, strict=True))
+    mean, scale = evidence.mean(0), evidence.std(0) + 1e-3
+    torch.manual_seed(seed)
+    seen = torch.from_numpy(np.clip((evidence - mean) / scale, -4, 4)).float()
+    target, share = torch.from_numpy(1 - wrong).float(), torch.from_numpy(weight)
+    network = nn.Sequential(nn.Linear(seen.shape[1], _HIDDEN), nn.Tanh(), nn.Linear(_HIDDEN, 1))
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, _STEPS)
+    for _ in range(_STEPS):
+        drawn = torch.multinomial(share, _BATCH, replacement=True)
+        odds = network(seen[drawn])[:, 0]
+        loss = functional.binary_cross_entropy_with_logits(odds, target[drawn])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+    values = {name: value.detach().numpy() for name, value in network.state_dict().items()}
+    return BorderNet(
+        mean=mean,
+        scale=scale,
+        hidden=values["0.weight"].T,
+        hidden_bias=values["0.bias"],
+        out=values["2.weight"][0],
+        out_bias=float(values["2.bias"][0]),
+    )
+
+
+def reliability(
+    confidence: np.ndarray, wrong: np.ndarray, weight: np.ndarray
+) -> list[tuple[float, float, float]]:
+    """How well confidences are met, in `BINS` bins of equal width.
+
+    Args:
+        confidence, wrong, weight: (B,) each.
+
+    Returns:
+        for each bin that is not empty the weight of its borders, their mean confidence, and the
+        share of them that is right.
+    """
+    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    rows = []
+    for place in range(BINS):
+        chosen = places == place
+        if (total := weight[chosen].sum()) > 0:
+            means = (weight[chosen] @ confidence[chosen], weight[chosen] @ (1 - wrong[chosen]))
+            rows.append((float(total), *(float(value / total) for value in means)))
+    return rows
