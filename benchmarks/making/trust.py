@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -158,26 +159,31 @@ def texts(clips: Sequence[Clip], held: set[str], most: int) -> dict[str, float]:
     chosen = sorted(clips, key=lambda clip: clip.id not in held)[:most]
     changed = _changes(chosen, held, random.Random(SEED))
     with tempfile.TemporaryDirectory(prefix="ns2-") as scratch:
-        dataset = _dataset(Path(scratch), changed)
-        rows = {row: dataset.row(row) for row in dataset.keys}
-        by_id = {row["id"]: row for row in rows.values()}
-        found = {one.clip.id: one for one in changed if one.clip.id in by_id}
-        swapped = np.array([one.word == "" for one in found.values()])
-        right = np.array([one.word is None for one in found.values()])
-        figures = {"recordings": float(len(found)), "swapped": float(swapped.sum())}
-        for name, sign in (("align_score", -1), ("border_error", 1)):
-            values = sign * np.array([by_id[key][name] for key in found])
-            figures[f"area by {name}"] = area(values[right], values[swapped])
-            figures[f"{name} of right texts"] = float(np.median(sign * values[right]))
-        hits = [
-            describe(dataset, by_id[key]["key"])["worst_word"]["word"].lower() == one.word
-            for key, one in found.items()
-            if one.word
-        ]
-    figures |= {"exchanged": float(len(hits)), "found": float(np.mean(hits)) if hits else np.nan}
+        figures = figures_of(_dataset(Path(scratch), changed), changed)
     shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
     print(f"{chosen[0].group:<18}{shown}", flush=True)
     return figures
+
+
+def figures_of(dataset: Dataset, changed: Sequence[_Changed]) -> dict[str, float]:
+    """What a dataset tells of its changed texts."""
+    rows = {row["id"]: row for row in map(dataset.row, dataset.keys)}
+    there = [one for one in changed if one.clip.id in rows]
+    swapped = np.array([one.word == "" for one in there])
+    right = np.array([one.word is None for one in there])
+    figures = {"recordings": float(len(there)), "swapped": float(swapped.sum())}
+    for name, sign in (("align_score", -1), ("border_error", 1)):
+        values = np.array([rows[one.clip.id][name] for one in there])
+        figures[f"area by {name}"] = area(sign * values[right], sign * values[swapped])
+        figures[f"median {name}, right"] = float(np.median(values[right]))
+        figures[f"median {name}, swapped"] = float(np.median(values[swapped]))
+    hits = [
+        describe(dataset, rows[one.clip.id]["key"])["worst_word"]["word"].lower() == one.word
+        for one in there
+        if one.word
+    ]
+    found = float(np.mean(hits)) if hits else math.nan
+    return {**figures, "exchanged": float(len(hits)), "found": found}
 
 
 def area(right: np.ndarray, wrong: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""The confidence in borders: its network, what tells of a border, and what utterances make of it."""
+"""The confidence in borders: its network, its evidence, and what utterances make of it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""`--min-align-score` and `--max-border-error` filter utterances whose text is not what is said, and
-take them back."""
+"""`--min-align-score` and `--max-border-error` filter wrong texts, and take them back."""
 
 from __future__ import annotations
 
