@@ -54,7 +54,7 @@ def token_confidence(lasting: np.ndarray, durations: np.ndarray) -> np.ndarray:
         lasting: (J,) the confidence of the tokens that last.
         durations: (N,) frames.
     """
-    places = np.cumsum(durations > 0) - (durations > 0)
+    places: np.ndarray = np.cumsum(durations > 0) - (durations > 0)
     found = lasting[np.minimum(places, len(lasting) - 1)]
     found[: int(np.flatnonzero(durations)[0]) + 1] = 1.0
     return found

@@ -30,8 +30,9 @@ def border_net(path: Path = WEIGHTS) -> BorderNet:
     found = read_json(path)
     if tuple(found["evidence"]) != EVIDENCE:
         raise ValueError(f"{path} was fitted to other evidence: make it anew")
-    arrays = {name: np.array(value) for name, value in found["weights"].items()}
-    return BorderNet(**{**arrays, "out_bias": float(arrays["out_bias"])})
+    weights = dict(found["weights"])
+    bias = float(weights.pop("out_bias"))
+    return BorderNet(**{name: np.array(value) for name, value in weights.items()}, out_bias=bias)
 
 
 @cache

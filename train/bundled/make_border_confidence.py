@@ -85,7 +85,6 @@ SPOKEN = (
     Spec("en-us", worn, "bundled-1"),
     Spec("pl", worn),
     Spec("es", spoil, utterances=10, voices=1),
-    Spec("en-us", worn, "none", utterances=12),
 )
 """The corpora of known borders."""
 
