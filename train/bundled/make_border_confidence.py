@@ -7,7 +7,7 @@ It learns from corpora whose borders are known: espeak-ng speaks them in several
 in rooms and over noise, and an aligner is trained on each. Then each recording is aligned with its
 text and with texts that are wrong as a whole or in some words, which have no right borders. In
 recordings of people the exchanged words are what is known; where their other borders lie two
-aligners say, and a border on which they disagree counts as wrong by half. REAL is that of
+aligners say, and a border on which they disagree counts as wrong by a fifth. REAL is that of
 `make_mini`, whose `held_out` says what trains nothing. WORK becomes a folder with what each corpus
 gave; a run that was stopped goes on. It takes some minutes on one core.
 """
@@ -38,7 +38,7 @@ from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled.aligner_people.surroundings import worn
 from ns2.train.bundled.arguments import recordings_arguments
 from ns2.train.bundled.border_trust.fitting import Borders, borders_of, fitted
-from ns2.train.bundled.border_trust.judged import Corpus, Judged
+from ns2.train.bundled.border_trust.judged import DISPUTED, Corpus, Judged
 from ns2.train.bundled.border_trust.told import Told, Word, sentences_told
 from ns2.train.bundled.labelled_speech import SAMPLE_RATE, VARIANTS, sentence, spoil
 from ns2.train.bundled.make_mini import recordings
@@ -46,6 +46,8 @@ from ns2.train.bundled.make_mini import recordings
 CREDITS = Path(__file__).with_name("CREDITS.md")
 SEED, MINUTES = 21, 4.0
 """The seed, and the most minutes of each corpus of people."""
+DISPUTED_WRONG = 0.2
+"""How likely a border of the better of two aligners is wrong where they disagree."""
 _LANGUAGE = "en-us"
 _DIGITS = 4
 """Significant digits of the weights."""
@@ -121,7 +123,7 @@ def _kept(path: Path, began: float, made: Iterator[Judged]) -> Borders:
         f"{time.monotonic() - began:.0f} s",
         flush=True,
     )
-    return evidence, wrong, weight
+    return evidence, np.where(wrong == DISPUTED, DISPUTED_WRONG, wrong), weight
 
 
 def _spoken_borders(number: int, spec: Spec) -> Iterator[Judged]:

@@ -30,8 +30,8 @@ from ns2.train.bundled.labelled_speech import HOP, SAMPLE_RATE
 
 WRONG_TEXTS = 0.05
 """The share of the texts that an aligner is trained on and that belong to another recording."""
-_DISPUTED = 0.5
-"""How likely a border of people is wrong where two aligners disagree."""
+DISPUTED = 0.5
+"""Stands for a border of people on which two aligners disagree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Judged:
     Attributes:
         kind: what was done to the text, see `CHANGES`.
         evidence: (J, E).
-        wrong: (J,) how likely each border is wrong; NaN where that is not known.
+        wrong: (J,) 1 for wrong borders, 0 for others, `DISPUTED`; NaN where nothing is known.
         phone: (J,) bool, starts of phones.
         word: (J,) the number of the word, -1 for silence.
         unspoken: (J,) bool, phones of words that nobody says.
@@ -142,7 +142,7 @@ class Corpus:
         starts = (np.cumsum(durations) - durations) * (HOP / SAMPLE_RATE)
         wrong = np.where(np.isnan(truth), np.nan, np.abs(starts - truth) > NEAR_SECONDS)
         if second is not None:
-            disputed = _DISPUTED * (np.abs(starts - second) > NEAR_SECONDS)
+            disputed = DISPUTED * (np.abs(starts - second) > NEAR_SECONDS)
             wrong = np.where(np.isnan(truth), disputed, wrong)
         silent = np.isin(tokens, [*PhonemeTable.default().optional])
         wrong[0] = np.nan  # it begins with the recording
