@@ -263,7 +263,6 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "f0": ("float32", ("T",)),
     "phonemes": ("uint16", ("N",)),
     "durations": ("uint16", ("N",)),
-    "trust": ("float16", ("N",)),
     "meta": ("json", ()),
 }
 """The standard columns: dtype and letters of the axes. Stages may provide others."""
