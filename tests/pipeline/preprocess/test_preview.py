@@ -37,7 +37,7 @@ def missing(found: Preview) -> dict[str, int]:
 def test_a_new_dataset(spoken: Path, weights: Path, dataset: Path, tmp_path: Path) -> None:
     found = plan(spoken, tmp_path / "new", weights)
     assert not (tmp_path / "new").exists()
-    assert missing(found) == dict.fromkeys(COLUMNS, 3)
+    assert missing(found) == dict.fromkeys((*COLUMNS, "trust"), 3)
     assert found.screened == found.utterances == 10 and found.train_aligner
     splits = Dataset(dataset).fields(["split"])["split"].to_pylist()
     assert found.splits == dict(Counter(splits))
@@ -107,7 +107,7 @@ def test_new_utterances_only_touch_new_shards(corpus: Path, weights: Path, tmp_p
     run_inline(corpus, tmp_path / "out", weights)
     table.write_text("\n".join(lines))
     found = plan(corpus, tmp_path / "out", weights)
-    assert missing(found) == dict.fromkeys(COLUMNS, 1)
+    assert missing(found) == dict.fromkeys((*COLUMNS, "trust"), 1)
     assert {column.reason for column in found.columns} == {"2 new utterances"}
     assert dict(run_inline(corpus, tmp_path / "out", weights).made) == missing(found)
 
@@ -117,7 +117,9 @@ def test_the_command_prints_json(spoken: Path, weights: Path, tmp_path: Path) ->
     result = CliRunner().invoke(main, [*arguments, "--codec-weights", str(weights)])
     assert result.exit_code == 0
     found = json.loads(result.stdout)
-    assert {c["column"]: c["missing"] for c in found["columns"]} == dict.fromkeys(COLUMNS, 1)
+    assert {c["column"]: c["missing"] for c in found["columns"]} == dict.fromkeys(
+        (*COLUMNS, "trust"), 1
+    )
     wrong = CliRunner().invoke(main, ["preprocess", str(spoken), "-o", "x", "--json"])
     assert wrong.exit_code == 2
 
