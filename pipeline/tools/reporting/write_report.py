@@ -244,10 +244,10 @@ def _rows(dataset: Dataset, positions: Sequence[int]) -> dict[int, dict[str, Any
         if len(row["text"]) > _LONGEST_TEXT:
             row["text"] = f"{row['text'][:_LONGEST_TEXT]} …"
     words = _worst_words(dataset, positions)
-    return {at: {**row, **words.get(at, {})} for at, row in zip(positions, rows, strict=True)}
+    return {at: {**row, "worst": words.get(at, "")} for at, row in zip(positions, rows, strict=True)}
 
 
-def _worst_words(dataset: Dataset, positions: Sequence[int]) -> dict[int, dict[str, str]]:
+def _worst_words(dataset: Dataset, positions: Sequence[int]) -> dict[int, str]:
     """The words whose borders are the least sure, where the dataset tells them."""
     names = ("worst_word", "worst_word_time")
     if not {"meta", "durations"} <= set(dataset.columns) or names[0] not in dataset.card.scalars:
@@ -257,7 +257,7 @@ def _worst_words(dataset: Dataset, positions: Sequence[int]) -> dict[int, dict[s
     for at, row in zip(positions, rows, strict=True):
         arrays = {name: dataset.read(name, at, check=True) for name in ("meta", "durations")}
         if (worst := worst_word(dataset, row, arrays)) is not None:
-            found[at] = {"worst": f"{worst['word']} at {worst['begin']:.2f} s"}
+            found[at] = f"{worst['word']} at {worst['begin']:.2f} s"
     return found
 
 
