@@ -244,7 +244,9 @@ def _rows(dataset: Dataset, positions: Sequence[int]) -> dict[int, dict[str, Any
         if len(row["text"]) > _LONGEST_TEXT:
             row["text"] = f"{row['text'][:_LONGEST_TEXT]} …"
     words = _worst_words(dataset, positions)
-    return {at: {**row, "worst": words.get(at, "")} for at, row in zip(positions, rows, strict=True)}
+    return {
+        at: {**row, "worst": words.get(at, "")} for at, row in zip(positions, rows, strict=True)
+    }
 
 
 def _worst_words(dataset: Dataset, positions: Sequence[int]) -> dict[int, str]:
