@@ -1,6 +1,6 @@
 """The truth about people: phone borders that are known, and pitch that is known.
 
-    python -m benchmarks.truth [--part borders|pitch] --real DIR --lj DIR [--corpus NAME=PATH]
+    python -m benchmarks.truth [--part borders|pitch|trust] --real DIR --lj DIR [--corpus NAME=PATH]
         [--utterances N] [--init NAME]... [--textgrids DIR] [--tier NAME]
         [--method NAME]... [--most N] [--json FILE]
 
@@ -11,6 +11,9 @@ TextGrids of the same names.
 
 Pitch: `benchmarks.making.pitch_truth`. The recordings of --real and --lj are those of
 `benchmarks.copies`: what is held out there trains nothing here either.
+
+Trust: `benchmarks.making.trust`. Are borders as often right as the column `trust` says, and are
+wrong texts found in the recordings of --real and --lj?
 """
 
 from __future__ import annotations
@@ -21,20 +24,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.codecs.copy_groups import add_groups
-from benchmarks.making import borders, pitch_truth
+from benchmarks.making import borders, pitch_truth, trust
 from benchmarks.support.command import add_json, arguments, write_json
 from benchmarks.support.machine import machine, show_machine
 from ns2.pipeline.core.errors import UserError
 
 INITS = ("bundled", "bundled-1", "none")
-PARTS = ("borders", "pitch")
+PARTS = ("borders", "pitch", "trust")
 
 
 def parsed(given: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = arguments("benchmarks.truth", __doc__)
     add = parser.add_argument
-    add("--part", choices=PARTS, help="Only this part is measured.  [default: both]")
+    add("--part", choices=PARTS, help="Only this part is measured.  [default: all]")
     add_groups(parser)
     add("--utterances", type=int, default=200, help="Of each engine that speaks.  [default: 200]")
     add(
@@ -65,12 +68,14 @@ def main(given: Sequence[str] | None = None) -> None:
     figures: dict[str, Any] = {"machine": machine()}
     show_machine(figures["machine"], 1)
     try:
-        if args.part != "pitch":
+        if args.part in (None, "borders"):
             made = borders.corpora(args.utterances, args.real, args.textgrids, args.tier)
             figures["borders"] = borders.measured(made, args.init)
-        if args.part != "borders":
+        if args.part in (None, "pitch"):
             figures |= (found := pitch_truth.measure(args))
             pitch_truth.show(found)
+        if args.part in (None, "trust"):
+            figures["trust"] = trust.measure(args)
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
     write_json(args.json, figures)

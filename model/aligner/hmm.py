@@ -23,6 +23,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -30,11 +31,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
-from ns2.model.aligner.confidence import border_confidence
+from ns2.model.aligner.border_evidence import Observed, border_evidence
 from ns2.model.aligner.evidence import Evidence, FrameNet, NetworkOutput, network_from_tensors
 from ns2.model.aligner.gaussians import Gaussians, Moments
-from ns2.model.aligner.monotonic import NoPathError, monotonic_search, path_posteriors
+from ns2.model.aligner.monotonic import NoPathError, monotonic_search
 
+_DRAWN = 32
+"""The frames of each class that tell what is usual."""
 SILENCE, SPEECH = 0, 1
 """The first two classes: silent tokens, and all phones that did not occur in the sample."""
 
@@ -52,10 +55,9 @@ class Alignment:
     (each the mean of its frames) with phones that are not spoken. It is relative to the
     likelihoods of the other classes at the same frames."""
 
-    confidence: Tensor | None = None
-    """(N,) float64: the probability, under the forward sum that the aligner was trained with,
-    that each token starts within one frame of where the path puts it. A token of 0 frames stands
-    for the border that it lies at. None unless requested."""
+    evidence: np.ndarray | None = None
+    """(J, E) what tells of the starts of the J tokens that last, see `border_evidence`. None unless
+    requested."""
 
 
 def cepstra(mel: Tensor, config: AlignerConfig) -> Tensor:
@@ -176,6 +178,28 @@ class Aligner(nn.Module):
             within += evidence.silence(output, chosen == SILENCE) * config.silence_weight
         return torch.cat([within, within + config.border_weight * output.border[:, None]], 1)
 
+    @cached_property
+    def usual(self) -> np.ndarray:
+        """(K,) the log posterior that each class should have in its own frames, on average.
+
+        It is that of frames drawn from the class, the same ones in each call.
+        """
+        gaussians, (classes, width) = self.gaussians, self.gaussians.means.shape
+        noise = torch.from_numpy(np.random.default_rng(0).normal(size=(1, width, _DRAWN))).float()
+        frames = torch.linalg.solve_triangular(
+            gaussians.whiten, noise.expand(classes, -1, -1), upper=False
+        )
+        frames = (frames + gaussians.means[:, :, None]).transpose(1, 2).reshape(-1, width)
+        posteriors = self.posteriors(self.log_likelihoods(frames)).view(classes, _DRAWN, classes)
+        return posteriors.diagonal(dim1=0, dim2=2).mean(0).numpy()
+
+    def posteriors(self, likelihoods: Tensor) -> Tensor:
+        """Return log posteriors of the classes (T, K), float64, from likelihoods (T, K)."""
+        posteriors = torch.log_softmax((likelihoods + self.log_prior).double(), 1)
+        # A phone that is not in the sample may sound like any other phone.
+        posteriors[:, SPEECH] = torch.logsumexp(posteriors[:, SPEECH:], 1).clamp_max(0.0)
+        return posteriors
+
     def fit(self, moments: Moments) -> None:
         """Fit the classes to the moments of a sample's features.
 
@@ -288,7 +312,7 @@ class States:
         )
 
 
-def align(aligner: Aligner, mel: Tensor, tokens: Tensor, *, confidence: bool = False) -> Alignment:
+def align(aligner: Aligner, mel: Tensor, tokens: Tensor, *, evidence: bool = False) -> Alignment:
     """Find the durations of the tokens of one utterance.
 
     The result has the same bits on any number of threads.
@@ -298,7 +322,7 @@ def align(aligner: Aligner, mel: Tensor, tokens: Tensor, *, confidence: bool = F
         mel: (M, T) natural log.
         tokens: (N,) ids; ids that were not in the sample get the class of their phone, or that of
             any speech.
-        confidence: whether to compute the confidence of each border too; takes twice as long.
+        evidence: whether to gather what tells of each border as well.
 
     Raises:
         ValueError: shapes or ids do not fit, or there are more phones than frames.
@@ -306,25 +330,69 @@ def align(aligner: Aligner, mel: Tensor, tokens: Tensor, *, confidence: bool = F
     tokens = tokens.long()
     check_example(mel, tokens, aligner.config, aligner.optional)
     with reproducible():
-        output = aligner.analyse(mel)
-        likelihoods = aligner.log_likelihoods(aligner.features(mel, output))
+        heard = _heard(aligner, mel, tokens)
         states = States.of(aligner, tokens)
-        chosen, column_of = states.columns()
-        scores = aligner.scores(likelihoods[:, chosen], output, chosen).numpy()
-        columns = column_of.numpy()
-        path = monotonic_search(scores, states.optional.numpy(), states.entry.numpy(), columns)
+        columns = torch.searchsorted(heard.chosen, states.classes)
+        columns = columns + len(heard.chosen) * states.first
+        path = monotonic_search(
+            heard.scores, states.optional.numpy(), states.entry.numpy(), columns.numpy()
+        )
         durations = torch.zeros(len(tokens), dtype=torch.int64)
         durations.index_add_(0, states.token, torch.from_numpy(path))
-        score = _score(aligner, likelihoods, tokens, durations)
-        borders = _confidence(aligner, scores, columns, states, durations) if confidence else None
-    return Alignment(durations=durations, score=score, confidence=borders)
+        score = _score(aligner, heard.posteriors, tokens, durations)
+        gathered = _evidence(aligner, heard, tokens, durations) if evidence else None
+    return Alignment(durations=durations, score=score, evidence=gathered)
 
 
-def _score(aligner: Aligner, likelihoods: Tensor, tokens: Tensor, durations: Tensor) -> float:
+def evidence_of(aligner: Aligner, mel: Tensor, tokens: Tensor, durations: Tensor) -> np.ndarray:
+    """Return what tells of each border of durations that are known already: (J, E).
+
+    Args:
+        aligner: the aligner that found the durations.
+        mel, tokens: as `align` had them.
+        durations: (N,) frames, as `align` found them.
+
+    Raises:
+        ValueError: shapes or ids do not fit.
+    """
+    tokens = tokens.long()
+    check_example(mel, tokens, aligner.config, aligner.optional)
+    if durations.shape != tokens.shape or int(durations.sum()) != mel.shape[1]:
+        raise ValueError(f"expected durations of {len(tokens)} tokens and {mel.shape[1]} frames")
+    with reproducible():
+        return _evidence(aligner, _heard(aligner, mel, tokens), tokens, durations.long())
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What an aligner makes of an utterance, whatever its path.
+
+    Attributes:
+        output: of the network, if there is one.
+        likelihoods: (T, K) of the Gaussians.
+        posteriors: (T, K) float64, log posteriors of the classes.
+        chosen: (C,) the classes of the tokens, ascending.
+        scores: (T, 2 * C), see `Aligner.scores`.
+    """
+
+    output: NetworkOutput | None
+    likelihoods: Tensor
+    posteriors: Tensor
+    chosen: Tensor
+    scores: np.ndarray
+
+
+def _heard(aligner: Aligner, mel: Tensor, tokens: Tensor) -> _Heard:
+    output = aligner.analyse(mel)
+    likelihoods = aligner.log_likelihoods(aligner.features(mel, output))
+    posteriors = aligner.posteriors(likelihoods)
+    chosen = torch.unique(aligner.class_of[tokens])
+    scores = aligner.scores(likelihoods[:, chosen], output, chosen).numpy()
+    return _Heard(output, likelihoods, posteriors, chosen, scores)
+
+
+def _score(aligner: Aligner, posteriors: Tensor, tokens: Tensor, durations: Tensor) -> float:
     """Return the `Alignment.score` of durations."""
-    posteriors = torch.log_softmax((likelihoods + aligner.log_prior).double(), 1)
-    # A phone that is not in the sample may sound like any other phone.
-    posteriors[:, SPEECH] = torch.logsumexp(posteriors[:, SPEECH:], 1).clamp_max(0.0)
     token = torch.repeat_interleave(torch.arange(len(tokens)), durations)
     on_path = posteriors[torch.arange(len(token)), aligner.class_of[tokens[token]]]
     phones = ~aligner.optional[tokens]
@@ -333,15 +401,26 @@ def _score(aligner: Aligner, likelihoods: Tensor, tokens: Tensor, durations: Ten
     return float(min(on_path.mean(), each.mean())) if len(each) else float(on_path.mean())
 
 
-def _confidence(
-    aligner: Aligner, scores: np.ndarray, columns: np.ndarray, states: States, durations: Tensor
-) -> Tensor:
-    """Return the `Alignment.confidence` of durations."""
-    temper = aligner.config.temper
-    posteriors, _ = path_posteriors(
-        scores[:, columns] * temper, states.optional.numpy(), states.entry.numpy() * temper
+def _evidence(aligner: Aligner, heard: _Heard, tokens: Tensor, durations: Tensor) -> np.ndarray:
+    """Return the `Alignment.evidence` of durations."""
+    classes, count = aligner.class_of[tokens], len(heard.chosen)
+    output, network = heard.output, aligner.evidence
+    return border_evidence(
+        Observed(
+            posteriors=heard.posteriors.numpy(),
+            likelihoods=heard.likelihoods.numpy(),
+            scores=heard.scores[:, :count],
+            border=heard.scores[:, count] - heard.scores[:, 0],
+            heard=None if output is None else output.phones.numpy(),
+            trust=0.0 if network is None else float(network.trust),
+            tokens=classes.numpy(),
+            columns=torch.searchsorted(heard.chosen, classes).numpy(),
+            phones=(classes * 0 - 1 if network is None else network.phone_of[classes]).numpy(),
+            silent=aligner.optional[tokens].numpy(),
+            durations=durations.numpy(),
+            usual=aligner.usual,
+        )
     )
-    return torch.from_numpy(border_confidence(posteriors, states.token.numpy(), durations.numpy()))
 
 
 def aligner_to_tensors(aligner: Aligner) -> dict[str, Tensor]:

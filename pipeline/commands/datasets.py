@@ -61,8 +61,8 @@ def _print(
 @click.option(
     "--confidence",
     is_flag=True,
-    help="The aligner's confidence in each phoneme's start is worked out and shown; only with "
-    "--key.",
+    help="The probability that each phoneme starts within 50 ms of where it seems to is shown; "
+    "only with --key.",
 )
 @clear_errors
 def inspect(

@@ -37,6 +37,7 @@ TOO_MANY_REJECTED = 3
     },
     g2p=NAME_LIST,
     min_align_score={"metavar": "S"},
+    max_border_error={"metavar": "X"},
     min_confidence={"metavar": "C"},
     quantizers={"type": click.IntRange(1, 32)},
     shard_utterances={"type": click.IntRange(1)},

@@ -202,6 +202,7 @@ class Reason(StrEnum):
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
     BADLY_ALIGNED = "badly_aligned"
+    DOUBTFUL_BORDERS = "doubtful_borders"
     LOW_CONFIDENCE = "low_confidence"
     # a stage raised, or crashed its worker
     STAGE_FAILED = "stage_failed"
@@ -222,7 +223,13 @@ class Rejection:
 
 
 FILTERS = frozenset(
-    {Reason.TOO_SHORT, Reason.TOO_LONG, Reason.BADLY_ALIGNED, Reason.LOW_CONFIDENCE}
+    {
+        Reason.TOO_SHORT,
+        Reason.TOO_LONG,
+        Reason.BADLY_ALIGNED,
+        Reason.DOUBTFUL_BORDERS,
+        Reason.LOW_CONFIDENCE,
+    }
 )
 """The reasons for which options exclude utterances; their kind is `filtered`."""
 

@@ -89,12 +89,17 @@ class Contract:
         if f0.size and not (np.minimum.reduce(f0) >= 0 and np.maximum.reduce(f0) < _INFINITE):
             raise ValueError("expected Hz of 0 or more, got a negative or no number")
 
+    def _check_trust(self, trust: np.ndarray, frames: int) -> None:
+        if trust.size and not (np.minimum.reduce(trust) >= 0 and np.maximum.reduce(trust) <= 1):
+            raise ValueError("expected probabilities, got a number below 0, above 1, or none")
+
 
 _CHECKS: dict[str, Callable[[Contract, np.ndarray, int], None]] = {
     "codes": Contract._check_codes,
     "phonemes": Contract._check_phonemes,
     "durations": Contract._check_durations,
     "f0": Contract._check_f0,
+    "trust": Contract._check_trust,
 }
 
 

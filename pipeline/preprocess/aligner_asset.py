@@ -28,6 +28,7 @@ from ns2.pipeline.preprocess.plan.sources import Source
 from ns2.pipeline.preprocess.recipe import phoneme_table
 from ns2.pipeline.preprocess.work.targets import Targets
 from ns2.pipeline.stages.graph import Graph
+from ns2.pipeline.stages.stage import Stage
 
 ALIGNER_HOURS = 2.0
 """Cap on the aligner's sample: what bounds its cost on any corpus."""
@@ -169,9 +170,14 @@ class AlignerAsset:
     def apply(self, graph: Graph, record: AlignerRecord) -> Graph:
         """A graph whose durations are made by a recorded aligner, trained or not."""
         from ns2.pipeline.stages.durations import DurationsStage
+        from ns2.pipeline.stages.trust import TrustStage
 
-        stage = DurationsStage(phoneme_table(self._options), self.weights(record))
-        return graph.with_asset("aligner", record.fingerprint, stage)
+        weights = self.weights(record)
+        stages: list[Stage] = [DurationsStage(phoneme_table(self._options), weights)]
+        trust = graph.stages.get("trust")
+        if isinstance(trust, TrustStage):
+            stages.append(trust.with_aligner(weights))
+        return graph.with_asset("aligner", record.fingerprint, *stages)
 
 
 class StoredSample(Sequence[Any]):

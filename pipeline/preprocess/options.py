@@ -62,6 +62,11 @@ class Options:
     """Utterances whose alignment scores lower than this are filtered out; the index's align_score
     shows how they are distributed."""
 
+    max_border_error: float | None = None
+    """Utterances of whose phone borders a larger share than this, from 0 to 1, is expected to be
+    off by more than 50 ms are filtered out; the index's border_error shows how it is
+    distributed."""
+
     min_confidence: float | None = None
     """Utterances to which a manifest gives a lower confidence, from 0 to 1, are filtered out; the
     index's confidence shows how they are distributed."""
@@ -157,6 +162,15 @@ class Options:
             "--min-confidence must be from 0 to 1",
         )
         refuse(
+            self.max_border_error is not None and not 0 <= self.max_border_error <= 1,
+            "--max-border-error must be from 0 to 1",
+        )
+        named = bool(self.columns)
+        refuse(
+            self.max_border_error is not None and named and "trust" not in self.columns,
+            "--max-border-error needs the column trust: name it in --columns",
+        )
+        refuse(
             self.loudness is not None and not -60 <= self.loudness <= -5,
             "--loudness must be from -60 to -5 LUFS: speech is broadcast at -23",
         )
@@ -185,8 +199,9 @@ class Options:
             "out --trim",
         )
         refuse(
-            reads and self.min_align_score is not None,
-            "--min-align-score is for --aligner builtin: TextGrids have no scores",
+            reads and (self.min_align_score, self.max_border_error) != (None, None),
+            "--min-align-score and --max-border-error are for --aligner builtin: TextGrids have no "
+            "scores",
         )
         refuse(reads and self.retrain_aligner, "--retrain-aligner is for --aligner builtin")
         refuse(reads and self.aligner_init != "bundled", "--aligner-init is for --aligner builtin")

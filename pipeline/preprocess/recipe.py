@@ -142,8 +142,9 @@ def described_options(graph: Graph, options: Options) -> dict[str, Any]:
     for name in ("fields", "stage", "quality", "licence", "loudness"):
         if not values[name]:
             del values[name]  # as in the cards of before
-    if options.min_confidence is None:
-        del values["min_confidence"]
+    for name in ("min_confidence", "max_border_error"):
+        if values[name] is None:
+            del values[name]
     spec = codec_spec(options.codec, options.quantizers)
     return {
         **values,

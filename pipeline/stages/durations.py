@@ -94,14 +94,16 @@ class DurationsStage(DurationsColumn):
 
         mel, tokens = as_tensors(item.inputs["mel"], item.inputs["phonemes"])
         try:
-            found = align(self._aligner, mel, tokens)
+            found = align(self._aligner, mel, tokens, evidence=True)
         except NoPathError as error:
             raise UtteranceError(Reason.MORE_PHONES_THAN_FRAMES, str(error)) from error
         durations = found.durations.numpy()
         if durations.max() > np.iinfo(np.uint16).max:
             raise ValueError(f"{item.key}: a token of {durations.max()} frames does not fit uint16")
         return Product(
-            value=durations.astype(np.uint16), scalars={"align_score": round(found.score, 6)}
+            value=durations.astype(np.uint16),
+            scalars={"align_score": round(found.score, 6)},
+            aside=found.evidence,
         )
 
     @cached_property

@@ -109,10 +109,10 @@ class Graph:
         """The folder of what the screening found, below `.state/`."""
         return "screen-" + short_hash([self.fingerprint(s) for s in SCREEN], FINGERPRINT_DIGITS)
 
-    def with_asset(self, name: str, fingerprint: str, stage: Stage) -> Graph:
-        """This graph with an asset settled and the stage that uses it replaced."""
+    def with_asset(self, name: str, fingerprint: str, *stages: Stage) -> Graph:
+        """This graph with an asset settled and the stages that use it replaced."""
         return replace(
             self,
-            stages={**self.stages, stage.name: stage},
+            stages={**self.stages, **{stage.name: stage for stage in stages}},
             assets={**self.assets, name: fingerprint},
         )

@@ -74,11 +74,13 @@ class Item:
             `piece`, which belongs to the source `audio_file`; and where the corpus gives them its
             `phonemes`, which belong to the source `text`.
         inputs: what the stage requires, by name: products of other stages (their `value`).
+        aside: what these products bring along, by the same names; a stored one brings nothing.
     """
 
     key: str
     record: Mapping[str, Any]
     inputs: Mapping[str, Any]
+    aside: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +92,12 @@ class Product:
         scalars: finite numbers for the index, of the names that the stage declares; what can't be
             said of the utterance is left out. The scalar `samples` is the length S of the
             utterance, which decides how many frames its arrays have.
+        aside: what a stage that requires this one would have to work out again; never stored.
     """
 
     value: Any
     scalars: Mapping[str, float] = field(default_factory=dict)
+    aside: Any = None
 
 
 class Survey(Protocol):

@@ -49,6 +49,7 @@ _MEANINGS = {
     "f0": "pitch (T,) in Hz, 0 where unvoiced",
     "phonemes": "ids (N,) into the list `phonemes`",
     "durations": "frames (N,) of each phoneme; they sum to T",
+    "trust": "probability (N,) that each phoneme starts within 50 ms of where durations put it",
     "meta": "text, phonemes as strings, words as [word, first, end), speaker, split and more",
 }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ns2.pipeline.core.schema import PASSING, Reason, Rejection
+from ns2.pipeline.core.schema import PASSING, Rejection
 from ns2.pipeline.dataset.shards import Marker, Member, Stored, TarWriter, decode_value
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
-from ns2.pipeline.preprocess.work.failure import Failure, as_rejection
+from ns2.pipeline.preprocess.work.failure import as_rejection
 from ns2.pipeline.preprocess.work.messages import (
     CRASHED,
     Batch,
@@ -41,10 +41,9 @@ class ShardJob:
         self._made: dict[tuple[str, str], Member] = {}
         self._waiting = 0
         self._unsaved = self.state.recovered
-        if scene.min_align_score is not None:
+        if scene.filters:
             for source in shard.sources:
-                if source.key in self.state.screened:
-                    self._remember_score(source, self.state.exclusion(source))
+                self._remember_scores(source)
 
     @property
     def number(self) -> int:
@@ -121,7 +120,7 @@ class ShardJob:
         self._waiting -= 1
         # What was made, and what was found out, is kept; then it is seen who is excluded by that.
         screened: dict[str, Screened] = {}
-        scores: dict[str, float] = {}
+        scores: dict[tuple[str, str], float] = {}
         for outcome in result.outcomes:
             row = self._screening(outcome)
             if row is not None:
@@ -129,15 +128,16 @@ class ShardJob:
             self._remember_failure(outcome)
             for column, member in outcome.members.items():
                 self._made[outcome.key, column] = member
-                if "align_score" in member.scalars:
-                    scores[outcome.key] = member.scalars["align_score"]
+                for one in self._scene.filters:
+                    if one.column == column and one.scalar in member.scalars:
+                        scores[outcome.key, one.scalar] = member.scalars[one.scalar]
         self._unsaved |= bool(screened)
         self.state = self.state.with_found(screened, scores)
         excluded: list[Rejection] = []
         for outcome in result.outcomes:
             source = self._by_key[outcome.key]
             failure = self.state.exclusion(source)
-            self._remember_score(source, failure)
+            self._remember_scores(source)
             if failure is not None:
                 excluded.append(as_rejection(source, failure))
         return excluded
@@ -167,12 +167,11 @@ class ShardJob:
             return
         self._scene.remembered.failures[place] = failure
 
-    def _remember_score(self, source: Source, failure: Failure | None) -> None:
-        """Remember a score that excludes its utterance: no tar will hold it any more."""
-        if failure is not None and failure.reason == Reason.BADLY_ALIGNED:
-            score = self.state.score(source)
-            assert score is not None
-            self._scene.remembered.scores[self._scene.place("durations", source)] = score
+    def _remember_scores(self, source: Source) -> None:
+        """Remember scores that exclude their utterance: no tar will hold them any more."""
+        if source.key in self.state.screened:
+            for one, score, _ in self.state.filtered(source):
+                self._scene.remembered.scores[self._scene.place(one.column, source)] = score
 
     def commit(self) -> list[Marker]:
         """Write the screening and every missing target of the shard."""

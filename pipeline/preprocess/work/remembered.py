@@ -1,6 +1,6 @@
 """What was found out about utterances behind the screening, remembered between runs.
 
-Failures of stages and alignment scores below `--min-align-score` are kept in `.state/`, so that the
+Failures of stages and the scores by which filters exclude are kept in `.state/`, so that the
 next run computes nothing again to find out the same. Each is known by a `Place`: another folder of
 the column (its fingerprint), key or source state is another try.
 """
@@ -32,7 +32,7 @@ class Remembered:
 
     Attributes:
         failures: why a stage could not work on an utterance.
-        scores: `align_score` of utterances that it excludes.
+        scores: of utterances that a filter excludes by them.
     """
 
     def __init__(self, out: Path | None = None) -> None:

@@ -10,6 +10,7 @@ from ns2.pipeline.corpora.corpus import Corpus, recording_of
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.preprocess.options import Limits, Options
 from ns2.pipeline.preprocess.plan.sources import Source
+from ns2.pipeline.preprocess.work.filters import ScoreFilter, filters_of
 from ns2.pipeline.preprocess.work.messages import SourceFile, Task
 from ns2.pipeline.preprocess.work.remembered import Place, Remembered
 from ns2.pipeline.preprocess.work.screening import ScreenStore
@@ -29,7 +30,7 @@ class Scene:
         language: of utterances that name none.
         screen_sources: the sources that screening reads.
         remembered: failures and scores of this run and those before; it grows.
-        min_align_score: utterances with a lower score are excluded; None excludes none.
+        filters: exclude utterances by what columns tell of them.
     """
 
     graph: Graph
@@ -40,7 +41,7 @@ class Scene:
     language: str
     screen_sources: tuple[str, ...]
     remembered: Remembered
-    min_align_score: float | None
+    filters: tuple[ScoreFilter, ...] = ()
 
     @classmethod
     def of(
@@ -61,7 +62,7 @@ class Scene:
             language=options.language,
             screen_sources=tuple(screened),
             remembered=remembered,
-            min_align_score=options.min_align_score,
+            filters=filters_of(options),
         )
 
     def screen_state(self, source: Source) -> str:

@@ -5,14 +5,14 @@ Nothing here changes anything; `ShardJob` does the work, and makes a new state o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ns2.pipeline.core.schema import Kind, Reason
 from ns2.pipeline.dataset.shards import Stored
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
 from ns2.pipeline.preprocess.work.failure import Failure, screen_failure
+from ns2.pipeline.preprocess.work.filters import ScoreFilter
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.screening import Screened
 
@@ -42,7 +42,7 @@ class ShardState:
     Attributes:
         screened: what screening found, by key; utterances not screened yet are missing.
         recovered: whether some of it is not in the store of screenings, and should be.
-        scores: `align_score` of utterances whose durations were just made, by key.
+        scores: of utterances whose columns were just made, by key and name.
     """
 
     scene: Scene
@@ -50,7 +50,7 @@ class ShardState:
     columns: tuple[str, ...]
     screened: Mapping[str, Screened]
     recovered: bool = False
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[tuple[str, str], float] = field(default_factory=dict)
     _stored: dict[str, dict[tuple[str, str], Stored]] = field(default_factory=dict)
 
     @classmethod
@@ -71,7 +71,7 @@ class ShardState:
         return replace(state, screened=screened, recovered=recovered)
 
     def with_found(
-        self, screened: Mapping[str, Screened], scores: Mapping[str, float]
+        self, screened: Mapping[str, Screened], scores: Mapping[tuple[str, str], float]
     ) -> ShardState:
         """This state, and what was found out since."""
         return replace(
@@ -131,33 +131,28 @@ class ShardState:
                 failure = scene.remembered.failures.get(scene.place(column, source))
                 if failure is not None:
                     return failure
-        return self._badly_aligned(source)
+        return next((failure for _, _, failure in self.filtered(source)), None)
 
-    def _badly_aligned(self, source: Source) -> Failure | None:
-        """Why an utterance is excluded by its alignment, if it is."""
-        least, score = self.scene.min_align_score, self.score(source)
-        if least is None or score is None or score >= least:
-            return None
-        return Failure(
-            stage="durations",
-            kind=Kind.FILTERED,
-            reason=Reason.BADLY_ALIGNED,
-            message=f"align_score {score:.3f}, and --min-align-score is {least:g}: "
-            "is this the text of this recording?",
-        )
+    def filtered(self, source: Source) -> Iterator[tuple[ScoreFilter, float, Failure]]:
+        """The filters that exclude a screened utterance, with its scores and why."""
+        for one in self.scene.filters:
+            score = self._score(one, source)
+            failure = None if score is None else one.failure(score)
+            if score is not None and failure is not None:
+                yield one, score, failure
 
-    def score(self, source: Source) -> float | None:
-        """How well an utterance aligns, if that matters and is known."""
+    def _score(self, one: ScoreFilter, source: Source) -> float | None:
+        """The number that a filter asks for, if it is known."""
         scene = self.scene
-        if scene.min_align_score is None or "durations" not in self.columns:
+        if one.column not in self.columns:
             return None
-        if source.key in self.scores:
-            return self.scores[source.key]
-        place = scene.place("durations", source)
+        if (source.key, one.scalar) in self.scores:
+            return self.scores[source.key, one.scalar]
+        place = scene.place(one.column, source)
         if place in scene.remembered.scores:
             return scene.remembered.scores[place]
-        stored = self.stored("durations", source)
-        return None if stored is None else stored.row.scalars.get("align_score")
+        stored = self.stored(one.column, source)
+        return None if stored is None else stored.row.scalars.get(one.scalar)
 
     # -- targets
 

@@ -38,6 +38,7 @@ class _InWork:
     Attributes:
         stages: names of the stages that it needs here.
         values: what is there of it, by source and stage.
+        aside: what products bring along, by stage.
         scalars: scalars of transient stages, by stage.
         samples: S of its audio, once that is known.
     """
@@ -46,13 +47,14 @@ class _InWork:
     outcome: Outcome
     stages: frozenset[str]
     values: dict[str, Any]
+    aside: dict[str, Any] = field(default_factory=dict)
     scalars: dict[str, Mapping[str, float]] = field(default_factory=dict)
     samples: int | None = None
 
     def item(self, stage: Stage) -> Item:
         """The utterance as a stage sees it."""
         inputs = {name: self.values[name] for name in stage.requires if name != "record"}
-        return Item(key=self.task.key, record=self.task.record, inputs=inputs)
+        return Item(key=self.task.key, record=self.task.record, inputs=inputs, aside=self.aside)
 
 
 class Worker:
@@ -206,6 +208,8 @@ class Worker:
         name, task, outcome = stage.name, utterance.task, utterance.outcome
         _check_scalars(stage, product)
         utterance.values[name] = product.value
+        if product.aside is not None:
+            utterance.aside[name] = product.aside
         if "samples" in product.scalars:
             samples = int(product.scalars["samples"])
             if task.samples not in (None, samples):

@@ -48,7 +48,7 @@ def describe(dataset: Dataset, name: str, *, confidence: bool = False) -> dict[s
     Args:
         dataset: an open dataset.
         name: the utterance's key or id.
-        confidence: add to each token the aligner's confidence in its start; loads the aligner.
+        confidence: add to each token the probability that it starts where it seems to.
 
     Raises:
         UserError: there is no such utterance, or its confidences can't be worked out.
@@ -75,6 +75,8 @@ def describe(dataset: Dataset, name: str, *, confidence: bool = False) -> dict[s
         "files": {column: row[f"{column}_file"] for column in dataset.columns},
         **_tokens_and_words(dataset, arrays),
     }
+    if (worst := worst_word(dataset, row, arrays)) is not None:
+        found["worst_word"] = worst
     if confidence:
         if "phonemes" not in found:
             raise UserError(f"{dataset.root} has no meta, which holds the phonemes as texts")
@@ -129,6 +131,35 @@ def token_spans(
     ]
 
 
+def worst_word(
+    dataset: Dataset, row: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The word of an utterance whose borders are the least sure.
+
+    Args:
+        dataset: gives the frame rate.
+        row: the utterance's row of the index.
+        arrays: its arrays by column.
+
+    Returns:
+        the `word`, the second at which it `begin`s, and its `border_error`; None where the dataset
+        does not tell it.
+    """
+    begin, spans = row.get("worst_word_time"), token_spans(dataset, arrays)
+    if begin is None or spans is None:
+        return None
+    first = next((i for i, span in enumerate(spans) if _lasts_from(span, begin)), len(spans))
+    for word, start, behind in arrays["meta"]["words"]:
+        if start <= first < behind:
+            return {"word": word, "begin": begin, "border_error": row["worst_word"]}
+    return None
+
+
+def _lasts_from(span: tuple[str, float, float, int], begin: float) -> bool:
+    """Whether a token of some frames begins at a second, which was rounded."""
+    return span[3] > 0 and abs(span[1] - begin) < 1e-3
+
+
 def render_utterance(found: Mapping[str, Any], *, width: int = 100) -> str:
     """What `describe` found, for people: text, facts, and each token's length in milliseconds."""
     lines = [f"{found['key']}: {found['text']}", *_fact_lines(found)]
@@ -139,7 +170,7 @@ def render_utterance(found: Mapping[str, Any], *, width: int = 100) -> str:
         lines += _wrapped(map(_token_text, tokens), width)
     if any("confidence" in token for token in tokens):
         doubtful = [token for token in tokens if token["confidence"] < DOUBTFUL]
-        lines += ["", "  starts in doubt, each with its second and the aligner's confidence:"]
+        lines += ["", "  starts in doubt, each with its second and the confidence in it:"]
         lines += _wrapped(
             (f"{t['token']} {t['begin']:.2f} s {t['confidence']:.2f}" for t in doubtful), width
         )
@@ -166,6 +197,9 @@ def _fact_lines(found: Mapping[str, Any]) -> list[str]:
     facts.append(f"{found['phone_rate']:.1f} phones a second")
     if found["align_score"] is not None:
         facts.append(f"alignment score {found['align_score']:.2f}")
+    if "worst_word" in found:
+        worst = found["worst_word"]
+        facts.append(f"least sure of {worst['word']!r} at {worst['begin']:.2f} s")
     if CONFIDENCE in found:
         facts.append(f"confidence {found[CONFIDENCE]:g}")
     shapes = (f"{name} ({', '.join(map(str, s))})" for name, s in found["shapes"].items())

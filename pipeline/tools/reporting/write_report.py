@@ -21,6 +21,7 @@ from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.losses import join_losses
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.pipeline.dataset.where import parse_where
+from ns2.pipeline.tools.inspection.one_utterance import worst_word
 from ns2.pipeline.tools.inspection.overview import amount, length
 from ns2.pipeline.tools.reporting import pictures
 from ns2.pipeline.tools.reporting.charts import HEIGHT, WIDTH, chart, number, spoken
@@ -242,7 +243,24 @@ def _rows(dataset: Dataset, positions: Sequence[int]) -> dict[int, dict[str, Any
     for row in rows:
         if len(row["text"]) > _LONGEST_TEXT:
             row["text"] = f"{row['text'][:_LONGEST_TEXT]} …"
-    return dict(zip(positions, rows, strict=True))
+    words = _worst_words(dataset, positions)
+    return {
+        at: {**row, "worst": words.get(at, "")} for at, row in zip(positions, rows, strict=True)
+    }
+
+
+def _worst_words(dataset: Dataset, positions: Sequence[int]) -> dict[int, str]:
+    """The words whose borders are the least sure, where the dataset tells them."""
+    names = ("worst_word", "worst_word_time")
+    if not {"meta", "durations"} <= set(dataset.columns) or names[0] not in dataset.card.scalars:
+        return {}
+    rows = dataset.fields(names).take(pa.array(list(positions), pa.int64())).to_pylist()
+    found = {}
+    for at, row in zip(positions, rows, strict=True):
+        arrays = {name: dataset.read(name, at, check=True) for name in ("meta", "durations")}
+        if (worst := worst_word(dataset, row, arrays)) is not None:
+            found[at] = f"{worst['word']} at {worst['begin']:.2f} s"
+    return found
 
 
 def _listed(

@@ -1,60 +1,77 @@
-"""Confidence of borders, held against enumeration of every path."""
+"""The confidence in borders: its network, its evidence, and what utterances make of it."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pytest
 import torch
 
-from ns2.model.aligner.hmm import Aligner, AlignerConfig, align
-from tests.model.aligner.test_monotonic import every_path, path_score
+from ns2.model.aligner.border_evidence import EVIDENCE, words_of
+from ns2.model.aligner.confidence import BorderNet, doubt, token_confidence
+from ns2.model.aligner.hmm import Aligner, AlignerConfig, align, evidence_of
+
+SILENT = np.array([True, False, False, True, False, True])
 
 
-def random_aligner(rng: np.random.Generator, config: AlignerConfig) -> Aligner:
-    """Six symbols, of which the first two are silence; random classes close to each other."""
-    aligner = Aligner(config, 6, 6)
+def random_aligner(rng: np.random.Generator) -> Aligner:
+    """Six symbols, of which the first two are silence; random classes."""
+    aligner = Aligner(AlignerConfig(mels=8, cepstra=4, short_cost=3.0), 6, 6)
     aligner.class_of = torch.tensor([0, 0, 2, 3, 4, 5])
     aligner.optional = torch.arange(6) < 2
-    means = torch.from_numpy(rng.normal(size=aligner.gaussians.means.shape))
-    aligner.gaussians.means = means.float() * 0.5
+    aligner.gaussians.means = 3 * torch.from_numpy(rng.normal(size=(6, 8))).float()
     return aligner
 
 
-def enumerated(aligner: Aligner, mel: torch.Tensor, tokens: torch.Tensor) -> np.ndarray:
-    """By every path: the probability that each token starts within a frame of the best path."""
-    config = aligner.config
-    likelihoods = aligner.log_likelihoods(aligner.features(mel, None)).double().numpy()
-    # A phone has two states; the first may be skipped at a price, which its presence gives back.
-    token, optional, entry = [], [], []
-    for n, symbol in enumerate(tokens.tolist()):
-        silent = symbol < 2
-        token += [n] if silent else [n, n]
-        optional += [True] if silent else [True, False]
-        entry += [0.0] if silent else [config.short_cost, -config.short_cost]
-    scores = likelihoods[:, aligner.class_of[tokens].numpy()[token]]
-    paths = every_path(mel.shape[1], np.array(optional))
-    values = np.array([path_score(scores, path, np.array(entry)) for path in paths])
-    weights = np.exp(config.temper * (values - values.max()))
-    durations = np.zeros((len(paths), len(tokens)), int)
-    np.add.at(durations, (slice(None), token), paths)
-    starts = np.cumsum(durations, axis=1) - durations
-    near = np.abs(starts - starts[values.argmax()]) <= 1
-    return np.asarray(weights @ near / weights.sum())
-
-
-def test_confidence_equals_enumeration() -> None:
+def test_evidence_is_the_same_with_the_durations_given() -> None:
     rng = np.random.default_rng(0)
-    config = AlignerConfig(mels=8, cepstra=4, short_cost=3.0, temper=0.3)
-    unsure = 0
-    for case in range(150):
-        aligner = random_aligner(rng, config)
-        tokens = torch.from_numpy(rng.integers(0, 6, int(rng.integers(1, 5))))
-        phones = int((tokens >= 2).sum())
-        mel = torch.from_numpy(rng.normal(size=(8, int(rng.integers(max(1, phones), 9))))).float()
-        found = align(aligner, mel, tokens, confidence=True).confidence
-        assert found is not None and found.dtype == torch.float64 and found[0] == 1.0
-        np.testing.assert_allclose(
-            found, enumerated(aligner, mel, tokens), atol=1e-6, err_msg=str(case)
-        )
-        unsure += int((found < 0.9).sum())
-        assert align(aligner, mel, tokens).confidence is None
-    assert unsure > 100
+    for _ in range(20):
+        aligner = random_aligner(rng)
+        tokens = torch.from_numpy(rng.integers(0, 6, 7))
+        mel = torch.from_numpy(rng.normal(size=(8, 40))).float()
+        found = align(aligner, mel, tokens, evidence=True)
+        assert found.evidence is not None and np.isfinite(found.evidence).all()
+        assert found.evidence.shape == (int((found.durations > 0).sum()), len(EVIDENCE))
+        again = evidence_of(aligner, mel, tokens, found.durations)
+        np.testing.assert_array_equal(found.evidence, again)
+        assert align(aligner, mel, tokens).evidence is None
+
+
+def test_durations_must_belong_to_the_utterance() -> None:
+    aligner = random_aligner(np.random.default_rng(2))
+    with pytest.raises(ValueError, match="durations of 3 tokens and 9 frames"):
+        evidence_of(aligner, torch.zeros(8, 9), torch.tensor([0, 2, 0]), torch.tensor([1, 7, 2]))
+
+
+def test_the_network_is_the_formula() -> None:
+    net = BorderNet(
+        mean=np.array([1.0, 0.0]),
+        scale=np.array([2.0, 1.0]),
+        hidden=np.array([[1.0], [-1.0]]),
+        hidden_bias=np.array([0.5]),
+        out=np.array([2.0]),
+        out_bias=-1.0,
+    )
+    expected = 1 / (1 + math.exp(-(2 * math.tanh(1.0 - 0.25 + 0.5) - 1)))
+    assert net.confidence(np.array([[3.0, 0.25]])) == pytest.approx(expected)
+    far = net.confidence(np.array([[1e9, 0.0], [1 + 2 * 4.0, 0.0]]))
+    assert far[0] == far[1]  # what is beyond all that was seen says no more
+
+
+def test_every_token_has_a_confidence() -> None:
+    found = token_confidence(np.array([0.1, 0.6, 0.7]), np.array([0, 2, 0, 3, 1, 0]))
+    assert found.tolist() == [1.0, 1.0, 0.6, 0.6, 0.7, 0.7]
+
+
+def test_what_confidences_say_of_an_utterance() -> None:
+    assert words_of(SILENT).tolist() == [-1, 0, 0, -1, 1, -1]
+    found = doubt(np.array([1.0, 0.9, 0.5, 0.2, 0.7, 1.0]), SILENT)
+    assert found is not None
+    assert found.border_error == pytest.approx((0.5 + 0.3) / 2)  # not the first phone's start
+    assert (found.word, found.word_error) == (1, pytest.approx(0.3))
+    surer = doubt(np.array([1.0, 0.9, 0.9, 0.2, 0.4, 1.0]), SILENT)
+    assert surer is not None and (surer.word, surer.word_error) == (4, pytest.approx(0.6))
+    assert doubt(np.ones(2), np.ones(2, bool)) is None
+    alone = doubt(np.array([1.0, 0.4]), np.array([True, False]))
+    assert alone is not None and alone.border_error == 0.0

@@ -40,7 +40,7 @@ def test_a_lexicon_costs_the_utterances_with_its_words(
     file.write_text(f"{word.lower()}\t{PHONES}\nnosuchword\tʒ\n", "utf-8")
 
     found = plan(spoken, shards, weights, file)
-    made = {"phonemes", "durations", "meta"}
+    made = {"phonemes", "durations", "trust", "meta"}
     assert set(reasons(found)) == made and not found.train_aligner
     assert set(reasons(found).values()) == {"a new lexicon, for the utterances that have its words"}
     summary = run_inline(spoken, shards, weights, lexicon=file)

@@ -37,7 +37,7 @@ def missing(found: Preview) -> dict[str, int]:
 def test_a_new_dataset(spoken: Path, weights: Path, dataset: Path, tmp_path: Path) -> None:
     found = plan(spoken, tmp_path / "new", weights)
     assert not (tmp_path / "new").exists()
-    assert missing(found) == dict.fromkeys(COLUMNS, 3)
+    assert missing(found) == dict.fromkeys((*COLUMNS, "trust"), 3)
     assert found.screened == found.utterances == 10 and found.train_aligner
     splits = Dataset(dataset).fields(["split"])["split"].to_pylist()
     assert found.splits == dict(Counter(splits))
@@ -80,7 +80,7 @@ def test_a_changed_transcript(corpus: Path, weights: Path, shards: Path) -> None
     key = first.split("|")[0]
     table.write_text("\n".join([f"{key}|Quite another text.|Quite another text.", *rest]))
     found = plan(corpus, shards, weights)
-    assert missing(found) == {"phonemes": 1, "durations": 1, "meta": 1}
+    assert missing(found) == dict.fromkeys(("phonemes", "durations", "trust", "meta"), 1)
     assert {c.utterances for c in found.columns if c.missing} == {1}
     assert found.screened == 1
     assert dict(run_inline(corpus, shards, weights).made) == missing(found)
@@ -107,7 +107,7 @@ def test_new_utterances_only_touch_new_shards(corpus: Path, weights: Path, tmp_p
     run_inline(corpus, tmp_path / "out", weights)
     table.write_text("\n".join(lines))
     found = plan(corpus, tmp_path / "out", weights)
-    assert missing(found) == dict.fromkeys(COLUMNS, 1)
+    assert missing(found) == dict.fromkeys((*COLUMNS, "trust"), 1)
     assert {column.reason for column in found.columns} == {"2 new utterances"}
     assert dict(run_inline(corpus, tmp_path / "out", weights).made) == missing(found)
 
@@ -118,7 +118,9 @@ def test_the_command_prints_json(spoken: Path, weights: Path, tmp_path: Path) ->
     result = CliRunner().invoke(main, [*arguments, "--codec-weights", str(weights)])
     assert result.exit_code == 0
     found = json.loads(result.stdout)
-    assert {c["column"]: c["missing"] for c in found["columns"]} == dict.fromkeys(COLUMNS, 1)
+    assert {c["column"]: c["missing"] for c in found["columns"]} == dict.fromkeys(
+        (*COLUMNS, "trust"), 1
+    )
     wrong = CliRunner().invoke(main, ["preprocess", str(spoken), "-o", "x", "--json"])
     assert wrong.exit_code == 2
 
@@ -136,7 +138,7 @@ def test_another_text_stage_is_the_reason_and_nothing_else_is_made(
     before = {path: path.read_bytes() for path in kept}
 
     found = plan(spoken, out, weights)
-    assert missing(found) == dict.fromkeys(("phonemes", "meta", "durations"), 3)
+    assert missing(found) == dict.fromkeys(("phonemes", "meta", "durations", "trust"), 3)
     reasons = {column.reason for column in found.columns if column.missing}
     assert reasons == {f"changed: tokens.version (1 -> {TokensStage.version})"}
     assert all(column.reason == "" for column in found.columns if not column.missing)

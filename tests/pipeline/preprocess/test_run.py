@@ -97,7 +97,7 @@ def test_a_changed_transcript_costs_its_utterance(
     before, old = identities(shards), Dataset(shards)
     others = {k: old[k] for k in old.keys if k != key}
     summary = run_inline(corpus, shards, weights)
-    assert dict(summary.made) == {"phonemes": 1, "durations": 1, "meta": 1}
+    assert dict(summary.made) == dict.fromkeys(("phonemes", "durations", "trust", "meta"), 1)
     assert {name: before[name] for name in before if name.endswith((".tar", ".safetensors"))} == {
         name: at for name, at in identities(shards).items() if name in before and
         name.endswith((".tar", ".safetensors"))
@@ -116,7 +116,7 @@ def test_a_removed_utterance_costs_a_copy(corpus: Path, weights: Path, shards: P
     table.write_text("\n".join(lines))
     summary = run_inline(corpus, shards, weights)
     assert not summary.stage_seconds
-    assert dict(summary.made) == dict.fromkeys(COLUMNS, 1)
+    assert dict(summary.made) == dict.fromkeys((*COLUMNS, "trust"), 1)
     assert gone not in Dataset(shards).keys
     assert faults(shards) == []
 
@@ -132,7 +132,7 @@ def test_added_utterances_form_new_shards(corpus: Path, weights: Path, tmp_path:
     after = identities(tmp_path / "out")
     stays = [n for n in before if n.endswith((".tar", ".safetensors", ".json")) and "-" in n]
     assert all(before[name] == after[name] for name in stays)
-    assert dict(summary.made) == dict.fromkeys(COLUMNS, 2)
+    assert dict(summary.made) == dict.fromkeys((*COLUMNS, "trust"), 2)
     assert faults(tmp_path / "out") == []
 
 

@@ -66,11 +66,11 @@ def test_every_stage_is_found_in_order() -> None:
     names = [kind.name for kind in stage_classes()]
     assert sorted(set(names)) == [
         "audio", "codes", "durations", "f0", "loudness", "mel", "meta", "mos", "phonemes",
-        "quality", "recording", "tokens", "voice",
+        "quality", "recording", "tokens", "trust", "voice",
     ]  # fmt: skip
     graph = build_graph(Options(codec="mini"))
     assert list(graph.stages) == [
-        "audio", "tokens", "phonemes", "meta", "mel", "f0", "codes", "durations",
+        "audio", "tokens", "phonemes", "meta", "mel", "f0", "codes", "durations", "trust",
     ]  # fmt: skip
 
 

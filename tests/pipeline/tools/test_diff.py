@@ -125,10 +125,10 @@ def test_a_changed_transcript_a_removed_and_a_filtered_utterance(
     differences = check(dataset, shards)
     assert keys(differences["utterances"]["only_a"]) == {longest, removed}
     assert differences["utterances"]["only_a"]["why"] == {"not found": 1, "too_long": 1}
-    assert set(differences["columns"]["changed"]) == {"phonemes", "durations", "meta"}
+    assert set(differences["columns"]["changed"]) == {"phonemes", "durations", "trust", "meta"}
     assert keys(differences["utterances"]["changed"]) == {changed}
     reshaped = {name: one["reshaped"] for name, one in differences["columns"]["changed"].items()}
-    assert reshaped == {"phonemes": 1, "durations": 1, "meta": 0}
+    assert reshaped == {"phonemes": 1, "durations": 1, "trust": 1, "meta": 0}
     (example,) = differences["fields"]["text"]["examples"]
     assert (example["key"], example["b"]) == (changed, "A new text.")
     assert paths(differences["counts"])["counts.written"] == (10, 8)

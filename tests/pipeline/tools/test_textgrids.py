@@ -384,6 +384,10 @@ def test_options_that_do_not_go_together(spoken: Path, grids: Path, tmp_path: Pa
             "have no scores",
             {"aligner": "textgrid", "textgrids": grids, "min_align_score": -1.0},
         ),
+        (
+            "have no scores",
+            {"aligner": "textgrid", "textgrids": grids, "max_border_error": 0.1},
+        ),
         ("--trim", {"aligner": "textgrid", "textgrids": grids, "trim": True}),
         ("--aligner-init", {"aligner": "textgrid", "textgrids": grids, "aligner_init": "none"}),
         ("--retrain-aligner", {"aligner": "textgrid", "textgrids": grids, "retrain_aligner": True}),

@@ -38,6 +38,8 @@ _KNOWN = (
     Measure("voiced_share", "voiced share", ends=(LOWEST,)),
     Measure("level_db", "level", "dB", (LOWEST,)),
     Measure("align_score", "alignment score", ends=(LOWEST,)),
+    Measure("border_error", "borders expected to be off", ends=(HIGHEST,)),
+    Measure("worst_word", "borders of the worst word", ends=(HIGHEST,)),
     Measure(CONFIDENCE, "confidence", ends=(LOWEST,)),
     Measure("lufs", "loudness", "LUFS"),
     Measure("true_peak", "true peak", "dBTP", (HIGHEST,)),
@@ -55,6 +57,10 @@ _KNOWN = (
 )
 
 
+_PLACES = frozenset({"worst_word_time"})
+"""Numbers of the index that measure nothing."""
+
+
 def measures_of(dataset: Dataset) -> list[Measure]:
     """The measures of a dataset: those of ns2, then those of other stages."""
     numbers = (pa.types.is_floating, pa.types.is_integer)
@@ -63,5 +69,5 @@ def measures_of(dataset: Dataset) -> list[Measure]:
     }
     known = [measure for measure in _KNOWN if measure.name in there]
     names = {measure.name for measure in known}
-    own = [name for name in dataset.card.scalars if name in there and name not in names]
+    own = [name for name in dataset.card.scalars if name in there - names - _PLACES]
     return [*known, *(Measure(name, name) for name in own)]

@@ -1,0 +1,129 @@
+"""The network that judges borders: wrong texts, its fit, and the one that ships."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ns2.model.aligner.border_evidence import EVIDENCE
+from ns2.model.aligner.confidence import BorderNet
+from ns2.pipeline.align.border_confidence import WEIGHTS, border_net
+from ns2.train.bundled.border_trust.changes import CHANGES
+from ns2.train.bundled.border_trust.fitting import Borders, borders_of, fitted, reliability
+from ns2.train.bundled.border_trust.judged import Corpus, Judged
+from ns2.train.bundled.border_trust.told import NOWHERE, Word, tokens_of, told
+from ns2.train.bundled.make_border_confidence import Spec, spoken, write_net
+
+VOICES = ("m1", "f5", "klatt")
+"""Voices that trained no network."""
+
+
+def word(phones: str, start: float) -> Word:
+    starts = tuple(start + i for i in range(len(phones)))
+    return Word(tuple(phones), starts, start + len(phones))
+
+
+def test_words_lie_where_they_are_spoken() -> None:
+    found = told("She sells, sea shells", "en-us", 160, 50)
+    assert found is not None and len(found.words) == 4
+    for one, following in zip(found.words, found.words[1:], strict=False):
+        assert one.starts == tuple(sorted(one.starts))
+        assert one.starts[-1] < one.end <= following.starts[0]
+    tokens, starts = tokens_of(found.words)
+    assert tokens.count("|") == 3 and tokens[0] == tokens[-1] == "<sil>"
+    assert starts[tokens.index("|")] == found.words[0].end
+    pause = found.words[2].starts[0] - found.words[1].end
+    assert pause > 0.1  # the comma
+
+
+def test_what_nobody_says_has_no_borders() -> None:
+    words = [word("abc", 0), word("de", 3), word("fghi", 5), word("kl", 9)]
+    others = [word("vwx", 0), word("yz", 0), word("uvwx", 0)]
+    rng = random.Random(0)
+    for kind, (_, change) in CHANGES.items():
+        found = change(words, others, rng)
+        _, starts = tokens_of(found)
+        spoken_words = [one for one in found if NOWHERE not in one.starts]
+        assert [one.starts for one in spoken_words] == [
+            one.starts for one in words if one.starts in {w.starts for w in spoken_words}
+        ]
+        unspoken = len(found) - len(spoken_words)
+        expected = {"swapped": {4}, "exchanged": {1}, "inserted": {1, 2, 3}}.get(kind, {0})
+        assert unspoken in expected
+        assert np.isinf(starts).any() == bool(unspoken)
+        assert (len(found) < 4) == (kind == "omitted") and (len(found) > 4) == (kind == "inserted")
+    assert sum(share for share, _ in CHANGES.values()) == pytest.approx(1)
+
+
+def drawn(rng: np.random.Generator, count: int) -> Borders:
+    """Borders whose probability of being wrong is known: it hangs on two kinds of evidence."""
+    evidence = rng.normal(size=(count, len(EVIDENCE))).astype(np.float32)
+    wrong = rng.random(count) < 1 / (1 + np.exp(-2 * evidence[:, 0] - evidence[:, 3]))
+    return evidence, wrong.astype(float), np.full(count, 1 / count)
+
+
+def test_a_fit_says_probabilities(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    net = fitted([drawn(rng, 20_000)], seed=0)
+    write_net(net, tmp_path / "net.json")
+    read = border_net(tmp_path / "net.json")
+    evidence, wrong, weight = drawn(rng, 20_000)
+    np.testing.assert_allclose(net.confidence(evidence), read.confidence(evidence), atol=5e-3)
+    rows = reliability(read.confidence(evidence), wrong, weight)
+    assert len(rows) == 10 and sum(row[0] for row in rows) == pytest.approx(1)
+    assert max(abs(said - true) for _, said, true in rows) < 0.05
+
+
+def test_each_kind_of_text_has_its_share() -> None:
+    def judged(kind: str, count: int) -> Judged:
+        phone = np.ones(count, bool)
+        wrong = np.array([np.nan, *[float(kind == "swapped")] * (count - 1)])
+        evidence = np.zeros((count, len(EVIDENCE)))
+        return Judged(
+            kind=kind, evidence=evidence, wrong=wrong, phone=phone, word=phone * 0, unspoken=~phone
+        )
+
+    evidence, wrong, weight = borders_of([judged("right", 6), judged("swapped", 101)])
+    assert len(evidence) == len(wrong) == 105
+    shares = {kind: share for kind, (share, _) in CHANGES.items()}
+    expected = shares["swapped"] / (shares["swapped"] + shares["right"])
+    assert weight @ wrong == pytest.approx(expected)
+
+
+def test_other_evidence_needs_another_network(tmp_path: Path) -> None:
+    found = json.loads(WEIGHTS.read_text("utf-8"))
+    assert "LibriSpeech" in found["credits"]
+    other = tmp_path / "net.json"
+    other.write_text(json.dumps({**found, "evidence": ["something"]}), "utf-8")
+    with pytest.raises(ValueError, match="other evidence"):
+        border_net(other)
+
+
+def test_the_one_that_ships_is_right_about_voices_that_it_does_not_know() -> None:
+    """Sixteen sentences in voices that trained nothing, with right and with wrong texts."""
+    told = [*spoken(Spec("en-us", None, utterances=16, voices=3), 7, VOICES)]
+    judged = [*Corpus(told, "bundled", 7).judged()]
+    net: BorderNet = border_net()
+
+    def said(kind: str) -> tuple[float, float]:
+        chosen = [one for one in judged if one.kind == kind]
+        confidence = np.concatenate([net.confidence(one.evidence) for one in chosen])
+        wrong = np.concatenate([one.wrong for one in chosen])
+        known = np.isfinite(wrong)
+        return float(1 - confidence[known].mean()), float(wrong[known].mean())
+
+    for kind, near in (("right", 0.03), ("exchanged", 0.05), ("swapped", 0.1)):
+        expected, true = said(kind)
+        assert expected == pytest.approx(true, abs=near), kind
+    hits = []
+    for one in judged:
+        if one.kind == "exchanged":
+            wrong = np.log(1 / net.confidence(one.evidence)[one.phone] - 1)
+            number = one.word[one.phone]
+            worst = (np.bincount(number, wrong + 6) / (np.bincount(number) + 1)).argmax()
+            hits.append(one.unspoken[one.phone][number == worst].all())
+    assert np.mean(hits) > 0.8

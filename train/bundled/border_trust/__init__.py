@@ -1,0 +1,1 @@
+"""How the network that judges borders was made: speech, wrong texts, evidence, the fit."""
