@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.worker import Worker
 from ns2.pipeline.stages.durations import DurationsStage
 from ns2.pipeline.stages.graph import Graph
-from ns2.pipeline.stages.stage import Item, Product
+from ns2.pipeline.stages.stage import Item, Product, Stage
+from ns2.pipeline.stages.trust import TrustStage
 
 _SHARDS = 16
 """Shards that utterances of a trial are taken from, at most."""
@@ -174,7 +175,8 @@ class _Trying:
         known = tuple(
             column
             for column in columns
-            if not graph.missing_assets(column) and not (later and column == "durations")
+            if not graph.missing_assets(column)
+            and not (later and "aligner" in graph.stages[column].assets)
         )
         tasks = self._tasks(known)
         rest = self._deadline
@@ -269,22 +271,34 @@ class _Trying:
         speech = [len(mel[0]) / graph.grid.frame_rate for mel, _ in examples]
         sample = min(self._work.tasks * self._work.seconds, 3600 * ALIGNER_HOURS)
         self._training = first + max(0.0, whole - first) * sample / sum(speech[1:])
-        stage = DurationsStage(phoneme_table(self._options), self._folder / _ALIGNER)
-        stage.setup()
         items = [
             Item(key=one.key, record={}, inputs=dict(zip(INPUTS, arrays, strict=True)))
             for one, arrays in zip(made, examples, strict=True)
         ]
-        stage.compute_batch(items[:1])
-        began = core_seconds()
-        products = stage.compute_batch(items)
         # of all that was made, though only some were aligned
         share = self._speech / sum(speech)
-        self._seconds["durations"] += (core_seconds() - began) * share
-        for product in products:
+        aligner = self._folder / _ALIGNER
+        durations = DurationsStage(phoneme_table(self._options), aligner)
+        items = self._follow(graph, durations, items, share)
+        trust = graph.stages.get("trust")
+        if isinstance(trust, TrustStage) and "trust" in self._work.compute:
+            self._follow(graph, trust.with_aligner(aligner), items, share)
+
+    def _follow(self, graph: Graph, stage: Stage, items: list[Item], share: float) -> list[Item]:
+        """Count what a column takes of some utterances; returns those that have it, with it."""
+        stage.setup()
+        stage.compute_batch(items[:1])  # kernels are compiled for the first
+        began = core_seconds()
+        products = stage.compute_batch(items)
+        self._seconds[stage.name] += (core_seconds() - began) * share
+        found = []
+        for item, product in zip(items, products, strict=True):
             if isinstance(product, Product):
-                size = _block(len(encode_value(graph.spec("durations"), product.value)[0]))
-                self._bytes["durations"] += size * share
+                size = _block(len(encode_value(graph.spec(stage.name), product.value)[0]))
+                self._bytes[stage.name] += size * share
+                inputs = {**item.inputs, stage.name: product.value}
+                found.append(replace(item, inputs=inputs, aside={stage.name: product.aside}))
+        return found
 
     def _train(self, examples: Sequence[Any]) -> float:
         """Train an aligner in the folder; returns its seconds of a core."""

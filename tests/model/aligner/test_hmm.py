@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ns2.model.aligner.confidence import token_confidence
 from ns2.model.aligner.expectation import train_aligner
 from ns2.model.aligner.hmm import (
     AlignerConfig,
@@ -20,6 +21,7 @@ from ns2.model.aligner.hmm import (
     cepstra,
 )
 from ns2.model.aligner.monotonic import NoPathError
+from ns2.pipeline.align.border_confidence import border_net
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, WORD, speak
 from ns2.pipeline.tools.align_eval.against_truth import report
@@ -216,16 +218,18 @@ def test_borders_of_low_confidence_are_worse() -> None:
     wrong, sure = [], []
     for row in map(Truth.of, corpus.truth):
         mel, tokens = corpus.examples[row.key]
-        aligned = align(aligner, mel, tokens, confidence=True)
-        assert aligned.confidence is not None
+        aligned = align(aligner, mel, tokens, evidence=True)
+        assert aligned.evidence is not None
+        durations = aligned.durations.numpy()
+        confidence = token_confidence(border_net().confidence(aligned.evidence), durations)
         found = (corpus.tokens[row.key], aligned.durations.numpy())
         compared = compare(row, found, frozenset(SILENT), FrameGrid())
         assert compared is not None and compared.agrees
         wrong.append(np.abs(compared.errors))
-        sure.append(aligned.confidence[tokens >= len(SILENT)][1:].numpy())
-    errors, confidence = np.concatenate(wrong), np.concatenate(sure)
-    assert np.corrcoef(ranks(errors), ranks(confidence))[0, 1] < -0.1
-    assert errors[confidence < 0.9].mean() > 1.4 * errors[confidence >= 0.9].mean()
+        sure.append(confidence[(tokens >= len(SILENT)).numpy()][1:])
+    errors, sures = np.concatenate(wrong), np.concatenate(sure)
+    assert np.corrcoef(ranks(errors), ranks(sures))[0, 1] < -0.1
+    assert errors[sures < 0.9].mean() > 1.4 * errors[sures >= 0.9].mean()
 
 
 def test_symbols_that_were_never_heard() -> None:

@@ -80,7 +80,7 @@ def test_one_file_makes_a_column(energy: None, corpus: Path, tmp_path: Path) -> 
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     dataset = Dataset(out)
-    assert list(dataset.card["columns"])[-1] == "energy"
+    assert "energy" in dataset.card["columns"]
     key = dataset.keys[0]
     assert dataset.read("energy", key).shape == dataset.read("f0", key).shape
     assert float(np.max(dataset.read("energy", key))) > 0
@@ -100,5 +100,5 @@ def test_a_wrong_name_lists_all_columns(energy: None, corpus: Path, tmp_path: Pa
 def test_columns_that_a_run_does_not_make_are_listed_too(written: str, meant: str) -> None:
     with pytest.raises(OptionError, match=f"no column {written}, did you mean {meant}") as raised:
         build_graph(Options(codec="mini", columns=(written,)))
-    listed = "codes, mel, f0, phonemes, durations, meta, loudness, mos, quality, voice"
+    listed = "codes, mel, f0, phonemes, durations, meta, loudness, mos, quality, trust, voice"
     assert listed in str(raised.value)

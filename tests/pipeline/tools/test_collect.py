@@ -98,7 +98,7 @@ def test_after_changes_only_what_is_current_stays(
     # All of F0's old folder, a shard of what is made from the text, and the screening.
     assert removed.folders == 2 and removed.foreign == []
     files = {place: files for place, (files, _) in removed.places.items()}
-    assert sorted(files.values()) == [2, 2, 2, 3, 6] and f".state/screen-{OTHER}" in files
+    assert sorted(files.values()) == [2, 2, 2, 2, 3, 6] and f".state/screen-{OTHER}" in files
     assert screen.is_dir() and not screen.with_name(f"screen-{OTHER}").exists()
     assert verify(shards).faults == []
 
@@ -113,7 +113,7 @@ def test_after_changes_only_what_is_current_stays(
 def test_columns_that_are_no_longer_wanted_go(spoken: Path, weights: Path, shards: Path) -> None:
     run_inline(spoken, shards, None, columns=("mel",))
     removed = collect(shards)
-    assert removed.folders == 5
+    assert removed.folders == 6
     assert {path.name.split("-")[0] for path in shards.iterdir() if "-" in path.name} == {"mel"}
     assert {path.name.split("-")[0] for path in (shards / "assets").iterdir()} == {"phonemes"}
     assert verify(shards).faults == []

@@ -49,8 +49,10 @@ def slowly(a: Path, b: Path) -> dict[str, dict[str, set[str]]]:
         if name in second.columns
     }
     rows = [{row["key"]: row for row in one.index.to_pylist()} for one in (first, second)]
+    scalars = [name for name in first.card.scalars if name in second.card.scalars]
     fields = {
-        name: {key for key in common if rows[0][key][name] != rows[1][key][name]} for name in FIELDS
+        name: {key for key in common if rows[0][key][name] != rows[1][key][name]}
+        for name in (*FIELDS, *scalars)
     }
     return {
         "columns": {name: those for name, those in columns.items() if those},
