@@ -12,12 +12,12 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ns2.model.codec.interface import one_thread
 from ns2.pipeline.align.aligner_file import train_and_save
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.core.progress import duration
@@ -135,7 +135,7 @@ def try_some(scene: Scene, work: Workload, options: Options, limit: float) -> Tr
     """
     deadline = time.monotonic() + limit
     try:
-        with tempfile.TemporaryDirectory(prefix="ns2-trial-") as folder, _one_thread():
+        with tempfile.TemporaryDirectory(prefix="ns2-trial-") as folder, one_thread():
             return _Trying(scene, work, options, Path(folder), deadline, limit).carry_out()
     except Exception as error:  # a plan is told in any case
         return Trial(problem=str(error) or type(error).__name__)
@@ -316,16 +316,3 @@ class _Trying:
 def _block(size: int) -> int:
     """About the bytes that values of so many bytes take in a tar, its marker and the index."""
     return _HEADER + -(-size // _BLOCK) * _BLOCK + _ROWS
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """While the block runs, torch computes with one thread, as in Ray's workers."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
