@@ -161,7 +161,11 @@ class _Parser:
         if isinstance(constant, str):
             return _Value(pc.scalar(constant), "text", repr(constant), False)
         # as a double, because an integer column would cut 10.5 to 10
-        return _Value(pc.scalar(float(constant)), "number", str(constant), False)
+        try:
+            number = float(constant)
+        except OverflowError:
+            raise self.error(node, "is larger than any number in an index") from None
+        return _Value(pc.scalar(number), "number", str(constant), False)
 
     def column(self, name: str) -> _Value:
         """A column of the index.
