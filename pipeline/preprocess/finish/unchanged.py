@@ -28,7 +28,7 @@ from ns2.pipeline.dataset import layout
 from ns2.pipeline.preprocess.finish.finisher import Summary
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.sources import Source
-from ns2.pipeline.preprocess.recipe import describe
+from ns2.pipeline.preprocess.recipe import describe, described_options
 from ns2.pipeline.stages.graph import Graph
 
 _HEAD = b"ns2.finished"
@@ -76,9 +76,21 @@ def inputs_of(corpus_path: Path, options: Options, graph: Graph) -> Inputs | Non
             "folder": 0 if path.is_file() else path.stat().st_mtime_ns,
             "tables": tables,
             "options": {name: repr(value) for name, value in asdict(options).items()},
+            "files": _named_files(options),
+            "told": described_options(graph, options),
             "stages": {name: asdict(describe(graph, name)) for name in graph.stages},
         }
     )
+
+
+def _named_files(options: Options) -> dict[str, tuple[int, int]]:
+    """Sizes and times of the files that options name, such as a lexicon, whose texts may change."""
+    named = {name: Path(value) for name, value in asdict(options).items() if _is_name(value)}
+    return {name: stamp(path) for name, path in named.items() if path.is_file()}
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, Path) or (isinstance(value, str) and bool(value))
 
 
 def keep(

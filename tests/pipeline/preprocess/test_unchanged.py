@@ -120,3 +120,24 @@ def test_other_options_are_seen(made: Path) -> None:
     assert not was_short(told)
     _, told = run(made / "manifest.jsonl", made / "out", replace(OPTIONS, checksum=True))
     assert not was_short(told)
+
+
+def test_a_lexicon_that_changes_is_seen(made: Path, tmp_path: Path) -> None:
+    """Its entries are a part of the texts' states, and no stage's settings name it."""
+    lexicon, out = tmp_path / "lexicon.tsv", tmp_path / "out"
+    word = json.loads((made / "manifest.jsonl").read_text("utf-8").splitlines()[1])["text"].split()[
+        0
+    ]
+    options = Options(columns=("phonemes",), lexicon=lexicon)
+    lexicon.write_text(f"{word}\tk ˈæ t\n", "utf-8")
+    run(made / "manifest.jsonl", out, options)
+    assert was_short(run(made / "manifest.jsonl", out, options)[1])
+    lexicon.write_text(f"{word}\tk ˈɑː t\n", "utf-8")
+    summary, told = run(made / "manifest.jsonl", out, options)
+    assert not was_short(told) and summary.made["phonemes"] > 0
+    # of the same length and time, it is told by its content
+    seen = lexicon.stat()
+    lexicon.write_text(f"{word}\tk ˈɔː t\n", "utf-8")
+    os.utime(lexicon, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    summary, told = run(made / "manifest.jsonl", out, options)
+    assert not was_short(told) and summary.made["phonemes"] > 0
