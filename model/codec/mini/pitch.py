@@ -24,7 +24,7 @@ _SHARPER = 0.2
 0.3, 0.2 brought the F0 of copies of LJSpeech nearest to that of the recordings."""
 _EARLIER = 0.05625
 """How many frames before its own time F0 sounds, 0.75 ms: of -3 to 3 ms it brought the F0 of copies
-of LJSpeech nearest to that of the recordings (by Harvest; 11.5 instead of 12.4 cents)."""
+of LJSpeech nearest to that of the recordings, by Harvest."""
 _LEAP = 0.1
 """Second differences of log F0 from which on it has leapt rather than moved: it stays as it is."""
 

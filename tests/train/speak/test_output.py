@@ -13,7 +13,8 @@ import pytest
 import soundfile
 
 from ns2.pipeline.core.errors import UserError
-from ns2.train.speak.output import SoundStream, save_sound
+from ns2.train.speak.output import FORMATS, SoundStream, save_sound
+from ns2.train.speak.speaking import ENDINGS
 
 TONE = 0.5 * np.sin(np.arange(24_000) / 20).astype(np.float32)
 
@@ -24,6 +25,11 @@ def test_the_ending_says_in_which_format(tmp_path: Path, name: str, error: float
     wave, rate = soundfile.read(tmp_path / name)
     assert rate == 24_000 and soundfile.info(tmp_path / name).format == name[2:].upper()
     np.testing.assert_allclose(wave, TONE, atol=error)
+
+
+def test_the_options_take_the_endings_that_are_written() -> None:
+    """The options name them again, since what writes them loads more than a command may."""
+    assert set(ENDINGS) == set(FORMATS)
 
 
 def test_what_is_too_loud_is_brought_down_and_not_clipped(tmp_path: Path) -> None:
