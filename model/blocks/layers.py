@@ -98,6 +98,10 @@ def run(layer: nn.Module, *given: Any) -> Any:
     return layer(*given)
 
 
+KeysValues = tuple[Tensor, Tensor]
+"""The keys and values of a context, (B, H, K, C / H) each."""
+
+
 class Attention(nn.Module):
     """Multi-head attention of a sequence to itself or to another sequence.
 
@@ -129,7 +133,17 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width)
         self.leave = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
+    def keys_values(self, context: Tensor) -> KeysValues:
+        """Return what `forward` computes of a context (B, K, C): (B, H, K, C / H) each."""
+        return self._split(self.key(context)), self._split(self.value(context))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """Split (B, T, C) into heads: (B, H, T, C / H)."""
+        return x.unflatten(-1, (self._heads, -1)).transpose(1, 2)
+
+    def forward(
+        self, x: Tensor, context: Tensor, mask: Tensor | None, ready: KeysValues | None = None
+    ) -> Tensor:
         """Attend to a context.
 
         Args:
@@ -137,14 +151,13 @@ class Attention(nn.Module):
             context: (B, K, C); `x` itself for self-attention.
             mask: (B, K) bool, the places of the context that count, at least one per row; None for
                 all.
+            ready: what `keys_values` returned for this context; None computes it.
 
         Returns:
             (B, T, C).
         """
-        query, key, value = (
-            layer(source).unflatten(-1, (self._heads, -1)).transpose(1, 2)
-            for layer, source in ((self.query, x), (self.key, context), (self.value, context))
-        )
+        query = self._split(self.query(x))
+        key, value = self.keys_values(context) if ready is None else ready
         if self._rotary:
             query, key = rotated(query), rotated(key)
         seen = functional.scaled_dot_product_attention(
@@ -158,6 +171,12 @@ class Attention(nn.Module):
         return out
 
 
+packs = hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight") and hasattr(
+    torch.ops.mkldnn, "_convolution_pointwise"
+)
+"""Whether this torch has the kernels for `Conv.pack`, which are those of its compiler."""
+_USUAL = 512
+"""The length of sequences for which weights are laid out; others are as right."""
 _NARROW = 256
 """The most channels for which a CPU convolves by a matrix product; beyond, torch is as fast."""
 
@@ -188,6 +207,21 @@ class Conv(nn.Conv1d):
         super().__init__(enter, leave, kernel, dilation=dilation)
         self._reach = (kernel - 1) * dilation
         self._causal = causal
+        self._packed: Tensor | None = None
+
+    def pack(self) -> None:
+        """Lay the weights out once as the CPU convolves with them, for a model that only speaks.
+
+        Otherwise torch does that in every call, which for short sequences takes as long as the
+        convolution itself. The weights must not change any more, and gradients don't flow.
+        """
+        if packs and self.weight.device.type == "cpu" and self.kernel_size[0] > 1:
+            plane = self.weight.detach().unsqueeze(2).contiguous(memory_format=torch.channels_last)
+            shape = [1, self.in_channels, 1, _USUAL]
+            reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+            self._packed = reorder(
+                plane.to_mkldnn(), [0, 0], [1, 1], [1, self.dilation[0]], 1, shape
+            )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map x (B, T, enter) with its mask (B, T) to (B, T, leave)."""
@@ -196,6 +230,8 @@ class Conv(nn.Conv1d):
         if x.device.type != "cpu":
             return self._by_plane(x)
         padded = self._padded(x)
+        if self._packed is not None and padded.dtype == torch.float32:
+            return self._by_packed(padded)
         if self.in_channels <= _NARROW:
             return self._by_product(padded, x.shape[1])
         return super().forward(padded.transpose(1, 2)).transpose(1, 2)
@@ -218,6 +254,14 @@ class Conv(nn.Conv1d):
             self.bias,
             padding=(0, padding),
             dilation=(1, self.dilation[0]),
+        )
+        return found.squeeze(2).transpose(1, 2)
+
+    def _by_packed(self, padded: Tensor) -> Tensor:
+        """Convolve a plane of height 1 with weights that were laid out before."""
+        plane = padded.transpose(1, 2).unsqueeze(2)
+        found: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            plane, self._packed, self.bias, [0, 0], [1, 1], [1, self.dilation[0]], 1, "none", [], ""
         )
         return found.squeeze(2).transpose(1, 2)
 

@@ -72,7 +72,7 @@ class GegluConv(nn.Module):
         self.conv = Conv(inner, inner, config.kernel, causal=config.causal)
         self.leave = nn.Linear(inner, width)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Map x (B, T, C) with its mask (B, T) to (B, T, C)."""
         value, gate = self.enter(x).chunk(2, dim=-1)
         y = self.conv(value * functional.gelu(gate), mask)
@@ -92,7 +92,9 @@ class TransformerLayer(nn.Module):
         self.feed_norm = ConditionalNorm(width)
         self.feed = GegluConv(config, width)
 
-    def forward(self, x: Tensor, time: Tensor, tokens: Tensor | None, mask: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, time: Tensor, tokens: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
         """Map x (B, T, C) to (B, T, C); see `ConditionableTransformer.forward`."""
         normed = self.self_norm(x, time)
         x = x + self.self_attention(normed, normed, mask)
@@ -112,18 +114,20 @@ class ConditionableTransformer(nn.Module):
             TransformerLayer(config, width, conditional) for _ in range(config.depth)
         )
 
-    def forward(self, x: Tensor, time: Tensor, tokens: Tensor | None, mask: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, time: Tensor, tokens: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
         """Run all layers.
 
         Args:
             x: (B, T, C).
             time: (B, C) the embedding of the diffusion time.
             tokens: (B, M, C) the tokens of the prompt; None for an unconditional model.
-            mask: (B, T) bool.
+            mask: (B, T) bool; None where nothing is padded.
 
         Returns:
             (B, T, C); zeros outside of the mask.
         """
         for layer in self.layers:
             x = run(layer, x, time, tokens, mask)
-        return x * mask[..., None]
+        return x if mask is None else x * mask[..., None]

@@ -15,13 +15,14 @@ Letters for shapes: B batch, T frames, C hidden width, F filter width, M prompt 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.blocks.layers import Attention, Conv, run
+from ns2.model.blocks.layers import Attention, Conv, KeysValues, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +87,9 @@ class Film(nn.Module):
         nn.init.normal_(self.change.weight, std=0.1 / math.sqrt(width))
         nn.init.zeros_(self.change.bias)
 
-    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """Map x (B, T, C), given tokens (B, M, C), to (B, T, C)."""
-        found = self.attention(self.norm(x), tokens, None)
+    def forward(self, x: Tensor, tokens: Tensor, ready: KeysValues | None = None) -> Tensor:
+        """Map x (B, T, C), given tokens (B, M, C), to (B, T, C); see `Attention.forward`."""
+        found = self.attention(self.norm(x), tokens, None, ready)
         scale, shift = self.change(found).chunk(2, dim=-1)
         return x * (1 + scale) + shift
 
@@ -116,13 +117,14 @@ class WaveNetLayer(nn.Module):
         time: Tensor,
         content: Tensor | None,
         tokens: Tensor | None,
-        mask: Tensor,
+        mask: Tensor | None,
+        ready: KeysValues | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the next layer's input and the skip output, (B, T, C) each; see `WaveNet`."""
         y = functional.dropout(x, self._dropout, self.training)
         if self.film is not None:
             assert tokens is not None
-            y = self.film(y, tokens)
+            y = self.film(y, tokens, ready)
         # Under autocast gains are float32, and without a cast so were all that follows of y.
         if self.content_gain is not None:
             assert content is not None
@@ -146,13 +148,21 @@ class WaveNet(nn.Module):
             WaveNetLayer(config, i, conditional) for i in range(config.layers)
         )
 
+    def keys_values(self, tokens: Tensor) -> list[KeysValues | None]:
+        """Return for each layer what it computes of the prompt's tokens (B, M, C) alone."""
+        films = [layer.film for layer in self.layers]
+        return [
+            film.attention.keys_values(tokens) if isinstance(film, Film) else None for film in films
+        ]
+
     def forward(
         self,
         x: Tensor,
         time: Tensor,
         content: Tensor | None,
         tokens: Tensor | None,
-        mask: Tensor,
+        mask: Tensor | None,
+        ready: Sequence[KeysValues | None] | None = None,
     ) -> Tensor:
         """Run all layers.
 
@@ -161,13 +171,14 @@ class WaveNet(nn.Module):
             time: (B, C) the embedding of the diffusion time.
             content: (B, T, C) the phoneme and pitch of each frame; None for an unconditional model.
             tokens: (B, M, C) the tokens of the prompt; None for an unconditional model.
-            mask: (B, T) bool.
+            mask: (B, T) bool; None where nothing is padded.
+            ready: what `keys_values` returned for these tokens; None computes it.
 
         Returns:
             (B, T, C), the sum of all layers' skip outputs, divided by the square root of L.
         """
         total = torch.zeros_like(x)
-        for layer in self.layers:
-            x, out = run(layer, x, time, content, tokens, mask)
+        for i, layer in enumerate(self.layers):
+            x, out = run(layer, x, time, content, tokens, mask, ready[i] if ready else None)
             total = total + out
         return total / math.sqrt(len(self.layers))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.blocks.layers import sinusoids
+from ns2.model.blocks.layers import KeysValues, sinusoids
 from ns2.model.blocks.resampler import Resampler, ResamplerConfig
 from ns2.model.blocks.transformer import (
     ConditionableTransformer,
@@ -46,6 +46,20 @@ class DenoiserConfig:
     def reach(self) -> int | None:
         """The receptive field: frames of noised latents on either side; None for all frames."""
         return None if self.transformer.depth else self.wavenet.reach
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a denoiser computes of text and voice, which is the same in each step of a sampler."""
+
+    content: Tensor | None
+    """(B, T, C) the projected content."""
+
+    tokens: Tensor | None
+    """(B, M, C) the tokens of the prompt."""
+
+    ready: list[KeysValues | None] | None
+    """For each layer of the WaveNet the keys and values of the tokens, where it attends."""
 
 
 class Denoiser(nn.Module):
@@ -102,25 +116,40 @@ class Denoiser(nn.Module):
         out: Tensor = self.resampler(prompt, prompt_mask)
         return out
 
+    def conditions(self, content: Tensor | None, tokens: Tensor | None) -> Conditions:
+        """Compute what all steps of a sampler share.
+
+        Args:
+            content: (B, T, width) the phoneme and pitch of each frame.
+            tokens: (B, M, C) the result of `tokens`.
+        """
+        return Conditions(
+            content=None if self.content is None else self.content(content),
+            tokens=tokens,
+            ready=None if tokens is None else self.wavenet.keys_values(tokens),
+        )
+
     def forward(
         self,
         noised: Tensor,
         time: Tensor,
-        mask: Tensor,
+        mask: Tensor | None,
         *,
         content: Tensor | None = None,
         tokens: Tensor | None = None,
         estimate: Tensor | None = None,
+        conditions: Conditions | None = None,
     ) -> Tensor:
         """Predict the objective.
 
         Args:
             noised: (B, D, T) noised latents.
             time: (B,) the diffusion times, 0 to 1.
-            mask: (B, T) bool.
+            mask: (B, T) bool; None where nothing is padded.
             content: (B, T, width) the phoneme and pitch of each frame.
             tokens: (B, M, C) the result of `tokens`.
             estimate: (B, D, T) an earlier estimate of the clean latents, if there is one.
+            conditions: the result of `conditions`, instead of content and tokens.
 
         Returns:
             (B, D, T) float32, zeros outside of the mask.
@@ -131,12 +160,17 @@ class Denoiser(nn.Module):
             seen = torch.cat([noised, earlier], dim=1)
         x = self.enter(seen.transpose(1, 2))
         at = self.time(sinusoids(time * _TIME_SCALE, self._hidden).to(x.dtype))
-        said = None if self.content is None else self.content(content)
-        x = self.wavenet(x, at, said, tokens, mask)
+        if conditions is None:
+            said = None if self.content is None else self.content(content)
+            x = self.wavenet(x, at, said, tokens, mask)
+        else:
+            tokens = conditions.tokens
+            x = self.wavenet(x, at, conditions.content, tokens, mask, conditions.ready)
         if self.transformer is not None:
             x = self.transformer(x, at, tokens, mask)
         x = self.leave(functional.silu(self.last_norm(x, at)))
         # eps and v contain the noise itself, which gated layers pass on badly, so a skip connection
         # adds the noised latents, scaled as the time needs it.
         direct = self.pass_on(at).float()[..., None] * noised.float()
-        return (x.float().transpose(1, 2) + direct) * mask[:, None]
+        predicted: Tensor = x.float().transpose(1, 2) + direct
+        return predicted if mask is None else predicted * mask[:, None]

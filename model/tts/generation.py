@@ -44,6 +44,9 @@ class Request:
     prompt_frames: Tensor | None = None
     """(B,) frames of each prompt, 0 for no prompt; None if all prompts are P frames long."""
 
+    voice: Voice | None = None
+    """The encoded prompts of all utterances, instead of their codes; see `NS2.voice`."""
+
     durations: Tensor | None = None
     """(B, N) frames of each phoneme; None predicts them."""
 
@@ -89,7 +92,7 @@ def generate(model: NS2, request: Request, choices: Choices | None = None) -> Ge
 def _generate(model: NS2, request: Request, choices: Choices) -> Generated:
     """Predict durations and pitch where they are not given, then sample."""
     token_mask = length_mask(request.tokens, request.phonemes.shape[1])
-    voice = model.voice(*_prompt(model, request))
+    voice = encoded_prompt(model, request) if request.voice is None else request.voice
     states = model.text(request.phonemes, token_mask)
     durations = _durations(model, request, choices, states, token_mask, voice)
     frames = durations.sum(1)
@@ -134,16 +137,16 @@ def generate_latents(
     return Generated(latents=latents, frames=frames)
 
 
-def _prompt(model: NS2, request: Request) -> tuple[Tensor, Tensor]:
-    """Return the codes and frames of prompts; without prompts one frame that does not count."""
+def encoded_prompt(model: NS2, request: Request) -> Voice:
+    """Return the voices of a request's prompts; without prompts the null prompt."""
     if request.prompt_codes is None:
         shape = (len(request.tokens), model.sizes.quantizers, 1)
         codes = request.phonemes.new_zeros(shape, dtype=torch.int32)
-        return codes, torch.zeros_like(request.tokens)
+        return model.voice(codes, torch.zeros_like(request.tokens))
     frames = request.prompt_frames
     if frames is None:
         frames = torch.full_like(request.tokens, request.prompt_codes.shape[2])
-    return request.prompt_codes, frames
+    return model.voice(request.prompt_codes, frames)
 
 
 def _durations(
@@ -204,15 +207,17 @@ def _latents(
         assert content is not None and tokens is not None
         content, tokens = _with_unconditional(model, content, tokens)
     copies = 2 if guided else 1  # of the batch: without conditions, then with them
+    conditions = model.denoiser.conditions(content, tokens)
+    padded = bool((frames < size).any())
+    seen = mask.repeat(copies, 1) if padded else None
 
     def estimate(x: Tensor, time: Tensor, previous: Tensor | None) -> Tensor:
         prediction = model.denoiser(
             x.repeat(copies, 1, 1),
             time.repeat(copies),
-            mask.repeat(copies, 1),
-            content=content,
-            tokens=tokens,
+            seen,
             estimate=None if previous is None else previous.repeat(copies, 1, 1),
+            conditions=conditions,
         )
         level = model.schedule.at(time.repeat(copies))
         x0 = model.estimate(prediction, x.repeat(copies, 1, 1), level)

@@ -57,6 +57,14 @@ class Voice:
     tokens: Tensor
     """(B, M, hidden) the resampled prompt, which is what the denoiser sees."""
 
+    def of(self, count: int) -> Voice:
+        """Return this voice of one utterance for so many utterances."""
+        return Voice(*(part.expand(count, *part.shape[1:]) for part in self._parts))
+
+    @property
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.states, self.mask, self.tokens
+
 
 class NS2(nn.Module):
     """The model, with the codebooks, latent statistics and phones of its dataset."""

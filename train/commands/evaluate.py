@@ -70,7 +70,15 @@ def evaluate(
 
     config = EvaluateConfig(**options)
     evaluator = Evaluator(
-        synthesizer=Synthesizer.open(run, device, config.codec, codec_weights, config.weights),
+        synthesizer=Synthesizer.open(
+            run,
+            device,
+            config.codec,
+            codec_weights,
+            config.weights,
+            config.precision,
+            config.compile,
+        ),
         dataset=Dataset(dataset),
         config=config,
     )

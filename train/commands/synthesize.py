@@ -54,7 +54,9 @@ def synthesize(
     # All that can be wrong is found before anything is spoken.
     choices = chosen.choices()
     began = time.perf_counter()
-    voice = Synthesizer.open(run, device, chosen.codec, codec_weights, chosen.weights)
+    voice = Synthesizer.open(
+        run, device, chosen.codec, codec_weights, chosen.weights, chosen.precision, chosen.compile
+    )
     loading = time.perf_counter() - began
     prompt = voice.prompt_of(*chosen.prompt) if chosen.prompt else None
     codes = None if prompt is None else prompt.codes

@@ -133,6 +133,10 @@ class Evaluator:
     synthesizer: Synthesizer
     dataset: Dataset
     config: EvaluateConfig
+    versions: frozenset[str] = frozenset(VERSIONS)
+    """The versions that are measured."""
+    judged: frozenset[str] = frozenset(VERSIONS)
+    """Those of them that recogniser, speaker model and DNSMOS hear, which take long."""
     _recogniser: Recogniser | None = field(init=False, default=None)
     _speakers: SpeakerModel | None = field(init=False, default=None)
     _mos: Dnsmos | None = field(init=False, default=None)
@@ -243,7 +247,7 @@ class Evaluator:
             versions={
                 name: self._measure(name, waves[name], utterance, prompt, words)
                 for name in VERSIONS
-                if name in waves
+                if name in waves and name in self.versions
             },
             durations=spoken.full.durations,
             pitch=PitchErrors.of(spoken.pitched.f0, utterance.f0),
@@ -273,6 +277,8 @@ class Evaluator:
                 measured = replace(measured, log_mel=distance)
 
         # By judges that have to be asked for.
+        if name not in self.judged:
+            return measured
         if self._recogniser:
             text = self._recogniser.text(wave, self._rate, utterance.language)
             wrong = word_errors(spoken_words(text, utterance.language), words)

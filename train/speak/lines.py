@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ns2.model.tts.generation import Request
+from ns2.model.tts.ns2 import Voice
 
 _BATCH = 16
 """The most utterances in a batch."""
@@ -105,8 +106,14 @@ def batches(lines: Sequence[Line]) -> Iterator[list[int]]:
         yield batch
 
 
-def request_of(lines: Sequence[Line], device: str | torch.device) -> Request:
-    """The request for a batch; arrays are padded with zeros to the longest."""
+def request_of(
+    lines: Sequence[Line], device: str | torch.device, voice: Voice | None = None
+) -> Request:
+    """The request for a batch; arrays are padded with zeros to the longest.
+
+    Args:
+        voice: the encoded prompt of all lines (one row); None leaves encoding to the model.
+    """
     phonemes = _padded([line.phonemes for line in lines], torch.int64, device)
     assert phonemes is not None
     prompt_frames = [0 if line.prompt is None else line.prompt.shape[1] for line in lines]
@@ -116,6 +123,7 @@ def request_of(lines: Sequence[Line], device: str | torch.device) -> Request:
         seeds=torch.tensor([line.seed for line in lines]),
         prompt_codes=_padded([line.prompt for line in lines], torch.int32, device),
         prompt_frames=torch.tensor(prompt_frames, device=device),
+        voice=None if voice is None else voice.of(len(lines)),
         durations=_padded([line.durations for line in lines], torch.int64, device),
         f0=_padded([line.f0 for line in lines], torch.float32, device),
     )

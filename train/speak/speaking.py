@@ -9,22 +9,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Literal
 
-from ns2.model.diffusion.sampler_config import FAST_SAMPLER, SamplerConfig, SamplerKind
+from ns2.model.diffusion.sampler_config import SPEAKING_SAMPLER, SamplerConfig, SamplerKind, Spacing
 from ns2.model.tts.choices import Choices
 from ns2.pipeline.core.errors import OptionError
+
+Precision = Literal["auto", "bf16", "fp32"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakingOptions:
     """How latents are sampled, and which codec decodes them."""
 
-    sampler: SamplerKind = FAST_SAMPLER.kind
+    sampler: SamplerKind = SPEAKING_SAMPLER.kind
     """The sampler of the diffusion: dpm++ needs the fewest steps, euler is the paper's."""
 
-    steps: int = FAST_SAMPLER.steps
+    steps: int = SPEAKING_SAMPLER.steps
     """The number of sampling steps, each of which calls the denoiser once; the paper takes 150 with
     euler."""
+
+    spacing: Spacing = SPEAKING_SAMPLER.spacing
+    """Whether the times of the steps are even in log_snr, which needs fewer steps, or in time, as
+    in the paper."""
 
     guidance: float = Choices.guidance
     """The scale of classifier-free guidance: above 1 speech follows text and prompt more closely,
@@ -37,6 +44,14 @@ class SpeakingOptions:
     temperature: float = SamplerConfig.temperature
     """The temperature: sampling starts from noise that is divided by it, so that speech varies less
     with higher values; 1 samples the learned distribution."""
+
+    precision: Precision = "auto"
+    """The precision of the model: bf16 computes in bfloat16 where that is safe, fp32 everything in
+    float32, and auto takes bf16 on a GPU."""
+
+    compile: bool = False
+    """torch compiles the layers at their first use, which takes a minute and pays for many lines
+    on a GPU."""
 
     weights: str = "last"
     """The averaged weights that speak: last, the newest ones; best, those with the lowest loss in
@@ -58,7 +73,10 @@ class SpeakingOptions:
         try:
             return Choices(
                 sampler=SamplerConfig(
-                    kind=self.sampler, steps=self.steps, temperature=self.temperature
+                    kind=self.sampler,
+                    steps=self.steps,
+                    temperature=self.temperature,
+                    spacing=self.spacing,
                 ),
                 guidance=self.guidance,
                 rescale=self.rescale,

@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ns2.model.blocks.layers import Conv
 from ns2.model.config_values import from_values, to_values
 from ns2.model.tts.choices import Choices
-from ns2.model.tts.generation import Generated, generate
-from ns2.model.tts.ns2 import NS2
+from ns2.model.tts.generation import Generated, encoded_prompt, generate
+from ns2.model.tts.ns2 import NS2, Voice
 from ns2.model.tts.ns2_config import NS2Config, Sizes
+from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.core.schema import FrameGrid
@@ -40,9 +42,11 @@ from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_lexicon, read
 from ns2.train.speak.lines import Line, Speech, batches, joined, request_of
 from ns2.train.speak.pieces import pieces
 from ns2.train.speak.recorded_prompt import VoiceStretch, voice_of
+from ns2.train.speak.speaking import Precision
 from ns2.train.speak.voice_file import SUFFIX, load_voice
 from ns2.train.speak.weights import LAST, read_weights
 from ns2.train.step.ranks import avoid_cudnn_attention, check_device, chosen_device
+from ns2.train.step.repeated import compile_layers
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
@@ -83,8 +87,12 @@ class Synthesizer:
         lexicon: Lexicon | None = None,
         device: str = "cpu",
         step: int | None = None,
+        bf16: bool = False,
     ) -> None:
         self.model = model.to(device).eval()
+        pack(self.model)
+        self._bf16 = bf16
+        self._heard: tuple[np.ndarray | None, Voice] | None = None
         codec.to(device)
         self.step = step
         self.codec, self.table, self.facts, self.device = codec, table, facts, device
@@ -97,6 +105,8 @@ class Synthesizer:
         codec: str | None = None,
         codec_weights: Path | None = None,
         weights: str = LAST,
+        precision: Precision = "auto",
+        compiled: bool = False,
     ) -> Synthesizer:
         """Open a run to speak with its averaged weights (EMA).
 
@@ -106,6 +116,8 @@ class Synthesizer:
             codec: the name or file of the run's codec, where ns2 does not find it by itself.
             codec_weights: a file with EnCodec's weights, where ns2 does not find them by itself.
             weights: which weights speak, see `read_weights`.
+            precision: bf16, fp32, or auto for bf16 on GPUs alone.
+            compiled: have torch compile the layers, at their first use.
 
         Raises:
             UserError: the folder is no run, it has no such weights, or its codec can't be opened.
@@ -114,8 +126,11 @@ class Synthesizer:
         device = chosen_device(device)
         check_device(device)
         avoid_cudnn_attention()
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
         facts, table = read_speech(run)
         model, step = load_model(run, weights)
+        if compiled:
+            compile_layers(model)
         return Synthesizer(
             model,
             open_codec_of(facts, codec, codec_weights),
@@ -124,6 +139,7 @@ class Synthesizer:
             lexicon=read_lexicon(run, table),
             device=device,
             step=step,
+            bf16=precision == "bf16" or (precision == "auto" and device.startswith("cuda")),
         )
 
     @property
@@ -267,13 +283,37 @@ class Synthesizer:
 
     def speak(self, lines: Sequence[Line], choices: Choices | None = None) -> list[Speech]:
         """Speak utterances; the speech is in the order of `lines`."""
-        found: dict[int, Speech] = {}
-        for batch in batches(lines):
-            request = request_of([lines[i] for i in batch], self.device)
-            made = generate(self.model, request, choices)
-            for row, i in enumerate(batch):
-                found[i] = self._speech(lines[i], made, row)
+        found = dict(self.speak_in_turn(lines, choices))
         return [found[i] for i in range(len(lines))]
+
+    def speak_in_turn(
+        self, lines: Sequence[Line], choices: Choices | None = None
+    ) -> Iterator[tuple[int, Speech]]:
+        """Speak utterances in batches of like length, the longest first.
+
+        Yields:
+            the position of an utterance in `lines`, and its speech, batch by batch.
+        """
+        for batch in batches(lines):
+            made = self._generated([lines[i] for i in batch], choices)
+            for row, i in enumerate(batch):
+                yield i, self._speech(lines[i], made, row)
+
+    def _generated(self, lines: Sequence[Line], choices: Choices | None) -> Generated:
+        """The latents of a batch; a voice that all of it shares is encoded once."""
+        prompt = lines[0].prompt
+        with torch.autocast(self.device, torch.bfloat16, enabled=self._bf16):
+            shared = all(line.prompt is prompt for line in lines)
+            request = request_of(lines, self.device, self._voice(prompt) if shared else None)
+            return generate(self.model, request, choices)
+
+    @torch.no_grad()
+    def _voice(self, prompt: np.ndarray | None) -> Voice:
+        """The encoded prompt (Q, P), of one row; that of the last call is kept."""
+        if self._heard is None or self._heard[0] is not prompt:
+            request = request_of([Line(phonemes=np.zeros(1), prompt=prompt)], self.device)
+            self._heard = prompt, encoded_prompt(self.model, request)
+        return self._heard[1]
 
     def _speech(self, line: Line, made: Generated, row: int) -> Speech:
         """The speech of a line, which is a row of what was generated."""
@@ -288,6 +328,13 @@ class Synthesizer:
             durations=made.durations[row, :tokens].cpu().numpy(),
             f0=made.f0[row, :frames].float().cpu().numpy(),
         )
+
+
+def pack(model: nn.Module) -> None:
+    """Lay out the convolutions of a model that will only speak as its device is fastest."""
+    for module in model.modules():
+        if isinstance(module, Conv):
+            module.pack()
 
 
 def load_model(run: Path, which: str = LAST) -> tuple[NS2, int | None]:
