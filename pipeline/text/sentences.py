@@ -49,6 +49,11 @@ _COUNTED = word_set("n no nos nr nro núm p pp pág s seg abb fig vol kap ch cha
 """Abbreviations that no sentence ends with where a number follows."""
 
 
+def paragraphs(text: str) -> list[str]:
+    """Split a text at blank lines."""
+    return _PARAGRAPH.split(text)
+
+
 def sentences(text: str, language: str) -> list[str]:
     """Split a text at the ends of its sentences and paragraphs.
 
@@ -60,7 +65,7 @@ def sentences(text: str, language: str) -> list[str]:
         the sentences with their marks, without the space between them; nothing else is left out.
     """
     found: list[str] = []
-    for paragraph in _PARAGRAPH.split(text):
+    for paragraph in paragraphs(text):
         for part in _WIDE_END.split(paragraph):
             found += _of_part(part.split(), language)
     return found

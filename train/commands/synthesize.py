@@ -82,7 +82,7 @@ def synthesize(
     if chosen.as_it_comes:
         timing = speak_as_they_come(voice, chosen, codes, refuse)
     else:
-        timing = speak_jobs(voice, jobs, choices, plot=chosen.plot)
+        timing = speak_jobs(voice, jobs, chosen, choices)
     if not timing.seconds:
         raise UserError("there was no line that could be spoken")
     _report(chosen, timing, loading, voice.step)

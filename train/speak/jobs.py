@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -91,17 +91,12 @@ def _of_text(
     options: SynthesizeOptions,
     prompt: np.ndarray | None,
 ) -> Job:
-    """A text as one file; a long text is spoken in pieces, each with the next seed."""
+    """A text as one file; a long text is spoken in pieces."""
     if options.phonemes:
-        pieces = [voice.ids_of_tokens(text.split())]
-    else:
-        pieces = voice.pieces(text, options.language)
-    return Job(
-        out=out,
-        lines=tuple(
-            Line(phonemes=ids, seed=options.seed + i, prompt=prompt) for i, ids in enumerate(pieces)
-        ),
-    )
+        ids = voice.ids_of_tokens(text.split())
+        return Job(out=out, lines=(Line(phonemes=ids, seed=options.seed, prompt=prompt),))
+    lines = voice.lines(text, options.language, prompt=prompt, seed=options.seed)
+    return Job(out=out, lines=lines)
 
 
 def _of_file(
@@ -189,32 +184,80 @@ def _of_utterance(voice: Synthesizer, options: SynthesizeOptions, prompt: np.nda
 
 
 def speak_jobs(
-    voice: Synthesizer, jobs: Sequence[Job], choices: Choices, *, plot: bool = False
+    voice: Synthesizer, jobs: Sequence[Job], options: SynthesizeOptions, choices: Choices
 ) -> Timing:
-    """Speak, and write each file, which appears whole or not at all.
-
-    Args:
-        plot: draw log-mel and F0 into a PNG beside each file.
-    """
+    """Speak, and write each file, which appears whole or not at all."""
     for folder in {job.out.parent for job in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
     timing = Timing(seconds=0.0, took=0.0)
     for first in range(0, len(jobs), _AT_ONCE):
         part = jobs[first : first + _AT_ONCE]
-
-        # The utterances of several files are batched together.
         began = time.perf_counter()
-        spoken = iter(voice.speak([line for job in part for line in job.lines], choices))
-        timing += Timing(seconds=0.0, took=time.perf_counter() - began)
-
-        for job in part:
-            speech = joined([next(spoken) for _ in job.lines])
-            down = save_sound(job.out, speech.wave, speech.sample_rate)
-            timing += Timing(seconds=speech.seconds, took=0.0, down=down)
-            if plot:
-                with atomic_write(job.out.with_suffix(".png")) as file:
-                    file.write(_draw(voice, speech))
+        for job, speech in _spoken(voice, part, options, choices):
+            took = time.perf_counter() - began
+            down = _write(voice, job, speech, options)
+            timing += Timing(seconds=speech.seconds, took=took, down=down)
+            began = time.perf_counter()
     return timing
+
+
+def _spoken(
+    voice: Synthesizer, jobs: Sequence[Job], options: SynthesizeOptions, choices: Choices
+) -> Iterator[tuple[Job, Speech]]:
+    """Each job with its speech, as soon as all of its pieces are spoken.
+
+    The utterances of several files are batched together.
+    """
+    texts = voice.in_one_voice([job.lines for job in jobs], choices)
+    places = [(text, i) for text, lines in enumerate(texts) for i in range(len(lines))]
+    missing = [len(lines) for lines in texts]
+    parts: dict[int, dict[int, Speech]] = {}
+    lines = [line for lines in texts for line in lines]
+    for at, speech in voice.speak_in_turn(lines, choices):
+        text, i = places[at]
+        parts.setdefault(text, {})[i] = speech
+        missing[text] -= 1
+        if not missing[text]:
+            of_text = parts.pop(text)
+            pieces = [(of_text[i], line.rest) for i, line in enumerate(texts[text])]
+            yield jobs[text], _joined(voice, pieces, options)
+
+
+def _joined(
+    voice: Synthesizer, pieces: list[tuple[Speech, float]], options: SynthesizeOptions
+) -> Speech:
+    """The pieces of a text as one speech; what was asked for whole stays as it was made."""
+    if options.source is Source.UTTERANCE:
+        return pieces[0][0]
+    return voice.joints(options.pause).all(pieces)
+
+
+def _write(voice: Synthesizer, job: Job, speech: Speech, options: SynthesizeOptions) -> float:
+    """Write the file of a job and what goes beside it.
+
+    Returns:
+        the dB by which the speech was brought down.
+    """
+    down = save_sound(job.out, speech.wave, speech.sample_rate)
+    if options.plot:
+        with atomic_write(job.out.with_suffix(".png")) as file:
+            file.write(_draw(voice, speech))
+    if options.textgrid:
+        with atomic_write(job.out.with_suffix(".TextGrid")) as file:
+            file.write(_textgrid(voice, speech).encode())
+    return down
+
+
+def _textgrid(voice: Synthesizer, speech: Speech) -> str:
+    """The words and phones of speech as a TextGrid."""
+    from ns2.pipeline.tools.textgrids import textgrid_text
+
+    meta = {
+        "phonemes": voice.table.symbols(speech.phonemes),
+        "words": speech.words,
+        "samples": len(speech.wave),
+    }
+    return textgrid_text(meta, speech.durations, voice.grid, voice.table.optional)
 
 
 def speak_as_they_come(
@@ -234,19 +277,38 @@ def speak_as_they_come(
         BrokenPipeError: nobody reads standard output any more.
     """
     choices = options.choices()
-    streamed = options.out == STANDARD
     stream = SoundStream(sys.stdout.buffer, voice.facts.sample_rate)
     timing = Timing(seconds=0.0, took=0.0)
     for job in _jobs_as_they_come(voice, options, prompt, refuse):
-        if not streamed:
-            timing += speak_jobs(voice, [job], choices, plot=options.plot)
-            continue
-        for line in job.lines:
-            began = time.perf_counter()
-            speech = voice.speak([line], choices)[0]
-            took = time.perf_counter() - began
-            stream.write(speech.wave)
-            timing += Timing(seconds=speech.seconds, took=took, down=stream.down)
+        if options.out == STANDARD:
+            timing += _stream(voice, job, options, choices, stream)
+        else:
+            timing += speak_jobs(voice, [job], options, choices)
+    return timing
+
+
+def _stream(
+    voice: Synthesizer,
+    job: Job,
+    options: SynthesizeOptions,
+    choices: Choices,
+    stream: SoundStream,
+) -> Timing:
+    """Write the pieces of a text to a stream, each when it is spoken."""
+    joints, lines = voice.joints(options.pause), list(job.lines)
+    timing = Timing(seconds=0.0, took=0.0)
+    for i in range(len(lines)):
+        began = time.perf_counter()
+        speech = voice.speak([lines[i]], choices)[0]
+        if i == 0 and lines[0].prompt is None and len(lines) > 1:  # the others get its voice
+            prompt = voice.encode_prompt(speech.wave, speech.sample_rate)
+            lines[1:] = [replace(line, prompt=prompt) for line in lines[1:]]
+        heard = joints.add(speech, lines[i].rest)
+        if i == len(lines) - 1:
+            heard = joined([heard, joints.last()])
+        took = time.perf_counter() - began
+        stream.write(heard.wave)
+        timing += Timing(seconds=heard.seconds, took=took, down=stream.down)
     return timing
 
 

@@ -21,6 +21,10 @@ _LIKE = 0.6
 """The share of the longest utterance's phonemes that the shortest one of a batch has at least."""
 
 
+Words = tuple[tuple[str, int, int], ...]
+"""For each word how it is written, its first token, and the token behind its last."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """An utterance to speak.
@@ -31,6 +35,8 @@ class Line:
         prompt: (Q, P) codes of the voice; None for a random voice.
         durations: (N,) frames of each phoneme; None predicts them.
         f0: (T,) Hz, 0 where unvoiced, T the sum of durations; None predicts it.
+        words: (word as written, first token, end token) of each word, where they are known.
+        rest: the pause behind it, in pauses between sentences, where another line follows.
     """
 
     phonemes: np.ndarray
@@ -38,6 +44,8 @@ class Line:
     prompt: np.ndarray | None = None
     durations: np.ndarray | None = None
     f0: np.ndarray | None = None
+    words: Words = ()
+    rest: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +58,7 @@ class Speech:
         phonemes: (N,) ids.
         durations: (N,) frames of each phoneme.
         f0: (T,) Hz, the pitch that the denoiser was given, 0 where unvoiced.
+        words: see `Line`.
     """
 
     wave: np.ndarray
@@ -57,6 +66,7 @@ class Speech:
     phonemes: np.ndarray
     durations: np.ndarray
     f0: np.ndarray
+    words: Words = ()
 
     @property
     def seconds(self) -> float:
@@ -69,12 +79,18 @@ def joined(parts: Sequence[Speech]) -> Speech:
     first = parts[0]
     if len(parts) == 1:
         return first
+    starts = np.cumsum([0, *(len(part.phonemes) for part in parts)]).tolist()
     return replace(
         first,
         wave=np.concatenate([part.wave for part in parts]),
         phonemes=np.concatenate([part.phonemes for part in parts]),
         durations=np.concatenate([part.durations for part in parts]),
         f0=np.concatenate([part.f0 for part in parts]),
+        words=tuple(
+            (word, first + start, end + start)
+            for part, start in zip(parts, starts, strict=False)
+            for word, first, end in part.words
+        ),
     )
 
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.text.sentences import sentences
+from ns2.pipeline.text.sentences import paragraphs, sentences
+from ns2.train.speak.lines import Words
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 """Letters of scripts without spaces: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+_PARAGRAPH, _SENTENCE, _CLAUSE, _WORD = 1.5, 1.0, 0.6, 0.25
+"""The pause behind a piece that ends as named, in pauses between sentences."""
 _CUTS = (
-    re.compile(r"(?<=[,;:])(?=\s)|(?<=\s[—–])(?=\s)|(?<=[，；：、])"),
-    re.compile(r"(?=\s)"),
-    re.compile(rf"(?<=[{_UNSPACED}])(?=[{_UNSPACED}])"),
+    (re.compile(r"(?<=[,;:])(?=\s)|(?<=\s[—–])(?=\s)|(?<=[，；：、])"), _CLAUSE),
+    (re.compile(r"(?=\s)"), _WORD),
+    (re.compile(rf"(?<=[{_UNSPACED}])(?=[{_UNSPACED}])"), _WORD),
 )
-"""Where a sentence may be cut, in the order in which cuts are tried."""
+"""Where a sentence may be cut, in the order in which cuts are tried, and the pause there."""
 _WELL_WITHIN = 2_000
 """A length in letters above which a text is certainly too long for one piece, so that it is cut
 without being pronounced first."""
@@ -29,48 +33,86 @@ _JOINED = 0.5
 """The share of the longest utterance up to which short sentences are spoken as one."""
 
 
-def pieces(
-    text: str, ids: Callable[[str], np.ndarray], longest: int, language: str
-) -> list[np.ndarray]:
-    """The phoneme ids of each piece of a text, in order.
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """How a text is spoken.
+
+    Attributes:
+        ids: (N,) phoneme ids.
+        words: for each word how it is written, its first token, and the token behind its last.
+    """
+
+    ids: np.ndarray
+    words: Words = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A part of a text that is spoken at once.
+
+    Attributes:
+        text: as written.
+        said: how it is spoken.
+        rest: the pause behind it, in pauses between sentences.
+    """
+
+    text: str
+    said: Said
+    rest: float
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The phoneme ids (N,)."""
+        return self.said.ids
+
+    @property
+    def words(self) -> Words:
+        """The words, see `Said`."""
+        return self.said.words
+
+
+def pieces(text: str, say: Callable[[str], Said], longest: int, language: str) -> list[Piece]:
+    """The pieces of a text, in order.
 
     Sentences without a letter or digit are left out, as long as there is another one.
 
     Args:
-        ids: gives the phoneme ids of a short text; raises UserError where it can't be spoken.
+        say: tells how a short text is spoken; raises UserError where it can't be.
         longest: the most phonemes that a piece may have; a single word may have more.
         language: the name of an espeak-ng voice, which tells where sentences end.
 
     Raises:
         UserError: nothing is left to speak, or a sentence can't be spoken.
     """
-    found: list[tuple[str, np.ndarray]] = []
+    found: list[Piece] = []
     first_error: UserError | None = None
-    for sentence in sentences(text, language):
-        try:
-            found += _spoken(sentence, ids, longest)
-        except UserError as error:
-            if any(char.isalnum() for char in sentence):
-                raise
-            first_error = first_error or error
+    for paragraph in paragraphs(text):
+        for sentence in sentences(paragraph, language):
+            try:
+                found += _spoken(sentence, say, longest, _SENTENCE)
+            except UserError as error:
+                if any(char.isalnum() for char in sentence):
+                    raise
+                first_error = first_error or error
+        if found:
+            found[-1] = replace(found[-1], rest=_PARAGRAPH)
     if not found:
         raise first_error or UserError("the text is empty: there is nothing to speak")
-    return [one for part in _neighbours(found, longest) for one in _as_one(part, ids, longest)]
+    return [one for part in _neighbours(found, longest) for one in _as_one(part, say, longest)]
 
 
-def _spoken(
-    text: str, ids: Callable[[str], np.ndarray], longest: int
-) -> list[tuple[str, np.ndarray]]:
-    """A text and its ids, whole where they fit, else in halves that are cut likewise."""
+def _spoken(text: str, say: Callable[[str], Said], longest: int, rest: float) -> list[Piece]:
+    """A text as a piece where it fits, else in halves that are cut likewise."""
     if len(text) <= _WELL_WITHIN:
-        whole = ids(text)
-        if len(whole) <= longest:
-            return [(text, whole)]
-    for cut in _CUTS:
+        whole = say(text)
+        if len(whole.ids) <= longest:
+            return [Piece(text=text, said=whole, rest=rest)]
+    for cut, pause in _CUTS:
         halves = [half for half in _halves(cut.split(text)) if any(map(str.isalnum, half))]
         if len(halves) > 1:
-            return [piece for half in halves for piece in _spoken(half, ids, longest)]
-    return [(text, ids(text))]
+            first, second = halves
+            return [*_spoken(first, say, longest, pause), *_spoken(second, say, longest, rest)]
+    return [Piece(text=text, said=say(text), rest=rest)]
 
 
 def _halves(parts: list[str]) -> list[str]:
@@ -87,30 +129,32 @@ def _halves(parts: list[str]) -> list[str]:
     return ["".join(parts[:at]).strip(), "".join(parts[at:]).strip()]
 
 
-def _neighbours(
-    found: list[tuple[str, np.ndarray]], longest: int
-) -> Iterator[list[tuple[str, np.ndarray]]]:
-    """Texts with their ids in groups that are spoken as one: a model never learned single words."""
-    group: list[tuple[str, np.ndarray]] = []
+def _neighbours(found: list[Piece], longest: int) -> Iterator[list[Piece]]:
+    """Pieces in groups that are spoken as one: a model never learned single words.
+
+    A group ends with its paragraph.
+    """
+    group: list[Piece] = []
     tokens = 0
     for piece in found:
-        if group and tokens + len(piece[1]) > _JOINED * longest:
+        ended = bool(group) and group[-1].rest == _PARAGRAPH
+        if group and (ended or tokens + len(piece.ids) > _JOINED * longest):
             yield group
             group, tokens = [], 0
         group.append(piece)
-        tokens += len(piece[1])
+        tokens += len(piece.ids)
     yield group
 
 
-def _as_one(
-    group: list[tuple[str, np.ndarray]], ids: Callable[[str], np.ndarray], longest: int
-) -> list[np.ndarray]:
-    """The ids of a group's texts in one piece; each alone where that can't be spoken."""
-    alone = [phonemes for _, phonemes in group]
+def _as_one(group: list[Piece], say: Callable[[str], Said], longest: int) -> list[Piece]:
+    """A group in one piece; each alone where that can't be spoken."""
     if len(group) == 1:
-        return alone
+        return group
+    text = " ".join(piece.text for piece in group)
     try:
-        together = ids(" ".join(text for text, _ in group))
+        together = say(text)
     except UserError:
-        return alone
-    return [together] if len(together) <= longest else alone
+        return group
+    if len(together.ids) > longest:
+        return group
+    return [Piece(text=text, said=together, rest=group[-1].rest)]

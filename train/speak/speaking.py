@@ -91,6 +91,8 @@ STANDARD = Path("-")
 """The name of standard input and of standard output."""
 ENDINGS = (".wav", ".flac", ".ogg")
 """How the names of files with speech may end."""
+_LONGEST_PAUSE = 10
+"""The longest pause in seconds."""
 _SPEEDS = (0.25, 4)
 """The slowest and the fastest speaking rate."""
 
@@ -141,6 +143,10 @@ class SynthesizeOptions(SpeakingOptions):
     pitch: float = Choices.semitones
     """The number of semitones by which the pitch is raised, or lowered if it is negative."""
 
+    pause: float | None = None
+    """The pause between sentences in seconds; between paragraphs it is half as long again.
+    [default: between pieces of a long text as long as the model makes it within them]"""
+
     durations_from: str | None = None
     """The key of an utterance of --dataset, whose phonemes, durations and pitch are spoken."""
 
@@ -149,6 +155,9 @@ class SynthesizeOptions(SpeakingOptions):
 
     plot: bool = False
     """The log-mel and the F0 are drawn into a PNG beside each WAV file."""
+
+    textgrid: bool = False
+    """The words and phones are written as a TextGrid beside each sound file."""
 
     def __post_init__(self) -> None:
         for message in self._contradictions():
@@ -171,7 +180,13 @@ class SynthesizeOptions(SpeakingOptions):
             yield f"{self.out}: give a name that ends with .wav, .flac or .ogg, or - for a stream"
         if self.plot and self.out == STANDARD:
             yield "--plot draws beside a file, and -o - writes none: leave out one"
+        if self.textgrid and self.out == STANDARD:
+            yield "--textgrid writes beside a file, and -o - writes none: leave out one"
+        if self.pause is not None and not 0 <= self.pause <= _LONGEST_PAUSE:
+            yield f"--pause has to be from 0 to {_LONGEST_PAUSE} seconds, got {self.pause:g}"
         if self.source is Source.UTTERANCE:
+            if self.pause is not None:
+                yield "--pause is for texts, not for --durations-from: leave out one"
             if self.dataset is None:
                 yield "--durations-from needs the --dataset that KEY is in"
             if self.speed != 1:

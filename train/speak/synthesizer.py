@@ -12,49 +12,39 @@ Letters for shapes: N phonemes, T frames, P prompt frames, Q quantizers, S sampl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from ns2.model.blocks.layers import Conv
-from ns2.model.config_values import from_values, to_values
 from ns2.model.tts.choices import Choices
 from ns2.model.tts.generation import Generated, encoded_prompt, generate
 from ns2.model.tts.ns2 import NS2, Voice
-from ns2.model.tts.ns2_config import NS2Config, Sizes
 from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.errors import UserError, UtteranceError
-from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable, with_silence
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.text.lexicon import Lexicon, held_together, take_phones
 from ns2.pipeline.text.pronunciation import TextSettings, pronounce
 from ns2.pipeline.text.tones import has_tones
-from ns2.train.run.names import CONFIG
-from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_lexicon, read_speech
-from ns2.train.speak.lines import Line, Speech, batches, joined, request_of
-from ns2.train.speak.pieces import pieces
+from ns2.train.speak.joints import Joints
+from ns2.train.speak.lines import Line, Speech, batches, request_of
+from ns2.train.speak.loading import load_model, pack
+from ns2.train.speak.pieces import Piece, Said, pieces
 from ns2.train.speak.recorded_prompt import VoiceStretch, voice_of
 from ns2.train.speak.speaking import Precision
 from ns2.train.speak.voice_file import SUFFIX, load_voice
-from ns2.train.speak.weights import LAST, read_weights
+from ns2.train.speak.weights import LAST
 from ns2.train.step.ranks import avoid_cudnn_attention, check_device, chosen_device
 from ns2.train.step.repeated import compile_layers
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
-
-_COUNTS = ("layers", "depth")
-"""The settings that count layers, each of which has tensors of its own."""
-_WIDEST = 1 << 20
-"""The most that any other whole number among a model's settings may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +140,11 @@ class Synthesizer:
     # -- what goes in ----------------------------------------------------------------------------
 
     def ids(self, text: str, language: str | None = None) -> np.ndarray:
-        """The phoneme ids (N,) of a text, pronounced as in preprocessing.
+        """The phoneme ids (N,) of a text, see `said`."""
+        return self.said(text, language).ids
+
+    def said(self, text: str, language: str | None = None) -> Said:
+        """The phonemes and words of a text, pronounced as in preprocessing.
 
         Args:
             text: a text that is short enough for one utterance; within [[ ]] it may have phones,
@@ -168,7 +162,7 @@ class Synthesizer:
         try:
             plain, phones = take_phones(text, self.table)
             spoken = pronounce(plain, language or self.facts.language, self._settings, phones)
-            return self.table.ids(spoken.tokens)
+            return Said(ids=self.table.ids(spoken.tokens), words=spoken.words)
         except UtteranceError as error:
             raise UserError(str(error)) from error
 
@@ -185,15 +179,33 @@ class Synthesizer:
         except UtteranceError as error:
             raise UserError(str(error)) from error
 
-    def pieces(self, text: str, language: str | None = None) -> list[np.ndarray]:
-        """The phoneme ids of a text of any length, in pieces that the model can speak at once.
+    def pieces(self, text: str, language: str | None = None) -> list[Piece]:
+        """A text of any length in pieces that the model can speak at once.
 
         Raises:
             UserError: a part of the text can't be spoken; the message says why.
         """
         text = held_together(text)
         language = language or self.facts.language
-        return pieces(text, lambda part: self.ids(part, language), self.facts.longest, language)
+        return pieces(text, lambda part: self.said(part, language), self.facts.longest, language)
+
+    def lines(
+        self,
+        text: str,
+        language: str | None = None,
+        *,
+        prompt: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> tuple[Line, ...]:
+        """The lines that speak a text of any length, piece by piece, all in one voice.
+
+        Raises:
+            UserError: see `pieces`.
+        """
+        return tuple(
+            Line(phonemes=one.ids, words=one.words, rest=one.rest, seed=seed, prompt=prompt)
+            for one in self.pieces(text, language)
+        )
 
     def read_prompt(self, *paths: str | Path) -> np.ndarray:
         """The codes (Q, P) of recordings of a voice, of any format, sampling rate and length.
@@ -260,6 +272,7 @@ class Synthesizer:
         choices: Choices | None = None,
         seed: int = 0,
         language: str | None = None,
+        pause: float | None = None,
     ) -> Speech:
         """Speak a text of any length, which is cut at sentences and joined again.
 
@@ -267,19 +280,50 @@ class Synthesizer:
             text: the text to speak.
             prompt: a recording of the voice, or several; None for a random voice.
             choices: how to sample; None for the defaults.
-            seed: of the noise; each further piece of the text has the next seed.
-            language: see `ids`.
+            seed: of the noise, the same for all pieces of the text.
+            language: see `said`.
+            pause: see `speak_as_one`.
 
         Raises:
             UserError: the text or the prompt can't be used.
         """
         recordings = [prompt] if isinstance(prompt, str | Path) else prompt or []
         codes = self.read_prompt(*recordings) if recordings else None
-        lines = [
-            Line(phonemes=ids, seed=seed + i, prompt=codes)
-            for i, ids in enumerate(self.pieces(text, language))
+        lines = self.lines(text, language, prompt=codes, seed=seed)
+        return self.speak_as_one([lines], choices, pause)[0]
+
+    def speak_as_one(
+        self,
+        texts: Sequence[Sequence[Line]],
+        choices: Choices | None = None,
+        pause: float | None = None,
+    ) -> list[Speech]:
+        """Speak texts, each of which is the lines of its pieces, with pauses between these.
+
+        Args:
+            pause: between sentences in seconds; None for what the model makes within pieces.
+        """
+        texts = self.in_one_voice(texts, choices)
+        spoken = iter(self.speak([line for lines in texts for line in lines], choices))
+        return [
+            self.joints(pause).all([(next(spoken), line.rest) for line in lines]) for lines in texts
         ]
-        return joined(self.speak(lines, choices))
+
+    def joints(self, pause: float | None = None) -> Joints:
+        """What joins the pieces of one text, see `speak_as_one`."""
+        return Joints(self.table, self.grid, pause)
+
+    def in_one_voice(
+        self, texts: Sequence[Sequence[Line]], choices: Choices | None = None
+    ) -> list[Sequence[Line]]:
+        """Give texts of several pieces without a prompt the voice that their first piece gets."""
+        bare = [i for i, lines in enumerate(texts) if len(lines) > 1 and lines[0].prompt is None]
+        found = list(texts)
+        for i, first in zip(bare, self.speak([texts[i][0] for i in bare], choices), strict=True):
+            voice = self.encode_prompt(first.wave, first.sample_rate)
+            rest = [replace(line, prompt=voice) for line in texts[i][1:]]
+            found[i] = [texts[i][0], *rest]
+        return found
 
     def speak(self, lines: Sequence[Line], choices: Choices | None = None) -> list[Speech]:
         """Speak utterances; the speech is in the order of `lines`."""
@@ -327,80 +371,5 @@ class Synthesizer:
             phonemes=np.asarray(line.phonemes),
             durations=made.durations[row, :tokens].cpu().numpy(),
             f0=made.f0[row, :frames].float().cpu().numpy(),
+            words=line.words,
         )
-
-
-def pack(model: nn.Module) -> None:
-    """Lay out the convolutions of a model that will only speak as its device is fastest."""
-    for module in model.modules():
-        if isinstance(module, Conv):
-            module.pack()
-
-
-def load_model(run: Path, which: str = LAST) -> tuple[NS2, int | None]:
-    """Load the model of a run with averaged weights (EMA).
-
-    Args:
-        which: which weights, see `read_weights`.
-
-    Returns:
-        the model, and the training step of its weights, where it is known.
-
-    Raises:
-        UserError: the folder is no run, or its weights are missing or can't be used.
-    """
-    # The settings say how the model is built.
-    try:
-        config = from_values(TrainConfig, read_json(run / CONFIG))
-    except FileNotFoundError as error:
-        raise UserError(f"{run} is no run of `ns2 train`: it has no {CONFIG}") from error
-    except (ValueError, OSError) as error:
-        raise UserError(f"{run / CONFIG} can't be read: {error}") from error
-
-    found = read_weights(run, which)
-    weights = found.tensors
-    if not config.model.conditional:
-        raise UserError(f"{run} is an unconditional model, which can't speak a text")
-
-    # The sizes that the dataset decided are those of the weights.
-    try:
-        quantizers, entries, latent_dim = weights["codebooks"].shape
-        sizes = Sizes(
-            latent_dim=latent_dim,
-            quantizers=quantizers,
-            entries=entries,
-            phonemes=len(weights["phone_of"]),
-            phones=len(weights["phone.weight"]),
-        )
-        _check_fits(config.model, sizes, weights)
-        model = NS2(config.model, sizes)
-        model.load_state_dict(weights)
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"{found.path} and {CONFIG} do not go together: {error}") from error
-    return model, found.step
-
-
-def _check_fits(config: NS2Config, sizes: Sizes, weights: Mapping[str, Tensor]) -> None:
-    """See that weights are those of a config before anything of their size is allocated.
-
-    Raises:
-        ValueError: they are not.
-    """
-    for name, value in _numbers(to_values(config)):
-        if value > (len(weights) if name in _COUNTS else _WIDEST):
-            raise ValueError(f"{name} is {value}, which no model with these weights has")
-    with torch.device("meta"):  # sizes without memory
-        expected = {name: tuple(one.shape) for name, one in NS2(config, sizes).state_dict().items()}
-    found = {name: tuple(one.shape) for name, one in weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
-
-
-def _numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Names and values of all whole numbers in a config."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value)
-        elif isinstance(value, int):
-            yield name, value

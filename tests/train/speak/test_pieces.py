@@ -6,23 +6,19 @@ import numpy as np
 import pytest
 
 from ns2.pipeline.core.errors import UserError
-from ns2.train.speak.pieces import pieces
+from ns2.train.speak.pieces import Said, pieces
 
 
 def cut(text: str, longest: int, language: str = "en-us") -> list[str]:
     """The pieces of a text, a phoneme a letter."""
-    said: dict[int, str] = {}
+    return [piece.text for piece in pieces(text, say, longest, language)]
 
-    def ids(part: str) -> np.ndarray:
-        if not any(map(str.isalnum, part)):
-            raise UserError("nothing to speak")
-        made = np.zeros(len(part))
-        said[id(made)] = part
-        kept.append(made)
-        return made
 
-    kept: list[np.ndarray] = []
-    return [said[id(piece)] for piece in pieces(text, ids, longest, language)]
+def say(part: str) -> Said:
+    """A phoneme a letter."""
+    if not any(map(str.isalnum, part)):
+        raise UserError("nothing to speak")
+    return Said(ids=np.zeros(len(part)))
 
 
 @pytest.mark.parametrize(
@@ -71,3 +67,15 @@ def test_marks_alone_are_left_out_beside_words() -> None:
         cut("... !!!", 100)
     with pytest.raises(UserError, match="the text is empty"):
         cut("  ", 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "rests"),
+    [
+        ("He came. She saw the big old house.\n\nThey left.", [1, 1.5, 1.5]),
+        ("He came to the house, and saw it all.", [0.6, 1.5]),
+        ("He came to the house and he saw all of it", [0.25, 1.5]),
+    ],
+)
+def test_pauses_are_as_long_as_what_ends_there(text: str, rests: list[float]) -> None:
+    assert [piece.rest for piece in pieces(text, say, 30, "en-us")] == rests

@@ -143,7 +143,7 @@ def test_a_long_text_is_cut_into_pieces_that_were_learned(voice: Synthesizer) ->
     sentence = "He found three keys and an old broken watch. "
     text = sentence * 80 + "and so " * 220 + "x" * 8
     assert len(text) > 5_000
-    parts = voice.pieces(text)
+    parts = [piece.ids for piece in voice.pieces(text)]
     assert parts[0].tolist() in [voice.ids(sentence * n).tolist() for n in (1, 2, 3)]
     assert max(map(len, parts[:-1])) <= voice.facts.longest
     phones = [
@@ -320,7 +320,7 @@ def test_phones_within_a_text(run: Path, voice: Synthesizer, tmp_path: Path) -> 
     assert " ".join(named) == " ".join(plain).replace("b ɹ ˈɪ dʒ", "k ˈæ t")
     # However a long text is cut, phones stay whole.
     text = ", ".join(["The old [[b ɹ ˈɪ dʒ]] creaks"] * 40) + "."
-    parts = [voice.table.symbols(ids) for ids in voice.pieces(text)]
+    parts = [voice.table.symbols(piece.ids) for piece in voice.pieces(text)]
     assert len(parts) > 1
     assert sum(" ".join(part).count("b ɹ ˈɪ dʒ") for part in parts) == 40
     done = call(run, "A [[qqq]].", "-o", tmp_path / "x.wav")
