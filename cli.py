@@ -24,6 +24,7 @@ COMMANDS = {
     "train": ("ns2.train.commands.train", "train"),
     "synthesize": ("ns2.train.commands.synthesize", "synthesize"),
     "evaluate": ("ns2.train.commands.evaluate", "evaluate"),
+    "export-model": ("ns2.train.commands.export_model", "export_model"),
     "demo": ("ns2.train.commands.demo", "demo"),
     "model": ("ns2.train.commands.model", "model"),
 }
@@ -72,6 +73,7 @@ def main() -> None:
     ns2 train shards/ -o run/            train a model, or go on where that stopped
     ns2 synthesize run/ "text" -o a.wav  speak in the voice of --prompt
     ns2 evaluate run/ shards/            measure how well a model speaks, and hear it
+    ns2 export-model run/ out/           write a model as programs that speak without ns2
     ns2 demo out/                        do all of these, from nothing to speech
     ns2 model --preset paper             count a model's parameters, part by part
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from encodec.model import EncodecModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import remove_weight_norm
 
 from ns2.model.codec.interface import Codec, CodecError
@@ -82,6 +82,23 @@ class EncodecCodec(Codec):
         with torch.set_grad_enabled(latents.requires_grad and torch.is_grad_enabled()):
             wave: Tensor = self._model.decoder(latents[None])
         return wave[0, 0]
+
+    def decoder(self) -> nn.Module:
+        """See `Codec.decoder`."""
+        return _WithoutNoise(self._model.decoder)
+
+
+class _WithoutNoise(nn.Module):
+    """A decoder that needs no noise, which it is given all the same."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, latents: Tensor, noise: Tensor) -> Tensor:
+        """Map latents (1, D, T) and noise (1, S) to audio (1, S)."""
+        wave: Tensor = self.network(latents)
+        return wave[:, 0]
 
 
 def load_encodec(weights: Path | None, quantizers: int = 16) -> EncodecCodec:

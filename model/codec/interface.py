@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 GROUP_SECONDS = 120
@@ -118,6 +119,17 @@ class Codec(ABC):
 
         Gradients flow to the latents but not to the weights.
         """
+
+    def decoder(self) -> Module:
+        """Return a module for `torch.export` that decodes latents as `decode_latents` does.
+
+        It maps latents (1, D, T) and noise (1, S) of variance 1, which it may ignore, to audio
+        (1, S), S = T * hop.
+
+        Raises:
+            CodecError: this codec can't be exported.
+        """
+        raise CodecError(f"the codec {self.spec.name} has no decoder that can be exported")
 
     def encode(self, wave: Tensor) -> Tensor:
         """Encode one utterance to its canonical codes.

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ns2.model.codec.interface import Codec, CodecError
 from ns2.model.codec.mini.blocks import quantise
+from ns2.model.codec.mini.decoder import Decoder
 from ns2.model.codec.mini.mini_config import CREDITS, FORMAT, check_room, mini_spec, read_config
 from ns2.model.codec.mini.network import MiniNetwork
 from ns2.model.codec.mini_1.mini_1_config import Mini1Config, read_any_config
@@ -53,6 +54,26 @@ class MiniCodec(Codec):
         """Decode latents (D, T) to audio (320 T,) float32."""
         wave: Tensor = self._network.decoder(latents.T[None])
         return wave[0]
+
+    def decoder(self) -> nn.Module:
+        """See `Codec.decoder`; the noise is that of `torch.Generator().manual_seed(0)`."""
+        return _GivenNoise(self._network.decoder)
+
+
+class _GivenNoise(nn.Module):
+    """A decoder whose noise is given."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, latents: Tensor, noise: Tensor) -> Tensor:
+        """Map latents (1, D, T) and noise (1, S) to audio (1, S)."""
+        latents = latents.transpose(1, 2)
+        if isinstance(self.network, Decoder):
+            return self.network.sound(self.network.controls(latents, crisp=True), noise)
+        wave: Tensor = self.network(latents)
+        return wave
 
 
 def load_mini(path: Path, quantizers: int | None = None) -> MiniCodec:

@@ -83,7 +83,7 @@ def sample(
 
 
 @dataclass(frozen=True)
-class _Point:
+class Point:
     """A time of the sampler and its levels, as plain numbers, so that no step waits for a GPU."""
 
     t: float
@@ -93,7 +93,12 @@ class _Point:
     diffusion: float
 
 
-def _points(schedule: Schedule, config: SamplerConfig, steps: Tensor) -> list[_Point]:
+def sampler_points(schedule: Schedule, config: SamplerConfig) -> list[Point]:
+    """Return the points at which a sampler calls its function, in order."""
+    return _points(schedule, config, torch.arange(config.steps, dtype=torch.float64))
+
+
+def _points(schedule: Schedule, config: SamplerConfig, steps: Tensor) -> list[Point]:
     """Return the points of steps, which may be fractions; step 0 is t_max, the last t_min."""
     shares = steps / max(config.steps - 1, 1)
     ends = torch.tensor([schedule.config.t_max, schedule.config.t_min], dtype=torch.float64)
@@ -104,33 +109,33 @@ def _points(schedule: Schedule, config: SamplerConfig, steps: Tensor) -> list[_P
         times = schedule.time_at(torch.lerp(log_snr[0], log_snr[1], shares))
     levels = schedule.at(times)
     columns = (times, levels.alpha, levels.sigma, levels.log_snr, levels.diffusion)
-    return [_Point(*row) for row in torch.stack(columns, 1).tolist()]
+    return [Point(*row) for row in torch.stack(columns, 1).tolist()]
 
 
-def _euler(x: Tensor, x0: Tensor, now: _Point, then: _Point) -> Tensor:
+def _euler(x: Tensor, x0: Tensor, now: Point, then: Point) -> Tensor:
     """Take a step of Euler's method on the probability-flow ODE."""
     score = (now.alpha * x0 - x) / now.sigma**2
     return x - (then.t - now.t) * now.diffusion / 2 * (x + score)
 
 
-def _new_share(now: _Point, then: _Point) -> float:
+def _new_share(now: Point, then: Point) -> float:
     """Return the share of the variance at `then` that is new noise, given x at `now` and x0."""
     return -math.expm1(now.log_snr - then.log_snr)
 
 
-def _posterior_deviation(now: _Point, then: _Point) -> float:
+def _posterior_deviation(now: Point, then: Point) -> float:
     """Return the standard deviation of x at `then`, given x at `now` and x0."""
     return then.sigma * math.sqrt(_new_share(now, then))
 
 
-def _ddim(x: Tensor, x0: Tensor, now: _Point, then: _Point, eta: float) -> Tensor:
+def _ddim(x: Tensor, x0: Tensor, now: Point, then: Point, eta: float) -> Tensor:
     """Return the next x without its new noise, for which the old noise is reduced."""
     eps = (x - now.alpha * x0) / now.sigma
     return then.alpha * x0 + then.sigma * math.sqrt(1 - eta**2 * _new_share(now, then)) * eps
 
 
 def _multistep(
-    x: Tensor, x0: Tensor, now: _Point, then: _Point, previous: Tensor | None, before: _Point | None
+    x: Tensor, x0: Tensor, now: Point, then: Point, previous: Tensor | None, before: Point | None
 ) -> Tensor:
     """Take a step of DPM-Solver++ 2M: x0 halfway in log-SNR, extrapolated from the one before."""
     h = (then.log_snr - now.log_snr) / 2

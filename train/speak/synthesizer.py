@@ -78,9 +78,11 @@ class Synthesizer:
         device: str = "cpu",
         step: int | None = None,
         bf16: bool = False,
+        plain: bool = False,
     ) -> None:
         self.model = model.to(device).eval()
-        pack(self.model)
+        if not plain:
+            pack(self.model)
         self._bf16 = bf16
         self._heard: tuple[np.ndarray | None, Voice] | None = None
         codec.to(device)
@@ -97,6 +99,7 @@ class Synthesizer:
         weights: str = LAST,
         precision: Precision = "auto",
         compiled: bool = False,
+        plain: bool = False,
     ) -> Synthesizer:
         """Open a run to speak with its averaged weights (EMA).
 
@@ -108,6 +111,7 @@ class Synthesizer:
             weights: which weights speak, see `read_weights`.
             precision: bf16, fp32, or auto for bf16 on GPUs alone.
             compiled: have torch compile the layers, at their first use.
+            plain: leave the model as it was trained, not laid out for its device.
 
         Raises:
             UserError: the folder is no run, it has no such weights, or its codec can't be opened.
@@ -129,6 +133,7 @@ class Synthesizer:
             lexicon=read_lexicon(run, table),
             device=device,
             step=step,
+            plain=plain,
             bf16=precision == "bf16" or (precision == "auto" and device.startswith("cuda")),
         )
 
