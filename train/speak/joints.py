@@ -24,6 +24,10 @@ _USUAL = 0.4
 """Seconds between sentences where the model has made no pause to go by."""
 _SHORTEST, _LONGEST = 0.15, 1.5
 """The bounds in seconds of pauses that the model decides."""
+_STEADY = 1.0
+"""Seconds of voice from which on a piece's level is one to go by."""
+_MOST_GAIN = 6.0
+"""The most dB by which a piece is made louder or quieter."""
 _FADE = 0.005
 """Seconds of the fades at places where silence is cut or filled in."""
 
@@ -45,6 +49,7 @@ class Joints:
         self._ends = frozenset(table.ids(sorted(_ENDS & table.optional)).tolist())
         self._silence = int(table.ids([SILENCE])[0])
         self._made: list[int] = []
+        self._level: float | None = None
         self._held: tuple[Speech, float] | None = None
 
     def all(self, spoken: Sequence[tuple[Speech, float]]) -> Speech:
@@ -62,6 +67,7 @@ class Joints:
             what can be heard now: the pause before the piece, and the piece up to its last sound.
         """
         self._made += self._pauses_in(speech)
+        speech = self._at_one_level(speech)
         parts = [speech] if self._pause is None else list(self._sentences(speech))
         heard = [self._next(part, 1.0) for part in parts[:-1]]
         return joined([*heard, self._next(parts[-1], rest)])
@@ -70,6 +76,20 @@ class Joints:
         """The silence at the end of the last piece."""
         assert self._held is not None, "no piece was added"
         return self._held[0]
+
+    def _at_one_level(self, speech: Speech) -> Speech:
+        """A piece as loud as the first one was; a model varies it from one to the next."""
+        voiced = np.repeat(speech.f0 > 0, self._grid.hop_length)
+        if not voiced.any():
+            return speech
+        power = float(np.square(speech.wave[voiced], dtype=np.float64).mean())
+        level = 10 * float(np.log10(power + 1e-12))
+        if self._level is None:
+            steady = voiced.sum() >= _STEADY * self._grid.sample_rate
+            self._level = level if steady else None
+            return speech
+        gain = min(max(self._level - level, -_MOST_GAIN), _MOST_GAIN)
+        return replace(speech, wave=speech.wave * np.float32(10 ** (gain / 20)))
 
     def _next(self, speech: Speech, rest: float) -> Speech:
         lead, end = self._sounding(speech)
