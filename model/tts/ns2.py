@@ -95,8 +95,8 @@ class NS2(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(sizes.latent_dim))
         self.register_buffer("latent_std", torch.ones(sizes.latent_dim))
         if config.diffusion.latents == "whitened":
-            self.register_buffer("whitening", torch.eye(sizes.latent_dim))
-            self.register_buffer("colouring", torch.eye(sizes.latent_dim))
+            self.register_buffer("whitening", _identity(sizes.latent_dim))
+            self.register_buffer("colouring", _identity(sizes.latent_dim))
         else:
             self.whitening = self.colouring = None
         self.register_buffer("phone_of", torch.arange(sizes.phonemes) % sizes.phones)
@@ -378,6 +378,11 @@ class NS2(nn.Module):
 def bounded(estimate: Tensor) -> Tensor:
     """Clamp an estimate of normalised latents to the range that data can have."""
     return estimate.clamp(-_FARTHEST, _FARTHEST)
+
+
+def _identity(size: int) -> Tensor:
+    """Return the identity (size, size); for tensors without memory `eye` loads torch's compiler."""
+    return torch.zeros(size, size).fill_diagonal_(1.0)
 
 
 def _product(matrix: Tensor, latents: Tensor) -> Tensor:

@@ -67,16 +67,17 @@ def load_model(run: Path, which: str = LAST) -> tuple[NS2, int | None]:
             phonemes=len(weights["phone_of"]),
             phones=len(weights["phone.weight"]),
         )
-        _check_fits(config.model, sizes, weights)
-        model = NS2(config.model, sizes)
-        model.load_state_dict(weights)
+        model = _fitting(config.model, sizes, weights)
+        model.load_state_dict({n: _as_float32(t) for n, t in weights.items()}, assign=True)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"{found.path} and {CONFIG} do not go together: {error}") from error
     return model, found.step
 
 
-def _check_fits(config: NS2Config, sizes: Sizes, weights: Mapping[str, Tensor]) -> None:
-    """See that weights are those of a config before anything of their size is allocated.
+def _fitting(config: NS2Config, sizes: Sizes, weights: Mapping[str, Tensor]) -> NS2:
+    """A model without memory for weights, after seeing that they are those of its config.
+
+    Nothing of a size that is not that of weights which exist is ever allocated.
 
     Raises:
         ValueError: they are not.
@@ -85,11 +86,17 @@ def _check_fits(config: NS2Config, sizes: Sizes, weights: Mapping[str, Tensor]) 
         if value > (len(weights) if name in _COUNTS else _WIDEST):
             raise ValueError(f"{name} is {value}, which no model with these weights has")
     with torch.device("meta"):  # sizes without memory
-        expected = {name: tuple(one.shape) for name, one in NS2(config, sizes).state_dict().items()}
+        model = NS2(config, sizes)
+    expected = {name: tuple(one.shape) for name, one in model.state_dict().items()}
     found = {name: tuple(one.shape) for name, one in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
+    return model
+
+
+def _as_float32(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

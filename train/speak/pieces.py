@@ -31,6 +31,10 @@ _WELL_WITHIN = 2_000
 without being pronounced first."""
 _JOINED = 0.5
 """The share of the longest utterance up to which short sentences are spoken as one."""
+_FIRST = 0.1
+"""The share of the longest utterance that is enough for the first piece of a long text."""
+_LONG = 3
+"""How many of the longest utterances a long text has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,15 +136,17 @@ def _halves(parts: list[str]) -> list[str]:
 def _neighbours(found: list[Piece], longest: int) -> Iterator[list[Piece]]:
     """Pieces in groups that are spoken as one: a model never learned single words.
 
-    A group ends with its paragraph.
+    A group ends with its paragraph. The first of a long text is short, since it is waited for.
     """
     group: list[Piece] = []
     tokens = 0
+    is_long = sum(len(piece.ids) for piece in found) > _LONG * longest
+    least = _FIRST * longest if is_long else longest
     for piece in found:
-        ended = bool(group) and group[-1].rest == _PARAGRAPH
+        ended = bool(group) and (group[-1].rest == _PARAGRAPH or tokens >= least)
         if group and (ended or tokens + len(piece.ids) > _JOINED * longest):
             yield group
-            group, tokens = [], 0
+            group, tokens, least = [], 0, longest
         group.append(piece)
         tokens += len(piece.ids)
     yield group

@@ -79,3 +79,9 @@ def test_marks_alone_are_left_out_beside_words() -> None:
 )
 def test_pauses_are_as_long_as_what_ends_there(text: str, rests: list[float]) -> None:
     assert [piece.rest for piece in pieces(text, say, 30, "en-us")] == rests
+
+
+def test_the_first_piece_of_a_long_text_is_not_waited_for() -> None:
+    found = cut("He came to town. " * 40, 160)
+    assert found[0] == "He came to town."
+    assert {len(piece) for piece in found[1:-1]} == {84}
