@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.garbage import give_back
 from ns2.pipeline.core.progress import Progress, duration
 from ns2.pipeline.core.terminal import say
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
-from ns2.train.loop.collector import TRIM_EVERY, frozen, give_back
+from ns2.train.loop.collector import TRIM_EVERY, frozen
 from ns2.train.loop.opening import opened
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session

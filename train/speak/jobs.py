@@ -25,6 +25,8 @@ from ns2.train.speak.synthesizer import Synthesizer
 
 _AT_ONCE = 64
 """The number of files that are spoken before the first of them is written."""
+_META = "meta"
+"""The column that has the words of an utterance."""
 _GIVEN = ("phonemes", "durations", "f0")
 """The columns of an utterance that is spoken with its own durations and pitch."""
 
@@ -180,7 +182,11 @@ def _of_utterance(voice: Synthesizer, options: SynthesizeOptions, prompt: np.nda
         given = {column: dataset.read(column, key, check=True) for column in _GIVEN}
     except (ValueError, OSError) as error:
         raise UserError(f"{root}: {error}; `ns2 verify` finds all that is damaged") from error
-    return Job(out=options.out, lines=(Line(**given, prompt=prompt, seed=options.seed),))
+    words = (
+        tuple(map(tuple, dataset.read("meta", key)["words"])) if _META in dataset.columns else ()
+    )
+    line = Line(**given, words=words, prompt=prompt, seed=options.seed)
+    return Job(out=options.out, lines=(line,))
 
 
 def speak_jobs(

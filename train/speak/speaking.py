@@ -27,11 +27,11 @@ class SpeakingOptions:
 
     steps: int = SPEAKING_SAMPLER.steps
     """The number of sampling steps, each of which calls the denoiser once; the paper takes 150 with
-    euler."""
+    euler, and docs/quality.md shows what fewer cost."""
 
-    spacing: Spacing = SPEAKING_SAMPLER.spacing
-    """Whether the times of the steps are even in log_snr, which needs fewer steps, or in time, as
-    in the paper."""
+    spacing: Spacing | None = None
+    """Whether the times of the steps are even in log_snr, which needs fewer of them, or in time.
+    [default: log_snr with the default sampler and steps, time with others, as in the paper]"""
 
     guidance: float = Choices.guidance
     """The scale of classifier-free guidance: above 1 speech follows text and prompt more closely,
@@ -61,6 +61,12 @@ class SpeakingOptions:
     """The codec that decodes the speech, by its name, file or class, where ns2 does not find the
     run's codec by itself.  [default: the run's]"""
 
+    @property
+    def _spacing(self) -> Spacing:
+        """Others than the default sampler speak as they did in versions that had no `spacing`."""
+        usual = (self.sampler, self.steps) == (SPEAKING_SAMPLER.kind, SPEAKING_SAMPLER.steps)
+        return self.spacing or (SPEAKING_SAMPLER.spacing if usual else SamplerConfig.spacing)
+
     def choices(self) -> Choices:
         """The choices of the model's `generate`.
 
@@ -76,7 +82,7 @@ class SpeakingOptions:
                     kind=self.sampler,
                     steps=self.steps,
                     temperature=self.temperature,
-                    spacing=self.spacing,
+                    spacing=self._spacing,
                 ),
                 guidance=self.guidance,
                 rescale=self.rescale,

@@ -14,13 +14,12 @@ import torch
 from click.testing import CliRunner, Result
 
 from ns2.cli import main
-from ns2.model.diffusion.sampler_config import SamplerConfig, SamplerKind
+from ns2.model.diffusion.sampler_config import SPEAKING_SAMPLER, SamplerConfig, SamplerKind
 from ns2.model.tts.choices import Choices
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.lines import Line, joined
 from ns2.train.speak.speaking import SpeakingOptions, SynthesizeOptions
 from ns2.train.speak.synthesizer import Synthesizer
@@ -258,12 +257,26 @@ def test_a_voice_that_was_saved_speaks_as_its_recording(
     assert not (tmp_path / "c.wav").exists()
 
 
-def test_defaults_are_those_of_the_model_and_of_samples() -> None:
+def test_defaults_are_those_of_the_model() -> None:
     """The options name the defaults again, since the model's own classes load torch."""
-    assert SpeakingOptions().choices() == Choices(sampler=TrainConfig().sampler)
+    assert SpeakingOptions().choices() == Choices(sampler=SPEAKING_SAMPLER)
     assert SynthesizeOptions(text="Stop!").choices() == SpeakingOptions().choices()
     kinds = get_type_hints(SpeakingOptions)["sampler"]
     assert get_args(kinds) == get_args(SamplerKind)
+
+
+@pytest.mark.parametrize(
+    ("options", "spacing"),
+    [
+        ({}, "log_snr"),
+        ({"steps": 20}, "time"),  # as before the default changed
+        ({"sampler": "euler", "steps": 150}, "time"),
+        ({"steps": 20, "spacing": "log_snr"}, "log_snr"),
+        ({"spacing": "time"}, "time"),
+    ],
+)
+def test_a_sampler_that_is_named_speaks_as_before(options: dict[str, Any], spacing: str) -> None:
+    assert SpeakingOptions(**options).choices().sampler.spacing == spacing
 
 
 @pytest.mark.parametrize(
