@@ -12,6 +12,7 @@ Letters for shapes: N phonemes, T frames, P prompt frames, Q quantizers, S sampl
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,6 +122,8 @@ class Synthesizer:
         device = chosen_device(device)
         check_device(device)
         avoid_cudnn_attention()
+        # see `Codec`: here, too, each length has kernels of its own, and few are used again
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
         torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
         facts, table = read_speech(run)
         model, step = load_model(run, weights)
