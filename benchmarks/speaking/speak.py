@@ -1,7 +1,7 @@
 """The time to generate speech: the real-time factor, and the share of each part.
 
-    python -m benchmarks.speak [--preset base paper] [--sampler euler:150 dpm++:20] [--batch 1]
-        [--rounds 1] [--device cpu|cuda] [--json FILE]
+    python -m benchmarks.speak [--preset base paper] [--sampler euler:150 dpm++:log_snr:4]
+        [--batch 1] [--rounds 1] [--device cpu|cuda] [--json FILE]
 
 The models have their true sizes and random weights, which take as long as trained ones. Each
 generates a sentence with a prompt of 3 s, and the bundled codec decodes it. Random weights would
@@ -26,7 +26,7 @@ from benchmarks.support.command import add_json, arguments, write_json
 from benchmarks.support.machine import machine, show_machine
 from ns2.model.codec.interface import Codec
 from ns2.model.codec.loading import load_codec
-from ns2.model.diffusion.sampler_config import SamplerConfig, SamplerKind
+from ns2.model.diffusion.sampler_config import SamplerConfig, SamplerKind, Spacing
 from ns2.model.tts.choices import Choices
 from ns2.model.tts.generation import Request, generate
 from ns2.model.tts.ns2 import NS2
@@ -34,6 +34,7 @@ from ns2.model.tts.ns2_config import Sizes
 from ns2.model.tts.presets import PRESETS, preset
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.text.pronunciation import pronounce
+from ns2.train.speak.loading import pack
 
 TEXT = "The boy was there when the sun rose, and he looked for a boat on the shore."
 SECONDS, PROMPT_SECONDS = 4.0, 3.0
@@ -91,6 +92,7 @@ def speaker(name: str, batch: int, device: str) -> Speaker:
         model.duration_predictor.head.weight.mul_(0.01)
         model.duration_predictor.head.bias.fill_(math.log1p(each))
     model.to(device).eval()
+    pack(model)
     codec.to(device)
     prompt = round(PROMPT_SECONDS * rate)
     request = Request(
@@ -126,11 +128,15 @@ def _noting(
 
 
 def sampler_of(text: str) -> SamplerConfig:
-    """Parse a sampler and its steps, such as "dpm++:20"."""
-    kind, _, steps = text.partition(":")
-    if kind not in get_args(SamplerKind) or not steps.isdigit():
-        raise SystemExit(f"--sampler takes KIND:STEPS, such as euler:150, got {text!r}")
-    return SamplerConfig(kind=kind, steps=int(steps))  # type: ignore[arg-type]
+    """Parse a sampler, its spacing and its steps, such as "dpm++:log_snr:4" or "euler:150"."""
+    kind, _, rest = text.partition(":")
+    spacing, _, steps = rest.rpartition(":")
+    spacing = spacing or SamplerConfig.spacing
+    if kind not in get_args(SamplerKind) or spacing not in get_args(Spacing) or not steps.isdigit():
+        raise SystemExit(
+            f"--sampler takes KIND:SPACING:STEPS, such as dpm++:log_snr:4, got {text!r}"
+        )
+    return SamplerConfig(kind=kind, spacing=spacing, steps=int(steps))  # type: ignore[arg-type]
 
 
 def parsed() -> argparse.Namespace:
@@ -147,9 +153,10 @@ def parsed() -> argparse.Namespace:
     add(
         "--sampler",
         nargs="+",
-        default=["euler:150", "dpm++:20"],
-        metavar="KIND:STEPS",
-        help="The samplers with their steps.  [default: euler:150 dpm++:20]",
+        default=["euler:150", "dpm++:20", "dpm++:log_snr:4"],
+        metavar="KIND:SPACING:STEPS",
+        help="The samplers with their steps, evenly spaced in time unless SPACING is log_snr.  "
+        "[default: euler:150 dpm++:20 dpm++:log_snr:4]",
     )
     add(
         "--batch",
@@ -182,7 +189,7 @@ def main() -> None:
     figures: dict[str, Any] = {"machine": machine(), "rows": []}
     show_machine(figures["machine"], 1)
     head = "".join(f"{part:>12}" for part in PARTS)
-    print(f"{'preset':<8}{'sampler':<12}{'batch':>6}{'speech':>9}{head}{'all':>12}{'RTF':>9}")
+    print(f"{'preset':<8}{'sampler':<16}{'batch':>6}{'speech':>9}{head}{'all':>12}{'RTF':>9}")
     for name in args.preset:
         for batch in args.batch:
             measured = speaker(name, batch, args.device)
@@ -198,7 +205,7 @@ def main() -> None:
                 figures["rows"].append({**row, "factor": whole / speech})
                 each = "".join(f"{spent[part]:>10.2f} s" for part in PARTS)
                 print(
-                    f"{name:<8}{text:<12}{batch:>6}{speech:>7.2f} s{each}{whole:>10.2f} s"
+                    f"{name:<8}{text:<16}{batch:>6}{speech:>7.2f} s{each}{whole:>10.2f} s"
                     f"{whole / speech:>9.3f}",
                     flush=True,
                 )

@@ -50,7 +50,7 @@ class SpeakingOptions:
     float32, and auto takes bf16 on a GPU."""
 
     compile: bool = False
-    """torch compiles the layers at their first use, which takes a minute and pays for many lines
+    """The layers are compiled at their first use, which takes a minute and pays for many lines
     on a GPU."""
 
     weights: str = "last"
