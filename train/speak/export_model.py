@@ -66,20 +66,19 @@ def export_model(
     out.mkdir(parents=True, exist_ok=True)
     (out / FACTS).unlink(missing_ok=True)  # no facts without all of their programs
     files = []
-    for name, (part, given, shapes) in _parts(voice).items():
+    for name, (part, given, shapes) in parts_of(voice).items():
         progress(name)
         files.append(out / f"{name}.pt2")
         with atomic_write(files[-1]) as file:
             file.write(_program(part, given, shapes))
     files.append(out / FACTS)
+    told = json.dumps(facts_for_callers(voice, sampler), indent=1, ensure_ascii=False)
     with atomic_write(files[-1]) as file:
-        file.write(
-            (json.dumps(_facts(voice, sampler), indent=1, ensure_ascii=False) + "\n").encode()
-        )
+        file.write(f"{told}\n".encode())
     return files
 
 
-def _facts(voice: Synthesizer, sampler: SamplerConfig) -> dict[str, Any]:
+def facts_for_callers(voice: Synthesizer, sampler: SamplerConfig) -> dict[str, Any]:
     """What a caller of the programs has to know, as values for JSON."""
     points = sampler_points(voice.model.schedule, sampler)
     return {
@@ -101,7 +100,7 @@ _Case = tuple[nn.Module, tuple[Tensor, ...], tuple[dict[int, Any] | None, ...]]
 """A part, what it is traced with, and which of its lengths may change."""
 
 
-def _parts(voice: Synthesizer) -> dict[str, _Case]:
+def parts_of(voice: Synthesizer) -> dict[str, _Case]:
     """The parts of a model by the names of their files."""
     from torch.export import Dim
 

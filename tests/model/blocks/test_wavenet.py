@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ns2.model.blocks.layers import Conv
 from ns2.model.blocks.wavenet import Film, WaveNet, WaveNetConfig, WaveNetLayer
 from tests.support.model_factories import make_batch, make_model, narrow
 
@@ -183,3 +184,36 @@ def test_under_autocast_layers_compute_in_bfloat16_throughout() -> None:
     assert kinds == {torch.bfloat16} and found.dtype == torch.bfloat16
     wanted = net_of(x.float(), time.float(), content.float(), tokens.float(), mask)
     torch.testing.assert_close(found.float(), wanted, rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("kernel", "dilation", "width"), [(3, 1, 8), (3, 2, 300), (5, 1, 16)])
+def test_weights_that_are_laid_out_convolve_alike(
+    kernel: int, dilation: int, width: int, causal: bool
+) -> None:
+    torch.manual_seed(0)
+    conv = Conv(width, 2 * width, kernel, dilation=dilation, causal=causal)
+    plain, sizes = {}, [(1, 1), (2, 40), (1, 700)]
+    mask = {
+        size: torch.arange(size[1]) < torch.tensor([[size[1]], [7]])[: size[0]] for size in sizes
+    }
+    given = {size: torch.randn(*size, width) for size in sizes}
+    with torch.no_grad():
+        for size in sizes:
+            plain[size] = conv(given[size], mask[size])
+        conv.pack()
+        for size in sizes:
+            torch.testing.assert_close(
+                conv(given[size], mask[size]), plain[size], atol=2e-5, rtol=1e-5
+            )
+
+
+def test_what_is_computed_once_for_all_steps_changes_nothing() -> None:
+    made, tokens = net(CONFIG), torch.randn(2, 5, CONFIG.hidden, dtype=torch.float64)
+    x, content = torch.randn(2, 2, 30, CONFIG.hidden, dtype=torch.float64)
+    time = torch.randn(2, CONFIG.hidden, dtype=torch.float64)
+    mask = torch.ones(2, 30, dtype=torch.bool)
+    expected = made(x, time, content, tokens, mask)
+    torch.testing.assert_close(
+        made(x, time, content, tokens, None, made.keys_values(tokens)), expected
+    )

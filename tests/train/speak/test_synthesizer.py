@@ -368,3 +368,46 @@ def test_a_run_of_before_speaks_by_its_own_table(voice: Synthesizer) -> None:
     symbols = first.symbols(old.ids("妈骂", "cmn"))
     assert symbols == ["<sil>", "m", "ˈɑ5", "|", "m", "ˈɑ5", "<sil>"]
     assert voice.table.symbols(voice.ids("妈骂", "cmn"))[2] == "ˈɑ55"
+
+
+def test_a_textgrid_has_the_words_of_all_pieces(
+    run: Path, prompt: Path, voice: Synthesizer, tmp_path: Path
+) -> None:
+    from praatio.textgrid import openTextgrid
+
+    text = "He found three keys. They were old!\n\nWhere is the door?"
+    out = tmp_path / "a.wav"
+    done = call(run, text, "--prompt", prompt, "-o", out, "--textgrid", "--pause", "0.4")
+    assert done.exit_code == 0, done.output
+    tiers = openTextgrid(str(out.with_suffix(".TextGrid")), includeEmptyIntervals=False)
+    words = [entry.label for entry in tiers.getTier("words").entries]
+    assert words == [
+        "He",
+        "found",
+        "three",
+        "keys",
+        "They",
+        "were",
+        "old",
+        "Where",
+        "is",
+        "the",
+        "door",
+    ]
+    assert tiers.maxTimestamp == pytest.approx(len(read(out)) / 24_000)
+    # the paragraph's pause is half as long again
+    found = {entry.label: (entry.start, entry.end) for entry in tiers.getTier("words").entries}
+    assert found["They"][0] - found["keys"][1] == pytest.approx(0.4, abs=1e-6)
+    assert found["Where"][0] - found["old"][1] == pytest.approx(0.6, abs=1e-6)
+    for wrong in ("-1", "11", "nan"):
+        assert call(run, text, "-o", out, "--pause", wrong).exit_code == 2
+
+
+def test_without_a_prompt_pieces_have_the_voice_of_the_first(voice: Synthesizer) -> None:
+    first, *others = voice.in_one_voice([voice.lines("Stop!\n\nGo on.\n\nHow?")], choices())[0]
+    assert first.prompt is None and len(others) == 2
+    spoken = voice.speak([first], choices())[0]
+    codes = voice.encode_prompt(spoken.wave, spoken.sample_rate)
+    for line in others:
+        assert line.prompt is not None and np.array_equal(line.prompt, codes)
+        assert line.seed == first.seed
