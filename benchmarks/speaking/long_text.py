@@ -42,23 +42,35 @@ NEAR = 0.01
 
 @dataclass(frozen=True)
 class Told:
-    """A text as it was spoken: the whole, its pieces with the pauses before them, and joints."""
+    """A text as it was spoken.
+
+    Attributes:
+        whole: all of it.
+        pieces: with the pauses before them.
+        joints: the samples at which they are joined.
+        first_share: the share of the time of speaking that the first piece took.
+    """
 
     whole: Speech
     pieces: list[Speech]
     joints: list[int]
+    first_share: float
 
 
 def tell(voice: Synthesizer, prompt: Path, text: str) -> Told:
     """Speak a text as `ns2 synthesize` does."""
     lines = voice.lines(text, prompt=voice.read_prompt(prompt))
-    spoken = voice.speak(lines, SpeakingOptions().choices())
+    spoken, took = [], []
+    for line in lines:  # as for a stream
+        began = time.perf_counter()
+        spoken += voice.speak([line], SpeakingOptions().choices())
+        took.append(time.perf_counter() - began)
     joints, parts, at = voice.joints(), [], []
     for speech, line in zip(spoken, lines, strict=True):
         parts.append(joints.add(speech, line.rest))
         at.append(sum(len(part.wave) for part in parts))
     parts.append(joints.last())
-    return Told(joined(parts), parts[:-1], at[:-1])
+    return Told(joined(parts), parts[:-1], at[:-1], took[0] / sum(took))
 
 
 def pauses(wave: np.ndarray, rate: int) -> list[tuple[int, int]]:
@@ -89,6 +101,7 @@ def figures_of(told: Told, voice: Synthesizer) -> dict[str, Any]:
     return {
         "seconds": told.whole.seconds,
         "pieces": len(told.pieces),
+        "first_share": told.first_share,
         "loudness_range": float(np.nanmax(loudness) - np.nanmin(loudness)),
         "f0_semitones_from_median": float(np.nanmax(np.abs(12 * np.log2(f0 / np.nanmedian(f0))))),
         "pauses_at_joints": at_joints,
@@ -155,6 +168,7 @@ def main() -> None:
         f"largest step near joints: {found['step_near_joints']:.3f}, elsewhere "
         f"{found['step_elsewhere']:.3f}"
     )
+    print(f"the first piece is there after {found['first_share']:.1%} of the time of speaking")
     if args.stream:
         found |= stream(args.run, args.prompt, text, voice.facts.sample_rate)
         share = found["first"] / found["last"]
