@@ -175,6 +175,8 @@ packs = hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight") and hasattr(
     torch.ops.mkldnn, "_convolution_pointwise"
 )
 """Whether this torch has the kernels for `Conv.pack`, which are those of its compiler."""
+_WIDE = 128
+"""The fewest channels of a convolution whose weights are laid out."""
 _USUAL = 512
 """The length of sequences for which weights are laid out; others are as right."""
 _NARROW = 256
@@ -215,7 +217,9 @@ class Conv(nn.Conv1d):
         Otherwise torch does that in every call, which for short sequences takes as long as the
         convolution itself. The weights must not change any more, and gradients don't flow.
         """
-        if packs and self.weight.device.type == "cpu" and self.kernel_size[0] > 1:
+        # For others oneDNN takes a kernel for short sequences that is many times slower.
+        wide = self.in_channels >= _WIDE and self.out_channels >= 2 * self.in_channels
+        if packs and wide and self.weight.device.type == "cpu" and self.kernel_size[0] > 1:
             plane = self.weight.detach().unsqueeze(2).contiguous(memory_format=torch.channels_last)
             shape = [1, self.in_channels, 1, _USUAL]
             reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns2.model.blocks.layers import Conv
+from ns2.model.blocks.layers import Conv, packs
 from ns2.model.blocks.wavenet import Film, WaveNet, WaveNetConfig, WaveNetLayer
 from tests.support.model_factories import make_batch, make_model, narrow
 
@@ -187,7 +187,7 @@ def test_under_autocast_layers_compute_in_bfloat16_throughout() -> None:
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(("kernel", "dilation", "width"), [(3, 1, 8), (3, 2, 300), (5, 1, 16)])
+@pytest.mark.parametrize(("kernel", "dilation", "width"), [(3, 1, 128), (3, 2, 300), (5, 1, 160)])
 def test_weights_that_are_laid_out_convolve_alike(
     kernel: int, dilation: int, width: int, causal: bool
 ) -> None:
@@ -202,6 +202,7 @@ def test_weights_that_are_laid_out_convolve_alike(
         for size in sizes:
             plain[size] = conv(given[size], mask[size])
         conv.pack()
+        assert (conv._packed is not None) == packs
         for size in sizes:
             torch.testing.assert_close(
                 conv(given[size], mask[size]), plain[size], atol=2e-5, rtol=1e-5
