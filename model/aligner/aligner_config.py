@@ -68,6 +68,10 @@ class AlignerConfig:
     that overlaps speech a little differs much from silence, so Gaussians alone begin words early
     and end them late, by half of the window of the mel."""
 
+    trusted_silence: float = 1.0
+    """The share of `silence_weight` that is left where the network's phones are trusted, which tell
+    of silence themselves. Counted twice, it hides short pauses."""
+
     def __post_init__(self) -> None:
         if not 0 < self.cepstra <= self.mels:
             raise ValueError(f"cepstra must be 1 to {self.mels} (mels), got {self.cepstra}")
@@ -81,7 +85,7 @@ class AlignerConfig:
         if self.start_passes < 1 or self.trust_passes < 0:
             raise ValueError("start_passes must be at least 1, trust_passes at least 0")
         weights = (self.border_weight, self.phone_weight, self.trusted_gaussians)
-        if min(*weights, self.silence_weight) < 0:
+        if min(*weights, self.silence_weight, self.trusted_silence) < 0:
             raise ValueError("weights of the network and the Gaussians must be at least 0")
         if not (0 < self.temper <= 1 and self.covariance_prior > 0 and self.noise_floor > 0):
             raise ValueError("temper must lie in (0, 1], covariance_prior and noise_floor above 0")

@@ -175,7 +175,8 @@ class Aligner(nn.Module):
             phones = evidence.phones(output, chosen, likelihoods)
             within += phones * config.phone_weight * share
         if config.silence_weight and likelihoods is not None:
-            within += evidence.silence(output, chosen == SILENCE) * config.silence_weight
+            weight = config.silence_weight * (1 - (1 - config.trusted_silence) * share)
+            within += evidence.silence(output, chosen == SILENCE) * weight
         return torch.cat([within, within + config.border_weight * output.border[:, None]], 1)
 
     @cached_property

@@ -29,6 +29,9 @@ AlignerInit = Literal["bundled", "bundled-1", "none"]
 SILENCE_WEIGHT = 5.0
 """The `silence_weight` of aligners that start from the network "bundled"."""
 
+_NEWER = {"silence_weight": 0.0, "trusted_silence": 1.0}
+"""Fields of the configuration that datasets of before do not name, and what these had."""
+
 LIBRARIES = ("torch", "numpy")
 """Distributions whose versions decide the values of a trained aligner."""
 
@@ -55,13 +58,14 @@ def aligner_config(
 
 def default_config(init: AlignerInit = "bundled") -> AlignerConfig:
     """The configuration of an aligner that starts from a network, or from none."""
-    return AlignerConfig(silence_weight=SILENCE_WEIGHT if init == "bundled" else 0.0)
+    if init != "bundled":
+        return AlignerConfig()
+    return AlignerConfig(silence_weight=SILENCE_WEIGHT, trusted_silence=0.0)
 
 
 def _values(config: AlignerConfig) -> dict[str, Any]:
-    """The fields of a configuration; one that is newer than datasets is left out where it is 0."""
-    values = asdict(config)
-    return {name: v for name, v in values.items() if v or name != "silence_weight"}
+    """The fields of a configuration; of those newer than datasets, those that change something."""
+    return {name: v for name, v in asdict(config).items() if _NEWER.get(name) != v}
 
 
 def train_and_save(

@@ -87,6 +87,14 @@ SPOKEN = (
     Spec("en-us", worn, "bundled-1"),
     Spec("pl", worn),
     Spec("es", spoil, utterances=10, voices=1),
+    Spec("fr", None, utterances=16),
+    Spec("de", None, utterances=16),
+    Spec("pt", worn, utterances=16),
+    Spec("nl", None, utterances=16, voices=4),
+    Spec("ru", worn, utterances=16),
+    Spec("sv", spoil, utterances=16),
+    Spec("en-us", None, "none", utterances=16),
+    Spec("en-gb-scotland", worn, utterances=16),
 )
 """The corpora of known borders."""
 

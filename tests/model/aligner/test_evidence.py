@@ -114,6 +114,25 @@ def test_silence_and_sound_share_the_probability() -> None:
     torch.testing.assert_close(found.exp()[:, 1:], (1 - quiet)[:, None].expand(-1, 2))
 
 
+@pytest.mark.parametrize(("trust", "left"), [(0.2, 1.0), (0.5, 0.6), (0.9, 0.2)])
+def test_silence_counts_less_where_phones_are_trusted(trust: float, left: float) -> None:
+    """Half of the way from 0.4 to 0.6 is half trusted; a fifth of the weight is left in the end."""
+    mel, chosen = some_mel(20), torch.arange(3)
+
+    def scores(weight: float) -> torch.Tensor:
+        config = AlignerConfig(silence_weight=weight, trusted_silence=0.2)
+        aligner = Aligner(config, 3, 3, small_network())
+        assert aligner.evidence is not None
+        aligner.evidence.trust = torch.tensor(trust)
+        return aligner.scores(torch.zeros(20, 3), aligner.analyse(mel), chosen)
+
+    more = (scores(2.0) - scores(0.0))[:, :3]
+    evidence = Evidence(small_network(), torch.zeros(3)).silence(
+        small_network().analyse(mel), torch.tensor([True, False, False])
+    )
+    torch.testing.assert_close(more, 2 * left * evidence, atol=1e-5, rtol=1e-4)
+
+
 def test_bundled_weights_are_small_and_know_the_table() -> None:
     bundled = bundled_network(TABLE)
     assert sum(value.numel() for value in bundled.network.parameters()) < 400_000

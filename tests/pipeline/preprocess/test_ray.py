@@ -154,11 +154,15 @@ def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 
         time.sleep(0.02)
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
-    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "moments",
+    [[3], pytest.param([0, 3, 14], marks=pytest.mark.large)],  # no tar yet, shards, durations
+)
+def test_killed_and_ended_at_any_moment_it_goes_on_to_the_same_bytes(
+    moments: list[int], spoken: Path, weights: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    out, rng = tmp_path / "out", random.Random(1)
-    for committed in (0, 3, 14):  # before any tar, amid the shards, at the durations
+    out, log, rng = tmp_path / "out", tmp_path / "log", random.Random(1)
+    for committed in moments:
         process = start(spoken, out, weights)
         wait_for(lambda n=committed: len(list(out.glob("*-*/*.tar"))) >= max(n, 1), process)
         time.sleep(rng.random() * 0.2)
@@ -171,8 +175,17 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
             if n.endswith(".parquet") and "/" in n and TEMPORARY not in n
         }
         assert whole.items() <= identities(out).items()
-        process = start(spoken, out, weights) if committed == 14 else process
-    assert process.wait(timeout=300) == 0
+    there = len(list(out.glob("*-*/*.tar")))
+    with log.open("wb") as errors:
+        process = start(spoken, out, weights, errors)
+        wait_for(lambda: len(list(out.glob("*-*/*.tar"))) > there, process)
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    said = log.read_text()
+    last = "Stopped by SIGTERM. What is written stays; the same command goes on."
+    assert said.splitlines()[-1] == last
+    assert "PC: @" not in said and "Traceback" not in said
+    assert start(spoken, out, weights).wait(timeout=300) == 0
     assert contents(out) == contents(dataset)
     assert whole.items() <= identities(out).items()
 
@@ -196,19 +209,3 @@ def test_workers_that_are_killed_are_replaced(
     assert process.wait(timeout=300) == 0
     assert len(killed) == 4
     assert contents(tmp_path / "out") == contents(dataset)
-
-
-def test_sigterm_ends_it_in_order(
-    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
-) -> None:
-    out, log = tmp_path / "out", tmp_path / "log"
-    with log.open("wb") as errors:
-        process = start(spoken, out, weights, errors)
-        wait_for(lambda: len(list(out.glob("*-*/*.tar"))) > 0, process)
-        process.terminate()
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    last = log.read_text().splitlines()[-1]
-    assert last == "Stopped by SIGTERM. What is written stays; the same command goes on."
-    assert "PC: @" not in log.read_text() and "Traceback" not in log.read_text()
-    assert start(spoken, out, weights).wait(timeout=300) == 0
-    assert contents(out) == contents(dataset)

@@ -128,7 +128,7 @@ def test_the_network_of_the_package_is_part_of_the_aligner(weights: Path, tmp_pa
 def test_the_network_counts_in_the_fingerprint() -> None:
     assert aligner_config(init="none")["network"] is None
     assert aligner_config()["network"] == network_digest()
-    assert aligner_config()["silence_weight"] > 0
+    assert aligner_config()["silence_weight"] > 0 == aligner_config()["trusted_silence"]
 
 
 def test_aligners_of_before_keep_their_configuration() -> None:
