@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,16 @@ from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, OTHERS, Fields, spea
 from ns2.pipeline.corpora.folders import Lookup, first_names, nfc, one_line
 from ns2.pipeline.corpora.languages import voice_of
 from ns2.pipeline.corpora.layouts.lhotse import is_lhotse
-from ns2.pipeline.corpora.rows import JSON_SUFFIXES, SUFFIXES, Row, bad_row, names_fields, read_rows
+from ns2.pipeline.corpora.rows import (
+    JSON_SUFFIXES,
+    SUFFIXES,
+    Row,
+    bad_row,
+    has_lines,
+    json_row,
+    names_fields,
+    read_rows,
+)
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
 NAMES = ("manifest.jsonl", "manifest.csv")
@@ -69,17 +78,44 @@ class Manifest:
         Raises:
             UserError: there is no manifest, there are two, or none of its rows can be read.
         """
-        table = _table(root)
+        table = table_of(root)
         rows = ManifestRows(table, fields or Fields(), Lookup(table.parent))
         finds = rows.finds()
         if finds and all(getattr(find, "reason", None) is Reason.BAD_ROW for find in finds):
             raise UserError(
                 f"{table}: no row can be read; the first, {getattr(finds[0], 'message', '')}"
             )
-        return settle(self.name, table.parent, finds, rows.warnings(), rows.notes())
+        corpus = settle(self.name, table.parent, finds, rows.warnings(), rows.notes())
+        if not has_lines(table):
+            return corpus
+        return replace(corpus, table=table, keys=tuple(find.key for find in finds))
+
+    def read_some(
+        self, table: Path, fields: Fields | None, lines: Iterable[tuple[int, bytes]]
+    ) -> Corpus:
+        """Read some lines of a manifest as `read` does; audio without a row is not told.
+
+        Args:
+            table: of lines of JSON.
+            fields: see `read`.
+            lines: each with its number, in order, but the first one's byte order mark.
+
+        Raises:
+            UserError: `fields` takes a field that none of these rows has.
+        """
+        rows = ManifestRows(table, fields or Fields(), Lookup(table.parent))
+        finds = rows.finds((number, json_row(line)) for number, line in lines)
+        warnings = rows.warnings(last=False)
+        corpus = settle(self.name, table.parent, finds, warnings, rows.notes())
+        return replace(corpus, table=table, keys=tuple(find.key for find in finds))
 
 
-def _table(root: Path) -> Path:
+def table_of(root: Path) -> Path:
+    """The manifest of a folder, or the one that is named.
+
+    Raises:
+        UserError: there is none, or there are two.
+    """
     if root.is_file():
         return root
     there = [root / name for name in NAMES if (root / name).is_file()]
