@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,14 @@ class KeptRows:
 
     def __len__(self) -> int:
         return len(self.shards)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all that is known of them but their sources, which their lines tell."""
+        whole = hashlib.sha256()
+        for name in _NUMBERS:
+            whole.update(np.ascontiguousarray(getattr(self, name)).data)
+        return whole.hexdigest()
 
     def take(self, places: np.ndarray, more: KeptRows) -> KeptRows:
         """Rows of this and others behind them, in an order.
