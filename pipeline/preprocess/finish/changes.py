@@ -167,6 +167,9 @@ class _Looking:
         gone[known] = False
         touched = {*made, *rows.shards[gone].tolist(), *_changed(table, rows, known)}
         anything = bool(touched) or bool(gone.any()) or len(known) < len(before)
+        if lines is not None:  # what the ledger says of a row names its line
+            lost = np.flatnonzero(shards == NO_SHARD)
+            anything |= bool(((before[lost] != lost) | (lines.numbers[lost] != lost + 1)).any())
         touched |= set(last.head["retried"])
         touched -= {NO_SHARD}
         changes = Changes(
@@ -212,11 +215,11 @@ class _Looking:
 
 
 def _cut(table: Path, lines: Lines, places: np.ndarray) -> Iterator[tuple[int, bytes]]:
-    """Some lines with their numbers."""
+    """Some lines with their line feeds, and their numbers."""
     with table.open("rb") as file:
         for place in places.tolist():
             file.seek(lines.starts[place])
-            yield int(lines.numbers[place]), file.read(lines.sizes[place])
+            yield int(lines.numbers[place]), file.read(int(lines.sizes[place]) + 1)
 
 
 def _is_manifest(path: Path, options: Options) -> bool:
