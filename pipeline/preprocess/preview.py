@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,21 @@ from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.garbage import long_lived
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.core.held import Recording
-from ns2.pipeline.core.schema import Piece, Utterance
+from ns2.pipeline.core.schema import Piece, Rejection, Utterance
 from ns2.pipeline.corpora.corpus import Corpus, recording_of
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.layout import plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
+from ns2.pipeline.preprocess.finish.changes import Changes
+from ns2.pipeline.preprocess.finish.partial import look_back
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
-from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
-from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.placement import Shard, load_plan, plan_shards
+from ns2.pipeline.preprocess.plan.sources import Source, find_sources, names_of, open_corpus
 from ns2.pipeline.preprocess.plan.states import SourceStates
-from ns2.pipeline.preprocess.reasons import reason_of
+from ns2.pipeline.preprocess.reasons import Counted, reason_of
 from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, missing_measures, wanted_columns
 from ns2.pipeline.preprocess.trial import Trial, Workload, try_some
 from ns2.pipeline.preprocess.work.remembered import Remembered
@@ -111,41 +113,39 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
     Raises:
         UserError: as `preprocess` would.
     """
-    # What there is: the graph, the corpus, its sources, and their shards.
-    graph = build_graph(options)
+    graph, out = build_graph(options), out.absolute()
     with long_lived():
-        corpus, out = open_corpus(corpus_path, options), out.absolute()
-        check_folder(out, graph.grid)
-        states = _glimpse(corpus, out, options)
-        sources, unreadable = find_sources(corpus, options, states, lexicon=lexicon_of(graph))
-        placed, previous = place(sources, out, options)
-    shards, low = sure_enough(placed, options.min_confidence)
+        there = _what_is_there(corpus_path, out, options, graph)
+    shards, low = sure_enough(there.placed, options.min_confidence)
     used = [source for shard in shards for source in shard.sources]
-    columns = wanted_columns(graph, options)
+    columns, back = wanted_columns(graph, options), there.back
     graph, train = _with_aligner(
         graph, out, options, wanted="durations" in columns, any_used=bool(used)
     )
-    # What each shard lacks.
-    scene = Scene.of(graph, out, options, corpus, Remembered(out))
+    # What each shard lacks; quiet ones lack nothing.
+    scene = Scene.of(graph, out, options, there.corpus, Remembered(out))
     known = tuple(column for column in columns if not graph.missing_assets(column))
     lacks = _Lacks()
     for shard in shards:
         lacks.add(shard, ShardState.load(scene, shard, known).outlook())
     for column in set(columns) - set(known):  # the aligner is not even chosen
         lacks.everything(column, shards, len(used))
-    seconds = _mean_seconds(used, corpus, scene, shards)
+    quiet = [] if back is None else back.quiet_shards.tolist()
+    numbers = sorted([*(shard.number for shard in shards), *quiet])
+    seconds = _mean_seconds(used, there.corpus, scene, numbers)
+    splits = split_counts((source.utterance for source in used), options)
+    splits.update({} if back is None else back.splits)
     found = Preview(
-        utterances=len(used),
+        utterances=splits.total(),
         screened=lacks.screened,
-        unusable=len(corpus.rejected) + len(unreadable) + len(low),
-        splits=split_counts((source.utterance for source in used), options),
-        shards=len(shards),
+        unusable=len(there.corpus.rejected)
+        + len(there.unreadable)
+        + len(low)
+        + (0 if back is None else back.filtered),
+        splits={name: splits[name] for name in ("train", "val", "test") if splits[name]},
+        shards=len(numbers),
         train_aligner=train,
-        notes=(
-            *missing_measures(options),
-            *corpus.notes,
-            *filter(None, [confidence_note(corpus, options)]),
-        ),
+        notes=(*missing_measures(options), *there.notes(options)),
         columns=tuple(
             ColumnPreview(
                 column=column,
@@ -153,9 +153,7 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
                 missing=lacks.missing[column],
                 utterances=lacks.compute[column],
                 bytes=round(lacks.members[column] * _member_bytes(graph, column, seconds)),
-                reason=reason_of(
-                    graph, column, out, sources, previous, train, lacks.compute[column]
-                )
+                reason=reason_of(graph, column, out, there.counted, train, lacks.compute[column])
                 if lacks.missing[column]
                 else "",
             )
@@ -172,6 +170,64 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
     if not trial_seconds or not work.tasks:
         return found
     return _with_trial(found, try_some(scene, work, options, trial_seconds))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _There:
+    """What there is, before anything is asked of a shard.
+
+    Attributes:
+        corpus: of all rows, or of those that are read anew.
+        unreadable: utterances whose audio can't be read.
+        placed: the shards of all others.
+        counted: of the whole corpus.
+        back: what differs from what the last run saw; None where all rows were read.
+    """
+
+    corpus: Corpus
+    unreadable: Sequence[Rejection]
+    placed: Sequence[Shard]
+    counted: Counted
+    back: Changes | None = None
+
+    def notes(self, options: Options) -> Iterator[str]:
+        """What is to be said of the corpus."""
+        said = () if self.back is None else self.back.last.head["told"]
+        yield from said
+        yield from (note for note in self.corpus.notes if note not in said)
+        if note := confidence_note(self.corpus, options, self.back):
+            yield note
+
+
+def _what_is_there(corpus_path: Path, out: Path, options: Options, graph: Graph) -> _There:
+    """Read and place a corpus, or what has changed of it since the last run."""
+    back = None
+    if out.is_dir():
+        check_folder(out, graph.grid)
+        back = look_back(corpus_path, out, options, graph)
+    corpus = open_corpus(corpus_path, options) if back is None else back.corpus
+    check_folder(out, graph.grid)
+    states = _glimpse(corpus, out, options, back)
+    sources, unreadable = find_sources(corpus, options, states, lexicon=lexicon_of(graph))
+    if back is None:
+        placed, previous = place(sources, out, options)
+        counted = Counted.of(sources, previous)
+        return _There(corpus=corpus, unreadable=unreadable, placed=placed, counted=counted)
+    placed = plan_shards(sources, back.places, options.shard_utterances, back.next_shard)
+    return _There(
+        corpus=corpus,
+        unreadable=unreadable,
+        placed=placed,
+        counted=_counted(sources, back),
+        back=back,
+    )
+
+
+def _counted(sources: Sequence[Source], back: Changes) -> Counted:
+    """Count the utterances of a corpus of which some rows were read."""
+    new = sum(source.key not in back.places for source in sources)
+    quiet = int((~back.anew).sum())
+    return Counted(utterances=quiet + len(sources), new=new, planned=back.planned)
 
 
 def _with_trial(found: Preview, trial: Trial) -> Preview:
@@ -194,13 +250,12 @@ def _with_aligner(
     return graph, any_used and (options.retrain_aligner or not trained)
 
 
-def split_counts(utterances: Iterable[Utterance], options: Options) -> dict[str, int]:
-    """The number of utterances that would be in each split, by its name; train first."""
-    counts = Counter(
+def split_counts(utterances: Iterable[Utterance], options: Options) -> Counter[str]:
+    """The number of utterances that would be in each split, by its name."""
+    return Counter(
         assign_split(utterance, val_share=options.val_share, val_by=options.val_by)
         for utterance in utterances
     )
-    return {name: counts[name] for name in ("train", "val", "test") if counts[name]}
 
 
 @dataclass
@@ -237,11 +292,14 @@ class _Lacks:
         self.compute[column] = self.members[column] = utterances
 
 
-def _glimpse(corpus: Corpus, out: Path, options: Options) -> _Glimpse:
+def _glimpse(corpus: Corpus, out: Path, options: Options, back: Changes | None) -> _Glimpse:
     """States of sources that hash as little as a plan allows."""
-    states = _Glimpse(state_file(out), checksum=options.checksum)
+    only = None if back is None else names_of(corpus)
+    states = _Glimpse(state_file(out), checksum=options.checksum, only=only)
     if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
-        planned, _ = load_plan(plan_file(out), out / layout.INDEX)
+        planned: Mapping[str, int] = {} if back is None else back.places
+        if back is None:
+            planned, _ = load_plan(plan_file(out), out / layout.INDEX)
         places = (recording_of(corpus.root, u) for u in corpus.utterances if u.key in planned)
         states.known = {place.name for place in places if not states.seen(place)}
     return states
@@ -250,8 +308,8 @@ def _glimpse(corpus: Corpus, out: Path, options: Options) -> _Glimpse:
 class _Glimpse(SourceStates):
     """Hashes only files of utterances that were planned before: others are new anyway."""
 
-    def __init__(self, path: Path, *, checksum: bool) -> None:
-        super().__init__(path, checksum=checksum)
+    def __init__(self, path: Path, *, checksum: bool, only: Sequence[str] | None) -> None:
+        super().__init__(path, checksum=checksum, only=only)
         self.known: set[str] = set()
 
     def look(self, place: Place) -> tuple[str, tuple[int, int]]:
@@ -272,7 +330,7 @@ class _Glimpse(SourceStates):
 
 
 def _mean_seconds(
-    sources: Sequence[Source], corpus: Corpus, scene: Scene, shards: Sequence[Shard]
+    sources: Sequence[Source], corpus: Corpus, scene: Scene, shards: Sequence[int]
 ) -> float:
     """Mean length of an utterance in s: as screened, else by the headers of some files.
 
@@ -282,8 +340,8 @@ def _mean_seconds(
 
     lengths = [
         row.scalars["samples"] / scene.graph.grid.sample_rate
-        for shard in shards[:4]
-        for row in scene.screens.load(shard.number).values()
+        for number in shards[:4]
+        for row in scene.screens.load(number).values()
         if "samples" in row.scalars
     ]
     if lengths:

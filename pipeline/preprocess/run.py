@@ -84,10 +84,12 @@ def preprocess(
                 progress.note(note)
             return back.summary
         corpus = _read(corpus_path, options, progress) if back is None else back.corpus
-        notes = _notes(corpus, options, graph)
+        notes = _notes(corpus, options, graph, back)
         if back is not None:
-            rows = f"{len(corpus.keys)} of {back.found} rows of the manifest"
-            notes.insert(0, f"{rows} are read; the others and what they need are as they were")
+            progress.note(
+                f"{len(corpus.keys)} of {back.found} rows of the manifest are read; the others and "
+                "what they need are as they were"
+            )
         for note in notes:
             progress.note(note)
         if not known:  # a corpus that can't be read makes no folder
@@ -162,9 +164,9 @@ def _keep(out: Path, inputs: Inputs | None, done: Done, back: Changes | None) ->
         keep_rows(out, inputs, done, done.rows(lines.digests) if as_read else None)
 
 
-def _notes(corpus: Corpus, options: Options, graph: Graph) -> list[str]:
+def _notes(corpus: Corpus, options: Options, graph: Graph, back: Changes | None) -> list[str]:
     """What there is to say of a corpus."""
-    notes = [*corpus.notes, *filter(None, [confidence_note(corpus, options)])]
+    notes = [*corpus.notes, *filter(None, [confidence_note(corpus, options, back)])]
     notes += [f"warning: {warning}" for warning in corpus.warnings]
     if "tokens" in graph.stages:
         texts = ((u.text, u.language or options.language) for u in corpus.utterances)
@@ -217,14 +219,15 @@ class _Run:
         Args:
             notes: what was told of the corpus.
         """
-        before = () if self._back is None else self._back.last.head["notes"]
+        head = {"notes": (), "told": ()} if self._back is None else self._back.last.head
         return Done(
             corpus=self._corpus,
+            told=tuple(dict.fromkeys((*head["told"], *self._corpus.notes))),
             options=self._options,
             sources=self._sources,
             places=self._places,
             summary=summary,
-            notes=tuple(dict.fromkeys((*before, *notes))),
+            notes=tuple(dict.fromkeys((*head["notes"], *notes))),
         )
 
     def _find_sources(self) -> tuple[list[Source], list[Rejection]]:

@@ -88,6 +88,11 @@ class Changes:
         return len(self.before)
 
     @cached_property
+    def utterances(self) -> int:
+        """The number of rows in quiet shards, each of which is an utterance."""
+        return int((~self.anew).sum())
+
+    @cached_property
     def _quiet_splits(self) -> np.ndarray:
         return self.rows.splits[self.before[~self.anew]]
 
@@ -203,7 +208,7 @@ class _Looking:
             if more := set(places.values()) - changes.touched:
                 # a key that is there already, or comes back: the others of its shard decide
                 changes.touched |= more
-                del changes.anew, changes.quiet_shards
+                del changes.anew, changes.quiet_shards  # they are found anew
                 continue
             break
         if any(one.reason is Reason.DUPLICATE_ID for one in corpus.rejected):

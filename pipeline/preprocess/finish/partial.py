@@ -25,14 +25,28 @@ from ns2.pipeline.dataset.index import CONFIDENCE, ROW_GROUP, index_schema
 from ns2.pipeline.dataset.shards import MARKER_METADATA
 from ns2.pipeline.dataset.sums import vouched_sums
 from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
-from ns2.pipeline.preprocess.finish.changes import Changes
+from ns2.pipeline.preprocess.finish.changes import Changes, changes_since
 from ns2.pipeline.preprocess.finish.finisher import Finisher, Tally
 from ns2.pipeline.preprocess.finish.publish import write_tables
 from ns2.pipeline.preprocess.finish.statistics import add_sums
-from ns2.pipeline.preprocess.finish.unchanged import rejected_before
+from ns2.pipeline.preprocess.finish.unchanged import Last, inputs_of, rejected_before
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.recipe import wanted_columns
 from ns2.pipeline.stages.graph import Graph
 from ns2.pipeline.stages.stage import Stage
+
+
+def look_back(corpus_path: Path, out: Path, options: Options, graph: Graph) -> Changes | None:
+    """What differs from what the last run saw; None where all of a corpus is to be read."""
+    inputs = inputs_of(corpus_path, options, graph)
+    last = None if inputs is None else Last.load(out)
+    if inputs is None or last is None:
+        return None
+    changes = changes_since(last, corpus_path, out, options, inputs)
+    if changes is None or not changes.anything:
+        return changes
+    fits = can_finish(changes, out, graph, options, wanted_columns(graph, options))
+    return changes if fits else None
 
 
 def can_finish(

@@ -108,10 +108,12 @@ class Done:
         sources: of all utterances of the corpus.
         places: the shard of each key.
         summary: of the whole dataset.
-        notes: what was told of the corpus.
+        notes: what was told of the run.
+        told: of these, what the reader of the corpus decided.
     """
 
     corpus: Corpus
+    told: Sequence[str]
     options: Options
     sources: Sequence[Source]
     places: Mapping[str, int]
@@ -191,6 +193,7 @@ def keep_rows(out: Path, inputs: Inputs | None, done: Done, rows: KeptRows | Non
         head |= {
             "table": str(corpus.table),
             "rows": rows.digest,
+            "told": list(done.told),
             "missing": done.missing,
             "retried": done.retried,
         }
