@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,12 +104,12 @@ def _digest_all(
 
 
 @compiled
-def _rotated(word: int, by: int) -> int:
+def _rotated(word: Any, by: int) -> Any:
     return (word << np.uint64(by)) | (word >> np.uint64(64 - by))
 
 
 @compiled
-def _final(word: int) -> int:
+def _final(word: Any) -> Any:
     word ^= word >> np.uint64(33)
     word *= _MIX_ONE
     word ^= word >> np.uint64(33)
@@ -117,18 +118,19 @@ def _final(word: int) -> int:
 
 
 @compiled
-def _word(data: np.ndarray, start: int, end: int) -> int:
+def _word(data: np.ndarray, start: int, end: int) -> Any:
     """Up to 8 bytes as a number, the first one lowest."""
-    word = np.uint64(0)
+    word: Any = np.uint64(0)
     for at in range(end - 1, start - 1, -1):
         word = (word << np.uint64(8)) | np.uint64(data[at])
     return word
 
 
 @compiled
-def _murmur(data: np.ndarray, start: int, end: int) -> tuple[int, int]:
+def _murmur(data: np.ndarray, start: int, end: int) -> tuple[Any, Any]:
     """MurmurHash3_x64_128 of some bytes, with the seed 0."""
-    first = second = np.uint64(0)
+    first: Any = np.uint64(0)
+    second: Any = np.uint64(0)
     at = start
     while end - at >= 16:
         one, two = _word(data, at, at + 8), _word(data, at + 8, at + 16)

@@ -23,8 +23,9 @@ from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
 from ns2.pipeline.preprocess.finish.changes import Changes
 from ns2.pipeline.preprocess.finish.partial import look_back
 from ns2.pipeline.preprocess.finish.splits import assign_split
+from ns2.pipeline.preprocess.first_plan import FirstPlan, first_plan
 from ns2.pipeline.preprocess.options import Options
-from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough
+from ns2.pipeline.preprocess.plan.confidence import confidence_note, note_of, sure_enough
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan, plan_shards
 from ns2.pipeline.preprocess.plan.sources import Source, find_sources, names_of, open_corpus
@@ -114,6 +115,9 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
         UserError: as `preprocess` would.
     """
     graph, out = build_graph(options), out.absolute()
+    check_folder(out, graph.grid)
+    if (new := first_plan(corpus_path, out, options, trial=trial_seconds > 0)) is not None:
+        return _of_first(new, out, options, graph, trial_seconds)
     with long_lived():
         there = _what_is_there(corpus_path, out, options, graph)
     shards, low = sure_enough(there.placed, options.min_confidence)
@@ -142,34 +146,89 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
         + len(there.unreadable)
         + len(low)
         + (0 if back is None else back.filtered),
-        splits={name: splits[name] for name in ("train", "val", "test") if splits[name]},
+        splits=_in_order(splits),
         shards=len(numbers),
         train_aligner=train,
         notes=(*missing_measures(options), *there.notes(options)),
         columns=tuple(
-            ColumnPreview(
-                column=column,
-                fingerprint=graph.fingerprint(column) if column in known else None,
-                missing=lacks.missing[column],
-                utterances=lacks.compute[column],
-                bytes=round(lacks.members[column] * _member_bytes(graph, column, seconds)),
-                reason=reason_of(graph, column, out, there.counted, train, lacks.compute[column])
+            lacks.preview(
+                column,
+                graph.fingerprint(column) if column in known else None,
+                _member_bytes(graph, column, seconds),
+                reason_of(graph, column, out, there.counted, train, lacks.compute[column])
                 if lacks.missing[column]
                 else "",
             )
             for column in columns
         ),
     )
-    work = Workload(
-        tasks=lacks.tasks,
-        busy=tuple(lacks.busy.values()),
-        compute={column: lacks.compute[column] for column in columns if lacks.missing[column]},
-        seconds=seconds,
-        train=train,
-    )
+    return _tried(found, scene, lacks.workload(columns, seconds, train), options, trial_seconds)
+
+
+def _tried(
+    found: Preview, scene: Scene, work: Workload, options: Options, trial_seconds: float
+) -> Preview:
+    """A preview with a trial, if one is asked for and there is something to do."""
     if not trial_seconds or not work.tasks:
         return found
     return _with_trial(found, try_some(scene, work, options, trial_seconds))
+
+
+def _of_first(
+    new: FirstPlan, out: Path, options: Options, graph: Graph, trial_seconds: float
+) -> Preview:
+    """The preview of a new dataset that was counted by columns."""
+    columns, corpus = wanted_columns(graph, options), new.corpus(new.sample, options)
+    graph, train = _with_aligner(
+        graph, out, options, wanted="durations" in columns, any_used=new.used > 0
+    )
+    scene = Scene.of(graph, out, options, corpus, Remembered(out))
+    known = tuple(column for column in columns if not graph.missing_assets(column))
+
+    def sources(some: Corpus) -> list[Source]:
+        states = _Glimpse(state_file(out), checksum=options.checksum, only=names_of(some))
+        return find_sources(some, options, states, lexicon=lexicon_of(graph))[0]
+
+    count, filled = new.shards
+    tried = [
+        Shard(number, tuple(sources(new.corpus(lines, options))))
+        for number, lines in sorted(new.tried.items())
+    ]
+    lacks = _Lacks(screened=new.used, tasks=new.used, busy={one.number: one for one in tried})
+    for column in columns:
+        lacks.missing[column] = filled if column in known else count
+        lacks.compute[column] = lacks.members[column] = new.used
+    seconds = _mean_seconds(sources(corpus), corpus, scene, ())
+    counted = Counted(utterances=new.used + new.filtered, new=new.used + new.filtered, planned=0)
+    notes = [*missing_measures(options), *new.notes]
+    if (least := options.min_confidence) is not None:
+        every = new.used + new.filtered
+        notes.append(note_of(least, new.confident, new.filtered, every))
+    found = Preview(
+        utterances=new.used,
+        screened=new.used,
+        unusable=new.rejected + new.filtered,
+        splits=_in_order(new.splits),
+        shards=count,
+        train_aligner=train,
+        notes=tuple(notes),
+        columns=tuple(
+            lacks.preview(
+                column,
+                graph.fingerprint(column) if column in known else None,
+                _member_bytes(graph, column, seconds),
+                reason_of(graph, column, out, counted, train, lacks.compute[column])
+                if lacks.missing[column]
+                else "",
+            )
+            for column in columns
+        ),
+    )
+    return _tried(found, scene, lacks.workload(columns, seconds, train), options, trial_seconds)
+
+
+def _in_order(splits: Counter[str]) -> dict[str, int]:
+    return {name: splits[name] for name in ("train", "val", "test") if splits[name]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +343,34 @@ class _Lacks:
             self.missing[column] += 1
             self.compute[column] += count
             self.members[column] += outlook.members
+
+    def preview(
+        self, column: str, fingerprint: str | None, member_bytes: float, reason: str
+    ) -> ColumnPreview:
+        """What is to be done for a column."""
+        return ColumnPreview(
+            column=column,
+            fingerprint=fingerprint,
+            missing=self.missing[column],
+            utterances=self.compute[column],
+            bytes=round(self.members[column] * member_bytes),
+            reason=reason,
+        )
+
+    def workload(self, columns: Sequence[str], seconds: float, train: bool) -> Workload:
+        """All of it, for a trial.
+
+        Args:
+            seconds: the mean length of an utterance.
+            train: whether an aligner is to be trained.
+        """
+        return Workload(
+            tasks=self.tasks,
+            busy=tuple(self.busy.values()),
+            compute={column: self.compute[column] for column in columns if self.missing[column]},
+            seconds=seconds,
+            train=train,
+        )
 
     def everything(self, column: str, shards: Sequence[Shard], utterances: int) -> None:
         """Add a column of which nothing is there."""

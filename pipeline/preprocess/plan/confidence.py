@@ -42,10 +42,20 @@ def confidence_note(corpus: Corpus, options: Options, others: Others | None = No
         return ""
     known = [u.confidence for u in corpus.utterances if u.confidence is not None]
     filtered, count = (0, 0) if others is None else (others.filtered, others.utterances)
-    if not known and not filtered:
-        return "--min-confidence has no effect: no utterance of the corpus has a confidence"
     low = sum(confidence < least for confidence in known) + filtered
-    count += len(corpus.utterances)
+    return note_of(least, bool(known or filtered), low, count + len(corpus.utterances))
+
+
+def note_of(least: float, known: bool, low: int, count: int) -> str:
+    """What `--min-confidence` does, in a sentence.
+
+    Args:
+        least: its value.
+        known: whether any utterance has a confidence.
+        low, count: how many have less than that, and how many there are.
+    """
+    if not known:
+        return "--min-confidence has no effect: no utterance of the corpus has a confidence"
     return f"--min-confidence {least:g} filters {low} of {count} utterances"
 
 

@@ -141,7 +141,10 @@ CHANGES: dict[str, tuple[Callable[[Path], None], int | None]] = {
     "a field more": (changed(6, odd="x"), 4),
     "a confidence": (changed(6, confidence=0.5), None),
     "a recording": (other_sound, 4),
-    "only its time": (lambda folder: os.utime(folder / "audio" / "speak003-00003.wav", ns=(1, 1)), 4),
+    "only its time": (
+        lambda folder: os.utime(folder / "audio" / "speak003-00003.wav", ns=(1, 1)),
+        4,
+    ),
     "no recording": (lambda folder: sorted((folder / "audio").iterdir())[5].unlink(), 4),
     "no marker": (lost("phonemes-*/*.parquet"), 4),
     "no tar": (lost("f0-*/*.tar"), 4),
@@ -162,7 +165,9 @@ def test_the_dataset_is_the_same(made: Path, options: Options, what: str) -> Non
     summary, told = run(made, made / "out", options)
     whole, long = run(made, made / "whole", options)
     assert contents(made / "out") == contents(made / "whole")
-    assert summary.render(Path("x")).split("stage ")[0] == whole.render(Path("x")).split("stage ")[0]
+    assert (
+        summary.render(Path("x")).split("stage ")[0] == whole.render(Path("x")).split("stage ")[0]
+    )
     assert sorted(map(repr, summary.rejected)) == sorted(map(repr, whole.rejected))
     assert plans[0] == plans[1]
     assert long.read_rows is None and told.read_rows == read
