@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ns2.pipeline.align.textgrid.find import SUFFIX
 from ns2.pipeline.core.atomic import stamp
-from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.garbage import long_lived
 from ns2.pipeline.core.hashing import unit_interval
@@ -23,83 +21,31 @@ from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
 from ns2.pipeline.preprocess.finish.changes import Changes
 from ns2.pipeline.preprocess.finish.partial import look_back
 from ns2.pipeline.preprocess.finish.splits import assign_split
-from ns2.pipeline.preprocess.first_plan import FirstPlan, first_plan
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.confidence import confidence_note, note_of, sure_enough
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import Shard, load_plan, plan_shards
 from ns2.pipeline.preprocess.plan.sources import Source, find_sources, names_of, open_corpus
 from ns2.pipeline.preprocess.plan.states import SourceStates
+from ns2.pipeline.preprocess.previews.first_plan import FirstPlan, first_plan
+from ns2.pipeline.preprocess.previews.told import (
+    ColumnPreview,
+    Lacks,
+    Preview,
+    in_order,
+    member_bytes_of,
+    render,
+)
 from ns2.pipeline.preprocess.reasons import Counted, reason_of
 from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, missing_measures, wanted_columns
 from ns2.pipeline.preprocess.trial import Trial, Workload, try_some
 from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
-from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
+from ns2.pipeline.preprocess.work.shard_state import ShardState
 from ns2.pipeline.sound.held.recordings import Place, open_recording
 from ns2.pipeline.stages.graph import Graph
 
 _SAMPLED = 100
-_MEMBER_OVERHEAD = 512 + 128 + 256 + 60
-"""Bytes of a member besides its values: tar header, npy header, padding, marker and index rows."""
-_TOKENS_A_SECOND = 17.0
-_SCALAR_BYTES = 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnPreview:
-    """What is to be done for one column.
-
-    Attributes:
-        fingerprint: of its values; None while the aligner is not trained.
-        missing: targets that would be written.
-        utterances: arrays that would be computed; the others of these targets are copied.
-        bytes: about what the new targets take.
-        reason: why they are missing; empty if none is.
-    """
-
-    column: str
-    fingerprint: str | None
-    missing: int
-    utterances: int
-    bytes: int
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What a run would do.
-
-    Attributes:
-        utterances: found that a stage would see, new and old.
-        screened: how many of them would be decoded and screened.
-        unusable: that the reader or the file system rejects, or `--min-confidence` filters.
-        splits: the number of the utterances in each split.
-        train_aligner: whether an aligner would be trained.
-        notes: what the reader of the corpus decided where the corpus left it open, and what
-            `--min-confidence` does.
-        trial: what some utterances that were really made show of the time; None without one.
-    """
-
-    utterances: int
-    screened: int
-    unusable: int
-    splits: dict[str, int]
-    shards: int
-    train_aligner: bool
-    columns: tuple[ColumnPreview, ...]
-    notes: tuple[str, ...] = ()
-    trial: Trial | None = None
-
-    @property
-    def bytes(self) -> int:
-        """About the disk that the run takes."""
-        return sum(column.bytes for column in self.columns)
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        trial = None if self.trial is None else self.trial.to_json()
-        return {**asdict(self), "bytes": self.bytes, "trial": trial}
 
 
 def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float = 0.0) -> Preview:
@@ -129,7 +75,7 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
     # What each shard lacks; quiet ones lack nothing.
     scene = Scene.of(graph, out, options, there.corpus, Remembered(out))
     known = tuple(column for column in columns if not graph.missing_assets(column))
-    lacks = _Lacks()
+    lacks = Lacks()
     for shard in shards:
         lacks.add(shard, ShardState.load(scene, shard, known).outlook())
     for column in set(columns) - set(known):  # the aligner is not even chosen
@@ -146,7 +92,7 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
         + len(there.unreadable)
         + len(low)
         + (0 if back is None else back.filtered),
-        splits=_in_order(splits),
+        splits=in_order(splits),
         shards=len(numbers),
         train_aligner=train,
         notes=(*missing_measures(options), *there.notes(options)),
@@ -154,7 +100,7 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
             lacks.preview(
                 column,
                 graph.fingerprint(column) if column in known else None,
-                _member_bytes(graph, column, seconds),
+                member_bytes_of(graph, column, seconds),
                 reason_of(graph, column, out, there.counted, train, lacks.compute[column])
                 if lacks.missing[column]
                 else "",
@@ -194,7 +140,7 @@ def _of_first(
         Shard(number, tuple(sources(new.corpus(lines, options))))
         for number, lines in sorted(new.tried.items())
     ]
-    lacks = _Lacks(screened=new.used, tasks=new.used, busy={one.number: one for one in tried})
+    lacks = Lacks(screened=new.used, tasks=new.used, busy={one.number: one for one in tried})
     for column in columns:
         lacks.missing[column] = filled if column in known else count
         lacks.compute[column] = lacks.members[column] = new.used
@@ -208,7 +154,7 @@ def _of_first(
         utterances=new.used,
         screened=new.used,
         unusable=new.rejected + new.filtered,
-        splits=_in_order(new.splits),
+        splits=in_order(new.splits),
         shards=count,
         train_aligner=train,
         notes=tuple(notes),
@@ -216,7 +162,7 @@ def _of_first(
             lacks.preview(
                 column,
                 graph.fingerprint(column) if column in known else None,
-                _member_bytes(graph, column, seconds),
+                member_bytes_of(graph, column, seconds),
                 reason_of(graph, column, out, counted, train, lacks.compute[column])
                 if lacks.missing[column]
                 else "",
@@ -225,10 +171,6 @@ def _of_first(
         ),
     )
     return _tried(found, scene, lacks.workload(columns, seconds, train), options, trial_seconds)
-
-
-def _in_order(splits: Counter[str]) -> dict[str, int]:
-    return {name: splits[name] for name in ("train", "val", "test") if splits[name]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,73 +252,12 @@ def _with_aligner(
 
 
 def split_counts(utterances: Iterable[Utterance], options: Options) -> Counter[str]:
-    """The number of utterances that would be in each split, by its name."""
-    return Counter(
+    """The number of utterances that would be in each split, by its name; train first."""
+    counts = Counter(
         assign_split(utterance, val_share=options.val_share, val_by=options.val_by)
         for utterance in utterances
     )
-
-
-@dataclass
-class _Lacks:
-    """What all shards lack, by column: targets, arrays to be computed, members of the targets.
-
-    Attributes:
-        tasks: utterances of which something is to be made.
-        busy: the shards of these, by number.
-    """
-
-    missing: Counter[str] = field(default_factory=Counter)
-    compute: Counter[str] = field(default_factory=Counter)
-    members: Counter[str] = field(default_factory=Counter)
-    screened: int = 0
-    tasks: int = 0
-    busy: dict[int, Shard] = field(default_factory=dict)
-
-    def add(self, shard: Shard, outlook: Outlook) -> None:
-        """Add what one shard lacks."""
-        self.screened += outlook.unscreened
-        if tasks := max(outlook.unscreened, *outlook.compute.values(), 0):
-            self.tasks += tasks
-            self.busy[shard.number] = shard
-        for column, count in outlook.compute.items():
-            self.missing[column] += 1
-            self.compute[column] += count
-            self.members[column] += outlook.members
-
-    def preview(
-        self, column: str, fingerprint: str | None, member_bytes: float, reason: str
-    ) -> ColumnPreview:
-        """What is to be done for a column."""
-        return ColumnPreview(
-            column=column,
-            fingerprint=fingerprint,
-            missing=self.missing[column],
-            utterances=self.compute[column],
-            bytes=round(self.members[column] * member_bytes),
-            reason=reason,
-        )
-
-    def workload(self, columns: Sequence[str], seconds: float, train: bool) -> Workload:
-        """All of it, for a trial.
-
-        Args:
-            seconds: the mean length of an utterance.
-            train: whether an aligner is to be trained.
-        """
-        return Workload(
-            tasks=self.tasks,
-            busy=tuple(self.busy.values()),
-            compute={column: self.compute[column] for column in columns if self.missing[column]},
-            seconds=seconds,
-            train=train,
-        )
-
-    def everything(self, column: str, shards: Sequence[Shard], utterances: int) -> None:
-        """Add a column of which nothing is there."""
-        self.tasks, self.busy = utterances, {shard.number: shard for shard in shards}
-        self.missing[column] = len(shards)
-        self.compute[column] = self.members[column] = utterances
+    return Counter(in_order(counts))
 
 
 def _glimpse(corpus: Corpus, out: Path, options: Options, back: Changes | None) -> _Glimpse:
@@ -455,48 +336,4 @@ def _mean_within(lengths: Sequence[float], scene: Scene) -> float:
     return sum(within) / len(lengths)
 
 
-def _member_bytes(graph: Graph, column: str, seconds: float) -> float:
-    """About the bytes of an utterance in a column."""
-    spec = graph.spec(column)
-    if scalars := graph.scalars(column) if spec.dtype == "json" else ():
-        return _MEMBER_OVERHEAD + _SCALAR_BYTES * len(scalars)
-    if spec.dtype == "json":
-        return _MEMBER_OVERHEAD + 25 * _TOKENS_A_SECOND * seconds
-    import numpy as np
-
-    size = float(np.dtype(spec.dtype).itemsize)
-    for dim in spec.dims:
-        if dim == "T":
-            size *= seconds * graph.grid.frame_rate
-        elif dim == "N":
-            size *= _TOKENS_A_SECOND * seconds
-        elif isinstance(dim, int):
-            size *= dim
-    return _MEMBER_OVERHEAD + size
-
-
-def render(found: Preview) -> str:
-    """The preview as a person reads it."""
-    lines = [
-        *found.notes,
-        f"{found.utterances} utterances in {found.shards} shards, {found.unusable} unusable; "
-        f"{found.screened} to be decoded and screened",
-    ]
-    if found.splits:
-        lines.append(", ".join(f"split {name}: {count}" for name, count in found.splits.items()))
-    if found.train_aligner:
-        lines.append("an aligner would be trained")
-    lines.append(f"{'column':<11}{'missing':>8}{'to compute':>12}{'about':>11}   reason")
-    for column in found.columns:
-        size = f"{column.bytes / 1e6:.1f} MB" if column.missing else ""
-        lines.append(
-            f"{column.column:<11}{column.missing:>8}{column.utterances:>12}{size:>11}"
-            f"   {column.reason}"
-        )
-    if not any(column.missing for column in found.columns):
-        lines.append("nothing to do")
-    else:
-        lines.append(f"about {found.bytes / 1e6:.1f} MB of disk")
-    if found.trial is not None:
-        lines += found.trial.render(usable_cores())
-    return "\n".join(lines)
+__all__ = ["ColumnPreview", "Preview", "preview", "render", "split_counts"]

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ns2.pipeline.preprocess import first_plan, preview
+from ns2.pipeline.preprocess import preview
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.previews import first_plan
+from ns2.pipeline.preprocess.trial import Trial
 
 OPTIONS = Options(columns=("mel", "f0"), shard_utterances=7, val_share=0.3)
 ROWS = 60
@@ -45,18 +47,59 @@ def each(**values: Any) -> list[dict[str, Any]]:
 
 
 ODD: list[Any] = [
-    {"text": " "}, {"text": "\n"}, {"text": "\u3000"}, {"text": "…"}, {"text": None}, {"text": 5},
-    {"text": "\ud83d\ude00"}, {"text": "übung"}, {"text": "\\"}, {"text": "a\0b"}, {"text": "\ud800"},
-    {"id": "u002"}, {"id": 7}, {"id": "7"}, {"id": 1.5}, {"id": ""}, {"id": None}, {"id": "with blank"},
-    {"id": " u003 "}, {"id": "ü"}, {"id": "u.1"}, {"id": "x" * 90}, {"audio": "a/none.wav"},
-    {"audio": "a/Loud.wav"}, {"audio": "./a/3.wav"}, {"audio": "ü/3.wav"}, {"audio": ".hidden/3.wav"},
-    {"audio": "a//3.wav"}, {"audio": "a\\3.wav"}, {"audio": "a"}, {"audio": ""}, {"audio": "b/../a/2.wav"},
-    {"split": "dev"}, {"split": "nonsense"}, {"split": ""}, {"speaker": 3}, {"speaker": 1.5},
-    {"speaker": "Jörg"}, {"speaker": "2.0"}, {"speaker": None}, {"language": "de"}, {"confidence": 0.2},
-    {"confidence": 2}, {"confidence": "0.2"}, {"confidence": 1}, {"offset": 0.01}, {"offset": -1},
-    {"offset": 0.01, "duration": 0}, {"duration": 0.02}, {"duration": "x"}, {"phonemes": "a b"},
+    {"text": " "},
+    {"text": "\n"},
+    {"text": "\u3000"},
+    {"text": "…"},
+    {"text": None},
+    {"text": 5},
+    {"text": "\ud83d\ude00"},
+    {"text": "übung"},
+    {"text": "\\"},
+    {"text": "a\0b"},
+    {"text": "\ud800"},
+    {"id": "u002"},
+    {"id": 7},
+    {"id": "7"},
+    {"id": 1.5},
+    {"id": ""},
+    {"id": None},
+    {"id": "with blank"},
+    {"id": " u003 "},
+    {"id": "ü"},
+    {"id": "u.1"},
+    {"id": "x" * 90},
+    {"audio": "a/none.wav"},
+    {"audio": "a/Loud.wav"},
+    {"audio": "./a/3.wav"},
+    {"audio": "ü/3.wav"},
+    {"audio": ".hidden/3.wav"},
+    {"audio": "a//3.wav"},
+    {"audio": "a\\3.wav"},
+    {"audio": "a"},
+    {"audio": ""},
+    {"audio": "b/../a/2.wav"},
+    {"split": "dev"},
+    {"split": "nonsense"},
+    {"split": ""},
+    {"speaker": 3},
+    {"speaker": 1.5},
+    {"speaker": "Jörg"},
+    {"speaker": "2.0"},
+    {"speaker": None},
+    {"language": "de"},
+    {"confidence": 0.2},
+    {"confidence": 2},
+    {"confidence": "0.2"},
+    {"confidence": 1},
+    {"offset": 0.01},
+    {"offset": -1},
+    {"offset": 0.01, "duration": 0},
+    {"duration": 0.02},
+    {"duration": "x"},
+    {"phonemes": "a b"},
     {"more": {"a": [1]}},
-]  # fmt: skip
+]
 """What rows may hold beside plain ones."""
 
 TABLES: dict[str, list[Any]] = {
@@ -145,7 +188,7 @@ def test_a_trial_takes_the_same_utterances(
 
     def kept(scene: Any, work: Any, options: Any, limit: float) -> Any:
         taken.append(work)
-        return preview.Trial(problem="none")
+        return Trial(problem="none")
 
     monkeypatch.setattr(preview, "try_some", kept)
     for few in (0, 1 << 40):
