@@ -23,7 +23,7 @@ from ns2.pipeline.corpora.entries import without_suffix
 from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, Fields
 
 _BLOCK = 32 << 20
-_LONGEST = 1e6  # seconds; rows with more are looked at one by one
+_LONGEST = np.nextafter(1e7, 0)  # seconds, as `ManifestRows` has it
 NULL, NAME, TEXT, ESCAPED, NUMBER, WHOLE = range(6)
 """Kinds of values: null; a string of printed ASCII without escapes; any other without; one with; a
 number; a number that is whole."""

@@ -91,7 +91,7 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
         unusable=len(there.corpus.rejected)
         + len(there.unreadable)
         + len(low)
-        + (0 if back is None else back.filtered),
+        + (0 if back is None else back.filtered + back.unread),
         splits=in_order(splits),
         shards=len(numbers),
         train_aligner=train,

@@ -87,6 +87,11 @@ class Changes:
         """The number of rows of the manifest."""
         return len(self.before)
 
+    @property
+    def unread(self) -> int:
+        """Rows that can't be used, and that were not read, since nothing has changed."""
+        return 0 if self.anything else int(self.anew.sum())
+
     @cached_property
     def utterances(self) -> int:
         """The number of rows in quiet shards, each of which is an utterance."""
