@@ -196,3 +196,18 @@ def test_changes_follow_each_other(made: Path, options: Options) -> None:
         run(made, whole, options)
         assert contents(made / "out") == contents(whole), number
         assert told.read_rows == (4, 3, 4, 4, 1)[number]
+
+
+@pytest.mark.large
+def test_all_columns_are_the_same(made: Path, options: Options) -> None:
+    """With the aligner, whose sample stays, and the columns that are made by it."""
+    whole, options = made / "whole", replace(options, columns=())
+    run(made, made / "out", options)
+    edited(lambda rows: rows.extend(new(f"n{i}", rows[i], text="New.") for i in range(5, 7)))(made)
+    changed(7, text="Another text altogether.")(made)
+    shutil.copytree(made / "out", whole)
+    finished_file(whole).unlink()
+    _, told = run(made, made / "out", options)
+    run(made, whole, options)
+    assert contents(made / "out") == contents(whole)
+    assert told.read_rows == 6
