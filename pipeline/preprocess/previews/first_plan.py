@@ -127,28 +127,33 @@ class _Counting:
     def plan(self, parts: Iterator[PlainRows], trial: bool) -> FirstPlan | None:
         for part in parts:
             self._add(part)
-        others = np.concatenate(self._others)
-        lines = np.concatenate([np.zeros((0, 3), np.int64), *self._lines])
+        others, lines = np.concatenate(self._others), _joined(self._lines)
         if not len(lines) or len(others) > _MOST_OTHERS * len(lines):
             return None
         # Rows that are no plain ones are read as a run reads them.
         others = others[np.argsort(others[:, 0])]
         corpus = Manifest().read_some(self._table, self._fields, _cut(self._table, others))
         rest = self._rest(corpus, others)
-        keys = pa.chunked_array([*self._keys, rest.keys])
-        numbers = np.concatenate([lines[:, 0], rest.lines[:, 0]])
-        first = _first_of(keys, numbers)
         usable = np.concatenate([np.ones(len(lines), np.bool_), rest.usable])
-        if first is not None:
+        every = lines if not len(others) else np.concatenate([lines, rest.lines])
+        confidence = np.concatenate([_joined(self._confidence), rest.confidence])
+        named = [
+            pa.chunked_array([*parts, more])
+            for parts, more in (
+                (self._keys, rest.keys),
+                (self._splits, rest.splits),
+                (self._speakers, rest.speakers),
+            )
+        ]
+        if (first := _first_of(named[0], every[:, 0])) is not None:
             usable &= first
         rejected = int((~usable).sum())
-        every = np.concatenate([lines, rest.lines])[usable]
-        keys = keys.filter(pa.array(usable)).combine_chunks()
-        confidence = np.concatenate([*self._confidence, rest.confidence])[usable]
+        if rejected:  # ten million rows are not copied without need
+            every, confidence = every[usable], confidence[usable]
+            named = [texts.filter(pa.array(usable)) for texts in named]
+        keys, splits, speakers = named[0].combine_chunks(), named[1], named[2]
         least = self._options.min_confidence
         used = np.ones(len(every), np.bool_) if least is None else ~(confidence < least)
-        splits = pa.chunked_array([*self._splits, rest.splits]).filter(pa.array(usable))
-        speakers = pa.chunked_array([*self._speakers, rest.speakers]).filter(pa.array(usable))
         return self._of(
             FirstPlan(
                 table=self._table,
@@ -222,6 +227,9 @@ class _Counting:
                     tried[number] = lines[np.sort(members[used[members]])]
         asked = np.flatnonzero(used)
         drawn = unit_intervals(keys, "preview")[asked]
+        if len(drawn) > SAMPLED:
+            asked = asked[drawn <= np.partition(drawn, SAMPLED)[SAMPLED]]
+            drawn = drawn[drawn <= np.partition(drawn, SAMPLED)[SAMPLED]]
         sample = asked[np.argsort(drawn, kind="stable")[:SAMPLED]]
         return replace(plan, shards=(count, filled), sample=lines[np.sort(sample)], tried=tried)
 
@@ -264,6 +272,13 @@ class _Rest:
     splits: pa.Array
     speakers: pa.Array
     confidence: np.ndarray
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Arrays as one; the list is emptied, so that they are not there twice."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
 
 
 def _first_of(keys: pa.ChunkedArray, numbers: np.ndarray) -> np.ndarray | None:
