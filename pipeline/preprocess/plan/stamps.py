@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def _buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return begins, np.frombuffer(data or b"\0", np.uint8)
 
 
+@cache
 def _compiled_look() -> Any:
     """The compiled loop, or None where the system's library has no statx."""
     import numba
