@@ -1,12 +1,13 @@
-"""Plans of a million utterances, with nothing made yet and with everything made already.
+"""Plans and runs of millions of utterances: new, with everything made already, with some added.
 
     python -m benchmarks.million [--utterances 1000000] [--work DIR] [--json FILE]
 
 The corpus is a manifest of made-up utterances, whose recordings are hard links to a few short
-files, so that each has its own path. After the first plan a marker of every target is written, with
-an empty tar of the recorded size, and the same plan is made again. Last, the whole command runs,
-which finds nothing to make and writes the index. Limits: 60 s and 2 GB for the first plan, 5
-minutes for the second.
+files, so that each has its own path. What a finished run leaves behind is written without the run
+(`million_dataset`), with tars that are links to one of each column. Limits are those of ten million
+utterances: 60 s and 4 GB for a plan, 90 s for a run that finds all there or adds 1,000, 20 s and
+4 GB for `train --dry-run`; and of a million pieces of one recording: 20 s and 1.4 GB. The new rows
+that it adds to the manifest are taken away again.
 """
 
 from __future__ import annotations
@@ -20,20 +21,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from benchmarks.support.command import ROOT, add_json, add_work, arguments, folders, write_json
 from benchmarks.support.corpus import spoken, weights
 from benchmarks.support.machine import verdict
 
-if TYPE_CHECKING:
-    from ns2.pipeline.dataset.shards import Marker
-
 T = TypeVar("T")
 PLAN = ("--plan", "--json", "--trial-seconds", "0")
 SHARD = 512
 """Utterances in a shard."""
-PLAN_SECONDS, PLAN_BYTES, RESUME_SECONDS, NOTHING_SECONDS = 60.0, 2e9, 300.0, 15.0
+MORE = 1_000
+"""Utterances that are added."""
 _LINKED, _LINKS = 100, 10_000
 """Distinct recordings, at least, and the most links to one: file systems allow not many more."""
 
@@ -69,103 +68,56 @@ def make_corpus(root: Path, utterances: int) -> Path:
     return manifest
 
 
-def make_markers(manifest: Path, out: Path, codec_weights: Path) -> int:
-    """Write what a whole run leaves behind, without the arrays; return the number of targets."""
+def make_pieces(root: Path, utterances: int) -> Path:
+    """Write a manifest whose rows are pieces of one recording, unless it exists."""
     import numpy as np
+    import soundfile
 
-    from ns2.pipeline.align.aligner_file import train_and_save
-    from ns2.pipeline.dataset import layout
-    from ns2.pipeline.dataset.layout import plan_file, state_file
-    from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
+    manifest = root / "manifest.jsonl"
+    if manifest.is_file():
+        return manifest
+    root.mkdir(parents=True)
+    soundfile.write(root / "long.wav", np.zeros(8_000), 8_000, subtype="PCM_16")
+    with (root / "writing").open("w", encoding="utf-8") as out:
+        for i in range(utterances):
+            row = {"id": f"u{i:07d}", "audio": "long.wav", "text": f"This is piece number {i}."}
+            out.write(json.dumps({**row, "offset": 2.5 * i, "duration": 2.5}) + "\n")
+    (root / "writing").rename(manifest)
+    return manifest
+
+
+def add_rows(manifest: Path, more: int) -> None:
+    """Append rows to a manifest of `make_corpus`, whose recordings are the first of all."""
+    there = sorted((manifest.parent / "first").iterdir())
+    with manifest.open("a", encoding="utf-8") as out:
+        for i in range(more):
+            row = {
+                "id": f"v{i:07d}",
+                "audio": f"first/{there[i % len(there)].name}",
+                "text": f"This is sentence number {i} of the new ones.",
+                "speaker": f"s{i % 1000}",
+            }
+            out.write(json.dumps(row) + "\n")
+
+
+def make_dataset(manifest: Path, out: Path, codec_weights: Path) -> int:
+    """Write what a finished run leaves behind; return the number of targets."""
+    from benchmarks.making import million_dataset
     from ns2.pipeline.preprocess.options import Options
-    from ns2.pipeline.preprocess.plan.out_folder import place
-    from ns2.pipeline.preprocess.plan.placement import save_plan
-    from ns2.pipeline.preprocess.plan.sources import find_sources, open_corpus
-    from ns2.pipeline.preprocess.plan.states import SourceStates
-    from ns2.pipeline.preprocess.recipe import build_graph, phoneme_table
-    from ns2.pipeline.preprocess.work.remembered import Remembered
-    from ns2.pipeline.preprocess.work.scene import Scene
 
     options = Options(codec_weights=codec_weights, shard_utterances=SHARD)
-    graph = build_graph(options)
-    corpus = open_corpus(manifest, options)
-    (out / layout.STATE).mkdir(parents=True)
-    states = SourceStates(state_file(out), checksum=False)
-    sources, _ = find_sources(corpus, options, states)
-    states.save()
-    shards, _ = place(sources, out, options)
-    save_plan(plan_file(out), {s.key: x.number for x in shards for s in x.sources}, SHARD)
-    asset = AlignerAsset(out, graph, options)
-    record = asset.choose((source, 1.0) for source in sources)
-    table = phoneme_table(options)
-    rng = np.random.default_rng(0)
-    examples = [
-        (rng.standard_normal((80, 75)).astype(np.float16), table.ids(["<sil>", "a", "b", "<sil>"]))
-    ]
-    train_and_save(examples, asset.weights(record), table=table)
-    graph = asset.apply(graph, record)
-    scene = Scene.of(graph, out, options, corpus, Remembered())
-    return _write_targets(graph, scene, shards)
+    distinct = len(list((manifest.parent / "first").iterdir()))
+    return million_dataset.make_dataset(manifest, out, options, distinct)
 
 
-def _write_targets(graph: Any, scene: Any, shards: Sequence[Any]) -> int:
-    """Write screening records, markers and empty tars of all shards; return their number."""
-    import numpy as np
+def read_by_pyarrow(files: Sequence[Path]) -> float:
+    """The seconds in which pyarrow reads parquet files."""
+    import pyarrow.parquet as pq
 
-    from ns2.pipeline.core.atomic import atomic_write
-    from ns2.pipeline.dataset.shards import marker_bytes
-    from ns2.pipeline.preprocess.work.screening import Screened
-
-    scalars = {"samples": 24_000.0, "level_db": -20.0, "tokens": 30.0, "phones": 24.0}
-    scalars |= {"f0_sum": 0.0, "voiced": 0.0, "f0_median": 0.0, "align_score": -0.3}
-    frame = {"codes": np.zeros((16, 1), np.uint16), "f0": np.full(1, 100, np.float32)}
-    summaries = {
-        column: graph.stages[column].summarise([frame[column]] if column in frame else [])
-        for column in graph.columns
-    }
-    for shard in shards:
-        screened = [
-            Screened(key=source.key, source=scene.screen_state(source), scalars=scalars)
-            for source in shard.sources
-        ]
-        scene.screens.save(shard.number, screened)
-        for column in graph.columns:
-            marker = _marker(scene, shard, column, scalars, summaries[column])
-            marker.path.parent.mkdir(exist_ok=True)
-            with marker.tar.open("wb") as file:
-                file.truncate(marker.size)
-            with atomic_write(marker.path) as file:
-                file.write(marker_bytes(marker))
-    return len(shards) * len(graph.columns)
-
-
-def _marker(scene: Any, shard: Any, column: str, scalars: dict[str, float], summary: Any) -> Marker:
-    """Return the marker of a column's shard, as if all its utterances had been made."""
-    from ns2.pipeline.dataset.shards import Marker, MemberRow
-
-    path = scene.targets.path(column, shard.number, shard.sources)
-    rows = [
-        MemberRow(
-            key=source.key,
-            offset=4096 * i + 512,
-            size=1024,
-            shape=(),
-            crc32=0,
-            source=scene.targets.state(column, source),
-            scalars=scalars,
-        )
-        for i, source in enumerate(shard.sources)
-    ]
-    return Marker(
-        path=path,
-        column=column,
-        shard=shard.number,
-        digest=path.stem.partition("-")[2],
-        sha256="0" * 64,
-        size=4096 * len(shard.sources),
-        rows=tuple(rows),
-        summary=summary,
-    )
+    before = time.monotonic()
+    for file in files:
+        pq.read_table(file)
+    return time.monotonic() - before
 
 
 def seeded(work: Path) -> Path:
@@ -215,29 +167,36 @@ def main() -> None:
     codec_weights = apart(seeded, work)
     print(f"corpus      {args.utterances} utterances, shards of {SHARD}", flush=True)
     manifest = apart(make_corpus, work / f"made-up-{args.utterances}", args.utterances)
+    pieces = apart(make_pieces, work / f"pieces-{args.utterances}", args.utterances)
+    figures: dict[str, Any] = {"utterances": args.utterances}
     with folders(work) as (folder, _):
         out, log = folder / "dataset", work / "million.log"
-        common = ["preprocess", str(manifest), "-o", str(out), "--codec-weights"]
-        common += [str(codec_weights), "--shard-utterances", str(SHARD)]
-        figures: dict[str, Any] = {"utterances": args.utterances}
-        figures["new"] = timed([*common, *PLAN], log)
-        new = json.loads(log.read_text())
-        if new["utterances"] != args.utterances or not all(c["missing"] for c in new["columns"]):
-            raise SystemExit(f"the first plan is wrong: {new}")
-        show("--plan, nothing made", figures["new"], PLAN_SECONDS, PLAN_BYTES)
+
+        def run(name: str, of: Path, *more: str, limit: tuple[float, float | None]) -> None:
+            options = ["--codec-weights", str(codec_weights), "--shard-utterances", str(SHARD)]
+            figures[name] = timed(["preprocess", str(of), "-o", str(out), *options, *more], log)
+            show(name, figures[name], *limit)
+
+        run("--plan, nothing made", manifest, *PLAN, limit=(60, 4e9))
+        run("--plan, pieces of one recording", pieces, *PLAN, limit=(20, 1.4e9))
         before = time.monotonic()
-        figures["targets"] = apart(make_markers, manifest, out, codec_weights)
+        figures["targets"] = apart(make_dataset, manifest, out, codec_weights)
         took = time.monotonic() - before
-        print(f"            {figures['targets']} markers written in {took:.0f} s", flush=True)
-        figures["made"] = timed([*common, *PLAN], log)
-        made = json.loads(log.read_text())
-        if any(c["missing"] for c in made["columns"]):
-            raise SystemExit(f"the second plan finds missing targets: {made}")
-        show("--plan, all made", figures["made"], RESUME_SECONDS)
-        figures["run"] = timed([*common, "--executor", "inline"], log)
-        show("the run: check, index, card", figures["run"], RESUME_SECONDS)
-        figures["again"] = timed([*common, "--executor", "inline"], log)
-        show("again: nothing has changed", figures["again"], NOTHING_SECONDS)
+        print(f"            {figures['targets']} targets written in {took:.0f} s", flush=True)
+        run("--plan, all made", manifest, *PLAN, limit=(60, 4e9))
+        run("a run that finds all there", manifest, "--executor", "inline", limit=(90, None))
+        dry = ["train", str(out), "-o", str(folder / "run"), "--preset", "tiny", "--dry-run"]
+        figures["train --dry-run"] = timed(dry, log)
+        show("train --dry-run", figures["train --dry-run"], 20, 4e9)
+        whole = manifest.stat().st_size
+        try:
+            add_rows(manifest, MORE)
+            run(f"a run that adds {MORE}", manifest, limit=(90, None))
+        finally:
+            os.truncate(manifest, whole)
+        files = [out / "index.parquet", *(out / ".state").glob("*.parquet")]
+        figures["read by pyarrow"] = {"seconds": apart(read_by_pyarrow, files)}
+        print(f"pyarrow reads index and state in {figures['read by pyarrow']['seconds']:.1f} s")
         shutil.rmtree(out)
     write_json(args.json, figures)
 

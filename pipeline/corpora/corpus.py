@@ -56,6 +56,8 @@ class Corpus:
         rejected: the utterances that cannot be used, sorted by id.
         warnings: sentences for the user, such as on audio that no table names.
         notes: sentences for the user on what was decided where the corpus left it open.
+        table: of which each line is a row; None where rows lie otherwise.
+        keys: of the rows of that table, in their order.
     """
 
     layout: str
@@ -64,6 +66,8 @@ class Corpus:
     rejected: tuple[Rejection, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    table: Path | None = None
+    keys: tuple[str, ...] = ()
 
     @property
     def found(self) -> int:

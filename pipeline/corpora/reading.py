@@ -73,7 +73,7 @@ def read_corpus(path: Path, layout: str | None = None, fields: str | None = None
         raise OptionError(f"no layout has the name {layout!r}{meant}\n{_known()}")
     if not path.exists():
         raise UserError(f"there is no corpus at {path}: no such file or folder")
-    reader = _recognise(path) if layout is None else LAYOUTS[layout]
+    reader = recognised(path) if layout is None else LAYOUTS[layout]
     table = next((one for one in _TABLES if one is reader), None)
     if table is None:
         refuse_fields(chosen, reader.name)
@@ -100,7 +100,12 @@ def _with_undecoded(corpus: Corpus) -> Corpus:
     return replace(corpus, warnings=(*corpus.warnings, warning))
 
 
-def _recognise(path: Path) -> Reader:
+def recognised(path: Path) -> Reader:
+    """The reader of a corpus by a quick look at it.
+
+    Raises:
+        UserError: its layout is unknown or ambiguous.
+    """
     matching = [reader for reader in LAYOUTS.values() if reader.matches(path)]
     if len(matching) == 1:
         return matching[0]

@@ -56,6 +56,14 @@ def bad_row(message: str) -> UtteranceError:
 # -- JSON ------------------------------------------------------------------------------------------
 
 
+def has_lines(table: Path) -> bool:
+    """Whether each line of a manifest is a row: it holds JSON, and no array."""
+    if table.suffix.lower() in (".csv", ".tsv"):
+        return False
+    with table.open("rb") as file:
+        return file.read(64).lstrip(b" \t\r\n\xef\xbb\xbf")[:1] != b"["
+
+
 def _array(table: Path) -> list[Row] | None:
     """The rows of a file that is one JSON array of objects, or None if it is something else."""
     if table.stat().st_size > _LARGEST_ARRAY:
@@ -79,10 +87,11 @@ def _json_rows(table: Path) -> Iterator[tuple[int, Row]]:
                     "each line, or is an array of objects; convert it: jq -c '.[]' OLD > NEW"
                 )
             if bare:
-                yield number, _json_row(line)
+                yield number, json_row(line)
 
 
-def _json_row(line: bytes) -> Row:
+def json_row(line: bytes) -> Row:
+    """The row of a line of JSON, or why it can't be read."""
     try:
         row = json.loads(decode(line, "the line"))
     except UtteranceError as error:

@@ -17,6 +17,7 @@ assets/                       what all utterances share
   plan.parquet                which utterance lies in which shard
   sources.parquet             what was seen of the source files
   finished.parquet            what the last run saw when it had finished
+  rows.parquet                and of each row of a manifest, where that has a line for each
   failures.json               why stages could not work on some utterances
   scores.json                 the alignment scores that `--min-align-score` excludes
   screen-0123456789ab/        results of screening, a file for each shard: 00000.parquet
@@ -102,6 +103,11 @@ def state_file(out: Path) -> Path:
 def finished_file(out: Path) -> Path:
     """The file of what the last run saw when it had finished."""
     return out / STATE / "finished.parquet"
+
+
+def rows_file(out: Path) -> Path:
+    """The file of what the last run saw of each row of a manifest."""
+    return out / STATE / "rows.parquet"
 
 
 def failures_file(out: Path) -> Path:

@@ -3,100 +3,49 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ns2.pipeline.align.textgrid.find import SUFFIX
 from ns2.pipeline.core.atomic import stamp
-from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.garbage import long_lived
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.core.held import Recording
-from ns2.pipeline.core.schema import Piece, Utterance
+from ns2.pipeline.core.schema import Piece, Rejection, Utterance
 from ns2.pipeline.corpora.corpus import Corpus, recording_of
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.layout import plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import AlignerAsset
+from ns2.pipeline.preprocess.finish.changes import Changes
+from ns2.pipeline.preprocess.finish.partial import look_back
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
-from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough
+from ns2.pipeline.preprocess.plan.confidence import confidence_note, note_of, sure_enough
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
-from ns2.pipeline.preprocess.plan.placement import Shard, load_plan
-from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.placement import Shard, load_plan, plan_shards
+from ns2.pipeline.preprocess.plan.sources import Source, find_sources, names_of, open_corpus
 from ns2.pipeline.preprocess.plan.states import SourceStates
-from ns2.pipeline.preprocess.reasons import reason_of
+from ns2.pipeline.preprocess.previews.first_plan import FirstPlan, first_plan
+from ns2.pipeline.preprocess.previews.told import (
+    ColumnPreview,
+    Lacks,
+    Preview,
+    in_order,
+    member_bytes_of,
+    render,
+)
+from ns2.pipeline.preprocess.reasons import Counted, reason_of
 from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, missing_measures, wanted_columns
 from ns2.pipeline.preprocess.trial import Trial, Workload, try_some
 from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
-from ns2.pipeline.preprocess.work.shard_state import Outlook, ShardState
+from ns2.pipeline.preprocess.work.shard_state import ShardState
 from ns2.pipeline.sound.held.recordings import Place, open_recording
 from ns2.pipeline.stages.graph import Graph
 
 _SAMPLED = 100
-_MEMBER_OVERHEAD = 512 + 128 + 256 + 60
-"""Bytes of a member besides its values: tar header, npy header, padding, marker and index rows."""
-_TOKENS_A_SECOND = 17.0
-_SCALAR_BYTES = 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnPreview:
-    """What is to be done for one column.
-
-    Attributes:
-        fingerprint: of its values; None while the aligner is not trained.
-        missing: targets that would be written.
-        utterances: arrays that would be computed; the others of these targets are copied.
-        bytes: about what the new targets take.
-        reason: why they are missing; empty if none is.
-    """
-
-    column: str
-    fingerprint: str | None
-    missing: int
-    utterances: int
-    bytes: int
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What a run would do.
-
-    Attributes:
-        utterances: found that a stage would see, new and old.
-        screened: how many of them would be decoded and screened.
-        unusable: that the reader or the file system rejects, or `--min-confidence` filters.
-        splits: the number of the utterances in each split.
-        train_aligner: whether an aligner would be trained.
-        notes: what the reader of the corpus decided where the corpus left it open, and what
-            `--min-confidence` does.
-        trial: what some utterances that were really made show of the time; None without one.
-    """
-
-    utterances: int
-    screened: int
-    unusable: int
-    splits: dict[str, int]
-    shards: int
-    train_aligner: bool
-    columns: tuple[ColumnPreview, ...]
-    notes: tuple[str, ...] = ()
-    trial: Trial | None = None
-
-    @property
-    def bytes(self) -> int:
-        """About the disk that the run takes."""
-        return sum(column.bytes for column in self.columns)
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        trial = None if self.trial is None else self.trial.to_json()
-        return {**asdict(self), "bytes": self.bytes, "trial": trial}
 
 
 def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float = 0.0) -> Preview:
@@ -111,67 +60,175 @@ def preview(corpus_path: Path, out: Path, options: Options, trial_seconds: float
     Raises:
         UserError: as `preprocess` would.
     """
-    # What there is: the graph, the corpus, its sources, and their shards.
-    graph = build_graph(options)
+    graph, out = build_graph(options), out.absolute()
+    check_folder(out, graph.grid)
+    if (new := first_plan(corpus_path, out, options, trial=trial_seconds > 0)) is not None:
+        return _of_first(new, out, options, graph, trial_seconds)
     with long_lived():
-        corpus, out = open_corpus(corpus_path, options), out.absolute()
-        check_folder(out, graph.grid)
-        states = _glimpse(corpus, out, options)
-        sources, unreadable = find_sources(corpus, options, states, lexicon=lexicon_of(graph))
-        placed, previous = place(sources, out, options)
-    shards, low = sure_enough(placed, options.min_confidence)
+        there = _what_is_there(corpus_path, out, options, graph)
+    shards, low = sure_enough(there.placed, options.min_confidence)
     used = [source for shard in shards for source in shard.sources]
-    columns = wanted_columns(graph, options)
+    columns, back = wanted_columns(graph, options), there.back
     graph, train = _with_aligner(
         graph, out, options, wanted="durations" in columns, any_used=bool(used)
     )
-    # What each shard lacks.
-    scene = Scene.of(graph, out, options, corpus, Remembered(out))
+    # What each shard lacks; quiet ones lack nothing.
+    scene = Scene.of(graph, out, options, there.corpus, Remembered(out))
     known = tuple(column for column in columns if not graph.missing_assets(column))
-    lacks = _Lacks()
+    lacks = Lacks()
     for shard in shards:
         lacks.add(shard, ShardState.load(scene, shard, known).outlook())
     for column in set(columns) - set(known):  # the aligner is not even chosen
         lacks.everything(column, shards, len(used))
-    seconds = _mean_seconds(used, corpus, scene, shards)
+    quiet = [] if back is None else back.quiet_shards.tolist()
+    numbers = sorted([*(shard.number for shard in shards), *quiet])
+    seconds = _mean_seconds(used, there.corpus, scene, numbers)
+    splits = split_counts((source.utterance for source in used), options)
+    splits.update({} if back is None else back.splits)
     found = Preview(
-        utterances=len(used),
+        utterances=splits.total(),
         screened=lacks.screened,
-        unusable=len(corpus.rejected) + len(unreadable) + len(low),
-        splits=split_counts((source.utterance for source in used), options),
-        shards=len(shards),
+        unusable=len(there.corpus.rejected)
+        + len(there.unreadable)
+        + len(low)
+        + (0 if back is None else back.filtered + back.unread),
+        splits=in_order(splits),
+        shards=len(numbers),
         train_aligner=train,
-        notes=(
-            *missing_measures(options),
-            *corpus.notes,
-            *filter(None, [confidence_note(corpus, options)]),
-        ),
+        notes=(*missing_measures(options), *there.notes(options)),
         columns=tuple(
-            ColumnPreview(
-                column=column,
-                fingerprint=graph.fingerprint(column) if column in known else None,
-                missing=lacks.missing[column],
-                utterances=lacks.compute[column],
-                bytes=round(lacks.members[column] * _member_bytes(graph, column, seconds)),
-                reason=reason_of(
-                    graph, column, out, sources, previous, train, lacks.compute[column]
-                )
+            lacks.preview(
+                column,
+                graph.fingerprint(column) if column in known else None,
+                member_bytes_of(graph, column, seconds),
+                reason_of(graph, column, out, there.counted, train, lacks.compute[column])
                 if lacks.missing[column]
                 else "",
             )
             for column in columns
         ),
     )
-    work = Workload(
-        tasks=lacks.tasks,
-        busy=tuple(lacks.busy.values()),
-        compute={column: lacks.compute[column] for column in columns if lacks.missing[column]},
-        seconds=seconds,
-        train=train,
-    )
+    return _tried(found, scene, lacks.workload(columns, seconds, train), options, trial_seconds)
+
+
+def _tried(
+    found: Preview, scene: Scene, work: Workload, options: Options, trial_seconds: float
+) -> Preview:
+    """A preview with a trial, if one is asked for and there is something to do."""
     if not trial_seconds or not work.tasks:
         return found
     return _with_trial(found, try_some(scene, work, options, trial_seconds))
+
+
+def _of_first(
+    new: FirstPlan, out: Path, options: Options, graph: Graph, trial_seconds: float
+) -> Preview:
+    """The preview of a new dataset that was counted by columns."""
+    columns, corpus = wanted_columns(graph, options), new.corpus(new.sample, options)
+    graph, train = _with_aligner(
+        graph, out, options, wanted="durations" in columns, any_used=new.used > 0
+    )
+    scene = Scene.of(graph, out, options, corpus, Remembered(out))
+    known = tuple(column for column in columns if not graph.missing_assets(column))
+
+    def sources(some: Corpus) -> list[Source]:
+        states = _Glimpse(state_file(out), checksum=options.checksum, only=names_of(some))
+        return find_sources(some, options, states, lexicon=lexicon_of(graph))[0]
+
+    count, filled = new.shards
+    tried = [
+        Shard(number, tuple(sources(new.corpus(lines, options))))
+        for number, lines in sorted(new.tried.items())
+    ]
+    lacks = Lacks(screened=new.used, tasks=new.used, busy={one.number: one for one in tried})
+    for column in columns:
+        lacks.missing[column] = filled if column in known else count
+        lacks.compute[column] = lacks.members[column] = new.used
+    seconds = _mean_seconds(sources(corpus), corpus, scene, ())
+    counted = Counted(utterances=new.used + new.filtered, new=new.used + new.filtered, planned=0)
+    notes = [*missing_measures(options), *new.notes]
+    if (least := options.min_confidence) is not None:
+        every = new.used + new.filtered
+        notes.append(note_of(least, new.confident, new.filtered, every))
+    found = Preview(
+        utterances=new.used,
+        screened=new.used,
+        unusable=new.rejected + new.filtered,
+        splits=in_order(new.splits),
+        shards=count,
+        train_aligner=train,
+        notes=tuple(notes),
+        columns=tuple(
+            lacks.preview(
+                column,
+                graph.fingerprint(column) if column in known else None,
+                member_bytes_of(graph, column, seconds),
+                reason_of(graph, column, out, counted, train, lacks.compute[column])
+                if lacks.missing[column]
+                else "",
+            )
+            for column in columns
+        ),
+    )
+    return _tried(found, scene, lacks.workload(columns, seconds, train), options, trial_seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _There:
+    """What there is, before anything is asked of a shard.
+
+    Attributes:
+        corpus: of all rows, or of those that are read anew.
+        unreadable: utterances whose audio can't be read.
+        placed: the shards of all others.
+        counted: of the whole corpus.
+        back: what differs from what the last run saw; None where all rows were read.
+    """
+
+    corpus: Corpus
+    unreadable: Sequence[Rejection]
+    placed: Sequence[Shard]
+    counted: Counted
+    back: Changes | None = None
+
+    def notes(self, options: Options) -> Iterator[str]:
+        """What is to be said of the corpus."""
+        said = () if self.back is None else self.back.last.head["told"]
+        yield from said
+        yield from (note for note in self.corpus.notes if note not in said)
+        if note := confidence_note(self.corpus, options, self.back):
+            yield note
+
+
+def _what_is_there(corpus_path: Path, out: Path, options: Options, graph: Graph) -> _There:
+    """Read and place a corpus, or what has changed of it since the last run."""
+    back = None
+    if out.is_dir():
+        check_folder(out, graph.grid)
+        back = look_back(corpus_path, out, options, graph)
+    corpus = open_corpus(corpus_path, options) if back is None else back.corpus
+    check_folder(out, graph.grid)
+    states = _glimpse(corpus, out, options, back)
+    sources, unreadable = find_sources(corpus, options, states, lexicon=lexicon_of(graph))
+    if back is None:
+        placed, previous = place(sources, out, options)
+        counted = Counted.of(sources, previous)
+        return _There(corpus=corpus, unreadable=unreadable, placed=placed, counted=counted)
+    placed = plan_shards(sources, back.places, options.shard_utterances, back.next_shard)
+    return _There(
+        corpus=corpus,
+        unreadable=unreadable,
+        placed=placed,
+        counted=_counted(sources, back),
+        back=back,
+    )
+
+
+def _counted(sources: Sequence[Source], back: Changes) -> Counted:
+    """Count the utterances of a corpus of which some rows were read."""
+    new = sum(source.key not in back.places for source in sources)
+    quiet = int((~back.anew).sum())
+    return Counted(utterances=quiet + len(sources), new=new, planned=back.planned)
 
 
 def _with_trial(found: Preview, trial: Trial) -> Preview:
@@ -194,54 +251,23 @@ def _with_aligner(
     return graph, any_used and (options.retrain_aligner or not trained)
 
 
-def split_counts(utterances: Iterable[Utterance], options: Options) -> dict[str, int]:
+def split_counts(utterances: Iterable[Utterance], options: Options) -> Counter[str]:
     """The number of utterances that would be in each split, by its name; train first."""
     counts = Counter(
         assign_split(utterance, val_share=options.val_share, val_by=options.val_by)
         for utterance in utterances
     )
-    return {name: counts[name] for name in ("train", "val", "test") if counts[name]}
+    return Counter(in_order(counts))
 
 
-@dataclass
-class _Lacks:
-    """What all shards lack, by column: targets, arrays to be computed, members of the targets.
-
-    Attributes:
-        tasks: utterances of which something is to be made.
-        busy: the shards of these, by number.
-    """
-
-    missing: Counter[str] = field(default_factory=Counter)
-    compute: Counter[str] = field(default_factory=Counter)
-    members: Counter[str] = field(default_factory=Counter)
-    screened: int = 0
-    tasks: int = 0
-    busy: dict[int, Shard] = field(default_factory=dict)
-
-    def add(self, shard: Shard, outlook: Outlook) -> None:
-        """Add what one shard lacks."""
-        self.screened += outlook.unscreened
-        if tasks := max(outlook.unscreened, *outlook.compute.values(), 0):
-            self.tasks += tasks
-            self.busy[shard.number] = shard
-        for column, count in outlook.compute.items():
-            self.missing[column] += 1
-            self.compute[column] += count
-            self.members[column] += outlook.members
-
-    def everything(self, column: str, shards: Sequence[Shard], utterances: int) -> None:
-        """Add a column of which nothing is there."""
-        self.tasks, self.busy = utterances, {shard.number: shard for shard in shards}
-        self.missing[column] = len(shards)
-        self.compute[column] = self.members[column] = utterances
-
-
-def _glimpse(corpus: Corpus, out: Path, options: Options) -> _Glimpse:
+def _glimpse(corpus: Corpus, out: Path, options: Options, back: Changes | None) -> _Glimpse:
     """States of sources that hash as little as a plan allows."""
-    states = _Glimpse(state_file(out), checksum=options.checksum)
+    only = None if back is None else names_of(corpus)
+    states = _Glimpse(state_file(out), checksum=options.checksum, only=only)
     if any(out.glob("*-*/*.parquet")):  # a corpus that has moved is to be recognised
-        planned, _ = load_plan(plan_file(out), out / layout.INDEX)
+        planned: Mapping[str, int] = {} if back is None else back.places
+        if back is None:
+            planned, _ = load_plan(plan_file(out), out / layout.INDEX)
         places = (recording_of(corpus.root, u) for u in corpus.utterances if u.key in planned)
         states.known = {place.name for place in places if not states.seen(place)}
     return states
@@ -250,8 +276,8 @@ def _glimpse(corpus: Corpus, out: Path, options: Options) -> _Glimpse:
 class _Glimpse(SourceStates):
     """Hashes only files of utterances that were planned before: others are new anyway."""
 
-    def __init__(self, path: Path, *, checksum: bool) -> None:
-        super().__init__(path, checksum=checksum)
+    def __init__(self, path: Path, *, checksum: bool, only: Sequence[str] | None) -> None:
+        super().__init__(path, checksum=checksum, only=only)
         self.known: set[str] = set()
 
     def look(self, place: Place) -> tuple[str, tuple[int, int]]:
@@ -272,7 +298,7 @@ class _Glimpse(SourceStates):
 
 
 def _mean_seconds(
-    sources: Sequence[Source], corpus: Corpus, scene: Scene, shards: Sequence[Shard]
+    sources: Sequence[Source], corpus: Corpus, scene: Scene, shards: Sequence[int]
 ) -> float:
     """Mean length of an utterance in s: as screened, else by the headers of some files.
 
@@ -282,8 +308,8 @@ def _mean_seconds(
 
     lengths = [
         row.scalars["samples"] / scene.graph.grid.sample_rate
-        for shard in shards[:4]
-        for row in scene.screens.load(shard.number).values()
+        for number in shards[:4]
+        for row in scene.screens.load(number).values()
         if "samples" in row.scalars
     ]
     if lengths:
@@ -310,48 +336,4 @@ def _mean_within(lengths: Sequence[float], scene: Scene) -> float:
     return sum(within) / len(lengths)
 
 
-def _member_bytes(graph: Graph, column: str, seconds: float) -> float:
-    """About the bytes of an utterance in a column."""
-    spec = graph.spec(column)
-    if scalars := graph.scalars(column) if spec.dtype == "json" else ():
-        return _MEMBER_OVERHEAD + _SCALAR_BYTES * len(scalars)
-    if spec.dtype == "json":
-        return _MEMBER_OVERHEAD + 25 * _TOKENS_A_SECOND * seconds
-    import numpy as np
-
-    size = float(np.dtype(spec.dtype).itemsize)
-    for dim in spec.dims:
-        if dim == "T":
-            size *= seconds * graph.grid.frame_rate
-        elif dim == "N":
-            size *= _TOKENS_A_SECOND * seconds
-        elif isinstance(dim, int):
-            size *= dim
-    return _MEMBER_OVERHEAD + size
-
-
-def render(found: Preview) -> str:
-    """The preview as a person reads it."""
-    lines = [
-        *found.notes,
-        f"{found.utterances} utterances in {found.shards} shards, {found.unusable} unusable; "
-        f"{found.screened} to be decoded and screened",
-    ]
-    if found.splits:
-        lines.append(", ".join(f"split {name}: {count}" for name, count in found.splits.items()))
-    if found.train_aligner:
-        lines.append("an aligner would be trained")
-    lines.append(f"{'column':<11}{'missing':>8}{'to compute':>12}{'about':>11}   reason")
-    for column in found.columns:
-        size = f"{column.bytes / 1e6:.1f} MB" if column.missing else ""
-        lines.append(
-            f"{column.column:<11}{column.missing:>8}{column.utterances:>12}{size:>11}"
-            f"   {column.reason}"
-        )
-    if not any(column.missing for column in found.columns):
-        lines.append("nothing to do")
-    else:
-        lines.append(f"about {found.bytes / 1e6:.1f} MB of disk")
-    if found.trial is not None:
-        lines += found.trial.render(usable_cores())
-    return "\n".join(lines)
+__all__ = ["ColumnPreview", "Preview", "preview", "render", "split_counts"]

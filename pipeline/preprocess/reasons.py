@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ns2.pipeline.dataset.card import Card, StageEntry, read_card
@@ -12,35 +13,59 @@ from ns2.pipeline.preprocess.recipe import describe, lexicon_of
 from ns2.pipeline.stages.graph import Graph
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """How many utterances there are, and were.
+
+    Attributes:
+        utterances: that can be read.
+        new: of these, that were not planned before.
+        planned: that were planned before.
+    """
+
+    utterances: int
+    new: int
+    planned: int
+
+    @classmethod
+    def of(cls, sources: Sequence[Source], previous: Mapping[str, int]) -> Counted:
+        """Count the utterances of a whole corpus.
+
+        Args:
+            previous: the shard of each key that was planned before.
+        """
+        new = sum(source.key not in previous for source in sources)
+        return cls(utterances=len(sources), new=new, planned=len(previous))
+
+
 def reason_of(
     graph: Graph,
     column: str,
     out: Path,
-    sources: Sequence[Source],
-    previous: Mapping[str, int],
+    counted: Counted,
     train: bool,
     compute: int,
 ) -> str:
     """Why targets of a column are missing.
 
     Args:
+        counted: utterances, by what was planned before.
         compute: how many arrays of the column are to be computed.
     """
     card = read_card(out)
     there = card.columns.get(column) if card is not None else None
     if card is None or there is None:
-        return "interrupted run" if card is None and previous else "new column"
+        return "interrupted run" if card is None and counted.planned else "new column"
     if graph.missing_assets(column) or graph.folder(column) != there.folder:
         changed = _changes(graph, column, card)
         if changed:
             return "changed: " + ", ".join(changed)
         return "the aligner is trained anew" if train else "another aligner, or changed inputs"
     parts = []
-    new = sum(source.key not in previous for source in sources)
+    new = counted.new
     if new:
         parts.append(f"{new} new utterances")
-    gone = len(previous) - (len(sources) - new)
-    if gone:
+    if gone := counted.planned - (counted.utterances - new):
         parts.append(f"{gone} removed utterances")
     reads = " or ".join(s.removesuffix("_file") for s in graph.sources(column))
     if "text" in graph.sources(column) and (words := _lexicon_change(graph, card)):

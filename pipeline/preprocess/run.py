@@ -7,25 +7,45 @@ ledger, index and card in place. Whatever is done already is found and left alon
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from ns2.pipeline.core.atomic import member_folder, remove_temporaries
 from ns2.pipeline.core.garbage import long_lived
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.core.schema import Kind, Rejection
 from ns2.pipeline.corpora.corpus import Corpus
+from ns2.pipeline.corpora.lines import read_lines
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.card import Card, read_card
 from ns2.pipeline.dataset.layout import lock, plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import INPUTS, AlignerAsset, AlignerRecord, find_sample
 from ns2.pipeline.preprocess.executors.executor import Executor
+from ns2.pipeline.preprocess.finish.changes import Changes, changes_since, is_as_asked
 from ns2.pipeline.preprocess.finish.finisher import Finisher, Summary
-from ns2.pipeline.preprocess.finish.unchanged import Inputs, inputs_of, keep, recall
+from ns2.pipeline.preprocess.finish.partial import PartialFinisher, can_finish
+from ns2.pipeline.preprocess.finish.readme import write_readme
+from ns2.pipeline.preprocess.finish.unchanged import (
+    Done,
+    Inputs,
+    Last,
+    Recalled,
+    inputs_of,
+    keep_rows,
+    renew,
+)
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
-from ns2.pipeline.preprocess.plan.placement import Shard, save_plan
-from ns2.pipeline.preprocess.plan.sources import Source, find_sources, open_corpus
+from ns2.pipeline.preprocess.plan.placement import (
+    Shard,
+    add_to_plan,
+    places_in,
+    plan_shards,
+    save_plan,
+)
+from ns2.pipeline.preprocess.plan.sources import Source, find_sources, names_of, open_corpus
 from ns2.pipeline.preprocess.plan.states import SourceStates
 from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, missing_measures, wanted_columns
 from ns2.pipeline.preprocess.work.job import ShardJob
@@ -53,46 +73,100 @@ def preprocess(
     for note in missing_measures(options):
         progress.note(note)
     inputs = inputs_of(corpus_path, options, graph)
-    if (summary := _nothing_to_do(out, graph, inputs, progress)) is not None:
-        return summary
-    progress.phase("reading the corpus")
-    with long_lived():
-        corpus = open_corpus(corpus_path, options)
-    notes = _notes(corpus, options, graph)
-    for note in notes:
-        progress.note(note)
-    check_folder(out, graph.grid)
-    member_folder(out, layout.STATE)
-    with lock(out / layout.STATE / "lock", out):
-        run = _Run(corpus, out, options, graph, executor, progress)
+    with ExitStack() as held:
+        back, known = None, inputs is not None and layout.finished_file(out).is_file()
+        if inputs is not None and known:
+            _hold(held, out, graph)
+            progress.phase("looking for changes")
+            back = _look_back(corpus_path, out, options, graph, inputs)
+        if isinstance(back, Recalled):
+            for note in back.notes:
+                progress.note(note)
+            return back.summary
+        corpus = _read(corpus_path, options, progress) if back is None else back.corpus
+        notes = _notes(corpus, options, graph, back)
+        if back is not None:
+            progress.note(
+                f"{len(corpus.keys)} of {back.found} rows of the manifest are read; the others and "
+                "what they need are as they were"
+            )
+        for note in notes:
+            progress.note(note)
+        if not known:  # a corpus that can't be read makes no folder
+            _hold(held, out, graph)
+        run = _Run(corpus, out, options, graph, executor, progress, back)
         summary = run.carry_out()
-        keep(out, inputs, corpus, run.sources, summary, notes)
+        _keep(out, inputs, run.done(summary, notes), back)
         return summary
 
 
-def _nothing_to_do(
-    out: Path, graph: Graph, inputs: Inputs | None, progress: Progress
-) -> Summary | None:
-    """The summary of a run that finds everything as the last one left it; else None."""
-    if not layout.finished_file(out).is_file():
-        return None
+def _hold(held: ExitStack, out: Path, graph: Graph) -> None:
+    """Take the lock of a dataset's folder, which is ours."""
     check_folder(out, graph.grid)
     member_folder(out, layout.STATE)
-    progress.phase("looking for changes")
-    with lock(out / layout.STATE / "lock", out):
-        found = recall(out, inputs)
-        if found is None:
+    held.enter_context(lock(out / layout.STATE / "lock", out))
+
+
+def _look_back(
+    corpus_path: Path, out: Path, options: Options, graph: Graph, inputs: Inputs
+) -> Recalled | Changes | None:
+    """What differs from what the last run saw; None where everything is to be read."""
+    with long_lived():
+        last = Last.load(out)
+        if last is None:
             return None
+        if last.rows is None:
+            return _as_it_was(last, out, inputs)
+        changes = changes_since(last, corpus_path, out, options, inputs)
+    if changes is None:
+        return None
+    if changes.anything:
+        fits = can_finish(changes, out, graph, options, wanted_columns(graph, options))
+        return changes if fits else None
+    if inputs != last.head["inputs"]:
+        renew(out, inputs, last)
+    return _recalled(last, out)
+
+
+def _as_it_was(last: Last, out: Path, inputs: Inputs) -> Recalled | None:
+    """The last run, where this one would find everything as that one left it."""
+    if inputs != last.head["inputs"] or last.differing(out):
+        return None
+    return _recalled(last, out)
+
+
+def _recalled(last: Last, out: Path) -> Recalled | None:
+    found = last.recalled(out)
+    if found is not None:
         for folder in layout.our_folders(out):  # left by a run that was killed
             remove_temporaries(folder)
-    for note in found.notes:
-        progress.note(note)
-    return found.summary
+        if (card := read_card(out)) is not None:
+            write_readme(out, card)
+    return found
 
 
-def _notes(corpus: Corpus, options: Options, graph: Graph) -> list[str]:
+def _read(corpus_path: Path, options: Options, progress: Progress) -> Corpus:
+    progress.phase("reading the corpus")
+    with long_lived():
+        return open_corpus(corpus_path, options)
+
+
+def _keep(out: Path, inputs: Inputs | None, done: Done, back: Changes | None) -> None:
+    """Remember a run that has just finished."""
+    table = done.corpus.table
+    if inputs is None or table is None or done.options.limit is not None:
+        keep_rows(out, inputs, done, None)
+    elif back is not None:
+        keep_rows(out, inputs, done, back.rows_now(done.rows(back.digests_anew)))
+    else:
+        lines = read_lines(table)
+        as_read = is_as_asked(table, inputs) and len(lines) == len(done.corpus.keys)
+        keep_rows(out, inputs, done, done.rows(lines.digests) if as_read else None)
+
+
+def _notes(corpus: Corpus, options: Options, graph: Graph, back: Changes | None) -> list[str]:
     """What there is to say of a corpus."""
-    notes = [*corpus.notes, *filter(None, [confidence_note(corpus, options)])]
+    notes = [*corpus.notes, *filter(None, [confidence_note(corpus, options, back)])]
     notes += [f"warning: {warning}" for warning in corpus.warnings]
     if "tokens" in graph.stages:
         texts = ((u.text, u.language or options.language) for u in corpus.utterances)
@@ -101,13 +175,7 @@ def _notes(corpus: Corpus, options: Options, graph: Graph) -> list[str]:
 
 
 class _Run:
-    """One run; its steps in order are in `carry_out`.
-
-    Attributes:
-        sources: of all utterances that can be read.
-    """
-
-    sources: Sequence[Source] = ()
+    """One run; its steps in order are in `carry_out`."""
 
     def __init__(
         self,
@@ -117,7 +185,12 @@ class _Run:
         graph: Graph,
         executor: Executor,
         progress: Progress,
+        back: Changes | None = None,
     ) -> None:
+        self._back = back
+        self._sources: Sequence[Source] = ()
+        self._places: dict[str, int] = {}
+        self._hours_before = 0.0
         self._corpus, self._out, self._options = corpus, out, options
         self._graph, self._executor, self._progress = graph, executor, progress
         self._summary = Summary()
@@ -130,8 +203,9 @@ class _Run:
         for folder in layout.our_folders(self._out):  # left by a run that was killed
             remove_temporaries(folder)
         with long_lived():
-            self.sources, unreadable = self._find_sources()
-            placed = self._place(self.sources)
+            self._sources, unreadable = self._find_sources()
+            placed = self._place(self._sources)
+        self._hours_before = self._decoded_before()
         self._shards, low = sure_enough(placed, self._options.min_confidence)
         self._unusable = [*unreadable, *low]
         if "durations" in self._columns and self._graph.missing_assets("durations"):
@@ -139,8 +213,26 @@ class _Run:
         self._make(self._ready_columns())
         return self._finish()
 
+    def done(self, summary: Summary, notes: Sequence[str]) -> Done:
+        """What is remembered of this run.
+
+        Args:
+            notes: what was told of the corpus.
+        """
+        head = {"notes": (), "told": ()} if self._back is None else self._back.last.head
+        return Done(
+            corpus=self._corpus,
+            told=tuple(dict.fromkeys((*head["told"], *self._corpus.notes))),
+            options=self._options,
+            sources=self._sources,
+            places=self._places,
+            summary=summary,
+            notes=tuple(dict.fromkeys((*head["notes"], *notes))),
+        )
+
     def _find_sources(self) -> tuple[list[Source], list[Rejection]]:
-        states = SourceStates(state_file(self._out), checksum=self._options.checksum)
+        only = None if self._back is None else names_of(self._corpus)
+        states = SourceStates(state_file(self._out), checksum=self._options.checksum, only=only)
         self._progress.phase("hashing sources", len(self._corpus.utterances))
         try:
             return find_sources(
@@ -153,13 +245,26 @@ class _Run:
         finally:
             states.save()
 
+    def _decoded_before(self) -> float:
+        """Hours of the shards that are looked at again, as the last run counted them."""
+        touched = () if self._back is None else sorted(self._back.touched)
+        rows = (row for number in touched for row in self._scene().screens.load(number).values())
+        samples = sum(row.scalars.get("samples", 0) for row in rows)
+        return samples / 3600 / self._graph.grid.sample_rate
+
     def _place(self, sources: Sequence[Source]) -> tuple[Shard, ...]:
+        back, size, file = self._back, self._options.shard_utterances, plan_file(self._out)
+        if back is not None:
+            shards = plan_shards(sources, back.places, size, back.next_shard)
+            placed = self._places = places_in(shards)
+            if new := placed.items() - back.places.items():
+                add_to_plan(file, dict(new), size)
+            return shards
         shards, previous = place(sources, self._out, self._options)
-        placed = {s.key: shard.number for shard in shards for s in shard.sources}
-        file = plan_file(self._out)
+        placed = self._places = places_in(shards)
         if placed.items() - previous.items() or not file.is_file():
             # what comes back later finds its place
-            save_plan(file, {**previous, **placed}, self._options.shard_utterances)
+            save_plan(file, {**previous, **placed}, size)
         return shards
 
     def _ready_columns(self) -> tuple[str, ...]:
@@ -261,16 +366,22 @@ class _Run:
     def _finish(self) -> Summary:
         """Ledger, index, checksums and card, from the markers."""
         self._progress.phase("writing the index")
-        self._summary.found = len(self._corpus.utterances) + len(self._corpus.rejected)
-        finisher = Finisher(
-            out=self._out,
-            options=self._options,
-            layout=self._corpus.layout,
-            scene=self._scene(),
-            shards=self._shards,
-            columns=self._ready_columns(),
-            aligner=self._aligner,
-            summary=self._summary,
+        back = self._back
+        self._summary.found = self._corpus.found if back is None else back.found
+        parts: dict[str, Any] = {
+            "out": self._out,
+            "options": self._options,
+            "layout": self._corpus.layout,
+            "scene": self._scene(),
+            "shards": self._shards,
+            "columns": self._ready_columns(),
+            "aligner": self._aligner,
+            "summary": self._summary,
+        }
+        finisher = (
+            Finisher(**parts)
+            if back is None
+            else PartialFinisher(**parts, changes=back, hours_before=self._hours_before)
         )
         before = read_card(self._out)
         finisher.carry_out([*self._corpus.rejected, *self._unusable])

@@ -20,8 +20,8 @@ from ns2.cli import main
 from ns2.model.tts.presets import PRESETS
 from ns2.pipeline.core.hashing import unit_interval
 from ns2.pipeline.core.schema import COLUMNS
+from ns2.pipeline.corpora.fields import FIELDS
 from ns2.pipeline.corpora.layouts.commonvoice import CommonVoice
-from ns2.pipeline.corpora.layouts.manifest import FIELDS
 from ns2.pipeline.corpora.layouts.mls import VOICES
 from ns2.pipeline.corpora.reading import AUDIO_SUFFIXES, LAYOUTS, read_corpus
 from ns2.pipeline.dataset.index import index_schema

@@ -16,7 +16,7 @@ from ns2.pipeline.corpora.corpus import Corpus, Find, check_rows, settle
 from ns2.pipeline.corpora.entries import split_of_path, without_lone_train
 from ns2.pipeline.corpora.fields import Fields
 from ns2.pipeline.corpora.folders import Folder, Lookup, walk
-from ns2.pipeline.corpora.layouts.manifest import ManifestRows
+from ns2.pipeline.corpora.manifest_rows import ManifestRows
 from ns2.pipeline.corpora.rows import Row, read_rows
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")

@@ -225,6 +225,9 @@ class _Flow:
         if returned.lost and part.gpu:  # the audio must be decoded again
             self._for_cpus.extend(collected.lose(part))
             return None
+        if returned.lost:  # its worker's machine is gone, which is no fault of an utterance
+            self._for_cpus.append(part)
+            return None
         if returned.result is None:
             again = _after_crash(part)
             if again:

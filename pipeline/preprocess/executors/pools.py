@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import ChainMap, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ns2.pipeline.preprocess.executors.parts import Part, Returned
@@ -12,12 +13,22 @@ from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, HandedOn
 from ns2.pipeline.preprocess.work.worker import Worker
 from ns2.pipeline.stages.graph import Graph
 
+_EVERY_SECONDS = 2.0
+"""How often nodes are looked for that joined or were lost."""
+
 
 class _Actor:
     """What runs inside a Ray actor: one worker."""
 
     def __init__(self, graph: Graph, limits: Limits, device: str, leave: Sequence[str]) -> None:
+        import ray
+
+        self._node = ray.get_runtime_context().get_node_id()
         self._worker = Worker(graph, limits, device=device, leave=leave)
+
+    def node(self) -> str:
+        """The node that it runs on."""
+        return self._node
 
     def process(
         self, batch: Batch, *given: Mapping[str, HandedOn]
@@ -54,19 +65,26 @@ class Pool:
         self._actor = ray.remote(_Actor).options(max_restarts=0, max_task_retries=0, **resources)
         self._arguments = (ray.put(graph), ray.put(limits), device, tuple(leave))
         self._idle: deque[Any] = deque()
-        self._missing = size
+        self._made: dict[Any, Any] = {}
+        self.size = size
 
     @property
     def free(self) -> bool:
         """Whether an actor has nothing to do, or can be made."""
-        return bool(self._idle or self._missing)
+        return bool(self._idle) or len(self._made) < self.size
+
+    @property
+    def too_many(self) -> bool:
+        """Whether there are more actors than there is room for."""
+        return len(self._made) > self.size
 
     def take(self) -> Any:
         """An actor that is free."""
         if self._idle:
             return self._idle.popleft()
-        self._missing -= 1
-        return self._actor.remote(*self._arguments)
+        actor: Any = self._actor.remote(*self._arguments)
+        self._made[actor] = actor.node.remote()
+        return actor
 
     def give_back(self, actor: Any) -> None:
         """Take back an actor that has done its work."""
@@ -77,7 +95,23 @@ class Pool:
         import ray
 
         ray.kill(actor)
-        self._missing += 1
+        self._made.pop(actor, None)
+
+    def waits(self, actor: Any) -> bool:
+        """Whether no node has room for an actor yet."""
+        import ray
+
+        return not ray.wait([self._made[actor]], timeout=0)[0]
+
+    def node_is_lost(self, actor: Any) -> bool:
+        """Whether the node of an actor that crashed is gone, or was never found."""
+        import ray
+
+        try:
+            node = ray.get(self._made[actor], timeout=0)
+        except (ray.exceptions.RayError, KeyError):
+            return True
+        return node not in alive_nodes()
 
     def dismiss(self) -> None:
         """Stop the actors that have nothing to do."""
@@ -85,13 +119,29 @@ class Pool:
 
         while self._idle:
             ray.kill(self._idle.popleft())
+        self._made.clear()
+
+
+def alive_nodes() -> set[str]:
+    """The nodes of the cluster that are there now."""
+    import ray
+
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
 class Crew:
     """A pool that works on CPUs, one that has GPUs, and the parts that they are at work on."""
 
-    def __init__(self, cpus: Pool, gpus: Pool | None) -> None:
-        self._cpus, self._gpus = cpus, gpus
+    def __init__(
+        self, cpus: Pool, gpus: Pool | None, room: Callable[[], tuple[int, int]] | None = None
+    ) -> None:
+        """Put pools together.
+
+        Args:
+            room: how many actors of each kind the cluster has room for; None where that stays.
+        """
+        self._cpus, self._gpus, self._room = cpus, gpus, room
+        self._looked = time.monotonic()
         self._busy: dict[Any, tuple[Pool, Any, Any, Part]] = {}
 
     @property
@@ -120,8 +170,12 @@ class Crew:
         """
         import ray
 
-        ready, _ = ray.wait(list(self._busy), num_returns=1)
+        every = None if self._room is None else _EVERY_SECONDS
+        ready, _ = ray.wait(list(self._busy), num_returns=1, timeout=every)
+        yield from self._follow_cluster()
         for reference in ready:
+            if reference not in self._busy:
+                continue
             pool, actor, handed, part = self._busy.pop(reference)
             try:
                 result = ray.get(reference)
@@ -131,11 +185,28 @@ class Crew:
                 pool.give_back(actor)
                 yield part, Returned(lost=True)
             except ray.exceptions.RayError as error:
+                lost = isinstance(error, ray.exceptions.ObjectLostError)
+                lost = lost or (self._room is not None and pool.node_is_lost(actor))
                 pool.lose(actor)
-                yield part, Returned(lost=isinstance(error, ray.exceptions.ObjectLostError))
+                yield part, Returned(lost=lost)
             else:
                 pool.give_back(actor)
                 yield part, Returned(result=result, handed=handed)
+
+    def _follow_cluster(self) -> Iterator[tuple[Part, Returned]]:
+        """Every now and then make room for actors on nodes that joined, and give up those that wait
+        for a node that is gone; the parts that they were given come back."""
+        if self._room is None or time.monotonic() < self._looked + _EVERY_SECONDS:
+            return
+        self._looked = time.monotonic()
+        for pool, size in zip((self._cpus, self._gpus), self._room(), strict=True):
+            if pool is not None:
+                pool.size = max(size, 1)  # one that waits until a node comes
+        for reference, (pool, actor, _, part) in list(self._busy.items()):
+            if pool.too_many and pool.waits(actor):
+                del self._busy[reference]
+                pool.lose(actor)
+                yield part, Returned(lost=True)
 
     def dismiss(self) -> None:
         """Stop all actors."""

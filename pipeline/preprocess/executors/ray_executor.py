@@ -21,7 +21,7 @@ from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.ending import hear_sigterm
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.preprocess.executors.parts import carry_out
-from ns2.pipeline.preprocess.executors.pools import Crew, Pool
+from ns2.pipeline.preprocess.executors.pools import Crew, Pool, alive_nodes
 from ns2.pipeline.preprocess.executors.ray_start import RayFolder, start_ray
 from ns2.pipeline.preprocess.options import Limits
 from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
@@ -58,6 +58,9 @@ class RayExecutor:
         """
         self._workers, self._address, self._device = workers, address, device
         self._gpus = gpus
+        self._asked = workers, gpus
+        self._known: set[str] = set()
+        self._modules: Sequence[str] = ()
         self._started = False
         self._folder = RayFolder()
 
@@ -80,6 +83,7 @@ class RayExecutor:
         crew = Crew(
             Pool(graph, limits, self._workers or 1, leave=accelerated),
             Pool(graph, limits, gpus, device=self._device, gpu=True) if accelerated else None,
+            room=None if self._address is None else self._room,
         )
         try:
             yield from carry_out(
@@ -132,10 +136,29 @@ class RayExecutor:
             ) from error
         self._started = True
         hear_sigterm()
-        cores = int(ray.cluster_resources().get("CPU", 1))
-        self._workers = self._workers or max(cores - 1, 1)
         self._count_gpus(int(ray.cluster_resources().get("GPU", 0)))
-        _check_nodes(modules)
+        self._modules = modules
+        self._workers, _ = self._room()
+
+    def _room(self) -> tuple[int, int]:
+        """How many actors on CPUs and on GPUs the cluster has room for, as it is now.
+
+        Raises:
+            UserError: a node that has joined runs another ns2.
+        """
+        import ray
+
+        joined = alive_nodes() - self._known
+        if joined:
+            _check_nodes(self._modules, joined)
+            self._known |= joined
+        there = ray.cluster_resources()
+        cores, gpus = (int(there.get(name, 0)) for name in ("CPU", "GPU"))
+        workers, most = self._asked
+        return (
+            max(cores - 1, 1) if workers is None else max(min(workers, cores), 1),
+            gpus if most is None else min(most, gpus),
+        )
 
     def _count_gpus(self, there: int) -> None:
         """Settle the number of GPUs.
@@ -179,10 +202,11 @@ def _own_modules(graph: Graph) -> list[str]:
     return sorted(name for name in modules if not name.startswith("ns2."))
 
 
-def _check_nodes(modules: Sequence[str]) -> None:
-    """Check that every node runs the same ns2, file by file: nothing is shipped to it.
+def _check_nodes(modules: Sequence[str], nodes: set[str]) -> None:
+    """Check that nodes run the same ns2, file by file: nothing is shipped to them.
 
     Args:
+        nodes: their ids.
         modules: what every node must have beside it.
 
     Raises:
@@ -214,13 +238,15 @@ def _check_nodes(modules: Sequence[str]) -> None:
     here = identify()
     ask, search = ray.remote(num_cpus=0)(identify), ray.remote(num_cpus=0)(lacks)
     for node in ray.nodes():
-        if not node["Alive"]:
+        if node["NodeID"] not in nodes:
             continue
         strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         name = node["NodeManagerHostname"]
         try:
             there = ray.get(ask.options(scheduling_strategy=strategy).remote())
         except Exception as error:
+            if node["NodeID"] not in alive_nodes():
+                continue  # it was lost meanwhile
             raise UserError(
                 f"ns2 does not run on node {name}: {error}; install it there"
             ) from error

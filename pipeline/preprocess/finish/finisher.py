@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ns2.pipeline.core.atomic import member_folder
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.schema import Kind, Rejection
@@ -107,7 +109,7 @@ class Summary:
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What is counted of a dataset while its index is written, shard by shard.
 
     Attributes:
@@ -182,13 +184,13 @@ class Finisher:
         Raises:
             UserError: a marker, tar or asset that was there before is damaged.
         """
-        out, summary, tally = self.out, self.summary, _Tally()
+        out, summary, tally = self.out, self.summary, Tally()
         vouched = vouched_sums(out)
         # The index is written beside the one that is there; all that the card tells is counted.
         summary.rejected = list(unusable)
         scalars = [name for column in self.columns for name in self.scene.graph.scalars(column)]
         schema = index_schema(self.columns, scalars, confidence=self._confidence)
-        index = write_index(out / layout.INDEX, self._rows(tally), schema)
+        index = self._write_index(schema, tally, vouched)
         self._check_ledger()
         summary.column_bytes = {c: tally.bytes[c] for c in self.columns}
         assets = self._write_assets()
@@ -210,7 +212,15 @@ class Finisher:
         publisher.write(layout.CARD, card.text().encode())
         write_readme(out, card)
 
-    def _rows(self, tally: _Tally) -> Iterator[Mapping[str, Any]]:
+    def _write_index(self, schema: pa.Schema, tally: Tally, vouched: Mapping[str, str]) -> Path:
+        """Write the index beside the one that is there, and count what it holds.
+
+        Args:
+            vouched: SHA-256 by name, as the last card vouched for them.
+        """
+        return write_index(self.out / layout.INDEX, self._rows(tally), schema)
+
+    def _rows(self, tally: Tally) -> Iterator[Mapping[str, Any]]:
         """Index rows shard by shard, each counted; those left out go to the summary."""
         scene, summary = self.scene, self.summary
         rate = scene.graph.grid.sample_rate
@@ -297,7 +307,7 @@ class Finisher:
     def _checksums(self, paths: Sequence[Path]) -> list[tuple[str, str]]:
         return [(path.relative_to(self.out).as_posix(), sha256_file(path)) for path in paths]
 
-    def _card(self, tally: _Tally, assets: Sequence[Path], sha256sums: str) -> Card:
+    def _card(self, tally: Tally, assets: Sequence[Path], sha256sums: str) -> Card:
         """What the dataset is."""
         summary, graph = self.summary, self.scene.graph
         kinds = Counter(rejection.kind for rejection in summary.rejected)

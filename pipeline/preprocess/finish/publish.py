@@ -126,20 +126,31 @@ def index_rows(
 
 def write_index(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> Path:
     """Stream rows into a temporary file beside `path`; give it back for `Publisher.replace`."""
+    return write_tables(path, _tables(rows, schema), schema)
+
+
+def _tables(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows as tables of `ROW_GROUP` rows, but the last one."""
+    group: list[Mapping[str, Any]] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == ROW_GROUP:
+            yield pa.Table.from_pylist(group, schema)
+            group = []
+    if group:
+        yield pa.Table.from_pylist(group, schema)
+
+
+def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> Path:
+    """Write tables, each as a row group, into a temporary file beside `path`; give it back."""
     temporary = temporary_path(path)
     try:
         with (
             new_file(temporary) as file,
             pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
         ):
-            group: list[Mapping[str, Any]] = []
-            for row in rows:
-                group.append(row)
-                if len(group) == ROW_GROUP:
-                    writer.write_table(pa.Table.from_pylist(group, schema))
-                    group = []
-            if group:
-                writer.write_table(pa.Table.from_pylist(group, schema))
+            for table in tables:
+                writer.write_table(table)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

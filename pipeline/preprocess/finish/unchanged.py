@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ns2.pipeline.core.atomic import atomic_write, stamp
@@ -26,8 +28,11 @@ from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.corpora.layouts.manifest import MORE_NAMES, NAMES, Manifest
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.preprocess.finish.finisher import Summary
+from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
+from ns2.pipeline.preprocess.plan.kept_rows import FILTERED, NO_SHARD, SPLITS, KeptRows
 from ns2.pipeline.preprocess.plan.sources import Source
+from ns2.pipeline.preprocess.plan.stamps import stamps_of
 from ns2.pipeline.preprocess.recipe import describe, described_options
 from ns2.pipeline.stages.graph import Graph
 
@@ -36,6 +41,8 @@ _ROWS = 1 << 16
 _SCHEMA = pa.schema(
     [("root", pa.string()), ("name", pa.string()), ("size", pa.int64()), ("mtime_ns", pa.int64())]
 )
+_UNSEEN = ("lock", "finished.parquet", "rows.parquet")
+"""Files of the folder of state whose sizes and times are not kept."""
 _COUNTED = ("found", "written", "hours_found", "hours", "column_bytes")
 
 Inputs = str
@@ -93,33 +100,114 @@ def _is_name(value: object) -> bool:
     return isinstance(value, Path) or (isinstance(value, str) and bool(value))
 
 
-def keep(
-    out: Path,
-    inputs: Inputs | None,
-    corpus: Corpus,
-    sources: Sequence[Source],
-    summary: Summary,
-    notes: Sequence[str],
-) -> None:
-    """Remember a run that has just finished, or forget the last one where files do not tell all.
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A run that has just finished, on all rows of a corpus or on some of them.
 
-    Args:
+    Attributes:
         sources: of all utterances of the corpus.
-        notes: what was told of the corpus.
+        places: the shard of each key.
+        summary: of the whole dataset.
+        notes: what was told of the run.
+        told: of these, what the reader of the corpus decided.
     """
-    file = layout.finished_file(out)
-    if inputs is None or not _told_by_files(corpus, sources, summary):
-        file.unlink(missing_ok=True)
+
+    corpus: Corpus
+    told: Sequence[str]
+    options: Options
+    sources: Sequence[Source]
+    places: Mapping[str, int]
+    summary: Summary
+    notes: Sequence[str]
+
+    def rows(self, digests: np.ndarray) -> KeptRows:
+        """What was seen of the rows of the corpus.
+
+        Args:
+            digests: of their lines, (n, 2) uint64.
+        """
+        low = {r.key for r in self.summary.rejected if r.reason is Reason.LOW_CONFIDENCE}
+        known = {source.key: self._seen(source, source.key in low) for source in self.sources}
+        nothing = (NO_SHARD, 0, -1, -1, "")
+        columns = list(zip(*(known.get(key, nothing) for key in self.corpus.keys), strict=True))
+        kinds = (np.int32, np.int8, np.int64, np.int64)
+        numbers = columns[:4] or [()] * 4
+        arrays = [np.array(n, kind) for n, kind in zip(numbers, kinds, strict=True)]
+        texts = pa.array(columns[4] if columns else [], pa.string())
+        return KeptRows(
+            digests=digests,
+            **dict(zip(("shards", "splits", "sizes", "times"), arrays, strict=True)),
+            sources=pa.chunked_array([texts]),
+        )
+
+    def _seen(self, source: Source, low: bool) -> tuple[int, int, int, int, str]:
+        utterance, options = source.utterance, self.options
+        split = assign_split(utterance, val_share=options.val_share, val_by=options.val_by)
+        size, time = source.stamp or (-1, -1)
+        code = FILTERED if low else SPLITS.index(split)
+        return self.places[source.key], code, size, time, utterance.source
+
+    @property
+    def retried(self) -> list[int]:
+        """Shards in which something failed for reasons that may be the machine's."""
+        failed = (one.key for one in self.summary.rejected if one.reason in PASSING)
+        return sorted({self.places[key] for key in failed if key in self.places})
+
+    @property
+    def told_by_files(self) -> bool:
+        """Whether another run would do the same as long as no file changes.
+
+        Files that were missing may appear, and what failed for reasons of the machine is tried
+        again.
+        """
+        return not self.missing and not any(r.reason in PASSING for r in self.summary.rejected)
+
+    @property
+    def missing(self) -> bool:
+        """Whether recordings are missing, or can't be opened."""
+        return len(self.sources) != len(self.corpus.utterances) or any(
+            one.reason is Reason.AUDIO_MISSING for one in self.corpus.rejected
+        )
+
+
+def keep_rows(out: Path, inputs: Inputs | None, done: Done, rows: KeptRows | None) -> None:
+    """Remember a run that has just finished, and what was seen of all rows of its manifest."""
+    file, corpus = layout.finished_file(out), done.corpus
+    file.unlink(missing_ok=True)
+    if any(one.reason is Reason.DUPLICATE_ID for one in corpus.rejected):
+        rows = None  # which of them counts depends on all rows
+    if rows is None:
+        layout.rows_file(out).unlink(missing_ok=True)
+    if inputs is None or corpus.layout != Manifest.name:
         return
-    head = {
+    if rows is None and not done.told_by_files:
+        return
+    head: dict[str, Any] = {
         "inputs": inputs,
-        "summary": {name: getattr(summary, name) for name in _COUNTED},
-        "notes": list(notes),
+        "summary": {name: getattr(done.summary, name) for name in _COUNTED},
+        "notes": list(done.notes),
     }
+    files: dict[tuple[str, str], tuple[int, int] | None] = {}
+    if rows is not None:
+        rows.save(layout.rows_file(out))
+        head |= {
+            "table": str(corpus.table),
+            "rows": rows.digest,
+            "told": list(done.told),
+            "missing": done.missing,
+            "retried": done.retried,
+        }
+    else:
+        files = {(str(corpus.root), s.utterance.source): s.stamp for s in done.sources}
+    files |= {(".", name): stamp(out / name) for name in _made(out)}
+    _write(file, head, files)
+
+
+def _write(
+    file: Path, head: Mapping[str, Any], files: Mapping[tuple[str, str], tuple[int, int] | None]
+) -> None:
     schema = _SCHEMA.with_metadata({_HEAD: json.dumps(head).encode()})
-    rows = {(str(corpus.root), s.utterance.source): s.stamp for s in sources}
-    rows |= {(".", name): stamp(out / name) for name in _made(out)}
-    columns = zip(*((*place, *(at or (-1, -1))) for place, at in rows.items()), strict=True)
+    columns = zip(*((*place, *(at or (-1, -1))) for place, at in files.items()), strict=True)
     arrays = [
         pa.array(list(column), kind) for column, kind in zip(columns, schema.types, strict=True)
     ]
@@ -133,62 +221,95 @@ def keep(
         )
 
 
-def _told_by_files(corpus: Corpus, sources: Sequence[Source], summary: Summary) -> bool:
-    """Whether another run would do the same as long as no file changes.
-
-    Files that were missing may appear, and what failed for reasons of the machine is tried again.
-    """
-    return (
-        corpus.layout == Manifest.name
-        and len(sources) == len(corpus.utterances)
-        and not any(one.reason is Reason.AUDIO_MISSING for one in corpus.rejected)
-        and not any(one.reason in PASSING for one in summary.rejected)
-    )
+def renew(out: Path, inputs: Inputs, last: Last) -> None:
+    """Remember that a run found all as the last one left it, by other sizes and times of tables."""
+    head = {**last.head, "inputs": inputs}
+    table = last.files.replace_schema_metadata({_HEAD: json.dumps(head).encode()})
+    with atomic_write(layout.finished_file(out)) as written:
+        pq.write_table(
+            table, written, row_group_size=_ROWS, compression="zstd", write_page_checksum=True
+        )
 
 
 def _made(out: Path) -> Iterator[str]:
     """Names of the files of a dataset, and of what runs remember of it."""
     lines = (out / layout.SUMS).read_text("utf-8").splitlines()
     yield from (line.partition("  ")[2] for line in lines)
-    yield from (layout.SUMS, layout.CARD, layout.README)
+    yield from (layout.SUMS, layout.CARD)  # README.md is written again by each run
     for folder, _, names in os.walk(out / layout.STATE):
         place = Path(folder).relative_to(out).as_posix()
         for name in names:
-            if name not in ("lock", layout.finished_file(out).name):
+            if name not in _UNSEEN:
                 yield f"{place}/{name}"
 
 
-def recall(out: Path, inputs: Inputs | None) -> Recalled | None:
-    """The last run, where this one would find everything as that one left it; else None."""
-    file = layout.finished_file(out)
-    if inputs is None or not file.is_file():
-        return None
-    try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as table:
-            head = json.loads(table.schema_arrow.metadata[_HEAD])
-            if head["inputs"] != inputs or not _all_as_seen(out, table):
+@dataclass(frozen=True, kw_only=True)
+class Last:
+    """What the last finished run saw.
+
+    Attributes:
+        head: its inputs, summary and notes; and, where rows are kept, their digest, the path of
+            their table, whether recordings were missing, and the shards that are tried again.
+        files: root, name, size and mtime_ns of all that it depended on or made, but kept rows.
+        rows: of its manifest, where they are kept.
+    """
+
+    head: dict[str, Any]
+    files: pa.Table
+    rows: KeptRows | None
+
+    @classmethod
+    def load(cls, out: Path) -> Last | None:
+        """What the last run saw, or None if that is lost or damaged: it is only a shortcut."""
+        file = layout.finished_file(out)
+        if not file.is_file():
+            return None
+        try:
+            files = pq.read_table(file, page_checksum_verification=True)
+            head = json.loads(files.schema.metadata[_HEAD])
+            rows = KeptRows.load(layout.rows_file(out)) if "table" in head else None
+            if rows is not None and rows.digest != head["rows"]:
                 return None
-        summary = Summary(**head["summary"], rejected=_rejected(out))
-        return Recalled(summary, tuple(head["notes"]))
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
-        return None  # only a shortcut: the run goes the long way
+            if not {"inputs", "summary", "notes"} <= head.keys():
+                return None
+            return cls(head=head, files=files, rows=rows)
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+            return None
+
+    def differing(self, out: Path) -> list[str]:
+        """Names of files that are no more as they were seen; kept rows are not looked at.
+
+        Args:
+            out: the dataset's folder.
+        """
+        found: list[str] = []
+        for root in self.files["root"].unique().to_pylist():
+            part = self.files.filter(pc.equal(self.files["root"], root))
+            sizes, times = stamps_of(out if root == "." else Path(root), part["name"])
+            seen = part["size"].to_numpy(), part["mtime_ns"].to_numpy()
+            same = (sizes == seen[0]) & (times == seen[1]) & (sizes >= 0)
+            found += part["name"].filter(pa.array(~same)).to_pylist()
+        return found
+
+    def recalled(self, out: Path) -> Recalled | None:
+        """The run as one that has nothing to do; None if its ledger is damaged."""
+        try:
+            summary = Summary(**self.head["summary"], rejected=rejected_before(out))
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+            return None
+        return Recalled(summary, tuple(self.head["notes"]))
 
 
-def _all_as_seen(out: Path, table: pq.ParquetFile) -> bool:
-    """Whether all files have the sizes and times that they had."""
-    roots: dict[str, str] = {}
-    for batch in table.iter_batches(_ROWS):
-        for root, name, *seen in zip(*(column.to_pylist() for column in batch), strict=True):
-            if root not in roots:
-                roots[root] = f"{out if root == '.' else root}/"
-            # a Path for each would take five times as long
-            found = os.stat(roots[root] + name)  # noqa: PTH116
-            if [found.st_size, found.st_mtime_ns] != seen:
-                return False
-    return True
+def same_but_tables(one: Inputs, other: Inputs) -> bool:
+    """Whether inputs are the same, whatever the sizes and times of the manifest's tables are."""
+    mine, others = json.loads(one), json.loads(other)
+    for name in ("tables", "folder"):
+        mine.pop(name, None)
+        others.pop(name, None)
+    return bool(mine == others)
 
 
-def _rejected(out: Path) -> list[Rejection]:
+def rejected_before(out: Path) -> list[Rejection]:
     """The ledger of a dataset."""
     rows: list[dict[str, Any]] = pq.read_table(out / layout.REJECTED).to_pylist()
     return [

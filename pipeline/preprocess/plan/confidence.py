@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from ns2.pipeline.core.schema import Kind, Reason, Rejection
 from ns2.pipeline.corpora.corpus import STAGE, Corpus
@@ -16,16 +17,46 @@ from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
 
 
-def confidence_note(corpus: Corpus, options: Options) -> str:
-    """What `--min-confidence` does to a corpus, in a sentence; empty without the option."""
-    least, utterances = options.min_confidence, corpus.utterances
+class Others(Protocol):
+    """What is known of utterances that were not read."""
+
+    @property
+    def filtered(self) -> int:
+        """How many of them `--min-confidence` leaves out."""
+        ...
+
+    @property
+    def utterances(self) -> int:
+        """How many there are."""
+        ...
+
+
+def confidence_note(corpus: Corpus, options: Options, others: Others | None = None) -> str:
+    """What `--min-confidence` does to a corpus, in a sentence; empty without the option.
+
+    Args:
+        others: utterances of the corpus that were not read, as they were before.
+    """
+    least = options.min_confidence
     if least is None:
         return ""
-    known = [u.confidence for u in utterances if u.confidence is not None]
+    known = [u.confidence for u in corpus.utterances if u.confidence is not None]
+    filtered, count = (0, 0) if others is None else (others.filtered, others.utterances)
+    low = sum(confidence < least for confidence in known) + filtered
+    return note_of(least, bool(known or filtered), low, count + len(corpus.utterances))
+
+
+def note_of(least: float, known: bool, low: int, count: int) -> str:
+    """What `--min-confidence` does, in a sentence.
+
+    Args:
+        least: its value.
+        known: whether any utterance has a confidence.
+        low, count: how many have less than that, and how many there are.
+    """
     if not known:
         return "--min-confidence has no effect: no utterance of the corpus has a confidence"
-    low = sum(confidence < least for confidence in known)
-    return f"--min-confidence {least:g} filters {low} of {len(utterances)} utterances"
+    return f"--min-confidence {least:g} filters {low} of {count} utterances"
 
 
 def sure_enough(

@@ -7,7 +7,7 @@ is lost, the index tells it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +29,13 @@ class Shard:
     sources: tuple[Source, ...]
 
 
+def places_in(shards: Iterable[Shard]) -> dict[str, int]:
+    """The shard of each key."""
+    return {source.key: shard.number for shard in shards for source in shard.sources}
+
+
 def plan_shards(
-    sources: Sequence[Source], previous: Mapping[str, int], size: int
+    sources: Sequence[Source], previous: Mapping[str, int], size: int, first: int | None = None
 ) -> tuple[Shard, ...]:
     """Shards of all utterances: known ones where they were, new ones in new shards.
 
@@ -38,6 +43,7 @@ def plan_shards(
         sources: sorted by key.
         previous: shard of each key planned before.
         size: utterances a shard.
+        first: number of the first new shard; None for the one behind all of `previous`.
     """
     members: dict[int, list[Source]] = {}
     new: list[Source] = []
@@ -47,7 +53,8 @@ def plan_shards(
             new.append(source)
         else:
             members.setdefault(number, []).append(source)
-    first = max(previous.values(), default=-1) + 1
+    if first is None:
+        first = max(previous.values(), default=-1) + 1
     for i in range(0, len(new), size):
         members[first + i // size] = new[i : i + size]
     return tuple(Shard(number, tuple(members[number])) for number in sorted(members))
@@ -88,9 +95,22 @@ def _places(table: pa.Table) -> dict[str, int]:
 
 def save_plan(state: Path, placed: Mapping[str, int], size: int) -> None:
     """Write the shard of each key."""
+    _write(state, _table(placed), size)
+
+
+def add_to_plan(state: Path, placed: Mapping[str, int], size: int) -> None:
+    """Write the shards of keys that have none yet behind those that are there."""
+    before = pq.read_table(state, page_checksum_verification=True)
+    _write(state, pa.concat_tables([before.select(["key", "shard"]), _table(placed)]), size)
+
+
+def _table(placed: Mapping[str, int]) -> pa.Table:
     keys = sorted(placed)
-    table = pa.table(
-        {"key": keys, "shard": pa.array([placed[key] for key in keys], pa.int32())}
-    ).replace_schema_metadata({_SIZE: str(size)})
+    shards = pa.array([placed[key] for key in keys], pa.int32())
+    return pa.table({"key": pa.array(keys, pa.string()), "shard": shards})
+
+
+def _write(state: Path, table: pa.Table, size: int) -> None:
+    table = table.replace_schema_metadata({_SIZE: str(size)})
     with atomic_write(state) as file:
         pq.write_table(table, file, write_page_checksum=True)

@@ -80,6 +80,11 @@ def find_sources(
     return sources, [*missing, *unreadable]
 
 
+def names_of(corpus: Corpus) -> list[str]:
+    """The names under which `SourceStates` keeps the recordings of a corpus."""
+    return [recording_of(corpus.root, utterance).name for utterance in corpus.utterances]
+
+
 _Located = tuple[Utterance, Recording]
 _THREADS = 8  # more than cores: a network's storage answers late
 _CHUNK = 512

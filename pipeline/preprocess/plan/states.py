@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ns2.pipeline.core.atomic import atomic_write, stamp
@@ -25,14 +26,19 @@ HASH_DIGITS = 16
 class SourceStates:
     """Hashes of recordings, computed once for a path, size and mtime."""
 
-    def __init__(self, path: Path, *, checksum: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, checksum: bool = False, only: Sequence[str] | None = None
+    ) -> None:
         """Read what was seen before.
 
         Args:
             path: the state file; need not exist.
             checksum: hash every file, whatever its size and mtime say.
+            only: names of the recordings that are asked for, if not all; of the others nothing is
+                kept in memory, and what the file says of them stays.
         """
         self._path, self._checksum = path, checksum
+        self._only = None if only is None else pa.array(sorted(set(only)), pa.string())
         self._seen: dict[str, tuple[int, int, str]] = {}
         self._lengths: dict[str, float] = {}
         self._looked: set[str] = set()
@@ -40,7 +46,7 @@ class SourceStates:
         self._changed = False
         if path.is_file():
             try:
-                table = pq.read_table(path, page_checksum_verification=True).to_pydict()
+                table = self._asked(others=False).to_pydict()
                 columns = (table["path"], table["size"], table["mtime_ns"], table["hash"])
             except (pa.ArrowException, OSError, KeyError, ValueError):
                 return  # only a cache: what is lost is hashed again
@@ -48,6 +54,14 @@ class SourceStates:
                 self._seen[name] = (size, mtime, digest)
             lengths = zip(table["path"], table.get("seconds", ()), strict=False)
             self._lengths = {name: length for name, length in lengths if length is not None}
+
+    def _asked(self, *, others: bool) -> pa.Table:
+        """The rows of the file that are asked for, or the others."""
+        table = pq.read_table(self._path, page_checksum_verification=True)
+        if self._only is None:
+            return table.slice(0, 0) if others else table
+        chosen = pc.is_in(table["path"], self._only)
+        return table.filter(pc.invert(chosen) if others else chosen)
 
     def seen(self, place: Place) -> bool:
         """Whether a recording was hashed before, in whatever state."""
@@ -110,6 +124,8 @@ class SourceStates:
                 **self._length_column(names),
             }
         )
+        if self._only is not None and self._path.is_file():
+            table = pa.concat_tables([self._asked(others=True), table], promote_options="default")
         with atomic_write(self._path) as file:
             pq.write_table(table, file, write_page_checksum=True)
         self._changed = False

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,52 +58,6 @@ def test_gpus_that_are_not_there_are_named(weights: Path) -> None:
     graph = build_graph(options(weights))
     with RayExecutor(workers=1, gpus=99) as executor, pytest.raises(UserError, match="--gpus 99"):
         list(executor.run(graph, Options().limits, []))
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of two Ray nodes on this machine, with one CPU each."""
-    with tempfile.TemporaryDirectory(prefix="ns2-") as folder:  # sockets need a short path
-        monkeypatch.setenv("RAY_TMPDIR", folder)
-        monkeypatch.setenv("RAY_AUTH_MODE", "token")
-        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", f"{folder}/token")
-        Path(folder, "token").write_text("0123456789abcdef" * 2)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        common = ["--num-cpus=1", "--object-store-memory=200000000", "--disable-usage-stats"]
-        head = [f"--port={port}", "--head", "--include-dashboard=false"]
-        nodes: list[subprocess.Popen[bytes]] = []
-        try:
-            for more in (head, [f"--address=127.0.0.1:{port}"]):
-                command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
-                with Path(folder, f"node{len(nodes)}.log").open("wb") as log:
-                    nodes.append(
-                        subprocess.Popen(
-                            [*command, *more, *common], stdout=log, stderr=subprocess.STDOUT
-                        )
-                    )
-                wait_for(lambda: "runtime started" in log_of(folder, nodes), nodes[-1])
-            yield f"127.0.0.1:{port}"
-        finally:
-            for node in nodes:
-                kill_tree(node.pid)
-                node.wait()
-
-
-def log_of(folder: str, nodes: list[subprocess.Popen[bytes]]) -> str:
-    """What the last node said."""
-    return Path(folder, f"node{len(nodes) - 1}.log").read_text()
-
-
-def test_two_nodes_write_the_same_files(
-    cluster: str, spoken: Path, weights: Path, dataset: Path, tmp_path: Path
-) -> None:
-    command = [sys.executable, "-m", "ns2.cli", "preprocess", str(spoken), "-o"]
-    command += [str(tmp_path / "out"), "--codec-weights", str(weights), "--quantizers", "4"]
-    command += ["--shard-utterances", "4", "--ray-address", cluster, "--workers", "2"]
-    subprocess.run(command, check=True, cwd=ROOT, timeout=300)
-    assert contents(tmp_path / "out") == contents(dataset)
 
 
 class Crashing(AudioStage):

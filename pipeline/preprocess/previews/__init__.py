@@ -1,0 +1,1 @@
+"""Parts of `ns2 preprocess --plan`: what it says, and plans of new datasets by columns."""
