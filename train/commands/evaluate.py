@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors, config_options
+from ns2.pipeline.commands.places import PLACE, cache_options
 from ns2.pipeline.core.terminal import say
 from ns2.train.commands.speaking_options import SHARED, speaking_options
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
@@ -16,7 +17,7 @@ from ns2.train.evaluation.judges.whisper_base import WHISPER_BASE
 
 @click.command()
 @click.argument("run", type=DATASET)
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=PLACE)
 @click.option(
     "-o",
     "--out",
@@ -41,10 +42,11 @@ from ns2.train.evaluation.judges.whisper_base import WHISPER_BASE
     "--json", "as_json", is_flag=True, help="The figures are printed as JSON, not as a table."
 )
 @speaking_options
+@cache_options
 @clear_errors
 def evaluate(
     run: Path,
-    dataset: Path,
+    dataset: str | Path,
     out: Path | None,
     as_json: bool,
     device: str,

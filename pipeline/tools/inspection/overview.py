@@ -103,7 +103,7 @@ def _by_name(groups: Iterable[Mapping[str, Any]], field: str) -> dict[str, Any]:
     }
 
 
-def render(summary: Mapping[str, Any], root: Path, *, width: int = 100) -> str:
+def render(summary: Mapping[str, Any], root: str | Path, *, width: int = 100) -> str:
     """What `summarise` found, for people.
 
     Args:
