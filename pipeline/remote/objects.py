@@ -209,4 +209,4 @@ def _configuration_error() -> type[Exception]:
     except ImportError:
         return ValueError
     found: Any = BaseError
-    return found  # type: ignore[no-any-return]
+    return found

@@ -81,9 +81,7 @@ def export(
             dataset is damaged.
     """
     out, options = Path(out), options or ExportOptions()
-    chosen = Dataset(
-        dataset.mirror.url if dataset.mirror else dataset.root, options.columns or None
-    )  # checks the columns
+    chosen = Dataset(dataset.place, options.columns or None)  # checks the columns
     _check_place(out, chosen.root)
     remove_abandoned(out.absolute())
     temporary = temporary_path(out.absolute())

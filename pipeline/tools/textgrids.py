@@ -54,9 +54,7 @@ def write_textgrids(
             of that name, or the dataset is damaged.
     """
     options = options or TextGridOptions()
-    chosen = Dataset(
-        dataset.mirror.url if dataset.mirror else dataset.root, _COLUMNS
-    )  # checks the columns
+    chosen = Dataset(dataset.place, _COLUMNS)  # checks the columns
     if out.resolve().is_relative_to(chosen.root.resolve()):
         raise UserError(f"{out} lies inside the dataset {chosen.root}; name a folder outside of it")
     named = dict.fromkeys(find(chosen, name) for name in options.keys)

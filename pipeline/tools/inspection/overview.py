@@ -123,7 +123,7 @@ def render(summary: Mapping[str, Any], root: str | Path, *, width: int = 100) ->
     return _printed(_summary_lines(summary, root), tables, width)
 
 
-def _summary_lines(summary: Mapping[str, Any], root: Path) -> list[str]:
+def _summary_lines(summary: Mapping[str, Any], root: str | Path) -> list[str]:
     """The lines above the tables: how much there is, the frame grid, codec and statistics."""
     grid, seconds = summary["grid"], summary["seconds"]
     lines = [

@@ -78,9 +78,9 @@ class ShardResult:
 def check_shard(task: ShardTask) -> ShardResult:
     """Verify one shard; whatever is wrong in the dataset is a fault, not an exception."""
     result = ShardResult()
-    with caught(result.faults, INDEX, shard=task.number):
-        with task.scratch.holding(task.files) if task.scratch else nullcontext():
-            _ShardCheck(task, result).carry_out()
+    files = task.scratch.holding(task.files) if task.scratch else nullcontext()
+    with caught(result.faults, INDEX, shard=task.number), files:
+        _ShardCheck(task, result).carry_out()
     return result
 
 
