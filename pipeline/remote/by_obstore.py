@@ -50,7 +50,7 @@ class ObstoreStore:
 
     def put(self, name: str, data: bytes, *, create: bool, tag: str) -> str:
         """See `Store.put`."""
-        mode: Any = {"e_tag": tag, "version": None} if tag else "create" if create else "overwrite"
+        mode: Any = {"e_tag": tag} if tag else "create" if create else "overwrite"
         # conditions go with one request only, and so do most objects
         single = bool(create or tag) or len(data) < _PARTS
         done = obstore.put(self._store, name, data, mode=mode, use_multipart=not single)

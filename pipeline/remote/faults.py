@@ -82,7 +82,7 @@ def lasting_fault(error: Exception, url: str) -> RemoteError | None:
             f"{url}: there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
             "AWS_SKIP_SIGNATURE=true for a public bucket"
         )
-    if kind == "NotSupportedError" or ("range" in text.lower() and "support" in text.lower()):
+    if "non-partial response" in text or (kind == "NotSupportedError" and "ange" in text):
         return no_ranges(url)
     if isinstance(error, (TypeError, AttributeError, ImportError, NotImplementedError)):
         return RemoteError(f"{url}: {error}")
