@@ -219,12 +219,13 @@ def textgrid(dataset: str | Path, out: Path, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=PLACE)
 @click.option(
     "--dry-run", is_flag=True, help="What would be removed is printed, and nothing is removed."
 )
+@cache_options
 @clear_errors
-def gc(dataset: Path, dry_run: bool) -> None:
+def gc(dataset: str | Path, dry_run: bool) -> None:
     """Remove from DATASET the files that are no longer current.
 
     These are files that its card does not name: tars from before a change of the corpus or of
@@ -237,7 +238,14 @@ def gc(dataset: Path, dry_run: bool) -> None:
     """
     from ns2.pipeline.tools.collect import collect
 
-    removed = collect(dataset, dry_run=dry_run)
+    if isinstance(dataset, Path):
+        removed = collect(dataset, dry_run=dry_run)
+    else:
+        from ns2.pipeline.dataset.bucket.staging import Staging
+
+        with Staging(dataset).held() as staging:
+            removed = collect(staging.root, dry_run=dry_run)
+            staging.delete_missing()
     say(removed.render(dataset, dry_run=dry_run))
 
 

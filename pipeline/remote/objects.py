@@ -153,6 +153,19 @@ class Objects:
         return Objects, (self.url,)
 
 
+def read_at(url: str, offset: int, size: int) -> bytes:
+    """Some bytes of an object.
+
+    Raises:
+        OSError: there is no such object.
+    """
+    folder, _, name = url.rpartition("/")
+    try:
+        return Objects(folder).read(name, offset, offset + size)
+    except MissingError as error:
+        raise FileNotFoundError(str(error)) from error
+
+
 def persist(ask: Callable[[], T], url: str, patience: float | None = None) -> T:
     """Ask until there is an answer, or until trying again can't help or has taken too long.
 

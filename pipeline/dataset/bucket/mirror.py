@@ -63,7 +63,7 @@ class Mirror:
             UserError: see `__init__`.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with _alone(self.root):
+        with alone(self.root):
             try:
                 card = self._right(CARD, is_card)
             except MissingError as error:
@@ -160,7 +160,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def alone(root: Path) -> Iterator[None]:
     """Work in a folder of copies while no other process does."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     descriptor = os.open(root.with_name(f"{root.name}.lock"), flags, 0o666)

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.core.atomic import atomic_write, stamp
+from ns2.pipeline.core.atomic import atomic_write, delete, stamp
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import PASSING, Kind, Reason, Rejection
 from ns2.pipeline.corpora.corpus import Corpus
@@ -109,7 +109,7 @@ def keep(
     """
     file = layout.finished_file(out)
     if inputs is None or not _told_by_files(corpus, sources, summary):
-        file.unlink(missing_ok=True)
+        delete(file)
         return
     head = {
         "inputs": inputs,
