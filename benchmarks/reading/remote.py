@@ -33,6 +33,21 @@ MOST_BYTES = 1.1
 """The most bytes that a cold epoch may take, as a multiple of what is needed."""
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this part to those of benchmarks.reader."""
+    parser.add_argument(
+        "--remote",
+        action="store_true",
+        help="Readers read from a server of S3 on this machine, cold and warm; needs moto[server].",
+    )
+    parser.add_argument(
+        "--delay",
+        type=float,
+        default=0.02,
+        help="With --remote: the seconds by which each answer is late.  [default: %(default)s]",
+    )
+
+
 def read_ns2(cache: Path) -> tuple[int, float]:
     """Read as `ns2 train` does, with the dataset's URL."""
     os.environ["NS2_CACHE"] = str(cache)
@@ -58,7 +73,10 @@ def read_mds(cache: Path) -> tuple[int, float]:
 def read_litdata(cache: Path) -> tuple[int, float]:
     import numpy as np
     from litdata import StreamingDataset
+    from litdata.streaming import downloader
 
+    # it has no option for servers without encryption, such as this one
+    downloader._OBSTORE_CLIENT_OPTIONS = {"allow_http": True}
     data = StreamingDataset(
         "s3://bucket/litdata",
         cache_dir=str(cache),
@@ -106,7 +124,8 @@ def one_epoch(name: str, cache: Path, proxy: Proxy, expected: int) -> Epoch:
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Median figures of each reader, cold and warm."""
-    readers = [r for r in local.prepared(args, folder) if r.name in (*PREFIXES, _NS2)]
+    args.only = args.only or f"CRC,{','.join(list(PREFIXES)[1:])}"
+    readers = local.prepared(args, folder)
     names = {reader.name.split(",")[0]: reader.root(folder) for reader in readers}
     needed = statistics.mean(
         sum(array.nbytes for array in arrays.values())
@@ -133,9 +152,6 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     disk = [_seconds(partial(local.read_ns2, names["ns2"], check=True)) for _ in range(args.rounds)]
     figures["disk"] = args.utterances / statistics.median(disk)
     return figures
-
-
-_NS2 = "ns2, Reader, CRC checked"
 
 
 def _seconds(run: Callable[[], Any]) -> float:
