@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import fsspec  # type: ignore[import-untyped]
 
@@ -30,6 +31,13 @@ class FsspecStore:
             raise NotImplementedError("this kind of place knows no conditions; write to S3")
         self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         self._files.pipe_file(path, data)
+        return self.size(name)[1]
+
+    def put_file(self, name: str, path: Path) -> str:
+        """See `Store.put_file`."""
+        target = f"{self._root}/{name}"
+        self._files.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        self._files.put_file(str(path), target)
         return self.size(name)[1]
 
     def delete(self, name: str) -> None:

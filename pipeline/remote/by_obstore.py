@@ -56,6 +56,12 @@ class ObstoreStore:
         done = obstore.put(self._store, name, data, mode=mode, use_multipart=not single)
         return str(done["e_tag"] or "")
 
+    def put_file(self, name: str, path: Path) -> str:
+        """See `Store.put_file`."""
+        parts = path.stat().st_size >= _PARTS
+        done = obstore.put(self._store, name, path, use_multipart=parts)
+        return str(done["e_tag"] or "")
+
     def delete(self, name: str) -> None:
         """See `Store.delete`."""
         obstore.delete(self._store, name)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ns2.pipeline.core.errors import UserError
@@ -74,6 +75,9 @@ class Store(Protocol):
             create: only if there is none of this name.
             tag: only if the object there has this tag; "" does not look.
         """
+
+    def put_file(self, name: str, path: Path) -> str:
+        """Put a file as an object, in parts where it is large; gives its tag."""
 
     def delete(self, name: str) -> None:
         """Remove an object."""
@@ -137,6 +141,18 @@ class Objects:
         )
         TRAFFIC.add(sent=len(data))
         return there
+
+    def put_file(self, name: str, path: Path) -> str:
+        """Put a file as an object; see `Store.put_file`.
+
+        Raises:
+            FileNotFoundError: there is no file.
+            RemoteError: it can't be written.
+        """
+        size = path.stat().st_size
+        tag = persist(lambda: self._store.put_file(name, path), f"{self.url}/{name}")
+        TRAFFIC.add(sent=size)
+        return tag
 
     def delete(self, name: str) -> None:
         """Remove an object; it need not be there."""

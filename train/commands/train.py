@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     mix={"multiple": True, "type": str, "metavar": "5:3:1|COLUMN^POWER", "show_default": False},
     losses={"type": DATASET, "metavar": "RUN"},
     devices={"type": click.IntRange(1)},
+    copy_to={"metavar": "URL"},
 )
 @cache_options
 @clear_errors

@@ -19,14 +19,13 @@ from ns2.pipeline.core.reading import parse_json, read_small
 from ns2.pipeline.dataset.card import sealed
 from ns2.pipeline.dataset.layout import CARD, SUMS, TARGET
 from ns2.pipeline.dataset.sums import parse_sums
+from ns2.pipeline.remote.copies import whole
 from ns2.pipeline.remote.faults import MissingError, RemoteError
 from ns2.pipeline.remote.objects import Objects, persist
 from ns2.pipeline.remote.urls import copy_folder, is_url, tidy
 
 TRIES = 4
 """How often bytes are fetched that are not what was written."""
-_PIECE = 8 << 20
-_CONNECTIONS = 8
 _LOOK_AGAIN = 60.0
 """Seconds after which it is asked again whether a dataset has changed."""
 
@@ -132,18 +131,6 @@ def place_of(place: str | Path) -> tuple[Path, Mirror | None]:
         return Path(place), None
     mirror = Mirror(str(place))
     return mirror.root, mirror
-
-
-def whole(objects: Objects, name: str) -> bytes:
-    """All bytes of an object; a large one comes in pieces, several at a time."""
-    if not name.endswith((".parquet", ".tar", ".safetensors")):
-        return objects.read(name)
-    size, _ = objects.size(name)
-    if size <= _PIECE:
-        return objects.read(name)
-    pieces = [(at, min(at + _PIECE, size)) for at in range(0, size, _PIECE)]
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        return b"".join(pool.map(lambda piece: objects.read(name, *piece), pieces))
 
 
 def is_card(data: bytes) -> bool:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from ns2.pipeline.core.atomic import temporary_path
 from ns2.pipeline.core.names import path_in
-from ns2.pipeline.dataset.bucket.mirror import TRIES, is_card, whole
+from ns2.pipeline.dataset.bucket.mirror import TRIES, is_card
 from ns2.pipeline.dataset.layout import CARD, README, SUMS, TARGET
 from ns2.pipeline.dataset.sums import parse_sums
+from ns2.pipeline.remote.copies import whole
 from ns2.pipeline.remote.faults import MissingError
 from ns2.pipeline.remote.objects import Objects
 from ns2.pipeline.remote.urls import cache_folder

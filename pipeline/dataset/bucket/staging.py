@@ -8,7 +8,6 @@ before the work goes on, so tars come before their markers, and the card comes l
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,9 @@ from ns2.pipeline.core.atomic import is_temporary, observed
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.names import path_in
 from ns2.pipeline.dataset.bucket.lease import Lease
-from ns2.pipeline.dataset.bucket.mirror import MIRRORS, alone, whole
+from ns2.pipeline.dataset.bucket.mirror import MIRRORS, alone
 from ns2.pipeline.dataset.layout import LEASE, LOCK, OURS
+from ns2.pipeline.remote.copies import is_copy, whole
 from ns2.pipeline.remote.faults import ExistsError
 from ns2.pipeline.remote.objects import Objects
 from ns2.pipeline.remote.urls import copy_folder, tidy
@@ -95,7 +95,7 @@ class Staging:
         if name.endswith(".tar"):
             if not path.is_file() or path.stat().st_size != size:
                 _empty(path, size)
-        elif not (path.is_file() and _is_tag_of(tag, path)):
+        elif not is_copy(path, tag):
             path.write_bytes(whole(self._objects, name))
 
     def _check_lease(self) -> None:
@@ -112,6 +112,11 @@ class Staging:
             self._objects.delete(name)
             self._there.pop(name, None)
             return
+        if name.endswith(".tar"):
+            size = path.stat().st_size
+            self._there[name] = (size, self._objects.put_file(name, path))
+            _empty(path, size)
+            return
         data = path.read_bytes()
         is_marker = name.endswith(".parquet") and path.with_suffix(".tar").exists()
         try:
@@ -122,8 +127,6 @@ class Staging:
             else:
                 tag = self._there.get(name, (0, ""))[1]
         self._there[name] = (len(data), tag)
-        if name.endswith(".tar"):
-            _empty(path, len(data))
 
 
 def url_of(path: Path) -> str:
@@ -136,15 +139,6 @@ def url_of(path: Path) -> str:
 
 def _is_ours(name: str) -> bool:
     return OURS.fullmatch(name.split("/")[0]) is not None
-
-
-def _is_tag_of(tag: str, path: Path) -> bool:
-    """Whether a tag is the MD5 of a file, as S3 gives it to what is put at once."""
-    plain = tag.strip('"')
-    if len(plain) != 32:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest() == plain
 
 
 def _empty(path: Path, size: int) -> None:
