@@ -1,7 +1,8 @@
-"""Fetching what the next steps need from a bucket, many steps together, before they are asked for.
+"""Fetching what the next steps need from a bucket, whole shards together, before it is asked for.
 
-The utterances of a window of steps are most of what its shards hold. So ranges of many steps are
-joined to few requests, and a step finds its arrays in the cache.
+A window of steps takes all that was chosen of its shards. So a shard is fetched with few requests
+when a step that comes soon takes the first utterance of it, and the steps find their arrays in the
+cache.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
-from ns2.train.data.epochs import EpochPlan
+from ns2.train.data.epochs import WINDOW_SHARDS, EpochPlan
 from ns2.train.data.selection import Data
 
-_TOGETHER = 48 << 20
-"""The bytes of steps whose ranges are joined; twice as many are on their way at most."""
-_SHARE = 16
-"""They are at most this part of the cache."""
+_AHEAD = 48 << 20
+"""The bytes of the steps whose shards are fetched ahead."""
 
 
 class Ahead:
@@ -28,14 +27,16 @@ class Ahead:
     ) -> None:
         """Get ready; see `Reader` for the arguments.
 
-        Processes of one machine share a cache, so each of them fetches a part for all.
+        Processes of one machine share a cache, so they begin at different places of what all of
+        them need. Each machine fetches all: in the next epoch its processes have other utterances.
         """
         self._data, self._seed, self._other_below = data, seed, other_below
         here = min(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), ranks)
-        self._machine, self._machines, self._here = rank // here, -(-ranks // here), here
-        self._turn, self._ranks = rank % here / here, ranks
+        self._turn = rank % here / here
         self._remote = [i for i, one in enumerate(data.datasets) if one.mirror is not None]
         self._epoch, self._reached = -1, 0
+        self._ordered: set[int] = set()
+        self._numbers = np.zeros(0, np.int64)
 
     @property
     def needed(self) -> bool:
@@ -45,9 +46,12 @@ class Ahead:
     def reach(self, plan: EpochPlan, epoch: int, step: int) -> None:
         """See that what comes behind a step is on its way."""
         if epoch != self._epoch:
-            self._epoch, self._reached = epoch, step
-        while self._reached < len(plan) and self._reached <= step + self._steps(plan):
-            end = min(self._reached + self._steps(plan), len(plan))
+            self._epoch, self._reached, self._ordered = epoch, step, set()
+            numbers = np.unique(plan.order)
+            self._numbers = numbers[np.argsort(self._data.shards[numbers], kind="stable")]
+        ahead = max(1, int(self._most_ahead / max(self._step_bytes(plan), 1.0)))
+        if self._reached <= min(step + ahead // 2, len(plan) - 1):
+            end = min(max(step, self._reached) + ahead, len(plan))
             self._order(plan, epoch, range(self._reached, end))
             self._reached = end
 
@@ -56,28 +60,44 @@ class Ahead:
         for i in self._remote:
             self._data.datasets[i].stop_ahead()
 
-    def _steps(self, plan: EpochPlan) -> int:
-        """The number of steps whose ranges are joined."""
-        step = self._bytes_per_frame * plan.total_frames / max(len(plan), 1)
-        room = min(self._data.datasets[i].room for i in self._remote)
-        return max(1, int(min(_TOGETHER, room // _SHARE) / max(step, 1.0)))
+    @cached_property
+    def _room(self) -> int:
+        return min(self._data.datasets[i].room for i in self._remote)
+
+    @property
+    def _most_ahead(self) -> int:
+        return min(_AHEAD, self._room // 8)
+
+    def _step_bytes(self, plan: EpochPlan) -> float:
+        return self._bytes_per_frame * plan.total_frames / max(len(plan), 1)
 
     @cached_property
     def _bytes_per_frame(self) -> float:
-        data = self._data
-        count, frames = 0, 0
+        return self._bytes / max(int(self._data.frames.sum(dtype=np.int64)), 1)
+
+    @cached_property
+    def _bytes(self) -> int:
+        """The bytes of all that was chosen of datasets in a bucket."""
+        data, count = self._data, 0
         for i in self._remote:
-            own = data.dataset_of == i
-            count += int(data.datasets[i].bytes_of(data.columns, data.position[own]).sum())
-            frames += int(data.frames[own].sum(dtype=np.int64))
-        return count / max(frames, 1)
+            own = data.position[data.dataset_of == i]
+            count += int(data.datasets[i].bytes_of(data.columns, own).sum())
+        return count
+
+    @cached_property
+    def _shards_fit(self) -> bool:
+        """Whether the shards of two windows take at most a half of the cache."""
+        shards = len(np.unique(self._data.shards))
+        return 2 * WINDOW_SHARDS * self._bytes / max(shards, 1) <= self._room / 2
 
     def _order(self, plan: EpochPlan, epoch: int, steps: range) -> None:
-        """Order what some steps need, in the shards' order."""
+        """Order all that the epoch takes of the shards of some steps, if there is room for it."""
         data = self._data
-        found = [self._own(plan, epoch, step) for step in steps]
+        found = [self._needs(plan, epoch, step) for step in steps]
         numbers = np.unique(np.concatenate([one[0] for one in found]))
         others = np.unique(np.concatenate([one[1] for one in found]))
+        if self._shards_fit:
+            numbers = self._of_new_shards(numbers)
         for i in self._remote:
             own = data.position[numbers[data.dataset_of[numbers] == i]]
             of_others = data.position[others[data.dataset_of[others] == i]]
@@ -86,12 +106,18 @@ class Ahead:
                 positions["codes"] = np.union1d(own, of_others)
             data.datasets[i].ahead(positions, self._turn)
 
-    def _own(self, plan: EpochPlan, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Utterances of a step that this machine reads, and those whose codes it reads besides."""
+    def _of_new_shards(self, numbers: np.ndarray) -> np.ndarray:
+        """All utterances of the epoch in the shards of some, without shards that were ordered."""
+        new = [s for s in np.unique(self._data.shards[numbers]).tolist() if s not in self._ordered]
+        self._ordered.update(new)
+        shards = self._data.shards[self._numbers]
+        begins, ends = (np.searchsorted(shards, new, side) for side in ("left", "right"))
+        parts = [self._numbers[b:e] for b, e in zip(begins, ends, strict=True)]
+        return np.concatenate([np.zeros(0, np.int64), *parts])
+
+    def _needs(self, plan: EpochPlan, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Utterances of a step, and those whose codes it reads besides."""
         numbers, seeds = plan.step(step), plan.seeds(step, self._seed, epoch)
-        if self._machines > 1:
-            own = plan.rank_of(step, self._ranks) // self._here == self._machine
-            numbers, seeds = numbers[own], seeds[own]
         short = self._data.frames[numbers] < self._other_below
         if not short.any():
             return numbers, np.zeros(0, np.int64)
