@@ -144,7 +144,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         sum(array.nbytes for array in arrays.values())
         for _, arrays in local.utterances(args.utterances)
     )
-    figures: dict[str, Any] = {"bytes needed": needed}
+    tars = sum(path.stat().st_size for path in names["ns2"].rglob("*.tar"))
+    figures: dict[str, Any] = {"bytes needed": needed, "bytes of tars": tars / args.utterances}
     with s3_server() as server, proxy_before(server.port, Faults(delay=args.delay)) as proxy:
         for name, root in names.items():
             server.upload(root, PREFIXES[name])
@@ -171,7 +172,10 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def show(figures: dict[str, Any], delay: float) -> None:
     """Print what was found."""
     needed = figures["bytes needed"]
-    print(f"each answer {1000 * delay:.0f} ms late; {needed:,.0f} bytes of arrays an utterance")
+    print(
+        f"each answer {1000 * delay:.0f} ms late; {needed:,.0f} bytes of arrays an utterance, "
+        f"{figures['bytes of tars']:,.0f} in ns2's tars"
+    )
     print(f"{'':<20}{'':<6}{'a second':>10}{'requests':>10}{'bytes':>10}{'of needed':>10}")
     for name in PREFIXES:
         for state, row in figures.get(name, {}).items():

@@ -20,7 +20,7 @@ from ns2.pipeline.core.names import path_in
 from ns2.pipeline.dataset.bucket.lease import Lease
 from ns2.pipeline.dataset.bucket.mirror import MIRRORS, alone
 from ns2.pipeline.dataset.layout import LEASE, LOCK, OURS
-from ns2.pipeline.remote.copies import is_copy, whole
+from ns2.pipeline.remote.copies import bring, is_copy, whole
 from ns2.pipeline.remote.faults import ExistsError
 from ns2.pipeline.remote.objects import Objects
 from ns2.pipeline.remote.urls import copy_folder, tidy
@@ -135,6 +135,20 @@ def url_of(path: Path) -> str:
         if path.is_relative_to(folder):
             return f"{url}/{path.relative_to(folder).as_posix()}"
     return ""
+
+
+def local_copy(path: Path, url: str) -> Path:
+    """A file of such a folder; on another machine, which does not have it, a copy of the object.
+
+    Args:
+        url: as `url_of` gave it where the folder is; "" for other files.
+    """
+    if not url or path.is_file():
+        return path
+    place, _, name = url.rpartition("/")
+    objects = Objects(place)
+    bring(objects, copy_folder(place), [(name, objects.size(name)[1])])
+    return copy_folder(place) / name
 
 
 def _is_ours(name: str) -> bool:

@@ -25,6 +25,8 @@ from ns2.pipeline.remote.sparse import Range, SparseFile, merged
 
 _CONNECTIONS, _AHEAD = 8, 16
 """Requests at the same time for what is waited for, and for what is fetched ahead."""
+_RECENT, _MOST_RECENT = 0.5, 64
+"""Seconds for which a file is taken to have its name still, and the most such files."""
 _MOST = 4 << 20
 """The most bytes of a request."""
 
@@ -43,6 +45,7 @@ class BucketTars(MappedTars):
 
     def _begin(self) -> None:
         self._files, self._room = OpenFiles(), Room()
+        self._recent: dict[str, tuple[SparseFile, float]] = {}
         self._urgent = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="ns2-range")
         self._later: ThreadPoolExecutor | None = None
         self._coming: dict[str, list[tuple[int, int, Future[None]]]] = {}
@@ -76,6 +79,7 @@ class BucketTars(MappedTars):
                 damage = error
             time.sleep(0.1 * 2**attempt)
             _, file, offset, size, _ = place
+            self._recent.pop(file, None)  # it may have been deleted to make room
             if (found := self._open(file, offset, size)) is not None:
                 found.forget(offset, offset + size)
         raise DamageError(f"{self._mirror.url}: {damage}")
@@ -125,11 +129,18 @@ class BucketTars(MappedTars):
         length = self._lengths.get(name, 0)
         if not 0 <= offset < offset + size <= length:
             return None
+        recent, now = self._recent.get(name), time.monotonic()
+        if recent is not None and now - recent[1] < _RECENT:
+            return recent[0]
         try:
             path = path_in(self._root, name)
         except ValueError as error:
             raise DamageError(str(error)) from None
-        return self._files.open(path.with_name(path.name + SUFFIX), length)
+        found = self._files.open(path.with_name(path.name + SUFFIX), length)
+        if len(self._recent) >= _MOST_RECENT:
+            self._recent.clear()
+        self._recent[name] = found, now
+        return found
 
     # -- ahead of use ----------------------------------------------------------------------------
 
