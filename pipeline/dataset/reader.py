@@ -29,7 +29,7 @@ from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
 from ns2.pipeline.dataset.bucket.following import Following
 from ns2.pipeline.dataset.bucket.mirror import place_of
-from ns2.pipeline.dataset.bucket.tars import BucketTars, Piece
+from ns2.pipeline.dataset.bucket.tars import BucketTars
 from ns2.pipeline.dataset.card import open_card
 from ns2.pipeline.dataset.contract import Contract
 from ns2.pipeline.dataset.index_reader import IndexReader, as_codes
@@ -194,13 +194,15 @@ class Dataset(IndexReader):
             turn: see `BucketTars.ahead`.
         """
         if isinstance(self._tars, BucketTars):
-            pieces: list[Piece] = []
+            wanted: dict[str, tuple[np.ndarray, np.ndarray]] = {}
             for column, at in column_positions.items():
                 places = self._places.get(column) or self._load(column)
-                files = [places.names[i] for i in places.tar[at].tolist()]
-                ranges = (places.offset[at].tolist(), places.size[at].tolist())
-                pieces += zip(files, *ranges, strict=True)
-            self._tars.ahead(pieces, turn)
+                tars, begins = places.tar[at], places.offset[at]
+                for tar in np.unique(tars).tolist():
+                    own = tars == tar
+                    ends = begins[own] + places.size[at][own]
+                    wanted[places.names[tar]] = begins[own], ends
+            self._tars.ahead(wanted, turn)
 
     def stop_ahead(self) -> None:
         """Drop what `ahead` has not fetched yet."""

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ns2.pipeline.core.errors import DamageError
 from ns2.pipeline.core.names import path_in
 from ns2.pipeline.core.schema import ColumnSpec
@@ -23,15 +25,12 @@ from ns2.pipeline.remote.cache import SUFFIX, OpenFiles, Room
 from ns2.pipeline.remote.faults import MissingError, RemoteError
 from ns2.pipeline.remote.sparse import Range, SparseFile, merged
 
-_CONNECTIONS, _AHEAD = 8, 16
+_CONNECTIONS, _AHEAD = 8, 8
 """Requests at the same time for what is waited for, and for what is fetched ahead."""
 _RECENT, _MOST_RECENT = 0.5, 64
 """Seconds for which a file is taken to have its name still, and the most such files."""
-_MOST = 4 << 20
+_MOST = 16 << 20
 """The most bytes of a request."""
-
-Piece = tuple[str, int, int]
-"""File, offset and size of an array."""
 
 
 class BucketTars(MappedTars):
@@ -144,31 +143,34 @@ class BucketTars(MappedTars):
 
     # -- ahead of use ----------------------------------------------------------------------------
 
-    def ahead(self, pieces: Iterable[Piece], turn: float = 0.0) -> None:
+    def ahead(self, wanted: Mapping[str, tuple[np.ndarray, np.ndarray]], turn: float = 0.0) -> None:
         """Fetch arrays in the background that will be read soon.
 
         Args:
+            wanted: where arrays begin and end, (n,) each, by the name of their tar.
             turn: in [0, 1), which of them come first: processes that share a cache take different
                 ones.
         """
-        ranges: dict[str, list[Range]] = {}
-        for file, offset, size in pieces:
-            ranges.setdefault(file, []).append((offset, offset + size))
-        jobs = [
-            (name, wanted)
-            for name, wanted_ranges in ranges.items()
-            for wanted in merged(wanted_ranges, _MOST)
-        ]
-        first = int(turn * len(jobs))
+        jobs: list[tuple[str, Range]] = []
+        for name, (begins, ends) in wanted.items():
+            first, last = int(begins.min()), int(ends.max())
+            try:
+                found = self._open(name, first, last - first)
+            except DamageError:  # told when it is read
+                continue
+            if found is not None and not found.has(first, last):
+                ranges = zip(begins.tolist(), ends.tolist(), strict=True)
+                jobs += [(name, one) for one in merged(list(ranges), _MOST)]
+        turned = int(turn * len(jobs))
         if self._later is None:
             self._later = ThreadPoolExecutor(_AHEAD, thread_name_prefix="ns2-ahead")
         coming: dict[str, list[tuple[int, int, Future[None]]]] = {}
         for name, ordered in self._coming.items():
             if left := [one for one in ordered if not one[2].done()]:
                 coming[name] = left
-        for name, wanted in jobs[first:] + jobs[:first]:
-            job = self._later.submit(self._fetch_quietly, name, wanted)
-            coming.setdefault(name, []).append((*wanted, job))
+        for name, one in jobs[turned:] + jobs[:turned]:
+            job = self._later.submit(self._fetch_quietly, name, one)
+            coming.setdefault(name, []).append((*one, job))
         self._coming = coming  # replaced and not changed: other threads look into it
 
     def _fetch_quietly(self, name: str, wanted: Range) -> None:
