@@ -65,15 +65,20 @@ class Room:
         self._fresh = 0
         self._lock = threading.Lock()
 
-    def added(self, count: int, files: OpenFiles) -> None:
-        """Note that so many bytes came, and make room where it is time for that."""
+    def added(self, count: int, files: OpenFiles) -> bool:
+        """Note that so many bytes came, and make room where it is time for that.
+
+        Returns:
+            whether files may have been deleted.
+        """
         with self._lock:
             self._fresh += count
             if self._fresh < self.size // 64:
-                return
+                return False
             self._fresh = 0
         self.make()
         files.let_go()
+        return True
 
     def make(self) -> int:
         """Delete what was not used for longest until 7/8 of the size are left.

@@ -85,6 +85,19 @@ class BucketTars(MappedTars):
 
     def _fetched(self, places: Sequence[Place]) -> MappedFiles:
         """The files that hold the arrays of these places, which are fetched and waited for."""
+        for _ in range(TRIES):
+            maps, missing = self._looked_up(places)
+            if missing:
+                self._wait_for(missing)
+            if all(file.has(*one) for file, ranges in missing.values() for one in ranges):
+                break
+            self._recent = {}  # files were deleted to make room, and are begun anew
+        return maps
+
+    def _looked_up(
+        self, places: Sequence[Place]
+    ) -> tuple[MappedFiles, dict[str, tuple[SparseFile, list[Range]]]]:
+        """The files of these places, and what of them is missing."""
         maps, missing = MappedFiles(), dict[str, tuple[SparseFile, list[Range]]]()
         files: dict[str, SparseFile] = {}
         for _, file, offset, size, _ in places:
@@ -95,9 +108,7 @@ class BucketTars(MappedTars):
                 files[file], maps[file] = found, (found.mapped, found.view)
             if not found.has(offset, offset + size):
                 missing.setdefault(file, (found, []))[1].append((offset, offset + size))
-        if missing:
-            self._wait_for(missing)
-        return maps
+        return maps, missing
 
     def _wait_for(self, missing: Mapping[str, tuple[SparseFile, list[Range]]]) -> None:
         """Wait for what is on its way, and fetch what is not."""
@@ -120,8 +131,8 @@ class BucketTars(MappedTars):
 
     def _fetch(self, name: str, file: SparseFile, wanted: Range) -> None:
         count = file.fetch(wanted, partial(self._mirror.objects.read, name))
-        if count:
-            self._room.added(count, self._files)
+        if count and self._room.added(count, self._files):
+            self._recent = {}
 
     def _open(self, name: str, offset: int, size: int) -> SparseFile | None:
         """The file of a tar; None where the index has no array there."""
@@ -137,7 +148,7 @@ class BucketTars(MappedTars):
             raise DamageError(str(error)) from None
         found = self._files.open(path.with_name(path.name + SUFFIX), length)
         if len(self._recent) >= _MOST_RECENT:
-            self._recent.clear()
+            self._recent = {}
         self._recent[name] = found, now
         return found
 
