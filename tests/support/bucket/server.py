@@ -15,7 +15,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 BUCKET = "bucket"
-_SECONDS = 60
+_SECONDS = 180
 _HEADERS = {
     "Content-Type": "application/octet-stream",  # a form would be parsed
     "Authorization": "AWS4-HMAC-SHA256 Credential=nobody/20260101/us-east-1/s3/aws4_request, "
