@@ -25,11 +25,11 @@ from ns2.pipeline.remote.cache import SUFFIX, OpenFiles, Room
 from ns2.pipeline.remote.faults import MissingError, RemoteError
 from ns2.pipeline.remote.sparse import Range, SparseFile, merged
 
-_CONNECTIONS, _AHEAD = 8, 16
+_CONNECTIONS, _AHEAD = 8, 8
 """Requests at the same time for what is waited for, and for what is fetched ahead."""
 _RECENT, _MOST_RECENT = 0.5, 64
 """Seconds for which a file is taken to have its name still, and the most such files."""
-_MOST = 4 << 20
+_MOST = 16 << 20
 """The most bytes of a request."""
 
 
