@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.bucket.server import S3Server, s3_server
 from tests.support.preprocessing import run_inline
 
 
@@ -58,3 +60,10 @@ def shards(dataset: Path, tmp_path: Path) -> Path:
     """A copy of the dataset that a test may change; mtimes are kept."""
     shutil.copytree(dataset, tmp_path / "shards")
     return tmp_path / "shards"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A server of S3 with a bucket, which tests share."""
+    with s3_server() as server:
+        yield server

@@ -1,6 +1,7 @@
 """Reading for training: utterances per second of ns2's reader and of others, on the same arrays.
 
     python -m benchmarks.reader [--utterances 10000] [--rounds 5] [--only NAMES] [--work DIR]
+                               [--remote]
 
 Codes (16, T), f0 (T,), phonemes and durations (N,) of made-up utterances, with lengths like those
 of LibriTTS, are written once in each format. Then each reader reads a whole epoch, shuffled in its
@@ -23,6 +24,7 @@ python-snappy cramjam xxhash catalogue torchvision "transformers<5" "huggingface
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -98,13 +100,16 @@ class Contender:
 
 def write_ns2(root: Path, count: int) -> None:
     """Write a dataset with ns2's own writers; only the stages are left out."""
+    from ns2.pipeline.core.hashing import canonical_json, sha256_file
     from ns2.pipeline.core.schema import COLUMNS as KINDS
     from ns2.pipeline.core.schema import ColumnSpec
     from ns2.pipeline.dataset import layout
     from ns2.pipeline.dataset.card import card_text, sealed
     from ns2.pipeline.dataset.index import index_schema
     from ns2.pipeline.dataset.layout import FORMAT, FORMAT_VERSION
+    from ns2.pipeline.dataset.phoneme_table import PhonemeTable
     from ns2.pipeline.dataset.shards import Marker, Member, TarWriter, encode_value
+    from ns2.pipeline.dataset.sums import checksum_text
     from ns2.pipeline.preprocess.finish.publish import write_index
 
     specs = {name: ColumnSpec(name=name, dtype=KINDS[name][0], dims=()) for name in COLUMNS}
@@ -131,15 +136,23 @@ def write_ns2(root: Path, count: int) -> None:
                 row[f"{name}_offset"], row[f"{name}_size"] = member.offset, member.size
                 row[f"{name}_shape"], row[f"{name}_crc32"] = list(member.shape), member.crc32
     write_index(root / layout.INDEX, rows, index_schema(COLUMNS)).rename(root / layout.INDEX)
+    table = root / layout.ASSETS / "phonemes-000000000000.json"
+    table.parent.mkdir()
+    phones = tuple(f"phone{i}" for i in range(300))
+    table.write_bytes(canonical_json(PhonemeTable(marks=(), phones=phones).to_json()).encode())
+    names = [table.relative_to(root).as_posix(), layout.INDEX]
+    sums = checksum_text([(name, sha256_file(root / name)) for name in names]).encode()
     columns = {name: {"dtype": KINDS[name][0], "dims": list(KINDS[name][1])} for name in COLUMNS}
     card = {
-        "format": FORMAT, "format_version": FORMAT_VERSION, "assets": [], "columns": columns,
+        "format": FORMAT, "format_version": FORMAT_VERSION, "assets": names[:1], "columns": columns,
         "grid": {"sample_rate": 24_000, "hop_length": 320}, "counts": {"written": count},
+        "sha256sums": hashlib.sha256(sums).hexdigest(),
     }  # fmt: skip
+    (root / layout.SUMS).write_bytes(sums)
     (root / layout.CARD).write_text(card_text(sealed(card)))
 
 
-def read_ns2(root: Path, *, check: bool) -> tuple[int, float]:
+def read_ns2(root: str | Path, *, check: bool) -> tuple[int, float]:
     """Read with the reader of `ns2 train`; arrays are summed in the place of collating."""
     from ns2.train.data.prefetch import Fetched, Reader
     from ns2.train.data.selection import open_data
@@ -324,6 +337,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float
 
 
 def main() -> None:
+    from benchmarks.reading import remote
+
     parser = arguments("benchmarks.reader", __doc__)
     add = parser.add_argument
     add(
@@ -338,11 +353,18 @@ def main() -> None:
         metavar="NAMES",
         help="Only readers whose names contain one of these, separated by commas.",
     )
+    remote.add_options(parser)
     add_work(parser)
     add_json(parser)
     args = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     show_machine(figures["machine"], 1)
+    if args.remote:
+        with folders(args.work.absolute()) as (folder, _):
+            figures |= remote.measure(args, folder)
+        remote.show(figures, args.delay)
+        write_json(args.json, figures)
+        return
     with folders(args.work.absolute()) as (folder, _):
         figures["utterances a second"] = found = measure(args, folder)
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import select
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -119,8 +120,16 @@ def _told(error: object) -> str:
     """A message for the terminal: a stranger's giant values are cut."""
     from ns2.pipeline.core.terminal import printable
 
-    text = printable(str(error))
+    text = printable(_named_by_urls(str(error)))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def _named_by_urls(text: str) -> str:
+    """A message with the URLs of datasets in place of the folders of their copies."""
+    module = sys.modules.get("ns2.pipeline.dataset.bucket.mirror")
+    for folder, url in module.MIRRORS.items() if module else ():
+        text = text.replace(folder, url)
+    return text
 
 
 def config_options(

@@ -16,6 +16,7 @@ from ns2.pipeline.commands.common import (
     clear_errors,
     config_options,
 )
+from ns2.pipeline.commands.places import PLACE, cache_options
 from ns2.pipeline.core.terminal import say
 from ns2.pipeline.tools.tool_options import (
     ExportOptions,
@@ -39,7 +40,7 @@ def _print(
 
 
 @click.command()
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=PLACE)
 @as_json_option
 @click.option(
     "--files",
@@ -64,9 +65,10 @@ def _print(
     help="The probability that each phoneme starts within 50 ms of where it seems to is shown; "
     "only with --key.",
 )
+@cache_options
 @clear_errors
 def inspect(
-    dataset: Path,
+    dataset: str | Path,
     as_json: bool,
     files: str | None,
     key: str | None,
@@ -80,7 +82,7 @@ def inspect(
         raise click.UsageError("--confidence is for --key: name an utterance")
     opened = Dataset(dataset)
     if files is not None:
-        _list_files(opened.tars(files), as_json)
+        _list_files([opened.shown(path) for path in opened.tars(files)], as_json)
         return
     if plot is not None:
         from ns2.pipeline.tools.inspection.plot import plot_utterance
@@ -92,30 +94,30 @@ def inspect(
     if key is None:
         from ns2.pipeline.tools.inspection.overview import render, summarise
 
-        _print(summarise(opened), as_json, lambda summary: render(summary, opened.root))
+        _print(summarise(opened), as_json, lambda summary: render(summary, opened.place))
     else:
         from ns2.pipeline.tools.inspection.one_utterance import describe, render_utterance
 
         _print(describe(opened, key, confidence=confidence), as_json, render_utterance)
 
 
-def _list_files(paths: list[Path], as_json: bool) -> None:
+def _list_files(names: list[str], as_json: bool) -> None:
     import json
 
-    names = [str(path) for path in paths]
     say(json.dumps(names, indent=2) if as_json else "\n".join(names))
 
 
 @click.command()
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=PLACE)
 @config_options(
     VerifyOptions,
     sample={"type": click.IntRange(1), "metavar": "N"},
     workers={"type": click.IntRange(1)},
 )
 @as_json_option
+@cache_options
 @clear_errors
-def verify(dataset: Path, as_json: bool, **options: Any) -> None:
+def verify(dataset: str | Path, as_json: bool, **options: Any) -> None:
     """Check all of DATASET: every file, array and index row, the frame contract and the ledger.
 
     Whatever is wrong is named with its file, column, shard and key, and the exit code is 1.
@@ -135,7 +137,7 @@ def verify(dataset: Path, as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=PLACE)
 @click.option(
     "-o",
     "--out",
@@ -150,8 +152,9 @@ def verify(dataset: Path, as_json: bool, **options: Any) -> None:
     run={"type": DATASET},
     audio={"type": click.IntRange(0), "metavar": "N"},
 )
+@cache_options
 @clear_errors
-def report(dataset: Path, out: Path, **options: Any) -> None:
+def report(dataset: str | Path, out: Path, **options: Any) -> None:
     """Write a page about DATASET: one HTML file that needs no network and no script.
 
     It shows hours, distributions of all measures, phones, what was left out and why, and the
@@ -170,11 +173,12 @@ def report(dataset: Path, out: Path, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=PLACE)
 @click.argument("out", type=FOLDER)
 @config_options(ExportOptions, columns=NAME_LIST, shard_utterances={"type": click.IntRange(1)})
+@cache_options
 @clear_errors
-def export(dataset: Path, out: Path, **options: Any) -> None:
+def export(dataset: str | Path, out: Path, **options: Any) -> None:
     """Write DATASET to OUT as WebDataset tars that hold all columns together, for other toolkits.
 
     Every split has its own tars. Every sample holds all columns of an utterance as plain .npy and
@@ -192,11 +196,12 @@ def export(dataset: Path, out: Path, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=PLACE)
 @click.argument("out", type=FOLDER)
 @config_options(TextGridOptions, keys=NAME_LIST, limit={"type": click.IntRange(1), "metavar": "N"})
+@cache_options
 @clear_errors
-def textgrid(dataset: Path, out: Path, **options: Any) -> None:
+def textgrid(dataset: str | Path, out: Path, **options: Any) -> None:
     """Write words and phones of DATASET to OUT as TextGrids for Praat, one file per utterance.
 
     Silence is left without a label. `ns2 preprocess --aligner textgrid --textgrids OUT` reads them
@@ -214,12 +219,13 @@ def textgrid(dataset: Path, out: Path, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=PLACE)
 @click.option(
     "--dry-run", is_flag=True, help="What would be removed is printed, and nothing is removed."
 )
+@cache_options
 @clear_errors
-def gc(dataset: Path, dry_run: bool) -> None:
+def gc(dataset: str | Path, dry_run: bool) -> None:
     """Remove from DATASET the files that are no longer current.
 
     These are files that its card does not name: tars from before a change of the corpus or of
@@ -232,16 +238,24 @@ def gc(dataset: Path, dry_run: bool) -> None:
     """
     from ns2.pipeline.tools.collect import collect
 
-    removed = collect(dataset, dry_run=dry_run)
+    if isinstance(dataset, Path):
+        removed = collect(dataset, dry_run=dry_run)
+    else:
+        from ns2.pipeline.dataset.bucket.staging import Staging
+
+        with Staging(dataset).held() as staging:
+            removed = collect(staging.root, dry_run=dry_run)
+            staging.delete_missing()
     say(removed.render(dataset, dry_run=dry_run))
 
 
 @click.command()
-@click.argument("a", type=DATASET)
-@click.argument("b", type=DATASET)
+@click.argument("a", type=PLACE)
+@click.argument("b", type=PLACE)
 @as_json_option
+@cache_options
 @clear_errors
-def diff(a: Path, b: Path, as_json: bool) -> None:
+def diff(a: str | Path, b: str | Path, as_json: bool) -> None:
     """Show what differs between two datasets, A and B.
 
     Utterances, columns, configuration, counts and rejections are compared. Like that of diff, the
@@ -259,11 +273,12 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
 
 
 @click.command("align-eval")
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=PLACE)
 @click.argument("truth", type=FILE)
 @as_json_option
+@cache_options
 @clear_errors
-def align_eval(dataset: Path, truth: Path, as_json: bool) -> None:
+def align_eval(dataset: str | Path, truth: Path, as_json: bool) -> None:
     """Measure the durations of DATASET by TRUTH, a file that says where phones truly begin.
 
     TRUTH has one JSON object per line: key, sample_rate, phones as [start in samples, IPA], and

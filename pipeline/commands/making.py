@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ns2.pipeline.commands.common import DATASET, FOLDER, NAME_LIST, clear_errors, config_options
+from ns2.pipeline.commands.common import DATASET, NAME_LIST, clear_errors, config_options
+from ns2.pipeline.commands.places import PlaceType, cache_options
 from ns2.pipeline.core.terminal import quiet_libraries, say
 from ns2.pipeline.preprocess.options import Options
 
@@ -20,9 +22,9 @@ TOO_MANY_REJECTED = 3
 @click.option(
     "-o",
     "--out",
-    type=FOLDER,
+    type=PlaceType(file_okay=False),
     required=True,
-    help="The dataset's folder; it is made, or brought up to date.",
+    help="The dataset's folder, or its URL in a bucket; it is made, or brought up to date.",
 )
 @config_options(
     Options,
@@ -83,10 +85,11 @@ TOO_MANY_REJECTED = 3
 @click.option(
     "--json", "as_json", is_flag=True, help="The plan is printed as JSON; only with --plan."
 )
+@cache_options
 @clear_errors
 def preprocess(
     corpus: Path,
-    out: Path,
+    out: str | Path,
     executor: str,
     workers: int | None,
     gpus: int | None,
@@ -118,20 +121,44 @@ def preprocess(
         from ns2.pipeline.preprocess.preview import preview, render
 
         with quiet_libraries():
-            found = preview(corpus, out, chosen, trial_seconds)
+            found = preview(corpus, _looked_at(out), chosen, trial_seconds)
         say(json.dumps(found.to_json(), indent=2) if as_json else render(found))
         return
     with (
         quiet_libraries() if executor == "inline" else nullcontext(),
         display() as progress,
+        _held(out) as folder,
         open_executor(executor, workers, ray_address, gpus) as crew,
     ):
-        summary = run(corpus, out, chosen, crew, progress)
+        summary = run(corpus, folder, chosen, crew, progress)
     say(summary.render(out))
     if summary.rejected_share > chosen.max_rejected:
         say(
             f"{summary.rejected_share:.1%} of the utterances were rejected, more than "
-            f"--max-rejected {chosen.max_rejected:g}; {out / 'rejected.parquet'} says why.",
+            f"--max-rejected {chosen.max_rejected:g}; {out}/rejected.parquet says why.",
             err=True,
         )
         raise click.exceptions.Exit(TOO_MANY_REJECTED)
+
+
+@contextmanager
+def _held(out: str | Path) -> Iterator[Path]:
+    """The folder that a run writes to; for a URL one that stands for it, and is nobody else's."""
+    if isinstance(out, Path):
+        yield out
+        return
+    from ns2.pipeline.dataset.bucket.staging import Staging
+
+    with Staging(out).held() as staging:
+        yield staging.root
+
+
+def _looked_at(out: str | Path) -> Path:
+    """The folder that a plan looks at."""
+    if isinstance(out, Path):
+        return out
+    from ns2.pipeline.dataset.bucket.staging import Staging
+
+    staging = Staging(out)
+    staging.fetch()
+    return staging.root

@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +26,35 @@ TEMPORARY = ".tmp-"
 _TEMPORARY_NAME = re.compile(r"\.tmp-[0-9]+(-.+)?", re.DOTALL)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _END = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+Observer = Callable[[Path, bool], None]
+"""Is told a file, and whether it has taken its name or is gone."""
+_OBSERVERS: list[Observer] = []
+
+
+@contextlib.contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """Tell an observer of each file that takes its name, or is deleted, while the block lasts.
+
+    What it raises stops whoever wrote the file.
+    """
+    _OBSERVERS.append(observer)
+    try:
+        yield
+    finally:
+        _OBSERVERS.remove(observer)
+
+
+def _tell(path: Path, there: bool) -> None:
+    for observer in _OBSERVERS:
+        observer(path, there)
+
+
+def delete(path: Path) -> None:
+    """Delete a file, which need not be there."""
+    path.unlink(missing_ok=True)
+    _tell(path, False)
 
 
 def temporary_path(path: Path) -> Path:
@@ -134,6 +163,7 @@ def put_in_place(temporary: Path, path: Path) -> None:
     """Rename a written and synced temporary file to its name, durably."""
     temporary.replace(path)
     sync_folder(path.parent)
+    _tell(path, True)
 
 
 @contextlib.contextmanager
@@ -159,6 +189,7 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _tell(path, True)
 
 
 def write_if_changed(path: Path, data: bytes) -> bool:

@@ -13,7 +13,7 @@ assets/                       what all utterances share
   codebooks-0123456789ab.safetensors  the codec's codebooks
   aligner-0123456789ab.safetensors    the aligner's weights, and .json: its training
 .state/                       what later runs know of earlier ones; not part of the dataset
-  lock                        held by the run that is at work
+  lock                        held by the run that is at work; in a bucket it is lease
   plan.parquet                which utterance lies in which shard
   sources.parquet             what was seen of the source files
   finished.parquet            what the last run saw when it had finished
@@ -58,6 +58,8 @@ README_END = "<!-- What stands below this line is yours: ns2 preprocess keeps it
 ASSETS = "assets"
 """The folder of assets."""
 STATE = ".state"
+LOCK, LEASE = ".state/lock", ".state/lease"
+"""What a run holds that is at work: a file in a folder, an object in a bucket."""
 """The folder of what runs remember."""
 
 # Patterns of names that ns2 gives.

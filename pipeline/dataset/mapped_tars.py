@@ -71,7 +71,17 @@ class MappedTars:
         Raises:
             DamageError: a tar is missing, or its bytes are not those that were committed.
         """
-        tars, values = self._tars, list[Any]()
+        return self.values(self._tars, spec, places, key)
+
+    def values(
+        self,
+        tars: MappedFiles,
+        spec: ColumnSpec,
+        places: Iterable[Place],
+        key: Callable[[int], str],
+    ) -> list[Any]:
+        """See `read`; a tar that is not among these mapped ones is mapped."""
+        values = list[Any]()
         headers = self._headers.setdefault(spec.name, {})
         for position, file, offset, size, crc in places:
             found = tars.get(file) or self._map(file, spec, position, key)

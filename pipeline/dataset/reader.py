@@ -13,7 +13,7 @@ Only numpy and pyarrow are needed; no stage is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +22,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import DamageError, UserError
 from ns2.pipeline.core.names import path_in
 from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
+from ns2.pipeline.dataset.bucket.following import Following
+from ns2.pipeline.dataset.bucket.mirror import place_of
+from ns2.pipeline.dataset.bucket.tars import BucketTars
 from ns2.pipeline.dataset.card import open_card
 from ns2.pipeline.dataset.contract import Contract
 from ns2.pipeline.dataset.index_reader import IndexReader, as_codes
-from ns2.pipeline.dataset.layout import ASSETS
+from ns2.pipeline.dataset.layout import ASSETS, CARD
 from ns2.pipeline.dataset.mapped_tars import MappedTars
 
 if TYPE_CHECKING:
@@ -56,7 +60,9 @@ class Dataset(IndexReader):
     """A dataset's utterances, in the order of its index.
 
     Attributes:
-        root: its folder.
+        root: its folder; of a dataset in a bucket that of the copies of its small files.
+        place: its folder or URL, as it was given.
+        mirror: where it lies in a bucket; None for a folder.
         card: the content of `dataset.json`.
         columns: the names of the columns that are read.
     """
@@ -65,13 +71,15 @@ class Dataset(IndexReader):
         """Open a dataset.
 
         Args:
-            root: its folder.
+            root: its folder, or a URL such as s3://bucket/shards.
             columns: the columns to read; all where None.
 
         Raises:
             UserError: it is not a dataset, is not complete, or has no such column.
         """
-        super().__init__(Path(root))
+        folder, self.mirror = place_of(root)
+        super().__init__(folder)
+        self.place = self.mirror.url if self.mirror else str(self.root)
         self.card = open_card(self.root)
         self._specs = {name: entry.spec(name) for name, entry in self.card.columns.items()}
         unknown = [name for name in columns or () if name not in self._specs]
@@ -81,10 +89,11 @@ class Dataset(IndexReader):
             )
         self.columns = tuple(self._specs if columns is None else columns)
         self._count = self.card.counts.written
-        self._tars = MappedTars(self.root)
+        self._tars = BucketTars(self.mirror) if self.mirror else MappedTars(self.root)
         self._contract = Contract(
             frames=self._all_frames, codebooks=self._codebooks, ids=self._count_ids
         )
+        self._following = Following(lambda column, at: self.ahead({column: np.array(at)}))
         self._places: dict[str, _Places] = {}
         self._crcs: dict[str, np.ndarray] = {}
 
@@ -116,7 +125,9 @@ class Dataset(IndexReader):
         """
         at = self._position(which)
         places = self._places.get(column) or self._load(column)
-        crc = self._crc(column).item(at) if check else None
+        if self.mirror is not None:
+            self._following.read(column, at, self._count)
+        crc = self._crc(column).item(at) if check or self.mirror else None
         file, offset = places.names[places.tar.item(at)], places.offset.item(at)
         place = (at, file, offset, places.size.item(at), crc)
         value = self._tars.read(self._specs[column], (place,), self.key)[0]
@@ -138,7 +149,8 @@ class Dataset(IndexReader):
         """
         places = self._places.get(column) or self._load(column)
         at, names = np.asarray(positions, np.int64), places.names
-        crcs = self._crc(column)[at].tolist() if check else [None] * len(at)
+        checked = check or self.mirror is not None
+        crcs = self._crc(column)[at].tolist() if checked else [None] * len(at)
         tar, offset, size = (a[at].tolist() for a in (places.tar, places.offset, places.size))
         files = [names[i] for i in tar]
         arrays = zip(at.tolist(), files, offset, size, crcs, strict=True)
@@ -171,8 +183,47 @@ class Dataset(IndexReader):
         for column in columns:
             if column not in self._places:
                 self._load(column)
-            if check:
+            if check or self.mirror:
                 self._crc(column)
+
+    def ahead(self, column_positions: Mapping[str, np.ndarray], turn: float = 0.0) -> None:
+        """Fetch arrays of a dataset in a bucket in the background; a folder needs nothing.
+
+        Args:
+            column_positions: the positions of the utterances, by column.
+            turn: see `BucketTars.ahead`.
+        """
+        if isinstance(self._tars, BucketTars):
+            wanted: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+            for column, at in column_positions.items():
+                places = self._places.get(column) or self._load(column)
+                tars, begins = places.tar[at], places.offset[at]
+                for tar in np.unique(tars).tolist():
+                    own = tars == tar
+                    ends = begins[own] + places.size[at][own]
+                    wanted[places.names[tar]] = begins[own], ends
+            self._tars.ahead(wanted, turn)
+
+    def stop_ahead(self) -> None:
+        """Drop what `ahead` has not fetched yet."""
+        if isinstance(self._tars, BucketTars):
+            self._tars.stop_ahead()
+
+    @property
+    def room(self) -> int:
+        """The most bytes of the cache that it is read through; 0 for a folder."""
+        return self._tars.room if isinstance(self._tars, BucketTars) else 0
+
+    def bytes_of(self, columns: Sequence[str], positions: np.ndarray) -> np.ndarray:
+        """The bytes of arrays of utterances, (n,), those of the columns together."""
+        places = [self._places.get(column) or self._load(column) for column in columns]
+        return np.sum([one.size[positions] for one in places], axis=0)
+
+    def stamp(self) -> tuple[int, int]:
+        """What changes when the card does; that of a dataset in a bucket is looked at anew."""
+        if self.mirror is not None:
+            self.mirror.look_again()
+        return stamp(self.root / CARD)
 
     def __len__(self) -> int:
         return self._count
@@ -208,6 +259,12 @@ class Dataset(IndexReader):
             return [path_in(self.root, file) for file in files]
         except ValueError as error:
             raise UserError(f"{error}; `ns2 verify` says more") from error
+
+    def shown(self, path: Path) -> str:
+        """The path or URL of a file of the dataset, as it is shown."""
+        if self.mirror is None:
+            return str(path)
+        return f"{self.mirror.url}/{path.relative_to(self.root).as_posix()}"
 
     def asset(self, prefix: str) -> Path:
         """The current file of an asset.
@@ -285,6 +342,10 @@ class Dataset(IndexReader):
             named = named.cast(pa.string()).fill_null("")
         begins, sizes = (table[name].fill_null(-1).to_numpy() for name in (offset, size))
         places = _Places(*as_codes(named), begins, sizes)
+        if isinstance(self._tars, BucketTars):
+            lengths = np.zeros(len(places.names), np.int64)
+            np.maximum.at(lengths, places.tar, begins + sizes)
+            self._tars.note_lengths(dict(zip(places.names, lengths.tolist(), strict=True)))
         self._places[column] = places
         return places
 

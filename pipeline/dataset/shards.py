@@ -334,6 +334,24 @@ def read_members(tar: Path, rows: Iterable[MemberRow]) -> Iterator[bytes]:
             yield data
 
 
+def read_far(url: str, row: MemberRow) -> bytes:
+    """Read the bytes of a member of a tar in a bucket and check them.
+
+    Raises:
+        ValueError, OSError: there is no tar, or the bytes are not those that were committed.
+    """
+    from ns2.pipeline.remote.objects import read_at
+
+    for _ in range(_TRIES):
+        data = read_at(url, row.offset, row.size)
+        if zlib.crc32(data) == row.crc32:
+            return data
+    raise ValueError(f"{url}: {row.key} is damaged")
+
+
+_TRIES = 4
+
+
 def shard_markers(folder: Path, shard: int) -> Sequence[Path]:
     """The paths of all markers of a shard in a column's folder, current or not, sorted."""
     return sorted(folder.glob(f"{shard:05d}-*.parquet"))
@@ -345,6 +363,8 @@ class Stored:
 
     tar: Path
     row: MemberRow
+    url: str = ""
+    """Of the tar, where it lies in a bucket, and `tar` only stands for it."""
 
     def read(self) -> bytes:
         """The bytes of the member.
@@ -353,10 +373,11 @@ class Stored:
             UserError: the tar can't be read, or the bytes are damaged.
         """
         try:
-            return read_member(self.tar, self.row)
+            return read_far(self.url, self.row) if self.url else read_member(self.tar, self.row)
         except (OSError, ValueError) as error:
+            place = self.url or self.tar
             raise UserError(
-                f"{error}. Delete {self.tar} and run again: only its content is made anew."
+                f"{error}. Delete {place} and run again: only its content is made anew."
             ) from error
 
     def member(self) -> Member:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ns2.pipeline.align.aligner_file import aligner_config, train_and_save
-from ns2.pipeline.core.atomic import member_folder, write_if_changed
+from ns2.pipeline.core.atomic import delete, member_folder, write_if_changed
 from ns2.pipeline.core.hashing import canonical_json, short_hash, unit_interval
 from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.dataset import layout
@@ -149,7 +149,7 @@ class AlignerAsset:
 
     def forget(self, record: AlignerRecord) -> None:
         """Remove the record of an aligner whose sample is gone, so that another is chosen."""
-        self.description(record).unlink()
+        delete(self.description(record))
 
     def train(
         self,

@@ -15,6 +15,7 @@ import numpy as np
 from ns2.pipeline.align.aligner_file import LIBRARIES, as_tensors, load_aligner
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import ColumnSpec, Reason, check_durations
+from ns2.pipeline.dataset.bucket.staging import local_copy, url_of
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
@@ -64,6 +65,7 @@ class DurationsStage(DurationsColumn):
         self._table = table
         # workers may have another working directory
         self._path = None if aligner_path is None else Path(aligner_path).absolute()
+        self._url = "" if self._path is None else url_of(self._path)
 
     @classmethod
     def of(cls, settings: StageSettings) -> Self | None:
@@ -110,8 +112,8 @@ class DurationsStage(DurationsColumn):
     def _aligner(self) -> Aligner:
         if self._path is None:
             raise RuntimeError("the aligner is not settled yet: durations can only be planned")
-        return load_aligner(self._path)
+        return load_aligner(local_copy(self._path, self._url))
 
     def __getstate__(self) -> dict[str, Any]:
-        """What travels to a worker: the table and the file's name."""
-        return {"_table": self._table, "_path": self._path}
+        """What travels to a worker: the table, the file's name, and its URL in a bucket."""
+        return {"_table": self._table, "_path": self._path, "_url": self._url}

@@ -13,6 +13,7 @@ from ns2.model.aligner.confidence import doubt, token_confidence
 from ns2.pipeline.align.aligner_file import LIBRARIES, as_tensors, load_aligner
 from ns2.pipeline.align.border_confidence import border_net, weights_digest
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid
+from ns2.pipeline.dataset.bucket.staging import local_copy, url_of
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
 
@@ -47,6 +48,7 @@ class TrustStage(Stage):
         """
         self._table, self._grid = table, grid
         self._path = None if aligner_path is None else Path(aligner_path).absolute()
+        self._url = "" if self._path is None else url_of(self._path)
 
     @classmethod
     def of(cls, settings: StageSettings) -> Self | None:
@@ -118,8 +120,9 @@ class TrustStage(Stage):
     def _aligner(self) -> Aligner:
         if self._path is None:
             raise RuntimeError("the aligner is not settled yet: trust can only be planned")
-        return load_aligner(self._path)
+        return load_aligner(local_copy(self._path, self._url))
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to a worker: the table, the grid and the file's name."""
-        return {"_table": self._table, "_grid": self._grid, "_path": self._path}
+        named = {"_path": self._path, "_url": self._url}
+        return {"_table": self._table, "_grid": self._grid, **named}

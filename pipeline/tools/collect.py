@@ -54,7 +54,7 @@ class Removed:
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
 
-    def render(self, root: Path, *, dry_run: bool) -> str:
+    def render(self, root: str | Path, *, dry_run: bool) -> str:
         """A line for each folder and each foreign path, and the sum, for people."""
         lines = [
             f"  {place:<28} {files:>8} files {size / 1e6:>10.1f} MB"

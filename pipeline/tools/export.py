@@ -81,7 +81,7 @@ def export(
             dataset is damaged.
     """
     out, options = Path(out), options or ExportOptions()
-    chosen = Dataset(dataset.root, options.columns or None)  # checks the columns
+    chosen = Dataset(dataset.place, options.columns or None)  # checks the columns
     _check_place(out, chosen.root)
     remove_abandoned(out.absolute())
     temporary = temporary_path(out.absolute())
@@ -92,7 +92,7 @@ def export(
         temporary.rename(out)  # takes the place of an empty folder
         sync_folder(out.absolute().parent)
     except ValueError as error:
-        raise UserError(f"{error}; `ns2 verify {chosen.root}` says more") from error
+        raise UserError(f"{error}; `ns2 verify {chosen.place}` says more") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return [out / tar for split in described["splits"].values() for tar in split["tars"]]

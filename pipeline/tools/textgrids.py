@@ -54,7 +54,7 @@ def write_textgrids(
             of that name, or the dataset is damaged.
     """
     options = options or TextGridOptions()
-    chosen = Dataset(dataset.root, _COLUMNS)  # checks the columns
+    chosen = Dataset(dataset.place, _COLUMNS)  # checks the columns
     if out.resolve().is_relative_to(chosen.root.resolve()):
         raise UserError(f"{out} lies inside the dataset {chosen.root}; name a folder outside of it")
     named = dict.fromkeys(find(chosen, name) for name in options.keys)
@@ -66,7 +66,7 @@ def write_textgrids(
             meta = chosen.read("meta", key, check=True)
             durations = chosen.read("durations", key, check=True)
         except ValueError as error:
-            raise UserError(f"{error}; `ns2 verify {chosen.root}` says more") from error
+            raise UserError(f"{error}; `ns2 verify {chosen.place}` says more") from error
         text = textgrid_text(meta, durations, chosen.grid, optional, short=options.short)
         _write(out / f"{key}.TextGrid", text.encode())
         progress(done, len(keys))

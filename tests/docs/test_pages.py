@@ -42,7 +42,7 @@ from tests.support.preprocessing import run_inline
 TOP = ("model", "pipeline", "train", "tests", "benchmarks", "docs", ".types", ".ci")
 PROGRAMS = {
     "ns2", "python", "python3", "pip", "make", ".", "mkdir", "ln", "ray", "torchrun",
-    "tensorboard", ".venv/bin/pytest", ".venv/bin/pre-commit", ".venv/bin/pip",
+    "tensorboard", "export", ".venv/bin/pytest", ".venv/bin/pre-commit", ".venv/bin/pip",
 }  # fmt: skip
 """What the pages ask a reader to run."""
 SCALARS = [

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors, config_options
+from ns2.pipeline.commands.common import FOLDER, clear_errors, config_options
+from ns2.pipeline.commands.places import PLACE, cache_options
 from ns2.pipeline.core.terminal import say
 from ns2.train.commands.speaking_options import SHARED, speaking_options
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
@@ -15,8 +16,8 @@ from ns2.train.evaluation.judges.whisper_base import WHISPER_BASE
 
 
 @click.command()
-@click.argument("run", type=DATASET)
-@click.argument("dataset", type=DATASET)
+@click.argument("run", type=PLACE)
+@click.argument("dataset", type=PLACE)
 @click.option(
     "-o",
     "--out",
@@ -41,10 +42,11 @@ from ns2.train.evaluation.judges.whisper_base import WHISPER_BASE
     "--json", "as_json", is_flag=True, help="The figures are printed as JSON, not as a table."
 )
 @speaking_options
+@cache_options
 @clear_errors
 def evaluate(
-    run: Path,
-    dataset: Path,
+    run: str | Path,
+    dataset: str | Path,
     out: Path | None,
     as_json: bool,
     device: str,
@@ -65,10 +67,14 @@ def evaluate(
     from ns2.train.evaluation.evaluator import Evaluator
     from ns2.train.evaluation.figures import render
     from ns2.train.evaluation.report import report
+    from ns2.train.run.copied import run_folder
     from ns2.train.run.names import EVALUATION
     from ns2.train.speak.synthesizer import Synthesizer
 
     config = EvaluateConfig(**options)
+    if out is None and not isinstance(run, Path):
+        raise click.UsageError("a run in a bucket is not written to: name a folder with -o")
+    run = run_folder(run, checkpoints=config.weights is not None)
     evaluator = Evaluator(
         synthesizer=Synthesizer.open(
             run,

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from ns2.pipeline.commands.common import DATASET, clear_errors
+from ns2.pipeline.commands.common import clear_errors
+from ns2.pipeline.commands.places import PLACE, cache_options
 from ns2.pipeline.core.terminal import say
 
 
 @click.command()
-@click.argument("dataset", type=DATASET, required=False)
+@click.argument("dataset", type=PLACE, required=False)
 @click.option(
     "--preset",
     "name",
@@ -22,8 +23,9 @@ from ns2.pipeline.core.terminal import say
 @click.option(
     "--json", "as_json", is_flag=True, help="The counts are printed as JSON, not as a table."
 )
+@cache_options
 @clear_errors
-def model(dataset: Path | None, name: str, as_json: bool) -> None:
+def model(dataset: str | Path | None, name: str, as_json: bool) -> None:
     """Count the parameters of a model, part by part, beside those of the paper.
 
     The codec and the phoneme table of DATASET decide some sizes; without it they are those of

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ns2.pipeline.commands.common import DATASET, FILE, clear_errors, config_options
+from ns2.pipeline.commands.places import PLACE, cache_options
 from ns2.pipeline.core.terminal import say
 from ns2.train.commands.speaking_options import SHARED, speaking_options
 from ns2.train.speak.speaking import STANDARD, SynthesizeOptions
@@ -21,7 +22,7 @@ _LITTLE_VOICE = 1.0
 
 
 @click.command()
-@click.argument("run", type=DATASET)
+@click.argument("run", type=PLACE)
 @click.argument("words", metavar="[TEXT]", required=False)
 @config_options(
     SynthesizeOptions,
@@ -35,9 +36,10 @@ _LITTLE_VOICE = 1.0
     dataset={"type": DATASET},
 )
 @speaking_options
+@cache_options
 @clear_errors
 def synthesize(
-    run: Path, words: str | None, device: str, codec_weights: Path | None, **options: Any
+    run: str | Path, words: str | None, device: str, codec_weights: Path | None, **options: Any
 ) -> None:
     """Speak TEXT by the model of RUN in the voice of --prompt.
 
@@ -47,6 +49,7 @@ def synthesize(
     chosen = SynthesizeOptions(text=words, **options)
 
     from ns2.pipeline.core.errors import UserError
+    from ns2.train.run.copied import run_folder
     from ns2.train.speak.jobs import jobs_of, speak_as_they_come, speak_jobs
     from ns2.train.speak.synthesizer import Synthesizer
     from ns2.train.speak.voice_file import save_voice
@@ -54,8 +57,15 @@ def synthesize(
     # All that can be wrong is found before anything is spoken.
     choices = chosen.choices()
     began = time.perf_counter()
+    folder = run_folder(run, checkpoints=chosen.weights is not None)
     voice = Synthesizer.open(
-        run, device, chosen.codec, codec_weights, chosen.weights, chosen.precision, chosen.compile
+        folder,
+        device,
+        chosen.codec,
+        codec_weights,
+        chosen.weights,
+        chosen.precision,
+        chosen.compile,
     )
     loading = time.perf_counter() - began
     prompt = voice.prompt_of(*chosen.prompt) if chosen.prompt else None

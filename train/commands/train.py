@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors, config_options
+from ns2.pipeline.commands.places import PLACE, cache_options
 from ns2.pipeline.core.terminal import say
 from ns2.train.run.train_options import TrainOptions
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("datasets", metavar="DATASET...", nargs=-1, required=True, type=DATASET)
+@click.argument("datasets", metavar="DATASET...", nargs=-1, required=True, type=PLACE)
 @click.option(
     "-o",
     "--out",
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
     mix={"multiple": True, "type": str, "metavar": "5:3:1|COLUMN^POWER", "show_default": False},
     losses={"type": DATASET, "metavar": "RUN"},
     devices={"type": click.IntRange(1)},
+    copy_to={"metavar": "URL"},
 )
+@cache_options
 @clear_errors
-def train(datasets: tuple[Path, ...], out: Path, **options: Any) -> None:
+def train(datasets: tuple[str | Path, ...], out: Path, **options: Any) -> None:
     """Train NaturalSpeech 2 on datasets of `ns2 preprocess`.
 
     A run whose folder is there goes on where it stopped. SIGTERM and Ctrl-C finish the step, save,
@@ -55,7 +58,7 @@ def train(datasets: tuple[Path, ...], out: Path, **options: Any) -> None:
         _train(datasets, out, chosen)
 
 
-def _in_one_process(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
+def _in_one_process(datasets: Sequence[str | Path], out: Path, options: TrainOptions) -> None:
     """The work of one process; an error that all of them find is shown once."""
     import os
 
@@ -70,7 +73,7 @@ def _in_one_process(datasets: Sequence[Path], out: Path, options: TrainOptions) 
         raise SystemExit(error.exit_code) from None
 
 
-def _train(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
+def _train(datasets: Sequence[str | Path], out: Path, options: TrainOptions) -> None:
     import os
 
     from ns2.pipeline.core.progress import Progress, display
@@ -85,7 +88,7 @@ def _train(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
         say(f"{out}: {'done' if done else 'stopped; the same command goes on'}")
 
 
-def _try(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
+def _try(datasets: Sequence[str | Path], out: Path, options: TrainOptions) -> None:
     from ns2.train.loop.dry_run import dry_run
     from ns2.train.run.folder import RunFolder
 
@@ -94,7 +97,7 @@ def _try(datasets: Sequence[Path], out: Path, options: TrainOptions) -> None:
     say(dry_run(config, data, options))
 
 
-def _chosen(datasets: Sequence[Path], options: TrainOptions) -> tuple[TrainConfig, Data]:
+def _chosen(datasets: Sequence[str | Path], options: TrainOptions) -> tuple[TrainConfig, Data]:
     """The settings and the utterances that the options choose."""
     from ns2.train.data.selection import open_data
     from ns2.train.run.overrides import choose

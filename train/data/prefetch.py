@@ -29,6 +29,7 @@ import numpy as np
 
 from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.core.errors import DamageError
+from ns2.train.data.ahead import Ahead
 from ns2.train.data.epochs import EpochPlan
 from ns2.train.data.in_turn import InTurn
 from ns2.train.data.selection import Data
@@ -172,6 +173,8 @@ class Reader:
         self._check, self._on_damage, self._ahead = check, on_damage, ahead
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="ns2-planner")
         self._plans: dict[int, Future[EpochPlan]] = {}
+        self._far = Ahead(data, seed=seed, rank=rank, ranks=ranks, other_below=other_below)
+        self._ordered: dict[tuple[int, int], Future[None]] = {}
         self._places = self._places_from(*start)
         self._fetchers = InTurn(self._fetch_step, threads, "ns2-reader")
         if epochs is None or start[0] < epochs:
@@ -194,6 +197,8 @@ class Reader:
         began = time.perf_counter()
         # so many steps are always on their way, until the last epoch ends
         while self._fetchers.waiting < self._ahead and (place := next(self._places, None)):
+            if self._far.needed:
+                self._ordered[place[1:]] = self._planner.submit(self._far.reach, *place)
             self._fetchers.order(place)
         if not self._fetchers.waiting:
             raise StopIteration
@@ -208,6 +213,7 @@ class Reader:
         self._places = iter(())
         self._fetchers.close()
         self._planner.shutdown(wait=True, cancel_futures=True)
+        self._far.stop()
 
     def __enter__(self) -> Reader:
         return self
@@ -245,6 +251,8 @@ class Reader:
         """This rank's share of a step, collated."""
         began = time.perf_counter()
         plan, epoch, number = place
+        if (ordered := self._ordered.pop((epoch, number), None)) is not None:
+            ordered.result()  # what this step needs is on its way
         self._data.check_unchanged()
         own = plan.rank_of(number, self._ranks) == self._rank
         seeds = plan.seeds(number, self._seed, epoch)[own]

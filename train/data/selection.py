@@ -20,12 +20,10 @@ from typing import Any
 import numpy as np
 
 from ns2.model.tts.prompts import PromptConfig
-from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import DamageError, UserError
 from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.card import open_card
-from ns2.pipeline.dataset.layout import CARD
 from ns2.pipeline.dataset.losses import join_losses
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data.alike import check_alike
@@ -84,7 +82,7 @@ class Data:
             columns=self.columns,
         )
         self.digest = self.identity.digest
-        self._stamps = [stamp(dataset.root / CARD) for dataset in self.datasets]
+        self._stamps = [dataset.stamp() for dataset in self.datasets]
         if not len(self):
             chosen = f"--where {where!r} in split {split!r}" if where else f"split {split!r}"
             raise EmptyError(f"{_names(self.datasets)}: {chosen} leaves no utterance")
@@ -292,7 +290,7 @@ class Data:
         """
         for dataset, before in zip(self.datasets, self._stamps, strict=True):
             try:
-                if stamp(dataset.root / CARD) == before:
+                if dataset.stamp() == before:
                     continue
                 now = content_digest(open_card(dataset.root))
                 same = now == content_digest(dataset.card)
@@ -385,4 +383,4 @@ def _check_finite(column: str, arrays: Sequence[Any], key: Callable[[int], str])
 
 
 def _names(datasets: Sequence[Dataset]) -> str:
-    return ", ".join(str(dataset.root) for dataset in datasets)
+    return ", ".join(dataset.place for dataset in datasets)

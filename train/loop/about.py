@@ -31,7 +31,7 @@ def about(data: Data, ranks: Ranks) -> dict[str, Any]:
         "hours": round(int(data.frames.sum(dtype="int64")) / data.grid.frame_rate / 3600, 4),
         "datasets": [
             {
-                "folder": str(dataset.root),
+                "folder": dataset.place,
                 "card": dataset.card.digest,
                 "files": dataset.card.sha256sums,
                 "made_by": dataset.card.ns2,

@@ -34,6 +34,7 @@ from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
 from ns2.train.loop.utilisation import peak
 from ns2.train.loop.watch import Watch
+from ns2.train.run.copied import copied_to
 from ns2.train.run.folder import RunFolder
 from ns2.train.run.names import METRICS
 from ns2.train.run.saver import Saver
@@ -72,7 +73,7 @@ def train(
     """Begin a run in a folder, or go on with the run that is there.
 
     Args:
-        options: of these the device, `compile`, `fresh`, `on_damage` and the codec's.
+        options: of these the device, `compile`, `fresh`, `on_damage`, `copy_to` and the codec's.
         open_judge: opens what counts wrong phones in samples; None counts none.
 
     Returns:
@@ -87,7 +88,15 @@ def train(
         if options.device == "auto":
             progress.note(f"computes on {ranks.device_name}")
         folder = RunFolder(out)
-        with opened(config, data, folder, ranks, progress, options) as trainer:
+        with (
+            copied_to(
+                options.copy_to if ranks.rank == 0 else None,
+                out,
+                progress.note,
+                fresh=options.fresh,
+            ),
+            opened(config, data, folder, ranks, progress, options) as trainer,
+        ):
             session = Session(
                 trainer=trainer,
                 folder=folder,

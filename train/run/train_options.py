@@ -67,5 +67,9 @@ class TrainOptions:
     """The number of processes on this machine, one for each GPU, that share every step; torchrun
     does the same."""
 
+    copy_to: str | None = None
+    """A URL such as s3://bucket/run: the run is copied there in the background, after each
+    checkpoint and at the end, and goes on from there where OUT is empty."""
+
     dry_run: bool = False
     """The plan is printed and the largest step tried once, and nothing is written."""

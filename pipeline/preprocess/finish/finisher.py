@@ -84,7 +84,7 @@ class Summary:
             counted[reason] += count
         return dict(counted)
 
-    def render(self, out: Path) -> str:
+    def render(self, out: str | Path) -> str:
         """What a run did, for people.
 
         Args:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ns2.pipeline.core.atomic import (
+    delete,
     new_file,
     put_in_place,
     sync_folder,
@@ -197,6 +198,6 @@ class Publisher:
     def _drop_card(self) -> None:
         """Until the new card is written there is no dataset, rather than one that lies."""
         if not self._card_dropped:
-            (self._root / CARD).unlink(missing_ok=True)
+            delete(self._root / CARD)
             sync_folder(self._root)
             self._card_dropped = True

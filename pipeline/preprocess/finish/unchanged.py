@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ns2.pipeline.core.atomic import atomic_write, stamp
+from ns2.pipeline.core.atomic import atomic_write, delete, stamp
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import PASSING, Kind, Reason, Rejection
 from ns2.pipeline.corpora.corpus import Corpus
@@ -173,11 +173,11 @@ class Done:
 def keep_rows(out: Path, inputs: Inputs | None, done: Done, rows: KeptRows | None) -> None:
     """Remember a run that has just finished, and what was seen of all rows of its manifest."""
     file, corpus = layout.finished_file(out), done.corpus
-    file.unlink(missing_ok=True)
+    delete(file)
     if any(one.reason is Reason.DUPLICATE_ID for one in corpus.rejected):
         rows = None  # which of them counts depends on all rows
     if rows is None:
-        layout.rows_file(out).unlink(missing_ok=True)
+        delete(layout.rows_file(out))
     if inputs is None or corpus.layout != Manifest.name:
         return
     if rows is None and not done.told_by_files:

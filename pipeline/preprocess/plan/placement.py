@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ns2.pipeline.core.atomic import atomic_write
+from ns2.pipeline.core.atomic import atomic_write, delete
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.preprocess.plan.sources import Source
 
@@ -77,7 +77,7 @@ def load_plan(state: Path, index: Path) -> tuple[dict[str, int], int | None]:
     except FileNotFoundError:
         pass
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-        state.unlink()  # damaged: the index tells nearly the same
+        delete(state)  # damaged: the index tells nearly the same
     try:
         return _places(pq.read_table(index, columns=["key", "shard"])), None
     except FileNotFoundError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ns2.pipeline.dataset.bucket.staging import url_of
 from ns2.pipeline.dataset.shards import Marker, Stored, read_marker, target_digest, target_stem
 from ns2.pipeline.preprocess.plan.sources import Source
 from ns2.pipeline.stages.graph import Graph
@@ -53,8 +54,9 @@ class Targets:
             except ValueError:
                 continue  # nothing of it is used; `ns2 verify` names it
             if marker.tar.is_file() and marker.tar.stat().st_size == marker.size:
+                url = url_of(marker.tar)
                 for row in marker.rows:
-                    found[row.key, row.source] = Stored(tar=marker.tar, row=row)
+                    found[row.key, row.source] = Stored(tar=marker.tar, row=row, url=url)
         return found
 
     def note(self, marker: Marker) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.reading import read_json
+from ns2.pipeline.dataset.bucket.mirror import place_of
 from ns2.pipeline.dataset.card import open_card, sealed
 from ns2.pipeline.dataset.index import index_faults
 from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED
@@ -28,8 +29,9 @@ class Side:
         card: its card, which bears the digest of its own content.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path) -> None:
+        self.root, mirror = place_of(root)
+        self._place = mirror.url if mirror else str(self.root)
         self.card = open_card(self.root)
         if sealed(self.card)["digest"] != self.card.digest:
             raise UserError(f"{self.root / CARD} is damaged; `ns2 verify` says more")
@@ -37,7 +39,7 @@ class Side:
     def about(self) -> dict[str, Any]:
         """Path, digest, number of utterances and hours."""
         return {
-            "path": str(self.root),
+            "path": self._place,
             "digest": self.card.digest,
             "utterances": self.card.counts.written,
             "hours": self.card.counts.hours,

@@ -15,7 +15,7 @@ from ns2.pipeline.tools.diff.row_differences import IndexRows, compare_ledgers
 from ns2.pipeline.tools.diff.side import Side
 
 
-def diff(a: Path, b: Path) -> dict[str, Any]:
+def diff(a: str | Path, b: str | Path) -> dict[str, Any]:
     """What differs between two datasets, as JSON values.
 
     Returns:

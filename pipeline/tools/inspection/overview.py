@@ -103,7 +103,7 @@ def _by_name(groups: Iterable[Mapping[str, Any]], field: str) -> dict[str, Any]:
     }
 
 
-def render(summary: Mapping[str, Any], root: Path, *, width: int = 100) -> str:
+def render(summary: Mapping[str, Any], root: str | Path, *, width: int = 100) -> str:
     """What `summarise` found, for people.
 
     Args:
@@ -123,7 +123,7 @@ def render(summary: Mapping[str, Any], root: Path, *, width: int = 100) -> str:
     return _printed(_summary_lines(summary, root), tables, width)
 
 
-def _summary_lines(summary: Mapping[str, Any], root: Path) -> list[str]:
+def _summary_lines(summary: Mapping[str, Any], root: str | Path) -> list[str]:
     """The lines above the tables: how much there is, the frame grid, codec and statistics."""
     grid, seconds = summary["grid"], summary["seconds"]
     lines = [

@@ -20,7 +20,9 @@ import pyarrow.parquet as pq
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.names import shown
 from ns2.pipeline.core.processes import fresh_pool
+from ns2.pipeline.dataset.bucket.scratch import Scratch, scratch_copy
 from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED, SUMS, TARGET
+from ns2.pipeline.remote.urls import is_url
 from ns2.pipeline.tools.tool_options import VerifyOptions
 from ns2.pipeline.tools.verify.fault import Fault, caught
 from ns2.pipeline.tools.verify.index_file import index_shards
@@ -64,13 +66,13 @@ class Report:
             f"{self.arrays:,} arrays, {self.bytes / 1e6:,.1f} MB of tars read: {faults}"
         )
 
-    def render(self, root: Path) -> str:
+    def render(self, root: str | Path) -> str:
         """All faults, a line each, and the summary, for people."""
         return "\n".join([*map(str, self.faults), f"{root}: {self.summary()}"])
 
 
 def verify(
-    root: Path,
+    root: str | Path,
     options: VerifyOptions | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -78,7 +80,7 @@ def verify(
     """Check everything in a dataset.
 
     Args:
-        root: the dataset's folder.
+        root: the dataset's folder, or its URL; what is there is read past the cache.
         options: how much is read, and with how many processes.
         progress: called with the number of shards done and of all shards.
 
@@ -88,15 +90,27 @@ def verify(
     Raises:
         UserError: there is no such folder.
     """
-    root, options = Path(root), options or VerifyOptions()
-    if not root.is_dir():
+    options = options or VerifyOptions()
+    if is_url(root):
+        with scratch_copy(str(root)) as scratch:
+            return _verify(scratch.root, scratch, options, progress or _silent)
+    if not Path(root).is_dir():
         raise UserError(f"{root} is not a folder")
+    return _verify(Path(root), None, options, progress or _silent)
+
+
+def _verify(
+    root: Path,
+    scratch: Scratch | None,
+    options: VerifyOptions,
+    progress: Callable[[int, int], None],
+) -> Report:
     report = Report()
     files = SmallFiles(root, report.faults)
     if files.check():
         with caught(report.faults, SUMS):
-            shards = _Shards(files, options.sample, report)
-            shards.carry_out(options.workers, progress or _silent)
+            shards = _Shards(files, options.sample, report, scratch)
+            shards.carry_out(options.workers, progress)
         if options.sample is None:
             with caught(report.faults, SUMS):
                 files.compare_sums()
@@ -111,7 +125,10 @@ def _silent(done: int, total: int) -> None:
 class _Shards:
     """The shards of a dataset, one task each."""
 
-    def __init__(self, files: SmallFiles, sample: int | None, report: Report) -> None:
+    def __init__(
+        self, files: SmallFiles, sample: int | None, report: Report, scratch: Scratch | None
+    ) -> None:
+        self._scratch = scratch
         self._files, self._sample, self._report = files, sample, report
         self._specs = files.specs()
         self._rows = Counter[int]()  # in the index, by shard
@@ -179,6 +196,7 @@ class _Shards:
                 entries=entries,
                 table=table,
                 sample=None if shares is None else shares[number],
+                scratch=self._scratch,
             )
 
     def _shards(self) -> Iterator[tuple[int, pa.Table | None]]:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ns2.pipeline.remote.faults import RemoteError
+
 MOST_FAULTS = 20
 """The most faults of a file that are named; of the others only the number is given."""
 
@@ -40,9 +42,14 @@ class Fault:
 
 @contextmanager
 def caught(faults: list[Fault], place: str, **where: Any) -> Iterator[None]:
-    """Turn any exception into a fault: damaged input must not end a verification."""
+    """Turn any exception into a fault: damaged input must not end a verification.
+
+    A place that can't be reached is no damage, and ends it.
+    """
     try:
         yield
+    except RemoteError:
+        raise
     except FileNotFoundError:
         faults.append(Fault(place=place, message="is missing", **where))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ import pyarrow as pa
 from ns2.pipeline.core.hashing import sha256_file
 from ns2.pipeline.core.reading import parse_json
 from ns2.pipeline.core.schema import FrameGrid
+from ns2.pipeline.dataset.bucket.scratch import Scratch
 from ns2.pipeline.dataset.index import row_crc
 from ns2.pipeline.dataset.layout import INDEX, SUMS
 from ns2.pipeline.dataset.shards import Marker, MemberRow, read_marker, target_digest, target_stem
@@ -34,6 +36,7 @@ class ShardTask:
         entries: the number of entries in a codebook; None if unknown.
         table: the text of the phoneme table's asset; None if there is none.
         sample: the number of arrays to read, drawn by a fixed seed; None reads all tars completely.
+        scratch: where the dataset lies in a bucket, brings the files while they are looked at.
     """
 
     root: Path
@@ -44,6 +47,13 @@ class ShardTask:
     entries: int | None
     table: str | None
     sample: int | None
+    scratch: Scratch | None = None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 by name of tars and markers, "" where it is not known."""
+        tars = {target.tar: target.tar_sha256 for target in self.targets}
+        return tars | {target.marker: target.marker_sha256 for target in self.targets}
 
 
 @dataclass(kw_only=True)
@@ -68,7 +78,8 @@ class ShardResult:
 def check_shard(task: ShardTask) -> ShardResult:
     """Verify one shard; whatever is wrong in the dataset is a fault, not an exception."""
     result = ShardResult()
-    with caught(result.faults, INDEX, shard=task.number):
+    files = task.scratch.holding(task.files) if task.scratch else nullcontext()
+    with caught(result.faults, INDEX, shard=task.number), files:
         _ShardCheck(task, result).carry_out()
     return result
 

@@ -1,0 +1,163 @@
+"""A folder that stands for a dataset in a bucket while it is written.
+
+Small files lie in it as they are in the bucket. Tars are empty files of the same length: their
+arrays are read from the bucket. Each file that takes its name in the folder is put into the bucket
+before the work goes on, so tars come before their markers, and the card comes last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from ns2.pipeline.core.atomic import is_temporary, observed
+from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.core.names import path_in
+from ns2.pipeline.dataset.bucket.lease import Lease
+from ns2.pipeline.dataset.bucket.mirror import MIRRORS, alone
+from ns2.pipeline.dataset.layout import LEASE, LOCK, OURS
+from ns2.pipeline.remote.copies import bring, is_copy, whole
+from ns2.pipeline.remote.faults import ExistsError
+from ns2.pipeline.remote.objects import Objects
+from ns2.pipeline.remote.urls import copy_folder, tidy
+
+_CONNECTIONS = 16
+
+
+class Staging:
+    """A folder that stands for a dataset in a bucket.
+
+    Attributes:
+        url: of the dataset.
+        root: the folder.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Get ready; nothing is asked of the server."""
+        self.url = tidy(url)
+        folder = copy_folder(self.url)
+        self.root = folder.parent / "made" / folder.name
+        self._objects = Objects(self.url)
+        self._lease: Lease | None = None
+        self._there: dict[str, tuple[int, str]] = {}
+        MIRRORS[str(self.root)] = self.url
+
+    @contextmanager
+    def held(self) -> Iterator[Staging]:
+        """Write to the dataset, alone, while the block lasts.
+
+        Raises:
+            UserError: another process does, or the place holds other files.
+        """
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        with alone(self.root), Lease(self._objects) as self._lease:
+            self.fetch()
+            with observed(self._told):
+                yield self
+
+    def fetch(self) -> None:
+        """Make the folder what the bucket is.
+
+        Raises:
+            UserError: the place holds files that are not of a dataset.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        found = {name: (size, tag) for name, size, tag in self._objects.names()}
+        found.pop(LEASE, None)
+        foreign = sorted({name.split("/")[0] for name in found if not _is_ours(name)})
+        if foreign:
+            raise UserError(
+                f"{self.url} holds files that are not of a dataset ({', '.join(foreign[:5])}). "
+                "Name another place, or that of a dataset to bring up to date."
+            )
+        self._there = found
+        for path in sorted(self.root.rglob("*")):
+            name = path.relative_to(self.root).as_posix()
+            if path.is_file() and name != LOCK and name not in found:
+                path.unlink()
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            list(pool.map(self._bring, found))
+
+    def delete_missing(self) -> None:
+        """Remove from the bucket what is no longer in the folder, markers before their tars."""
+        gone = [name for name in self._there if not path_in(self.root, name).exists()]
+        for name in sorted(gone, key=lambda name: not name.endswith(".parquet")):
+            self._check_lease()
+            self._objects.delete(name)
+
+    def _bring(self, name: str) -> None:
+        path, (size, tag) = path_in(self.root, name), self._there[name]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".tar"):
+            if not path.is_file() or path.stat().st_size != size:
+                _empty(path, size)
+        elif not is_copy(path, tag):
+            path.write_bytes(whole(self._objects, name))
+
+    def _check_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.check()
+
+    def _told(self, path: Path, there: bool) -> None:
+        """Do to the bucket what was done to the folder."""
+        if not path.is_relative_to(self.root) or is_temporary(path.name):
+            return
+        name = path.relative_to(self.root).as_posix()
+        self._check_lease()
+        if not there:
+            self._objects.delete(name)
+            self._there.pop(name, None)
+            return
+        if name.endswith(".tar"):
+            size = path.stat().st_size
+            self._there[name] = (size, self._objects.put_file(name, path))
+            _empty(path, size)
+            return
+        data = path.read_bytes()
+        is_marker = name.endswith(".parquet") and path.with_suffix(".tar").exists()
+        try:
+            tag = self._objects.put(name, data, create=is_marker)
+        except ExistsError:
+            if self._objects.read(name) != data:
+                tag = self._objects.put(name, data)
+            else:
+                tag = self._there.get(name, (0, ""))[1]
+        self._there[name] = (len(data), tag)
+
+
+def url_of(path: Path) -> str:
+    """The URL of a file in a folder that stands for a bucket in this process; "" for others."""
+    for folder, url in MIRRORS.items():
+        if path.is_relative_to(folder):
+            return f"{url}/{path.relative_to(folder).as_posix()}"
+    return ""
+
+
+def local_copy(path: Path, url: str) -> Path:
+    """A file of such a folder; on another machine, which does not have it, a copy of the object.
+
+    Args:
+        url: as `url_of` gave it where the folder is; "" for other files.
+    """
+    if not url or path.is_file():
+        return path
+    place, _, name = url.rpartition("/")
+    objects = Objects(place)
+    bring(objects, copy_folder(place), [(name, objects.size(name)[1])])
+    return copy_folder(place) / name
+
+
+def _is_ours(name: str) -> bool:
+    return OURS.fullmatch(name.split("/")[0]) is not None
+
+
+def _empty(path: Path, size: int) -> None:
+    """Make a file of a length that takes no room."""
+    with contextlib.suppress(FileNotFoundError):
+        os.truncate(path, 0)
+    with path.open("ab") as file:
+        file.truncate(size)

@@ -1,0 +1,60 @@
+"""Objects by fsspec, for URLs that obstore does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec  # type: ignore[import-untyped]
+
+
+class FsspecStore:
+    """Objects below a URL, by fsspec."""
+
+    def __init__(self, url: str) -> None:
+        """Open a file system; whether a server is asked is its own matter."""
+        self._files, self._root = fsspec.core.url_to_fs(url)
+
+    def get(self, name: str, begin: int, end: int | None) -> bytes:
+        """See `Store.get`."""
+        return bytes(self._files.cat_file(f"{self._root}/{name}", start=begin, end=end))
+
+    def size(self, name: str) -> tuple[int, str]:
+        """See `Store.size`."""
+        found = self._files.info(f"{self._root}/{name}")
+        return int(found["size"]), _tag(found)
+
+    def put(self, name: str, data: bytes, *, create: bool, tag: str) -> str:
+        """See `Store.put`."""
+        path = f"{self._root}/{name}"
+        if create or tag:
+            raise NotImplementedError("this kind of place knows no conditions; write to S3")
+        self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        self._files.pipe_file(path, data)
+        return self.size(name)[1]
+
+    def put_file(self, name: str, path: Path) -> str:
+        """See `Store.put_file`."""
+        target = f"{self._root}/{name}"
+        self._files.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        self._files.put_file(str(path), target)
+        return self.size(name)[1]
+
+    def delete(self, name: str) -> None:
+        """See `Store.delete`."""
+        self._files.rm_file(f"{self._root}/{name}")
+
+    def names(self, prefix: str) -> Iterator[tuple[str, int, str]]:
+        """See `Store.names`."""
+        root = self._root.rstrip("/")
+        found = self._files.find(f"{root}/{prefix}".rstrip("/"), detail=True)
+        for path, one in found.items():
+            yield path.removeprefix(f"{root}/"), int(one["size"]), _tag(one)
+
+
+def _tag(found: dict[str, object]) -> str:
+    """What changes when an object does."""
+    for name in ("ETag", "etag", "mtime", "LastModified", "created"):
+        if name in found:
+            return str(found[name])
+    return str(found.get("size"))

@@ -1,0 +1,1 @@
+"""Objects behind a URL, and the cache of their ranges."""
