@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 CONFIG, ABOUT, WEIGHTS = "config.json", "run.json", "model.safetensors"
+INIT = "init"
+"""The field of run.json about the run whose weights this one began with."""
 LOCK = ".lock"
 """The file that a training which is at work holds locked."""
 METRICS, VALIDATION, STATISTICS = "metrics.jsonl", "validation.jsonl", "statistics.jsonl"
@@ -26,7 +28,7 @@ FOLDERS = {
     CHECKPOINTS: re.compile(r"[0-9]{8,12}\.pt|best\.pt"),
     SAMPLES: re.compile(rf"(reference|[0-9]{{8,12}})/{_FILE}\.(wav|png)"),
     BOARD: re.compile(r"events\.out\.tfevents\.[^/]+"),
-    SPEECH: re.compile(r"phonemes\.json|speech\.json"),
+    SPEECH: re.compile(r"(phonemes|speech|lexicon)\.json"),
     EVALUATION: re.compile(rf"index\.html|evaluation\.json|wavs/{_FILE}\.wav|plots/{_FILE}\.png"),
 }
 """A run's folders, and the paths of the files that ns2 writes into each: no other is deleted."""

@@ -30,8 +30,8 @@ from ns2.train.run.recipes import training
 from ns2.train.step import trainer as module
 from ns2.train.step.build import usual_sizes
 from ns2.train.step.ranks import Ranks
-from ns2.train.step.tally import Tally
-from ns2.train.step.trainer import Share, Trainer
+from ns2.train.step.tally import Share, Tally
+from ns2.train.step.trainer import Trainer
 from tests.support.backward import backward
 from tests.support.model_factories import make_batch, make_model
 
