@@ -45,6 +45,20 @@ def name_list(_: click.Context, option: click.Parameter, value: str | None) -> t
     return names
 
 
+def number_list(
+    _: click.Context, option: click.Parameter, value: str | None
+) -> tuple[float, ...] | None:
+    """A callback for options such as `--prompt-seconds 3,5,10`: the numbers as a tuple.
+
+    Raises:
+        click.BadParameter: a part is no number.
+    """
+    try:
+        return None if value is None else tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter("expected numbers, such as 3,5,10") from None
+
+
 NAME_LIST = {
     "type": str,
     "callback": name_list,
@@ -53,6 +67,14 @@ NAME_LIST = {
     "show_default": False,
 }
 """Arguments of `click.option` for a config's field that holds a tuple of names."""
+NUMBERS = {
+    "type": str,
+    "callback": number_list,
+    "metavar": "A,B,...",
+    "default": None,
+    "show_default": False,
+}
+"""The same for one that holds a tuple of numbers; None where it is not given."""
 
 
 def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:

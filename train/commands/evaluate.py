@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ns2.pipeline.commands.common import DATASET, FOLDER, clear_errors, config_options
+from ns2.pipeline.commands.common import DATASET, FOLDER, NUMBERS, clear_errors, config_options
 from ns2.pipeline.core.terminal import say
 from ns2.train.commands.speaking_options import SHARED, speaking_options
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
@@ -36,6 +36,8 @@ from ns2.train.evaluation.judges.whisper_base import WHISPER_BASE
         "show_default": False,
     },
     speaker_model={"metavar": "MODEL", "show_default": False},
+    protocol={"type": click.Choice(["zero-shot"]), "default": None, "show_default": False},
+    prompt_seconds=NUMBERS,
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="The figures are printed as JSON, not as a table."
@@ -57,6 +59,11 @@ def evaluate(
     alone are compared: their wrong phones, spectra, pitch and durations. OUT/index.html plays and
     draws all of them.
     """
+    given = {name: value for name, value in options.items() if value is not None or name == "codec"}
+    config = EvaluateConfig(**given)
+    if config.protocol:
+        _zero_shot(run, dataset, out, config, device, codec_weights, as_json=as_json)
+        return
     import json
 
     from ns2.pipeline.core.atomic import member_folder
@@ -68,7 +75,6 @@ def evaluate(
     from ns2.train.run.names import EVALUATION
     from ns2.train.speak.synthesizer import Synthesizer
 
-    config = EvaluateConfig(**options)
     evaluator = Evaluator(
         synthesizer=Synthesizer.open(run, device, config.codec, codec_weights, config.weights),
         dataset=Dataset(dataset),
@@ -82,3 +88,40 @@ def evaluate(
         return
     say(render(found["all"]))
     say(f"\nlisten and look: {out / 'index.html'}")
+
+
+def _zero_shot(
+    run: Path,
+    dataset: Path,
+    out: Path | None,
+    config: EvaluateConfig,
+    device: str,
+    codec_weights: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Follow the zero-shot protocol, and show what it finds."""
+    import json
+
+    from ns2.pipeline.core.atomic import member_folder
+    from ns2.pipeline.core.progress import display
+    from ns2.pipeline.dataset.reader import Dataset
+    from ns2.train.evaluation.zero_shot.protocol import ZeroShot
+    from ns2.train.evaluation.zero_shot.write import follow, shown
+    from ns2.train.run.names import ZERO_SHOT
+    from ns2.train.speak.synthesizer import Synthesizer
+
+    protocol = ZeroShot(
+        run=run,
+        synthesizer=Synthesizer.open(run, device, config.codec, codec_weights, config.weights),
+        dataset=Dataset(dataset),
+        config=config,
+    )
+    out = out or member_folder(run, ZERO_SHOT)
+    with display() as progress:
+        found = follow(protocol, out, progress)
+    if as_json:
+        say(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    say(shown(found))
+    say(f"tables, figures and wavs: {out}")

@@ -21,7 +21,7 @@ from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.train.data.alike import Aspect, Makeup, differences, makeup_of
 from ns2.train.data.selection import COLUMNS, Data
 from ns2.train.run.checkpoint import checkpoints
-from ns2.train.run.folder import RunFolder, began_with
+from ns2.train.run.folder import RunFolder, began_with, learned_from
 from ns2.train.run.names import BEST, CHECKPOINTS, CONFIG, INIT
 from ns2.train.run.settings import TrainConfig
 from ns2.train.speak.facts import Learned
@@ -68,6 +68,7 @@ class Origin:
             "weights": self._which,
             "step": weights.step,
             "sha256": _digest(weights.tensors),
+            "learned": learned_from(RunFolder(self.root).about()),
         }
 
     def check(self, data: Data, weights: Weights) -> None:

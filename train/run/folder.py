@@ -256,6 +256,29 @@ def began_with(about: dict[str, Any]) -> str | None:
     return str(found.get("run")) if isinstance(found, dict) else None
 
 
+def learned_from(about: dict[str, Any]) -> list[dict[str, str]]:
+    """The datasets that a run's weights have learned from, those of its origins included.
+
+    Args:
+        about: the content of its run.json.
+
+    Returns:
+        of each the folder that it had (`folder`), the digest of its files (`files`), and the split
+        that was trained on (`split`; "" for all).
+    """
+    split = str(about.get("split", ""))
+    datasets = about.get("datasets")
+    found = [
+        {"folder": str(one.get("folder")), "files": str(one.get("files")), "split": split}
+        for one in (datasets if isinstance(datasets, list) else [])
+        if isinstance(one, dict)
+    ]
+    began = about.get(INIT)
+    before = began.get("learned") if isinstance(began, dict) else None
+    known = [one for one in before if isinstance(one, dict)] if isinstance(before, list) else []
+    return [*found, *({str(k): str(v) for k, v in one.items()} for one in known)]
+
+
 def _as_read(config: TrainConfig) -> dict[str, Any]:
     """A config as its JSON file gives it back: tuples are lists."""
     values: dict[str, Any] = json.loads(json.dumps(to_values(config)))

@@ -194,7 +194,7 @@ def test_another_codec_grid_or_table_is_refused(
         return told
 
     codec = of(dataset)
-    assert "different codebooks (mini, 8 of" in codec and "encodec" in codec
+    assert "different codebooks (mini, 4 of" in codec and "encodec" in codec
     assert "--codec and --quantizers" in codec
     assert "different codebooks" in of(dataset, "--dry-run")
     shutil.copytree(speech, tmp_path / "grid")
