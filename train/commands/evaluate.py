@@ -48,7 +48,6 @@ _LISTENING = tuple(field.name for field in fields(ListeningConfig))
         "show_default": False,
     },
     speaker_model={"metavar": "MODEL", "show_default": False},
-    protocol={"type": click.Choice(["zero-shot"]), "default": None, "show_default": False},
     prompt_seconds=NUMBERS,
 )
 @config_options(

@@ -12,7 +12,7 @@ from typing import Literal
 from ns2.pipeline.core.errors import OptionError
 from ns2.train.speak.speaking import SpeakingOptions
 
-Protocol = Literal["", "zero-shot"]
+Protocol = Literal["zero-shot"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class EvaluateConfig(SpeakingOptions):
     mos: bool = False
     """DNSMOS predicts how good listeners would find each version, from 1 to 5 (P.835, P.808)."""
 
-    protocol: Protocol = ""
+    protocol: Protocol | None = None
     """The protocol that is followed: zero-shot speaks sentences of speakers that the run never
     heard, each with a short prompt out of another utterance of the speaker."""
 
