@@ -183,7 +183,8 @@ def config_options(
 def _click_type(kind: Any) -> dict[str, Any]:
     """Arguments of `click.option` that fit a field's type."""
     options = [one for one in typing.get_args(kind) if one is not type(None)]
-    if isinstance(kind, types.UnionType) and len(options) == 1:
+    union = typing.get_origin(kind) in (types.UnionType, typing.Union)  # with a Literal the latter
+    if union and len(options) == 1:
         return _click_type(options[0])
     if kind is bool:
         return {"is_flag": True}
