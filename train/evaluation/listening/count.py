@@ -5,7 +5,7 @@ Intervals are by resampling listeners, or sentences where there are fewer than f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def _points(key: Mapping[str, Any], answers: Sequence[_Answer]) -> dict[str, Any
     """The mean points of each system."""
     systems = {}
     for name, title in key["systems"].items():
-        made = _figure(answers, lambda one, name=name: one.points.get(name))
+        made = _figure(answers, name)
         if made is not None:
             systems[name] = {"title": title, "points": made.value, "interval": made.interval}
     return {"systems": systems}
@@ -124,9 +124,7 @@ def _pairs(key: Mapping[str, Any], answers: Sequence[_Answer]) -> dict[str, Any]
     pairs = []
     for names in sorted({one.pair for one in answers}):
         first, second = names
-        made = _figure(
-            [one for one in answers if one.pair == names], lambda one, n=first: one.points.get(n)
-        )
+        made = _figure([one for one in answers if one.pair == names], first)
         assert made is not None
         count = sum(one.pair == names for one in answers)
         titles = [key["systems"][name] for name in (first, second)]
@@ -142,14 +140,13 @@ def _pairs(key: Mapping[str, Any], answers: Sequence[_Answer]) -> dict[str, Any]
     return {"pairs": pairs}
 
 
-def _figure(answers: Sequence[_Answer], value: Callable[[_Answer], float | None]) -> Figure | None:
-    """A mean over answers, by resampling listeners, or sentences where listeners are few."""
+def _figure(answers: Sequence[_Answer], system: str) -> Figure | None:
+    """A system's mean, by resampling listeners, or sentences where listeners are few."""
     few = len({one.listener for one in answers}) < FEWEST_SPEAKERS
     groups = [one.sentence if few else one.listener for one in answers]
-    shares: list[Share | None] = []
-    for one in answers:
-        found = value(one)
-        shares.append(None if found is None else (found, 1.0))
+    shares: list[Share | None] = [
+        (one.points[system], 1.0) if system in one.points else None for one in answers
+    ]
     return figure(groups, shares)
 
 

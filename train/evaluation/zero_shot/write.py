@@ -130,7 +130,7 @@ def _versions(names: Sequence[str]) -> dict[str, str]:
 
 def _summary(protocol: ZeroShot, results: Sequence[Result]) -> dict[str, Any]:
     """The figures of all versions over all sentences."""
-    versions = {}
+    versions: dict[str, dict[str, Any]] = {}
     for name, title in protocol.titles().items():
         there = [result for result in results if name in result.heard]
         if not there:
@@ -184,9 +184,10 @@ def _row(result: Result) -> dict[str, Any]:
     versions = {}
     for name, heard in result.heard.items():
         values = {one: above / below for one, (above, below) in heard.shares.items() if below}
-        versions[name] = {"seconds": heard.seconds, **values}
+        row: dict[str, Any] = {"seconds": heard.seconds, **values}
         if heard.text is not None:
-            versions[name] |= {"heard_text": heard.text, "words": dict(heard.words)}
+            row |= {"heard_text": heard.text, "words": dict(heard.words)}
+        versions[name] = row
     return {
         "key": utterance.key,
         "speaker": utterance.speaker,
