@@ -77,7 +77,7 @@ def walk(pretended: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         fetched.append(set(values))
         return lambda: dict.fromkeys(values, 1.0)
 
-    def build(dataset: Any, config: NS2Config, seed: int) -> NS2:
+    def build(dataset: Any, config: NS2Config, seed: int, table: Any) -> NS2:
         return new_model(config)
 
     def walked(name: str, **settings: object) -> tuple[Trainer, list[str], list[set[str]]]:
@@ -95,7 +95,7 @@ def walk(pretended: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     ranks = Ranks("cpu")
     ranks.device = GPU
     dataset = SimpleNamespace(phoneme_table=PhonemeTable.default())
-    data = SimpleNamespace(datasets=[dataset])
+    data = SimpleNamespace(datasets=[dataset], table=dataset.phoneme_table)
     with FakeTensorMode(), warnings.catch_warnings():
         warnings.filterwarnings("error", "Mismatch dtype")  # torch then takes a slower kernel
         yield walked
