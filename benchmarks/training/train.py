@@ -44,7 +44,8 @@ from ns2.train.data.prefetch import Fetched, Reader
 from ns2.train.data.selection import Data, open_data
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.ranks import Ranks
-from ns2.train.step.trainer import Share, Trainer
+from ns2.train.step.tally import Share
+from ns2.train.step.trainer import Trainer
 from tests.support.preprocessing import run_inline
 
 MINUTES = 1.0

@@ -46,6 +46,20 @@ def name_list(_: click.Context, option: click.Parameter, value: str | None) -> t
     return names
 
 
+def number_list(
+    _: click.Context, option: click.Parameter, value: str | None
+) -> tuple[float, ...] | None:
+    """A callback for options such as `--prompt-seconds 3,5,10`: the numbers as a tuple.
+
+    Raises:
+        click.BadParameter: a part is no number.
+    """
+    try:
+        return None if value is None else tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter("expected numbers, such as 3,5,10") from None
+
+
 NAME_LIST = {
     "type": str,
     "callback": name_list,
@@ -54,6 +68,14 @@ NAME_LIST = {
     "show_default": False,
 }
 """Arguments of `click.option` for a config's field that holds a tuple of names."""
+NUMBERS = {
+    "type": str,
+    "callback": number_list,
+    "metavar": "A,B,...",
+    "default": None,
+    "show_default": False,
+}
+"""The same for one that holds a tuple of numbers; None where it is not given."""
 
 
 def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,7 +192,8 @@ def config_options(
 def _click_type(kind: Any) -> dict[str, Any]:
     """Arguments of `click.option` that fit a field's type."""
     options = [one for one in typing.get_args(kind) if one is not type(None)]
-    if typing.get_origin(kind) in (types.UnionType, typing.Union) and len(options) == 1:
+    union = typing.get_origin(kind) in (types.UnionType, typing.Union)  # with a Literal the latter
+    if union and len(options) == 1:
         return _click_type(options[0])
     if kind is bool:
         return {"is_flag": True}

@@ -58,9 +58,9 @@ README_END = "<!-- What stands below this line is yours: ns2 preprocess keeps it
 ASSETS = "assets"
 """The folder of assets."""
 STATE = ".state"
+"""The folder of what runs remember."""
 LOCK, LEASE = ".state/lock", ".state/lease"
 """What a run holds that is at work: a file in a folder, an object in a bucket."""
-"""The folder of what runs remember."""
 
 # Patterns of names that ns2 gives.
 

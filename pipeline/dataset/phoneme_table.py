@@ -140,6 +140,10 @@ class PhonemeTable:
         phone = np.where(is_phone, self._base + above // len(STRESSES), ids)
         return phone, np.where(is_phone, above % len(STRESSES), 0)
 
+    def extends(self, other: PhonemeTable) -> bool:
+        """Whether each id of another table means the same here; this table may have more."""
+        return self.marks == other.marks and self.phones[: len(other.phones)] == other.phones
+
     @property
     def phone_count(self) -> int:
         """Number of values that the phones of `phone_and_stress` can have."""

@@ -31,6 +31,7 @@ from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import preview
 from ns2.pipeline.text.lexicon import Lexicon
+from ns2.train.run.recipes import ADAPT
 from tests.docs.pages import blocks, resolve
 from tests.docs.pages import commands as page_commands
 from tests.support.corpora_factories import make_clips, write_audio, write_ljspeech
@@ -219,7 +220,7 @@ def test_commands_exist_with_their_options(words: list[str], guide: Path) -> Non
     command, rest = resolve(words)
     context = command.make_context(command.name, rest)  # checks values and paths
     if context.params.get("preset"):
-        assert context.params["preset"] in PRESETS
+        assert context.params["preset"] in (*PRESETS, ADAPT)
     if context.params.get("where"):
         parse_where(context.params["where"], index_schema(list(COLUMNS)))
 

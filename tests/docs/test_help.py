@@ -19,6 +19,7 @@ from ns2.pipeline.tools.tool_options import (
 )
 from ns2.train.codec.training_config import CodecTraining
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
+from ns2.train.evaluation.listening.listening_config import ListeningConfig
 from ns2.train.run.train_options import TrainOptions
 from ns2.train.speak.speaking import SynthesizeOptions
 from ns2.train.tour.demo_config import Demo
@@ -34,7 +35,7 @@ CONFIGS: dict[tuple[str, ...], tuple[type, ...]] = {
     ("report",): (ReportOptions,),
     ("textgrid",): (TextGridOptions,),
     ("synthesize",): (SynthesizeOptions,),
-    ("evaluate",): (EvaluateConfig,),
+    ("evaluate",): (EvaluateConfig, ListeningConfig),
     ("demo",): (Demo,),
 }
 """The configs whose fields a command's options are made of."""

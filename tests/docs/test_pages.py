@@ -22,6 +22,7 @@ from ns2.pipeline.dataset.losses import LOSS
 from ns2.pipeline.dataset.where import parse_where
 from ns2.pipeline.stages.measured.recording import MEASURES
 from ns2.pipeline.stages.own import GROUP as STAGES
+from ns2.train.run.recipes import ADAPT
 from tests.docs.pages import (
     PAGES,
     anchors,
@@ -69,7 +70,7 @@ def test_commands_parse(words: list[str], monkeypatch: pytest.MonkeyPatch) -> No
     assert not isinstance(command, click.Group)
     context = command.make_context(command.name, rest)
     if context.params.get("preset"):
-        assert context.params["preset"] in PRESETS
+        assert context.params["preset"] in (*PRESETS, ADAPT)
     if context.params.get("where"):
         parse_where(context.params["where"], index_schema(list(COLUMNS), SCALARS))
 

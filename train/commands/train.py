@@ -15,6 +15,7 @@ from ns2.train.run.train_options import TrainOptions
 
 if TYPE_CHECKING:
     from ns2.train.data.selection import Data
+    from ns2.train.loop.origin import Origin
     from ns2.train.run.settings import TrainConfig
 
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     steps={"type": click.IntRange(1)},
     where={"show_default": False},
     mix={"multiple": True, "type": str, "metavar": "5:3:1|COLUMN^POWER", "show_default": False},
+    preset={"show_default": False},
+    init={"type": FOLDER, "metavar": "RUN"},
     losses={"type": DATASET, "metavar": "RUN"},
     devices={"type": click.IntRange(1)},
     copy_to={"metavar": "URL"},
@@ -80,10 +83,10 @@ def _train(datasets: Sequence[str | Path], out: Path, options: TrainOptions) -> 
     from ns2.train.evaluation.judges.phones import load_phone_classifier
     from ns2.train.loop.loop import train as run
 
-    config, data = _chosen(datasets, options)
+    config, data, origin = _chosen(datasets, out, options)
     quiet = int(os.environ.get("RANK", 0)) > 0
     with Progress() if quiet else display() as progress:
-        done = run(config, data, out, progress, options, load_phone_classifier)
+        done = run(config, data, out, progress, options, load_phone_classifier, origin)
     if not quiet:
         say(f"{out}: {'done' if done else 'stopped; the same command goes on'}")
 
@@ -92,16 +95,29 @@ def _try(datasets: Sequence[str | Path], out: Path, options: TrainOptions) -> No
     from ns2.train.loop.dry_run import dry_run
     from ns2.train.run.folder import RunFolder
 
-    config, data = _chosen(datasets, options)
+    config, data, origin = _chosen(datasets, out, options)
     config = RunFolder(out).settled(config, fresh=options.fresh)
-    say(dry_run(config, data, options))
+    say(dry_run(config, data, options, origin))
 
 
-def _chosen(datasets: Sequence[str | Path], options: TrainOptions) -> tuple[TrainConfig, Data]:
-    """The settings and the utterances that the options choose."""
+def _chosen(
+    datasets: Sequence[str | Path], out: Path, options: TrainOptions
+) -> tuple[TrainConfig, Data, Origin | None]:
+    """The settings, the utterances, and the run to begin with that the options choose."""
     from ns2.train.data.selection import open_data
+    from ns2.train.loop.origin import open_origin
     from ns2.train.run.overrides import choose
 
-    config = choose(options.preset, options.config, options.set, options.steps, options.mix)
+    origin = None
+    if options.init is not None:
+        origin = open_origin(options.init, out, fresh=options.fresh)
+    config = choose(
+        options.preset,
+        options.config,
+        options.set,
+        options.steps,
+        options.mix,
+        None if origin is None else origin.config,
+    )
     chosen = {"split": options.split, "where": options.where}
-    return config, open_data(datasets, losses=options.losses, **chosen)
+    return config, open_data(datasets, losses=options.losses, **chosen), origin

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -104,16 +104,19 @@ def codebooks_of(dataset: Dataset) -> np.ndarray:
 
 
 def differences(first: Makeup, other: Makeup) -> Iterator[Difference]:
-    """All properties in which two makeups differ; what only one of them knows is not compared."""
+    """All properties in which two makeups differ; what only one of them knows is not compared.
+
+    The first may have a table of phonemes that only appends some to the other's.
+    """
     if first.grid != other.grid:
         yield Difference(Aspect.GRID, Aspect.GRID, _grid(first.grid), _grid(other.grid))
     for column, a in first.arrays.items():
         b = other.arrays.get(column, a)
         if a != b:
             yield Difference(Aspect.ARRAYS, f"arrays of {column}", a, b)
-    tables = [one.table for one in (first, other) if one.table is not None]
-    if len(tables) == 2 and tables[0].digest != tables[1].digest:
-        a, b = (f"{len(table)} ids" for table in tables)
+    tables = (first.table, other.table)
+    if tables[0] is not None and tables[1] is not None and not tables[0].extends(tables[1]):
+        a, b = _tables(tables[0], tables[1])
         yield Difference(Aspect.PHONEMES, Aspect.PHONEMES, a, b)
     # a codec's codebooks are copied, never computed anew: equal to the last bit, or another codec's
     books = [one.codebooks for one in (first, other) if one.codebooks is not None]
@@ -122,19 +125,32 @@ def differences(first: Makeup, other: Makeup) -> Iterator[Difference]:
         yield Difference(Aspect.CODEBOOKS, Aspect.CODEBOOKS, a, b)
 
 
+def longest_table(tables: Sequence[PhonemeTable]) -> PhonemeTable:
+    """The first of the tables with the most ids, which can only be the table of all."""
+    return max(tables, key=len)
+
+
 def check_alike(datasets: Sequence[Dataset], columns: Sequence[str]) -> None:
     """See that one model can learn from datasets together.
+
+    A table of phonemes may append some to that of another dataset.
 
     Raises:
         UserError: naming the first difference, and both datasets.
     """
-    first, *others = datasets
-    makeup = makeup_of(first, columns) if others else None
-    for other in others:
-        assert makeup is not None
-        for difference in differences(makeup, makeup_of(other, columns)):
+    if len(datasets) < 2:
+        return
+    makeups = [makeup_of(dataset, columns) for dataset in datasets]
+    tables = [one.table for one in makeups if one.table is not None]
+    first, table = datasets[0], longest_table(tables) if tables else None
+    if table is not None:  # the dataset that has it is the one that the others are compared with
+        first = next(d for d, one in zip(datasets, makeups, strict=True) if one.table == table)
+    makeup = replace(makeups[0], table=table)
+    for other, found in zip(datasets, makeups, strict=True):
+        for difference in differences(makeup, found):
+            named = first if difference.aspect is Aspect.PHONEMES else datasets[0]
             raise UserError(
-                f"{first.root} and {other.root} have different {difference.what} "
+                f"{named.root} and {other.root} have different {difference.what} "
                 f"({difference.first}; {difference.other}): a model can't learn from both. "
                 "Preprocess them with the same codec and options."
             )
@@ -142,6 +158,15 @@ def check_alike(datasets: Sequence[Dataset], columns: Sequence[str]) -> None:
 
 def _grid(grid: FrameGrid) -> str:
     return f"{grid.sample_rate} Hz, hop {grid.hop_length}"
+
+
+def _tables(first: PhonemeTable, other: PhonemeTable) -> tuple[str, str]:
+    """The first id at which two tables differ, in either of them."""
+    tables = [table.symbols(range(len(table))) for table in (first, other)]
+    shorter = min(map(len, tables))
+    at = next((i for i in range(shorter) if tables[0][i] != tables[1][i]), shorter)
+    a, b = (f"id {at} is {t[at]!r}" if at < len(t) else f"{at} ids" for t in tables)
+    return a, b
 
 
 def _codebooks(books: np.ndarray) -> str:

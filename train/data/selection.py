@@ -25,8 +25,9 @@ from ns2.pipeline.core.hashing import short_hash
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.card import open_card
 from ns2.pipeline.dataset.losses import join_losses
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.train.data.alike import check_alike
+from ns2.train.data.alike import check_alike, longest_table
 from ns2.train.data.by_speaker import BySpeaker
 from ns2.train.data.chosen import chosen_rows
 from ns2.train.data.epochs import EpochPlan, check_frames, plan_epoch, utterance_seeds
@@ -135,6 +136,11 @@ class Data:
     def positions(self) -> list[np.ndarray]:
         """For each dataset the positions in its index of the utterances that are chosen."""
         return [self.position[self.dataset_of == i] for i in range(len(self.datasets))]
+
+    @property
+    def table(self) -> PhonemeTable:
+        """The phoneme table of all datasets: that which has all ids of the others."""
+        return longest_table([dataset.phoneme_table for dataset in self.datasets])
 
     @property
     def grid(self) -> FrameGrid:

@@ -11,10 +11,9 @@ Letters for shapes: S samples, T frames, N phonemes, Q quantizers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.dataset.reader import Dataset
@@ -26,13 +25,13 @@ from ns2.pipeline.sound.measures import (
     spectrum_distance,
 )
 from ns2.pipeline.sound.pitch import extract_f0
-from ns2.pipeline.sound.quality.dnsmos import Dnsmos, MosScores
+from ns2.pipeline.sound.quality.dnsmos import MosScores
 from ns2.train.data.alike import Aspect, Makeup, differences, makeup_of
 from ns2.train.evaluation.evaluate_config import EvaluateConfig
 from ns2.train.evaluation.held_out import HeldOut, held_out, recording, seeds
-from ns2.train.evaluation.judges.phones import bare_phones, load_phone_classifier, phone_errors
-from ns2.train.evaluation.judges.recognisers import Recogniser, open_recogniser
-from ns2.train.evaluation.judges.speakers import SpeakerModel, open_speaker_model, similarity
+from ns2.train.evaluation.judges.panel import Panel
+from ns2.train.evaluation.judges.phones import bare_phones, phone_errors
+from ns2.train.evaluation.judges.speakers import similarity
 from ns2.train.evaluation.judges.words import WordErrors, spoken_words, word_errors
 from ns2.train.speak.facts import facts_of
 from ns2.train.speak.lines import Line, Speech
@@ -137,9 +136,6 @@ class Evaluator:
     """The versions that are measured."""
     judged: frozenset[str] = frozenset(VERSIONS)
     """Those of them that recogniser, speaker model and DNSMOS hear, which take long."""
-    _recogniser: Recogniser | None = field(init=False, default=None)
-    _speakers: SpeakerModel | None = field(init=False, default=None)
-    _mos: Dnsmos | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Open the judges.
@@ -149,16 +145,9 @@ class Evaluator:
                 can't be loaded.
             OptionError: a choice of the sampler is out of range.
         """
-        _check_alike(self.synthesizer, self.dataset)
-        config = self.config
-        self.choices = config.choices()
-        self._classifier = load_phone_classifier()
-        if config.recogniser:
-            self._recogniser = open_recogniser(config.recogniser)
-        if config.speaker_model:
-            self._speakers = open_speaker_model(config.speaker_model)
-        if config.mos:
-            self._mos = Dnsmos()
+        check_alike(self.synthesizer, self.dataset)
+        self.choices = self.config.choices()
+        self._judges = Panel.open(self.config)
         facts = facts_of([self.dataset])
         self.pitch_config, self.mel_config = facts.pitch_config(), facts.mel_config()
         self._rate = self.dataset.grid.sample_rate
@@ -166,7 +155,7 @@ class Evaluator:
     @property
     def known_phones(self) -> frozenset[str]:
         """The phones that the classifier can hear."""
-        return frozenset(self._classifier.known)
+        return frozenset(self._judges.phones.known)
 
     def utterances(self) -> list[HeldOut]:
         """The utterances to speak.
@@ -178,9 +167,7 @@ class Evaluator:
         longest = self.synthesizer.model.config.prompt.longest
         config = self.config
         held = held_out(self.dataset, config.split, config.limit, config.seed, longest)
-        if self._recogniser:
-            for language in sorted({utterance.language for utterance in held}):
-                self._recogniser.check(language)
+        self._judges.check(utterance.language for utterance in held)
         return held
 
     def run(self, held: Sequence[HeldOut]) -> Iterator[tuple[Result, dict[str, np.ndarray]]]:
@@ -222,23 +209,17 @@ class Evaluator:
 
     def _waves(self, utterance: HeldOut, spoken: _Spoken) -> dict[str, np.ndarray]:
         """The waves (S,) of an utterance's versions; without a corpus there is no recording."""
-        waves = {COPY: self.decoded(utterance.codes)[: utterance.samples]}
+        waves = {COPY: self.synthesizer.decoded(utterance.codes)[: utterance.samples]}
         if self.config.corpus is not None:
             waves[RECORDING] = recording(self.dataset, self.config.corpus, utterance)
         waves |= {TRUE: spoken.true.wave, FULL: spoken.full.wave}
         waves[REVERSED] = waves.get(RECORDING, waves[COPY])[::-1].copy()
         return waves
 
-    def decoded(self, codes: np.ndarray) -> np.ndarray:
-        """The wave (S,) of codes (Q, T)."""
-        codec = self.synthesizer.codec
-        with torch.inference_mode():
-            wave = codec.decode(torch.from_numpy(codes).to(codec.codebooks.device))
-        return np.asarray(wave.float().cpu().numpy())
-
     def _result(self, utterance: HeldOut, spoken: _Spoken, waves: dict[str, np.ndarray]) -> Result:
-        prompt = self.decoded(utterance.prompt)
-        words = spoken_words(utterance.text, utterance.language) if self._recogniser else []
+        prompt = self.synthesizer.decoded(utterance.prompt)
+        judged = self._judges.words is not None
+        words = spoken_words(utterance.text, utterance.language) if judged else []
         return Result(
             utterance=utterance,
             phones=tuple(bare_phones(utterance.tokens)),
@@ -257,7 +238,8 @@ class Evaluator:
         self, name: str, wave: np.ndarray, utterance: HeldOut, prompt: np.ndarray, words: list[str]
     ) -> Measured:
         """Measure one version."""
-        heard = self._classifier.phones(wave, self._rate)
+        judges = self._judges
+        heard = judges.phones.phones(wave, self._rate)
         f0 = extract_f0(wave, self.pitch_config)
         voiced = f0[f0 > 0]
         measured = Measured(
@@ -279,15 +261,15 @@ class Evaluator:
         # By judges that have to be asked for.
         if name not in self.judged:
             return measured
-        if self._recogniser:
-            text = self._recogniser.text(wave, self._rate, utterance.language)
+        if judges.words:
+            text = judges.words.text(wave, self._rate, utterance.language)
             wrong = word_errors(spoken_words(text, utterance.language), words)
             measured = replace(measured, words=wrong, heard_text=text)
-        if self._speakers:
-            alike = similarity(self._speakers, wave, prompt, self._rate)
+        if judges.voices:
+            alike = similarity(judges.voices, wave, prompt, self._rate)
             measured = replace(measured, similarity=alike)
-        if self._mos:
-            measured = replace(measured, mos=self._mos.scores(wave, self._rate))
+        if judges.opinions:
+            measured = replace(measured, mos=judges.opinions.scores(wave, self._rate))
         return measured
 
 
@@ -300,7 +282,7 @@ _ADVICE = {
 }
 
 
-def _check_alike(synthesizer: Synthesizer, dataset: Dataset) -> None:
+def check_alike(synthesizer: Synthesizer, dataset: Dataset) -> None:
     """Check that a dataset has the codec and the phoneme table of a run.
 
     Raises:

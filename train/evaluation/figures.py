@@ -74,7 +74,7 @@ def _version(name: str, results: Sequence[Result]) -> dict[str, Any]:
         "title": VERSIONS[name],
         "seconds": sum(seconds),
         "phone_error_rate": error_rate(errors, sizes),
-        "phone_error_interval": list(error_interval(errors, sizes)),
+        "phone_error_interval": _interval(errors, sizes),
         "voiced_share": float(np.average([v.voiced for v in measured], weights=seconds)),
         "spectrum_to_prompt_db": float(np.mean([version.colour for version in measured])),
         "f0_to_prompt_semitones": _to_prompt(name, results),
@@ -107,11 +107,16 @@ def _words(errors: Sequence[WordErrors]) -> dict[str, Any]:
     return {
         "words": together.words,
         "word_error_rate": error_rate(wrong, words),
-        "word_error_interval": list(error_interval(wrong, words)),
+        "word_error_interval": _interval(wrong, words),
         "word_insertions": together.insertions,
         "word_deletions": together.deletions,
         "word_substitutions": together.substitutions,
     }
+
+
+def _interval(errors: Sequence[int], sizes: Sequence[int]) -> list[float] | None:
+    """The interval of a rate; None for a single utterance, of which it would say nothing."""
+    return list(error_interval(errors, sizes)) if len(errors) > 1 else None
 
 
 def _pitch(errors: Sequence[PitchErrors]) -> dict[str, float | None]:
@@ -309,7 +314,7 @@ def table_columns(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]
         if any(cell != _EMPTY for cell in cells.values()):
             yield title, cells
         interval = path.replace("_rate", "_interval")
-        if interval != path and all(interval in values for values in versions.values()):
+        if interval != path and all(values.get(interval) for values in versions.values()):
             yield "95 %", {name: _span(values[interval]) for name, values in versions.items()}
 
 

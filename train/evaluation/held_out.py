@@ -86,6 +86,25 @@ def held_out(
     Raises:
         UserError: a column is missing, the split is empty, or an utterance is damaged.
     """
+    there = positions_of(dataset, split).tolist()
+    drawn = sorted(there, key=lambda i: unit_interval(dataset.key(i), f"take {seed}"))[:limit]
+    try:
+        return [
+            _read(dataset, position, seed, longest_prompt)
+            for position in sorted(drawn, key=dataset.key)
+        ]
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{dataset.root}: {error}; `ns2 verify` finds all that is damaged"
+        ) from error
+
+
+def positions_of(dataset: Dataset, split: str) -> np.ndarray:
+    """Where the utterances of a split stand in the index.
+
+    Raises:
+        UserError: a column is missing, or the split is empty.
+    """
     missing = [name for name in COLUMNS if name not in dataset.card.columns]
     if missing:
         raise UserError(
@@ -99,25 +118,28 @@ def held_out(
             f"{dataset.root} has no utterance in split {split!r}; it has {known}. "
             "`ns2 preprocess --val-share` sets how many are held out."
         )
-    there = np.flatnonzero(split_of == splits.index(split)).tolist()
-    drawn = sorted(there, key=lambda i: unit_interval(dataset.key(i), f"take {seed}"))[:limit]
-    try:
-        return [
-            _read(dataset, position, seed, longest_prompt)
-            for position in sorted(drawn, key=dataset.key)
-        ]
-    except (ValueError, OSError) as error:
-        raise UserError(
-            f"{dataset.root}: {error}; `ns2 verify` finds all that is damaged"
-        ) from error
+    return np.flatnonzero(split_of == splits.index(split))
 
 
 def _read(dataset: Dataset, position: int, seed: int, longest_prompt: int) -> HeldOut:
     """An utterance by its position in the index."""
+    prompt, prompt_key = prompt_in_dataset(dataset, position, longest=longest_prompt, seed=seed)
+    return utterance_at(dataset, position, prompt, prompt_key)
+
+
+def utterance_at(dataset: Dataset, position: int, prompt: np.ndarray, prompt_key: str) -> HeldOut:
+    """An utterance by its position in the index, with a prompt.
+
+    Args:
+        prompt: (Q, P) codes.
+        prompt_key: the key of the utterance that gives it.
+
+    Raises:
+        ValueError, OSError: the arrays can't be read as they were written.
+    """
     arrays = {name: dataset.read(name, position, check=True) for name in COLUMNS}
     meta = arrays["meta"]
     has_mel = "mel" in dataset.card.columns
-    prompt, prompt_key = prompt_in_dataset(dataset, position, longest=longest_prompt, seed=seed)
     return HeldOut(
         key=dataset.key(position),
         text=meta["text"],

@@ -41,7 +41,7 @@ def report(evaluator: Evaluator, run: Path, out: Path, progress: Progress) -> di
     rate, results = dataset.grid.sample_rate, []
     for result, waves in evaluator.run(held):
         key = result.utterance.key
-        prompt = evaluator.decoded(result.utterance.prompt)
+        prompt = evaluator.synthesizer.decoded(result.utterance.prompt)
         write_waves(out, key, {**waves, PROMPT: prompt}, rate)
         write_plot(out, key, _plot(evaluator, waves))
         progress.advance(utterances=1, seconds=result.utterance.samples / rate)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 import torch
 
 from ns2.train.data.selection import Data
+from ns2.train.run.names import INIT
 from ns2.train.step.ranks import Ranks
 
 _LIBRARIES = ("ns2", "torch", "numpy", "pyarrow", "safetensors")
 
 
-def about(data: Data, ranks: Ranks) -> dict[str, Any]:
+def about(data: Data, ranks: Ranks, began: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The content of run.json, as JSON values.
+
+    Args:
+        began: the weights of another run that this one began with; None where it began with none.
 
     `data` is the digest of all that decides what the run learns from: the run goes on only where it
     is the same. `made_by`, the version of ns2 that finished a dataset, takes no part in it. The
@@ -24,6 +29,7 @@ def about(data: Data, ranks: Ranks) -> dict[str, Any]:
     device = ranks.device
     gpu = device.type == "cuda"
     return {
+        **({} if began is None else {INIT: dict(began)}),
         "data": data.digest,
         "split": data.split,
         "where": data.where,

@@ -15,16 +15,19 @@ import numpy as np
 
 from ns2.model.tts.parameters import count_parts
 from ns2.pipeline.core.progress import duration
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.train.data.computed import computed, cut_lengths, expected_lengths
 from ns2.train.data.epochs import EpochPlan, Lengths
 from ns2.train.data.prefetch import Reader
 from ns2.train.data.selection import Data
+from ns2.train.loop.origin import Origin
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.train_options import TrainOptions
 from ns2.train.step.build import border_ids, sizes_of
 from ns2.train.step.ranks import Ranks, chosen_device, peak_memory
 from ns2.train.step.room import enough_room
-from ns2.train.step.trainer import Share, Trainer
+from ns2.train.step.tally import Share
+from ns2.train.step.trainer import Trainer
 
 _REPEATED_BELOW = 20.0
 """Seconds: a step that took less is done again, since the first one includes preparations."""
@@ -83,21 +86,27 @@ class Padding:
     steps: int
 
 
-def dry_run(config: TrainConfig, data: Data, options: TrainOptions) -> str:
+def dry_run(
+    config: TrainConfig, data: Data, options: TrainOptions, origin: Origin | None = None
+) -> str:
     """Plan epochs, try the largest step, and describe both.
 
     Args:
+        origin: the run whose weights the run would begin with; None for random weights.
         options: of these the device, the number of devices that share a step, and `compile`.
     """
     devices = options.devices
+    table = None if origin is None else origin.table(data)
+    if origin is not None and origin.record is None:
+        origin.check(data, origin.weights())
     data = data.mixed_by(config.mix, config.epoch_utterances)
     plan = planned(config, data, 0)
     epochs = config.steps / len(plan)
     searched = min(EPOCHS, -(-config.steps // len(plan)), max(1, _SEARCHED // len(plan.order)))
     large = largest_steps(config, data, devices, searched, plan)
-    trial = try_steps(config, data, large, options)
+    trial = try_steps(config, data, large, options, table)
     padding = padding_of(config, data, plan, devices)
-    parts = count_parts(config.model, sizes_of(data.datasets[0]))
+    parts = count_parts(config.model, sizes_of(data.datasets[0], table or data.table))
     parameters = sum(part.parameters for part in parts)
     hours = int(data.frames.sum(dtype=np.int64)) / data.grid.frame_rate / 3600
     epoch_seconds = trial.seconds * padding.computed / padding.steps * len(plan) / trial.frames
@@ -189,7 +198,7 @@ def _largest(
 def padding_of(config: TrainConfig, data: Data, plan: EpochPlan, devices: int) -> Padding:
     """Count what is computed in steps spread over an epoch, the first."""
     numbers = np.unique(np.linspace(0, len(plan) - 1, _LOOKED_AT).astype(int)).tolist()
-    border = border_ids(data.datasets[0].phoneme_table)
+    border = border_ids(data.table)
     work = frames = 0
     for number in numbers:
         utterances = plan.step(number)
@@ -225,8 +234,17 @@ def _tokens(
         yield one, border[ids]
 
 
-def try_steps(config: TrainConfig, data: Data, large: list[Large], options: TrainOptions) -> Trial:
+def try_steps(
+    config: TrainConfig,
+    data: Data,
+    large: list[Large],
+    options: TrainOptions,
+    table: PhonemeTable | None = None,
+) -> Trial:
     """Do one device's share of some steps, and throw away what it changed.
+
+    Args:
+        table: see `Trainer`.
 
     Returns:
         frames and seconds of the first, and the most memory of all.
@@ -236,7 +254,7 @@ def try_steps(config: TrainConfig, data: Data, large: list[Large], options: Trai
     """
     trials = []
     with Ranks(options.device) as ranks:
-        trainer = Trainer(config, data, ranks, compiled=options.compile)
+        trainer = Trainer(config, data, ranks, compiled=options.compile, table=table)
         trainer.model.train()
         for one in large:
             reader = Reader(

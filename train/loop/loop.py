@@ -30,6 +30,7 @@ from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
 from ns2.train.loop.collector import TRIM_EVERY, frozen
 from ns2.train.loop.opening import opened
+from ns2.train.loop.origin import Origin
 from ns2.train.loop.sample_figures import PhoneJudge
 from ns2.train.loop.session import Session
 from ns2.train.loop.utilisation import peak
@@ -69,10 +70,12 @@ def train(
     progress: Progress,
     options: TrainOptions,
     open_judge: Callable[[], PhoneJudge] | None = None,
+    origin: Origin | None = None,
 ) -> bool:
     """Begin a run in a folder, or go on with the run that is there.
 
     Args:
+        origin: the run whose weights a run begins with; None for random weights.
         options: of these the device, `compile`, `fresh`, `on_damage`, `copy_to` and the codec's.
         open_judge: opens what counts wrong phones in samples; None counts none.
 
@@ -95,7 +98,7 @@ def train(
                 progress.note,
                 fresh=options.fresh,
             ),
-            opened(config, data, folder, ranks, progress, options) as trainer,
+            opened(config, data, folder, ranks, progress, options, origin) as trainer,
         ):
             session = Session(
                 trainer=trainer,

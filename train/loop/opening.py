@@ -17,14 +17,20 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.progress import Progress
 from ns2.train.data.selection import Data
 from ns2.train.loop.about import about
+from ns2.train.loop.origin import Origin
+from ns2.train.run.checkpoint import save_checkpoint
 from ns2.train.run.folder import RunFolder
 from ns2.train.run.lock import run_lock
+from ns2.train.run.saver import save_weights
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.train_options import TrainOptions
 from ns2.train.speak.facts import keep_speech
 from ns2.train.step.exchange import checksums, from_first, gathered, state_from_first
 from ns2.train.step.ranks import Ranks
 from ns2.train.step.trainer import Trainer
+
+_BEGINNING = "beginning"
+"""The field of a state that holds the weights that a run begins with, and nothing else."""
 
 
 @contextmanager
@@ -35,11 +41,13 @@ def opened(
     ranks: Ranks,
     progress: Progress,
     options: TrainOptions,
+    origin: Origin | None = None,
 ) -> Iterator[Trainer]:
     """The trainer of a run that begins or goes on; the block holds the folder's lock.
 
     Args:
         options: of these `compile` and `fresh`.
+        origin: the run whose weights this one begins with; None for random weights.
 
     Raises:
         UserError: the folder is another run's, another training works in it, or processes have
@@ -59,11 +67,14 @@ def opened(
                 "version of torch": version("torch"),
             },
         )
-        trainer = Trainer(config, data, ranks, compiled=options.compile)
-        if _load_together(folder, trainer, fresh=options.fresh):
+        table = origin.table(data) if origin else None
+        trainer = Trainer(config, data, ranks, compiled=options.compile, table=table)
+        if _load_together(folder, trainer, origin, fresh=options.fresh):
             progress.note(f"{folder.root}: goes on after step {trainer.step}")
             if (told := _prolonged(folder.steps_before, trainer)) is not None:
                 progress.note(told)
+        elif origin is not None:
+            progress.note(f"{folder.root}: begins with the averaged weights of {origin.root}")
         check_alike(
             ranks, {f"the weights {n}": str(s) for n, s in checksums(trainer.model).items()}
         )
@@ -107,7 +118,9 @@ def _settled(
     return replace(config, plan=from_first(ranks, config.plan))
 
 
-def _load_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> bool:
+def _load_together(
+    folder: RunFolder, trainer: Trainer, origin: Origin | None, *, fresh: bool
+) -> bool:
     """Open the run's folder in the first process, and load its newest checkpoint in all of them.
 
     Nothing keeps what was read: a checkpoint is three times as large as the weights.
@@ -115,21 +128,42 @@ def _load_together(folder: RunFolder, trainer: Trainer, *, fresh: bool) -> bool:
     Returns:
         whether there is a checkpoint; False where the run begins.
     """
-    data, ranks = trainer.data, trainer.ranks
+    ranks = trainer.ranks
     problem: UserError | None = None
     state: dict[str, Any] = {}
     if ranks.rank == 0:
         try:
-            state = folder.open(trainer.config, about(data, ranks), data.identity, fresh=fresh)
-            keep_speech(folder.root, data.datasets, data.positions)
+            state = _state_in(folder, trainer, origin, fresh=fresh)
         except UserError as error:
             problem = error
     _raise_together(ranks, problem)
     state = state_from_first(ranks, state)
+    if _BEGINNING in state:
+        trainer.begin_with(state[_BEGINNING])
+        with ranks.alone():
+            if ranks.rank == 0:  # with which the run goes on, whatever becomes of the other
+                save_checkpoint(folder.root, 0, trainer.state(), trainer.config.keep)
+                save_weights(folder.root, trainer.averaged.state_dict(), 0)
+        return False
     if state:
         trainer.load(state)
         trainer.check_finite(f"{folder.root}: the newest checkpoint holds")
     return bool(state)
+
+
+def _state_in(
+    folder: RunFolder, trainer: Trainer, origin: Origin | None, *, fresh: bool
+) -> dict[str, Any]:
+    """Open the run's folder: its newest checkpoint, the weights to begin with, or nothing."""
+    data, ranks = trainer.data, trainer.ranks
+    weights, record = None, None if origin is None else origin.record
+    if origin is not None and record is None:
+        weights = origin.weights()
+        origin.check(data, weights)
+        record = origin.recorded(weights)
+    state = folder.open(trainer.config, about(data, ranks, record), data.identity, fresh=fresh)
+    keep_speech(folder.root, data.datasets, data.positions, origin.learned if origin else None)
+    return state if state or weights is None else {_BEGINNING: dict(weights.tensors)}
 
 
 def _raise_together(ranks: Ranks, problem: UserError | None) -> None:

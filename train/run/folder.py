@@ -35,7 +35,8 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.reading import read_json
 from ns2.train.data.identity import Identity
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
-from ns2.train.run.names import ABOUT, CONFIG, FOLDERS, LOCK, LOGS, LOSSES, WEIGHTS
+from ns2.train.run.names import ABOUT, CONFIG, FOLDERS, INIT, LOCK, LOGS, LOSSES, WEIGHTS
+from ns2.train.run.recipes import other_model
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.step_log import StepLog
 
@@ -103,6 +104,7 @@ class RunFolder:
         if begun and fresh:
             self._remove()
         elif begun:
+            self._check_init(about.get(INIT))
             self._check_settings(config)
             self._check_data(data)
         for folder in (root, *(root / name for name in FOLDERS)):  # by a start that was killed
@@ -142,9 +144,9 @@ class RunFolder:
         """The settings with the plan that a run which is there began with; nothing is written."""
         if fresh or not (self.root / CONFIG).is_file():
             return config
-        return replace(config, plan=self._stored().plan)
+        return replace(config, plan=self.stored().plan)
 
-    def _stored(self) -> TrainConfig:
+    def stored(self) -> TrainConfig:
         """The settings of the run that is there.
 
         Raises:
@@ -192,25 +194,89 @@ class RunFolder:
 
     def _check_settings(self, config: TrainConfig) -> None:
         """See that every setting that a step depends on is what it was."""
-        stored = self._stored()
+        stored = self.stored()
         self.steps_before = stored.steps
         changed = flat_values(config).items() ^ flat_values(stored).items()
         names = sorted({name for name, _ in changed if name.partition(".")[0] not in _FREE})
-        if names:
-            raise UserError(f"{self.root} is a run with another {', '.join(names)}. {_ADVICE}")
+        if not names:
+            return
+        same_model = not other_model(config.model, stored.model)
+        told = _ADVICE if not same_model else f"{_ADVICE} {self._init_advice('settings')}"
+        raise UserError(f"{self.root} is a run with another {', '.join(names)}. {told}")
+
+    def _init_advice(self, what: str) -> str:
+        """How to go on from the run's weights with something else."""
+        return (
+            f"To go on from its weights with other {what}, give another folder and "
+            f"--init {self.root}."
+        )
+
+    def about(self) -> dict[str, Any]:
+        """The content of run.json; empty where there is none.
+
+        Raises:
+            UserError: it can't be read.
+        """
+        try:
+            found = read_json(self.root / ABOUT)
+            if not isinstance(found, dict):
+                raise ValueError("expected names and values")
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise UserError(f"{self.root / ABOUT} can't be read: {error}. {_ADVICE}") from error
+        return found
+
+    def _check_init(self, began: dict[str, Any] | None) -> None:
+        """See that the run began with the weights that it is to have begun with."""
+        before = began_with(self.about())
+        now = None if began is None else began.get("run")
+        if before == now:
+            return
+        what = "begins with random weights" if before is None else f"began with --init {before}"
+        raise UserError(f"{self.root} is a run that {what}: give the same. {_ADVICE}")
 
     def _check_data(self, data: Identity) -> None:
         """See that the data is what it was."""
+        about = self.about()
         try:
-            about = read_json(self.root / ABOUT)
             made_by = [str(one.get("made_by", "")) for one in about.get("datasets", ())]
-        except (ValueError, AttributeError, TypeError) as error:
+        except (AttributeError, TypeError) as error:
             raise UserError(f"{self.root / ABOUT} can't be read: {error}. {_ADVICE}") from error
         if not data.was(about.get("data", ""), made_by):
             raise UserError(
                 f"{self.root} is a run on other data: another dataset, one that was changed since, "
-                f"or another --where or --split. {_ADVICE}"
+                f"or another --where or --split. {_ADVICE} {self._init_advice('data')}"
             )
+
+
+def began_with(about: dict[str, Any]) -> str | None:
+    """The folder of the run whose weights a run began with, by its run.json; None for none."""
+    found = about.get(INIT)
+    return str(found.get("run")) if isinstance(found, dict) else None
+
+
+def learned_from(about: dict[str, Any]) -> list[dict[str, str]]:
+    """The datasets that a run's weights have learned from, those of its origins included.
+
+    Args:
+        about: the content of its run.json.
+
+    Returns:
+        of each the folder that it had (`folder`), the digest of its files (`files`), and the split
+        that was trained on (`split`; "" for all).
+    """
+    split = str(about.get("split", ""))
+    datasets = about.get("datasets")
+    found = [
+        {"folder": str(one.get("folder")), "files": str(one.get("files")), "split": split}
+        for one in (datasets if isinstance(datasets, list) else [])
+        if isinstance(one, dict)
+    ]
+    began = about.get(INIT)
+    before = began.get("learned") if isinstance(began, dict) else None
+    known = [one for one in before if isinstance(one, dict)] if isinstance(before, list) else []
+    return [*found, *({str(k): str(v) for k, v in one.items()} for one in known)]
 
 
 def _as_read(config: TrainConfig) -> dict[str, Any]:

@@ -18,35 +18,39 @@ from ns2.model.config_values import changed
 from ns2.pipeline.core.errors import OptionError
 from ns2.pipeline.core.reading import parse_json, read_small
 from ns2.train.data.mix import parse_mix
-from ns2.train.run.recipes import training
+from ns2.train.run.recipes import ADAPT, other_model, training, training_from
 from ns2.train.run.settings import TrainConfig
 
+BASE = "base"
+"""The preset that is taken where none is named."""
 _LARGEST = 1 << 20
 """The most bytes of a file of settings."""
 
 
 def choose(
-    name: str,
+    name: str | None,
     file: Path | None,
     settings: Sequence[str],
     steps: int | None = None,
     mix: Sequence[str] = (),
+    origin: TrainConfig | None = None,
 ) -> TrainConfig:
     """The settings that a command line asks for.
 
     Args:
-        name: the preset.
+        name: the preset; None for `base`, and for `adapt` with an origin.
         file: changes the preset's settings; None for no file.
         settings: texts like "a.b=c", which change those of the file.
         steps: the number of steps in all; None leaves it as the rest has it.
         mix: the parts of the mix; without any it is left as the rest has it.
+        origin: the settings of the run whose weights the training begins with; None for none.
 
     Raises:
         OptionError: a setting does not exist (the message names the nearest that does), a value
-            does not fit, or the file can't be read.
+            does not fit, the file can't be read, or the model is another than the origin's.
     """
     try:
-        config = training(name)
+        config = training_from(name or ADAPT, origin) if origin else training(name or BASE)
     except ValueError as error:
         raise OptionError(str(error)) from error
     try:
@@ -59,9 +63,12 @@ def choose(
     try:
         if mix:
             changes["mix"] = parse_mix(mix).text
-        return changed(config, changes)
+        config = changed(config, changes)
     except ValueError as error:
         raise OptionError(str(error)) from error
+    if origin is not None and (told := other_model(config.model, origin.model)):
+        raise OptionError(f"the model is that of the run of --init, and can't be changed: {told}")
+    return config
 
 
 def read_settings(file: Path) -> dict[str, Any]:

@@ -69,6 +69,10 @@ class TrainConfig:
     ema: float = 0.9999
     """The decay of the averaged weights (EMA), which are validated, spoken with, and kept."""
 
+    frozen: str = ""
+    """The parts of the model that are held still, by the names of modules and with commas, such as
+    phoneme_encoder,stress; "" trains all."""
+
     accumulate: int = 1
     """Gradient accumulation: the number of batches into which each device splits its share of a
     step, to save memory."""

@@ -14,8 +14,13 @@ from typing import Literal
 class TrainOptions:
     """The settings to train with, the utterances to train on, and how one start of a run works."""
 
-    preset: str = "base"
-    """The preset of model and training: paper, base, small, demo, tiny or seed."""
+    preset: str | None = None
+    """The preset of model and training: paper, base, small, demo, tiny or seed; or adapt, which
+    sets the training alone, with --init.  [default: base; adapt with --init]"""
+
+    init: Path | None = None
+    """The run whose averaged weights training begins with, with a new optimiser and schedule: its
+    best where it was validated, else its last. The model is that of the run."""
 
     config: Path | None = None
     """A file of settings in YAML or JSON, which change those of the preset."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.pitch import PitchConfig
 from ns2.pipeline.text.lexicon import Lexicon, Tokens
 from ns2.pipeline.text.reading import readings
+from ns2.train.data.alike import longest_table
 from ns2.train.run.names import SPEECH
 
 if TYPE_CHECKING:
@@ -143,21 +144,56 @@ def _most_tokens(dataset: Dataset, chosen: np.ndarray | None) -> int:
     return int(pc.max(pc.list_flatten(shapes)).as_py() or 0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What a run that is there can speak, which a run that begins with its weights can, too."""
+
+    facts: SpeechFacts
+    table: PhonemeTable
+    lexicon: Lexicon | None
+
+    @staticmethod
+    def of(run: Path) -> Learned:
+        """What a run has kept.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
+        facts, table = read_speech(run)
+        return Learned(facts=facts, table=table, lexicon=read_lexicon(run, table))
+
+
+def _joined(facts: SpeechFacts, before: SpeechFacts) -> SpeechFacts:
+    """The facts of a run that learned other things before."""
+    return replace(
+        facts,
+        languages=tuple(sorted({*facts.languages, *before.languages})),
+        longest=max(facts.longest, before.longest),
+        g2p=tuple(dict.fromkeys((*facts.g2p, *before.g2p))),
+    )
+
+
 def keep_speech(
-    run: Path, datasets: Sequence[Dataset], chosen: Sequence[np.ndarray] | None = None
+    run: Path,
+    datasets: Sequence[Dataset],
+    chosen: Sequence[np.ndarray] | None = None,
+    before: Learned | None = None,
 ) -> None:
     """Write the facts, the phoneme table and the lexicon into a run's folder.
 
     Args:
         chosen: see `facts_of`.
+        before: what the weights could speak that the run began with; None where it began anew.
     """
     folder = member_folder(run, SPEECH)
-    table = datasets[0].phoneme_table
-    facts = asdict(facts_of(datasets, chosen))
+    tables = [dataset.phoneme_table for dataset in datasets]
+    table = longest_table([*tables, before.table] if before else tables)
+    found = facts_of(datasets, chosen)
+    facts = asdict(_joined(found, before.facts) if before else found)
     if not facts["g2p"]:
         del facts["g2p"]
     values = {_TABLE: table.to_json(), _SPEECH: facts}
-    lexicon = _lexicon_of(datasets, table)
+    lexicon = _lexicon_of(datasets, table, before.lexicon if before else None)
     if lexicon is not None:
         values[_LEXICON] = lexicon.to_json()
     for name, value in values.items():
@@ -165,8 +201,14 @@ def keep_speech(
         write_if_changed(folder / name, text.encode())
 
 
-def _lexicon_of(datasets: Sequence[Dataset], table: PhonemeTable) -> Lexicon | None:
-    """The entries of the lexicons of all datasets; of a word in several, that of the first."""
+def _lexicon_of(
+    datasets: Sequence[Dataset], table: PhonemeTable, before: Lexicon | None
+) -> Lexicon | None:
+    """The entries of the lexicons of all datasets; of a word in several, that of the first.
+
+    Args:
+        before: the entries that were learned before.
+    """
     entries: dict[str, Tokens] = {}
     for dataset in datasets:
         if any(name.startswith(f"{ASSETS}/lexicon-") for name in dataset.card.assets):
@@ -176,6 +218,8 @@ def _lexicon_of(datasets: Sequence[Dataset], table: PhonemeTable) -> Lexicon | N
             except (UserError, ValueError, OSError) as error:
                 raise UserError(f"{path}: {error}; `ns2 verify` says more") from error
             entries = {**found.entries, **entries}
+    if before is not None:
+        entries = {**before.entries, **entries}
     return Lexicon(entries) if entries else None
 
 

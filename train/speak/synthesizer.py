@@ -239,7 +239,7 @@ class Synthesizer:
         share = self.model.config.prompt.longest // len(files)
         stretches = [self._voice_in(path, max(1, share)) for path in files]
         return Prompt(
-            codes=np.concatenate([self._codes(one.wave) for one in stretches], axis=1),
+            codes=np.concatenate([self.codes_of(one.wave) for one in stretches], axis=1),
             voiced_seconds=sum(one.voiced_seconds for one in stretches),
         )
 
@@ -264,12 +264,18 @@ class Synthesizer:
             rate: the sampling rate in Hz.
         """
         wave = resample(wave, rate, self.facts.sample_rate)
-        return self._codes(voice_of(wave, self.grid, self.model.config.prompt.longest).wave)
+        return self.codes_of(voice_of(wave, self.grid, self.model.config.prompt.longest).wave)
 
-    def _codes(self, wave: np.ndarray) -> np.ndarray:
+    def codes_of(self, wave: np.ndarray) -> np.ndarray:
         """The codes (Q, P) of a wave (S,) at the codec's rate."""
         codes = self.codec.encode(torch.from_numpy(wave).to(self.device))
         return np.asarray(codes.cpu().numpy())
+
+    def decoded(self, codes: np.ndarray) -> np.ndarray:
+        """The wave (S,) that the codec makes of codes (Q, T), at its own rate."""
+        with torch.inference_mode():
+            wave = self.codec.decode(torch.from_numpy(codes).to(self.codec.codebooks.device))
+        return np.asarray(wave.float().cpu().numpy())
 
     # -- what comes out --------------------------------------------------------------------------
 

@@ -21,8 +21,11 @@ _SAMPLE = 512
 """Utterances from which the correlation of latents is estimated."""
 
 
-def sizes_of(dataset: Dataset) -> Sizes:
+def sizes_of(dataset: Dataset, table: PhonemeTable | None = None) -> Sizes:
     """The sizes of a model that a dataset decides.
+
+    Args:
+        table: a phoneme table that has all ids of the dataset's; None for the dataset's own.
 
     Raises:
         UserError: the dataset lacks a column that a model learns from.
@@ -30,7 +33,7 @@ def sizes_of(dataset: Dataset) -> Sizes:
     from ns2.model.tts.ns2_config import Sizes
 
     quantizers, entries, latent_dim = _codebooks(dataset).shape
-    table = dataset.phoneme_table
+    table = table or dataset.phoneme_table
     return Sizes(
         latent_dim=latent_dim,
         quantizers=quantizers,
@@ -50,8 +53,13 @@ def usual_sizes() -> Sizes:
     return Sizes(phonemes=len(table), phones=table.phone_count)
 
 
-def build_model(dataset: Dataset, config: NS2Config, *, seed: int = 0) -> NS2:
+def build_model(
+    dataset: Dataset, config: NS2Config, *, seed: int = 0, table: PhonemeTable | None = None
+) -> NS2:
     """A model with random weights for a dataset.
+
+    Args:
+        table: see `sizes_of`.
 
     Raises:
         UserError: the dataset lacks a column that a model learns from, or its latents never vary.
@@ -60,9 +68,10 @@ def build_model(dataset: Dataset, config: NS2Config, *, seed: int = 0) -> NS2:
 
     from ns2.model.tts.ns2 import NS2
 
-    sizes = sizes_of(dataset)
+    table = table or dataset.phoneme_table
+    sizes = sizes_of(dataset, table)
     statistics = dataset.card.statistics["latents"]
-    phone, stress = dataset.phoneme_table.phone_and_stress(np.arange(sizes.phonemes))
+    phone, stress = table.phone_and_stress(np.arange(sizes.phonemes))
     books = _codebooks(dataset)
     correlation = None
     if config.diffusion.latents == "whitened":

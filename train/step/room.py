@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import torch
 
 from ns2.pipeline.core.errors import UserError
-from ns2.train.step.trainer import Share, Trainer
+from ns2.train.step.tally import Share
+from ns2.train.step.trainer import Trainer
 
 _OF_CPU = "can't allocate memory"
 """What torch says where a CPU has no room."""

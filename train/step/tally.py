@@ -1,13 +1,16 @@
-"""What a share of a step holds, counted where its batches are made, before a GPU gets them."""
+"""A share of a step, and what it holds, counted where its batches are made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ns2.model.tts.batch import Batch, Counts
+from ns2.model.tts.draws import Draws
 
 
 class Tally(NamedTuple):
@@ -49,3 +52,45 @@ def tally(batches: Sequence[Batch]) -> Tally:
         work=sum(one.work for one in batches),
         computed=sum(one.computed for one in batches),
     )
+
+
+@dataclass(frozen=True)
+class Share:
+    """The share that this process has of a step.
+
+    Attributes:
+        parts: batches and their random numbers; more than one with gradient accumulation.
+        numbers: of the utterances of each of them, in the data.
+        sent: where they are on their way to a GPU, the event of their arrival.
+        tally: what they hold; None where they lie on the CPU, and are counted when that is asked.
+    """
+
+    parts: tuple[tuple[Batch, Draws], ...]
+    numbers: tuple[Tensor, ...] = ()
+    sent: torch.cuda.Event | None = None
+    tally: Tally | None = None
+
+    @property
+    def counted(self) -> Tally:
+        """What it holds."""
+        return tally([batch for batch, _ in self.parts]) if self.tally is None else self.tally
+
+    def send(self, stream: torch.cuda.Stream) -> Share:
+        """The share on a stream's GPU; it arrives while the GPU does other work."""
+        with torch.cuda.stream(stream):
+            parts = tuple(
+                (batch.pin_memory().to(stream.device), draws.pin_memory().to(stream.device))
+                for batch, draws in self.parts
+            )
+            numbers = tuple(n.pin_memory().to(stream.device) for n in self.numbers)
+            return Share(parts, numbers, stream.record_event(), self.counted)
+
+    def receive(self) -> None:
+        """Have the GPU's work from here on wait for the arrival; this process goes on."""
+        if self.sent is None:
+            return
+        stream = torch.cuda.current_stream()
+        stream.wait_event(self.sent)
+        tensors = [t for part in self.parts for one in part for t in one.tensors()]
+        for tensor in (*tensors, *self.numbers):
+            tensor.record_stream(stream)  # or its memory were free for the next share too soon

@@ -9,9 +9,9 @@ step.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,68 +19,28 @@ import torch
 from torch import Tensor
 
 from ns2.model.tts.batch import Batch, Example, collate
-from ns2.model.tts.draws import Draws, draw
+from ns2.model.tts.draws import draw
 from ns2.model.tts.parameters import backward_order
 from ns2.model.tts.work import PassShape, Work
+from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.train.data.epochs import mixed
 from ns2.train.data.prefetch import Fetched
 from ns2.train.data.selection import Data
 from ns2.train.run.saver import check_finite
 from ns2.train.run.settings import TrainConfig
 from ns2.train.step.averaging import average, averaged_copy
+from ns2.train.step.begun import fitted, hold_still
 from ns2.train.step.build import border_ids, build_model
 from ns2.train.step.gradients import Gradients
 from ns2.train.step.inside import WeightWatch, activations
 from ns2.train.step.later import by_name, fetch_later
 from ns2.train.step.ranks import Ranks
 from ns2.train.step.repeated import compile_layers, recompute_layers
-from ns2.train.step.tally import Tally, tally
+from ns2.train.step.tally import Share, Tally, tally
 from ns2.train.step.utterance_losses import UtteranceLosses, observed
 
 _DROPOUT, _SELF_CONDITION = 101, 102
 """Purposes of a step's random numbers, which are hashed with its seed."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """The share that this process has of a step.
-
-    Attributes:
-        parts: batches and their random numbers; more than one with gradient accumulation.
-        numbers: of the utterances of each of them, in the data.
-        sent: where they are on their way to a GPU, the event of their arrival.
-        tally: what they hold; None where they lie on the CPU, and are counted when that is asked.
-    """
-
-    parts: tuple[tuple[Batch, Draws], ...]
-    numbers: tuple[Tensor, ...] = ()
-    sent: torch.cuda.Event | None = None
-    tally: Tally | None = None
-
-    @property
-    def counted(self) -> Tally:
-        """What it holds."""
-        return tally([batch for batch, _ in self.parts]) if self.tally is None else self.tally
-
-    def send(self, stream: torch.cuda.Stream) -> Share:
-        """The share on a stream's GPU; it arrives while the GPU does other work."""
-        with torch.cuda.stream(stream):
-            parts = tuple(
-                (batch.pin_memory().to(stream.device), draws.pin_memory().to(stream.device))
-                for batch, draws in self.parts
-            )
-            numbers = tuple(n.pin_memory().to(stream.device) for n in self.numbers)
-            return Share(parts, numbers, stream.record_event(), self.counted)
-
-    def receive(self) -> None:
-        """Have the GPU's work from here on wait for the arrival; this process goes on."""
-        if self.sent is None:
-            return
-        stream = torch.cuda.current_stream()
-        stream.wait_event(self.sent)
-        tensors = [t for part in self.parts for one in part for t in one.tensors()]
-        for tensor in (*tensors, *self.numbers):
-            tensor.record_stream(stream)  # or its memory were free for the next share too soon
 
 
 class Trainer:
@@ -99,20 +59,37 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainConfig, data: Data, ranks: Ranks, *, compiled: bool = False
+        self,
+        config: TrainConfig,
+        data: Data,
+        ranks: Ranks,
+        *,
+        compiled: bool = False,
+        table: PhonemeTable | None = None,
     ) -> None:
+        """Make the model, with random weights, and its optimiser.
+
+        Args:
+            compiled: have torch compile the layers that are repeated.
+            table: a phoneme table that has all ids of the data's; None for the data's own.
+
+        Raises:
+            UserError: no model fits the data, or the model has no such part to hold still.
+        """
         self.config, self.data, self.ranks = config, data, ranks
-        dataset = data.datasets[0]
-        self.model = build_model(dataset, config.model, seed=config.seed).to(ranks.device)
+        table = table or data.table
+        model = build_model(data.datasets[0], config.model, seed=config.seed, table=table)
+        self.model = model.to(ranks.device)
         self.averaged = averaged_copy(self.model)
-        self.border = border_ids(dataset.phoneme_table)
+        hold_still(self.model, config.frozen)
+        self.border = border_ids(table)
         if config.recompute:
             recompute_layers(self.model)
         if compiled:
             compile_layers(self.model)
         self._work = Work(self.model)
         self._optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            [p for p in self.model.parameters() if p.requires_grad],
             lr=config.learning_rate,
             betas=(config.beta1, config.beta2),
             weight_decay=config.weight_decay,
@@ -362,6 +339,16 @@ class Trainer:
             "averaged": self.averaged.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin with the weights of another run, see `fitted`; its average begins there, too.
+
+        Raises:
+            UserError: they do not fit the model.
+        """
+        found = fitted(self.model.state_dict(), weights)
+        self.model.load_state_dict(found)
+        self.averaged.load_state_dict(found)
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's content."""

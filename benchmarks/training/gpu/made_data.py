@@ -33,7 +33,7 @@ class MadeData:
         self.shards = (np.arange(count) // 512).astype(np.int32)
         self._pool = rng.integers(0, 1024, (16, int(self.frames.max()) + 4096)).astype(np.uint16)
         self.grid = FrameGrid()
-        table = PhonemeTable.default()
+        self.table = table = PhonemeTable.default()
         self._ids = len(table)
         self.datasets = [SimpleNamespace(phoneme_table=table, root=Path("made"), grid=self.grid)]
 

@@ -23,7 +23,8 @@ from ns2.train.run.overrides import choose
 from ns2.train.step import trainer as trainer_module
 from ns2.train.step.build import usual_sizes
 from ns2.train.step.ranks import Ranks
-from ns2.train.step.trainer import Share, Trainer
+from ns2.train.step.tally import Share
+from ns2.train.step.trainer import Trainer
 
 Shape = tuple[int, int, int, int]
 """B, T, N and P of a batch."""

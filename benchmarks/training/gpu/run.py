@@ -22,7 +22,8 @@ from ns2.train.data.prefetch import Fetched, Reader
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
 from ns2.train.run.saver import Saver
 from ns2.train.step.ranks import Ranks
-from ns2.train.step.trainer import Share, Trainer
+from ns2.train.step.tally import Share
+from ns2.train.step.trainer import Trainer
 
 
 def loop(bench: Bench) -> dict[str, Any]:

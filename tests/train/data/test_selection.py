@@ -117,9 +117,14 @@ def test_datasets_that_do_not_go_together_are_told(root: Path, tmp_path: Path) -
     table = other("table", Recipe())
     phones = Dataset(table).asset("phonemes")
     text = json.loads(phones.read_text())
-    phones.write_text(json.dumps({**text, "phones": [*text["phones"], "ħ"]}))
-    with pytest.raises(UserError, match="different phoneme tables"):
+    phones.write_text(json.dumps({**text, "phones": [*text["phones"][:-1], "ħ"]}))
+    with pytest.raises(UserError, match=r"different phoneme tables \(id \d+ is 'θ'.*is 'ħ'\)"):
         open_data([root, table])
+    longer = other("longer", Recipe())  # that only appends to the table goes together with it
+    phones = Dataset(longer).asset("phonemes")
+    phones.write_text(json.dumps({**text, "phones": [*text["phones"], "ħ"]}))
+    for roots in ([root, longer], [longer, root]):
+        assert open_data(roots).table.phones[-1] == "ħ"
     with pytest.raises(UserError, match="no column durations; it has"):
         open_data([other("few", Recipe(columns=("codes", "f0", "phonemes")))])
 

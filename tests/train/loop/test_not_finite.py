@@ -23,7 +23,8 @@ from ns2.train.loop.dry_run import planned
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
 from ns2.train.run.recipes import training
 from ns2.train.step.ranks import Ranks
-from ns2.train.step.trainer import Share, Trainer
+from ns2.train.step.tally import Share
+from ns2.train.step.trainer import Trainer
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.train.loop.test_watching import SETTINGS, config_of, lines
 

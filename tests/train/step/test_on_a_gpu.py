@@ -30,8 +30,8 @@ from ns2.train.run.recipes import training
 from ns2.train.step import trainer as module
 from ns2.train.step.build import usual_sizes
 from ns2.train.step.ranks import Ranks
-from ns2.train.step.tally import Tally
-from ns2.train.step.trainer import Share, Trainer
+from ns2.train.step.tally import Share, Tally
+from ns2.train.step.trainer import Trainer
 from tests.support.backward import backward
 from tests.support.model_factories import make_batch, make_model
 
@@ -77,7 +77,7 @@ def walk(pretended: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         fetched.append(set(values))
         return lambda: dict.fromkeys(values, 1.0)
 
-    def build(dataset: Any, config: NS2Config, seed: int) -> NS2:
+    def build(dataset: Any, config: NS2Config, seed: int, table: Any) -> NS2:
         return new_model(config)
 
     def walked(name: str, **settings: object) -> tuple[Trainer, list[str], list[set[str]]]:
@@ -95,7 +95,7 @@ def walk(pretended: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     ranks = Ranks("cpu")
     ranks.device = GPU
     dataset = SimpleNamespace(phoneme_table=PhonemeTable.default())
-    data = SimpleNamespace(datasets=[dataset])
+    data = SimpleNamespace(datasets=[dataset], table=dataset.phoneme_table)
     with FakeTensorMode(), warnings.catch_warnings():
         warnings.filterwarnings("error", "Mismatch dtype")  # torch then takes a slower kernel
         yield walked

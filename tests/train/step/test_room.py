@@ -10,7 +10,8 @@ import torch
 from click.testing import CliRunner
 
 from ns2.cli import main
-from ns2.train.step.trainer import Share, Trainer
+from ns2.train.step.tally import Share
+from ns2.train.step.trainer import Trainer
 from tests.train.loop.test_loop import arguments, metrics, train
 
 

@@ -1,0 +1,1 @@
+"""`ns2 evaluate --listening-test`: a folder for listeners, its key, and counting their answers."""
