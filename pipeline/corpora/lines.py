@@ -88,10 +88,8 @@ def _add(parts: list[tuple[np.ndarray, ...]], data: bytes, offset: int, number: 
 
 
 @compiled
-def _digest_all(
-    data: np.ndarray, starts: np.ndarray, ends: np.ndarray, full: np.ndarray, out: np.ndarray
-) -> None:
-    """Digest lines of bytes, and see which are more than blanks and byte order marks."""
+def look_for_more(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, full: np.ndarray) -> None:
+    """See which lines of bytes are more than blanks and byte order marks."""
     for i in range(len(starts)):
         for at in range(starts[i], ends[i]):
             byte = data[at]
@@ -99,6 +97,15 @@ def _digest_all(
             if not blank and byte != 0xEF and byte != 0xBB and byte != 0xBF:
                 full[i] = True
                 break
+
+
+@compiled
+def _digest_all(
+    data: np.ndarray, starts: np.ndarray, ends: np.ndarray, full: np.ndarray, out: np.ndarray
+) -> None:
+    """Digest lines of bytes, and see which are more than blanks and byte order marks."""
+    look_for_more(data, starts, ends, full)
+    for i in range(len(starts)):
         if full[i]:
             out[i, 0], out[i, 1] = _murmur(data, starts[i], ends[i])
 

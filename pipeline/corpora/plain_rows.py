@@ -21,6 +21,7 @@ from ns2.pipeline.core.schema import KEY_LENGTH, make_key
 from ns2.pipeline.corpora.corpus import split_of
 from ns2.pipeline.corpora.entries import without_suffix
 from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, Fields
+from ns2.pipeline.corpora.lines import look_for_more
 
 _BLOCK = 32 << 20
 _LONGEST = np.nextafter(1e7, 0)  # seconds, as `ManifestRows` has it
@@ -258,21 +259,8 @@ def _gather(data: np.ndarray, begins: np.ndarray, offsets: np.ndarray, out: np.n
 def _is_full(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Which lines are more than blanks and byte order marks, (n,) bool."""
     full = np.zeros(len(starts), np.bool_)
-    _look_for_more(data, starts, ends, full)
+    look_for_more(data, starts, ends, full)
     return full
-
-
-@compiled
-def _look_for_more(
-    data: np.ndarray, starts: np.ndarray, ends: np.ndarray, full: np.ndarray
-) -> None:
-    for i in range(len(starts)):
-        for at in range(starts[i], ends[i]):
-            byte = data[at]
-            blank = byte == 32 or byte == 9 or byte == 13
-            if not blank and byte != 0xEF and byte != 0xBB and byte != 0xBF:
-                full[i] = True
-                break
 
 
 @compiled

@@ -125,6 +125,7 @@ class Reader:
         seed: int,
         global_frames: int,
         start: tuple[int, int] = (0, 0),
+        plan: EpochPlan | None = None,
         epochs: int | None = None,
         rank: int = 0,
         ranks: int = 1,
@@ -143,6 +144,7 @@ class Reader:
             seed: of the order of utterances, and of their random numbers.
             global_frames: the most frames of a step, of all ranks together.
             start: epoch and step to begin with, which may be the one behind the epoch's last.
+            plan: the plan of the epoch that it begins with, if it is known; None makes it.
             epochs: the reader ends before this epoch; None for never.
             rank, ranks: the share of each step that is read, and the number of shares.
             ahead: the number of steps that are fetched before they are asked for.
@@ -173,6 +175,9 @@ class Reader:
         self._check, self._on_damage, self._ahead = check, on_damage, ahead
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="ns2-planner")
         self._plans: dict[int, Future[EpochPlan]] = {}
+        if plan is not None:
+            self._plans[start[0]] = Future()
+            self._plans[start[0]].set_result(plan)
         self._far = Ahead(data, seed=seed, rank=rank, ranks=ranks, other_below=other_below)
         self._ordered: dict[tuple[int, int], Future[None]] = {}
         self._places = self._places_from(*start)

@@ -33,7 +33,7 @@ _REPEATED_BELOW = 20.0
 """Seconds: a step that took less is done again, since the first one includes preparations."""
 EPOCHS = 20
 """So many planned epochs are searched for the largest step, at most."""
-_SEARCHED = 20_000_000
+_SEARCHED = 10_000_000
 """Epochs that are searched together have so many utterances, at most, apart from the first."""
 _LOOKED_AT = 32
 """Steps of an epoch that are looked at closely, at most: of the first for its padding, of each for
@@ -104,7 +104,7 @@ def dry_run(
     epochs = config.steps / len(plan)
     searched = min(EPOCHS, -(-config.steps // len(plan)), max(1, _SEARCHED // len(plan.order)))
     large = largest_steps(config, data, devices, searched, plan)
-    trial = try_steps(config, data, large, options, table)
+    trial = try_steps(config, data, large, options, plan, table)
     padding = padding_of(config, data, plan, devices)
     parts = count_parts(config.model, sizes_of(data.datasets[0], table or data.table))
     parameters = sum(part.parameters for part in parts)
@@ -239,11 +239,13 @@ def try_steps(
     data: Data,
     large: list[Large],
     options: TrainOptions,
+    first: EpochPlan | None = None,
     table: PhonemeTable | None = None,
 ) -> Trial:
     """Do one device's share of some steps, and throw away what it changed.
 
     Args:
+        first: the plan of the first epoch; None makes it.
         table: see `Trainer`.
 
     Returns:
@@ -263,6 +265,8 @@ def try_steps(
                 seed=config.seed,
                 global_frames=config.global_frames,
                 start=(one.epoch, one.step),
+                plan=None if one.epoch else first,
+                epochs=one.epoch + 1,
                 rank=one.rank,
                 ranks=options.devices,
                 ahead=1,
