@@ -93,7 +93,7 @@ class Dataset(IndexReader):
         self._contract = Contract(
             frames=self._all_frames, codebooks=self._codebooks, ids=self._count_ids
         )
-        self._following = Following(lambda column, at: self.ahead({column: np.array(at)}))
+        self._following = Following(self._order)
         self._places: dict[str, _Places] = {}
         self._crcs: dict[str, np.ndarray] = {}
 
@@ -203,6 +203,9 @@ class Dataset(IndexReader):
                     ends = begins[own] + places.size[at][own]
                     wanted[places.names[tar]] = begins[own], ends
             self._tars.ahead(wanted, turn)
+
+    def _order(self, column: str, at: range) -> None:
+        self.ahead({column: np.array(at)})
 
     def stop_ahead(self) -> None:
         """Drop what `ahead` has not fetched yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,8 @@ def test_every_value_is_that_of_the_folder(proxy: Proxy, here: Path) -> None:
         for name, value in one.items():
             assert np.array_equal(value, other[name]), name
     assert len(proxy.lines) < 6 * len(near.columns) + 20  # and not one for each array
+    travelled = pickle.loads(pickle.dumps(far))  # as to a process of a DataLoader
+    assert np.array_equal(travelled[0]["codes"], near[0]["codes"])
 
 
 def test_training_reads_the_same_steps_and_asks_once(proxy: Proxy, here: Path) -> None:
@@ -88,6 +91,7 @@ def test_faults_of_the_network_change_nothing(proxy: Proxy, here: Path, faults: 
         if any(proxy.met[kind] for kind in ("error", "reset", "cut", "wrong")):
             return
         Dataset(URL)
+    pytest.fail("no fault was met")
 
 
 def test_what_is_wrong_in_the_bucket_never_passes(proxy: Proxy, s3: S3Server, here: Path) -> None:
