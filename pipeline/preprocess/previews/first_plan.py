@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import unit_interval
+from ns2.pipeline.core.names import ascending
 from ns2.pipeline.core.schema import Utterance
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Corpus
 from ns2.pipeline.corpora.fields import Fields, speaker_name
@@ -283,6 +284,8 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 
 def _first_of(keys: pa.ChunkedArray, numbers: np.ndarray) -> np.ndarray | None:
     """Which rows are the first of their key, (n,) bool; None where no key comes twice."""
+    if ascending(keys):
+        return None
     codes = keys.dictionary_encode().unify_dictionaries()
     if len(codes.chunk(0).dictionary) == len(keys):
         return None
