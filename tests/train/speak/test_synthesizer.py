@@ -241,7 +241,7 @@ def test_several_recordings_of_a_voice_share_the_prompt(
 
 
 def test_a_voice_that_was_saved_speaks_as_its_recording(
-    run: Path, prompt: Path, tmp_path: Path
+    run: Path, voice: Synthesizer, prompt: Path, tmp_path: Path
 ) -> None:
     kept, first, second = (tmp_path / name for name in ("new/v.safetensors", "a.wav", "b.wav"))
     done = call(run, TEXT, "--prompt", prompt, "--save-voice", kept, "-o", first)
@@ -266,6 +266,10 @@ def test_a_voice_that_was_saved_speaks_as_its_recording(
     done = call(run, TEXT, "--prompt", kept, "--prompt", prompt, "-o", tmp_path / "c.wav")
     assert done.exit_code == 1 and "is a prompt alone" in done.output
     assert not (tmp_path / "c.wav").exists()
+    # one of a run that learned longer prompts is no longer than this one learned
+    longest = voice.model.config.prompt.longest
+    save_voice(other, np.tile(codes, longest), digest)
+    assert voice.read_prompt(other).shape == (4, longest)
 
 
 def test_defaults_are_those_of_the_model() -> None:
