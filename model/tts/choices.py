@@ -29,8 +29,9 @@ class Choices:
     """The number of semitones by which a predicted or given pitch is raised."""
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (self.speed, self.guidance, self.semitones))):
-            raise ValueError(f"speed, guidance and semitones have to be finite: {self}")
+        for name in ("speed", "guidance", "semitones"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} has to be finite, got {getattr(self, name)}")
         if not self.speed > 0:
             raise ValueError(f"speed has to be above 0, got {self.speed}")
         if self.guidance < 0:

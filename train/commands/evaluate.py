@@ -94,6 +94,12 @@ def evaluate(
 
     run = run_folder(run, checkpoints=config.weights is not None)
     work = Work(run, dataset, out, config, device, codec_weights)
+    judged = config.recogniser or config.speaker_model or config.mos
+    if listening.listening_test is not None and (out or as_json or config.protocol or judged):
+        raise click.UsageError(
+            "--listening-test writes its folder and measures nothing: leave out -o, --json, "
+            "--protocol, --wer, --speaker-model and --mos"
+        )
     if listening.listening_test is not None:
         _make_listening_test(work, listening, listening.listening_test)
     elif work.config.protocol:
@@ -181,9 +187,10 @@ def _zero_shot(work: Work, *, as_json: bool) -> None:
 def _make_listening_test(work: Work, listening: ListeningConfig, folder: Path) -> None:
     """Make the folder of a listening test, and its key."""
     from ns2.pipeline.dataset.reader import Dataset
-    from ns2.train.evaluation.listening.folder import write_test
+    from ns2.train.evaluation.listening.folder import check_new, write_test
     from ns2.train.evaluation.listening.samples import samples_of, system_names
 
+    check_new(folder)  # before all is spoken
     runs = [work.run, *listening.others]
     dataset = Dataset(work.dataset)
     voices = [(name, work.voice(run)) for name, run in zip(system_names(runs), runs, strict=True)]

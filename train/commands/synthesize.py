@@ -86,6 +86,7 @@ def synthesize(
         if not jobs:
             raise UserError(f"{chosen.text_file} has no line that can be spoken")
     if codes is not None and chosen.save_voice is not None:
+        chosen.save_voice.parent.mkdir(parents=True, exist_ok=True)
         save_voice(chosen.save_voice, codes, voice.facts.codec_digest)
         say(f"{chosen.save_voice}: the voice, to be given as --prompt", err=chosen.as_it_comes)
 
@@ -99,7 +100,8 @@ def synthesize(
 
     # The other lines are there, but whoever calls this in a script has to know.
     if refused:
-        raise UserError(f"{len(refused)} lines could not be spoken; see above")
+        lines = "1 line" if len(refused) == 1 else f"{len(refused)} lines"
+        raise UserError(f"{lines} could not be spoken; see above")
 
 
 def _report(chosen: SynthesizeOptions, timing: Timing, loading: float, step: int | None) -> None:

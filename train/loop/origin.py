@@ -55,7 +55,8 @@ class Origin:
         Raises:
             UserError: there are none, or they are damaged.
         """
-        return read_weights(self.root, self._which)
+        advice = f"delete it to begin with the last weights of {self.root}"
+        return read_weights(self.root, self._which, advice)
 
     @property
     def _which(self) -> str:

@@ -136,25 +136,27 @@ def texts_of(options: SynthesizeOptions) -> Iterator[tuple[int, str]]:
     """The lines of --text-file that are not empty, with their numbers from 1, as they come.
 
     Raises:
-        UserError: the text is not in UTF-8.
+        UserError: the text is not in UTF-8; the message names the line.
     """
     assert options.text_file is not None
-    try:
-        if options.text_file == STANDARD:
-            lines: Iterator[str] = _lines_of(sys.stdin.buffer)
-        else:
-            lines = iter(options.text_file.read_text("utf-8-sig").split("\n"))
-        for number, text in enumerate(lines, 1):
-            if text.strip():
-                yield number, text
-    except UnicodeDecodeError as error:
-        raise UserError(f"{options.text_file} is not a text file in UTF-8") from error
+    if options.text_file == STANDARD:
+        yield from _texts_in(sys.stdin.buffer, "standard input")
+        return
+    with options.text_file.open("rb") as file:
+        yield from list(_texts_in(file, str(options.text_file)))  # all, before any is spoken
 
 
-def _lines_of(stream: BinaryIO) -> Iterator[str]:
-    """The lines of a stream in UTF-8, each as soon as it is there."""
-    for i, line in enumerate(stream):
-        yield line.decode("utf-8" if i else "utf-8-sig")
+def _texts_in(stream: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+    """The lines of a stream in UTF-8 that are not empty, each as soon as it is there."""
+    for number, line in enumerate(stream, 1):
+        try:
+            text = line.decode("utf-8" if number > 1 else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"line {number} of {name} is no text in UTF-8 ({error.reason}): save it in UTF-8"
+            ) from error
+        if text.strip():
+            yield number, text
 
 
 def _of_utterance(voice: Synthesizer, options: SynthesizeOptions, prompt: np.ndarray | None) -> Job:

@@ -100,20 +100,25 @@ class Joints:
         self._held = tail, rest
         if before is None:
             return body
-        wanted = max(1, round(self._between * before[1]))
+        wanted = max(1, round(self._between(before[1]) * before[1]))
         kept = min(int(body.durations[:lead].sum()), wanted // 3)
         silence = self._lasting(before[0], wanted - kept)
         body = self._from_end_of_lead(body, lead, kept)
         return joined([silence, replace(body, wave=self._faded(body.wave, out=False))])
 
-    @property
-    def _between(self) -> float:
-        """The frames between two sentences."""
+    def _between(self, rest: float) -> float:
+        """The frames between two sentences, for a joint where `rest` of that is the pause.
+
+        The pause that is asked for is one between sentences: where a sentence had to be cut it
+        would part words that belong together, so it is only an upper bound there.
+        """
         rate = self._grid.frame_rate
-        if self._pause is not None:
-            return self._pause * rate
+        asked = None if self._pause is None else self._pause * rate
+        if asked is not None and rest >= 1:
+            return asked
         usual = float(np.median(self._made)) if self._made else _USUAL * rate
-        return min(max(usual, _SHORTEST * rate), _LONGEST * rate)
+        usual = min(max(usual, _SHORTEST * rate), _LONGEST * rate)
+        return usual if asked is None else min(usual, asked)
 
     def _sounding(self, speech: Speech) -> tuple[int, int]:
         """The numbers of silent tokens at the beginning and at the end."""

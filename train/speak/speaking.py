@@ -150,8 +150,9 @@ class SynthesizeOptions(SpeakingOptions):
     """The number of semitones by which the pitch is raised, or lowered if it is negative."""
 
     pause: float | None = None
-    """The pause between sentences in seconds; between paragraphs it is half as long again.
-    [default: between pieces of a long text as long as the model makes it within them]"""
+    """The pause between sentences in seconds; between paragraphs it is half as long again, and
+    where a long sentence is cut no longer than without this option.  [default: between pieces of a
+    long text as long as the model makes it within them]"""
 
     durations_from: str | None = None
     """The key of an utterance of --dataset, whose phonemes, durations and pitch are spoken."""
@@ -179,7 +180,11 @@ class SynthesizeOptions(SpeakingOptions):
             yield "--save-voice keeps the voice of --prompt: name a recording with it"
         if self.save_voice is not None and self.save_voice.suffix != ".safetensors":
             yield f"{self.save_voice}: a voice is kept in a file whose name ends with .safetensors"
+        if not -(1 << 63) <= self.seed < 1 << 63:
+            yield f"--seed has to be a whole number of 64 bits, got {self.seed}"
         is_file = self.out.suffix.lower() in ENDINGS
+        if self.source is not Source.FILE and is_file and self.out.is_dir():
+            yield f"{self.out} is a folder: name a file in it"
         if self.source is Source.FILE and is_file:
             yield "--text-file makes a file of each line: name a folder for them with -o"
         if self.source is not Source.FILE and not is_file and self.out != STANDARD:

@@ -235,7 +235,9 @@ class Synthesizer:
                 raise UserError(f"a voice that was saved ({SUFFIX}) is a prompt alone")
             quantizers, entries, _ = self.model.codebooks.shape
             digest = self.facts.codec_digest
-            return Prompt(codes=load_voice(files[0], digest, quantizers, entries))
+            codes = load_voice(files[0], digest, quantizers, entries)
+            # a run that learned longer prompts may have kept it
+            return Prompt(codes=codes[:, : self.model.config.prompt.longest])
         share = self.model.config.prompt.longest // len(files)
         stretches = [self._voice_in(path, max(1, share)) for path in files]
         return Prompt(

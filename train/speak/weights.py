@@ -31,18 +31,22 @@ class Weights:
     path: Path
 
 
-def read_weights(run: Path, which: str = LAST) -> Weights:
+_SPEAK = f"speak with --weights {LAST}, or with another checkpoint"
+
+
+def read_weights(run: Path, which: str = LAST, advice: str = _SPEAK) -> Weights:
     """Read averaged weights (EMA) of a run, on the CPU.
 
     Args:
         run: the run's folder.
         which: "last", those of the newest checkpoint; "best", those with the lowest loss in
             validation; or the number of a step that a checkpoint was kept of.
+        advice: what to do where a checkpoint is damaged; the end of the message.
 
     Raises:
         UserError: they are not there, damaged, or not finite.
     """
-    found = _last(run) if which == LAST else _of_checkpoint(run, which)
+    found = _last(run) if which == LAST else _of_checkpoint(run, which, advice)
     # Weights of a training that diverged would speak noise, or nothing, without an error.
     if not all(bool(tensor.isfinite().all()) for tensor in found.tensors.values()):
         raise UserError(
@@ -70,14 +74,14 @@ def _last(run: Path) -> Weights:
     return Weights(tensors=tensors, step=int(step) if step.isdecimal() else None, path=path)
 
 
-def _of_checkpoint(run: Path, which: str) -> Weights:
+def _of_checkpoint(run: Path, which: str, advice: str) -> Weights:
     path = run / CHECKPOINTS / BEST if which == BEST_OF_RUN else _checkpoint(run, which)
     if not path.exists():
         raise UserError(
             f"{run} has no {BEST}, which is written where a run is validated (validate_every): "
             f"speak with --weights {LAST}"
         )
-    state = read_state(path, f"speak with --weights {LAST}, or with another checkpoint")
+    state = read_state(path, advice)
     try:
         return Weights(tensors=dict(state["averaged"]), step=int(state["step"]), path=path)
     except (KeyError, TypeError, ValueError) as error:

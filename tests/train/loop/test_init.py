@@ -233,6 +233,11 @@ def test_what_is_no_run_to_begin_with_is_refused(speech: Path, first: Path, tmp_
     assert (first / "model.safetensors").exists()
     assert "no run of `ns2 train`" in refused(speech, "-o", tmp_path / "run", "--init", speech)
     assert "by --init RUN" in refused(speech, "-o", tmp_path / "run", "--preset", "adapt")
+    shutil.copytree(first, tmp_path / "damaged")
+    (tmp_path / "damaged/checkpoints/best.pt").write_bytes(b"half")
+    told = refused(speech, "-o", tmp_path / "run", "--init", tmp_path / "damaged", "--steps", 1)
+    assert "best.pt can't be read" in told and "delete it to begin with the last weights" in told
+    assert "--weights" not in told
 
 
 def test_another_beginning_is_another_run(speech: Path, first: Path, adapted: Path) -> None:

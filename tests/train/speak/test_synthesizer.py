@@ -158,7 +158,18 @@ def test_lines_of_a_file(run: Path, tmp_path: Path) -> None:
     texts.write_text("Stop!\n\nПривет\nGo slowly.\n", "utf-8")
     done = call(run, "--text-file", texts, "-o", tmp_path / "out")
     assert done.exit_code == 1 and "line 3" in done.output
+    assert "1 line could not be spoken" in done.output
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0001.wav", "0004.wav"]
+    # what is in no UTF-8 is found before any is spoken; from standard input when it comes
+    latin = "Stop!\r\n\r\nEt voilà.\r\n".encode("latin-1")
+    texts.write_bytes(latin)
+    done = call(run, "--text-file", texts, "-o", tmp_path / "none")
+    assert done.exit_code == 1 and f"line 3 of {texts} is no text in UTF-8" in done.output
+    assert not (tmp_path / "none").exists()
+    words = ["synthesize", str(run), "--steps", "2", "--text-file", "-", "-o", str(tmp_path / "in")]
+    done = CliRunner().invoke(main, words, input=latin)
+    assert done.exit_code == 1 and "line 3 of standard input is no text" in done.output
+    assert [p.name for p in (tmp_path / "in").iterdir()] == ["0001.wav"]
 
 
 def test_phonemes_instead_of_text(voice: Synthesizer, run: Path, tmp_path: Path) -> None:
@@ -230,9 +241,9 @@ def test_several_recordings_of_a_voice_share_the_prompt(
 
 
 def test_a_voice_that_was_saved_speaks_as_its_recording(
-    run: Path, prompt: Path, tmp_path: Path
+    run: Path, voice: Synthesizer, prompt: Path, tmp_path: Path
 ) -> None:
-    kept, first, second = (tmp_path / name for name in ("v.safetensors", "a.wav", "b.wav"))
+    kept, first, second = (tmp_path / name for name in ("new/v.safetensors", "a.wav", "b.wav"))
     done = call(run, TEXT, "--prompt", prompt, "--save-voice", kept, "-o", first)
     assert done.exit_code == 0, done.output
     done = call(run, TEXT, "--prompt", kept, "-o", second)
@@ -255,6 +266,10 @@ def test_a_voice_that_was_saved_speaks_as_its_recording(
     done = call(run, TEXT, "--prompt", kept, "--prompt", prompt, "-o", tmp_path / "c.wav")
     assert done.exit_code == 1 and "is a prompt alone" in done.output
     assert not (tmp_path / "c.wav").exists()
+    # one of a run that learned longer prompts is no longer than this one learned
+    longest = voice.model.config.prompt.longest
+    save_voice(other, np.tile(codes, longest), digest)
+    assert voice.read_prompt(other).shape == (4, longest)
 
 
 def test_defaults_are_those_of_the_model() -> None:
@@ -293,6 +308,7 @@ def test_a_sampler_that_is_named_speaks_as_before(options: dict[str, Any], spaci
         ({"text": "a", "phonemes": True, "language": "de"}, "--language"),
         ({"text": "a", "save_voice": Path("v.safetensors")}, "--prompt"),
         ({"text": "a", "prompt": (Path("a"),), "save_voice": Path("v.npy")}, "safetensors"),
+        ({"text": "a", "seed": 1 << 63}, "--seed has to be a whole number of 64 bits"),
     ],
 )
 def test_options_that_do_not_go_together(options: dict[str, Any], message: str) -> None:
@@ -301,6 +317,8 @@ def test_options_that_do_not_go_together(options: dict[str, Any], message: str) 
 
 
 def test_wrong_use_is_told(run: Path, speech: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder.wav"
+    folder.mkdir()
     for words, told in (
         ((run,), "one of TEXT"),
         ((run, TEXT, "-o", tmp_path / "out.mp3"), "wav"),
@@ -308,6 +326,8 @@ def test_wrong_use_is_told(run: Path, speech: Path, tmp_path: Path) -> None:
         ((run, TEXT, "--speed", "0.001"), "--speed has to be from 0.25 to 4"),
         ((run, TEXT, "--speed", "nan"), "--speed has to be from 0.25 to 4"),
         ((run, TEXT, "--temperature", "0"), "temperature"),
+        ((run, TEXT, "--pitch", "nan"), "semitones has to be finite, got nan"),
+        ((run, TEXT, "-o", folder), "is a folder"),
     ):
         done = call(*words)
         assert done.exit_code == 2 and told in done.output

@@ -42,26 +42,27 @@ def counted(key_file: Path, files: Sequence[Path]) -> dict[str, Any]:
         UserError: a file is no key or no answers, or they are of another test.
     """
     key = _read(key_file, "key of a listening test")
+    _check_key(key_file, key)
     answers: list[_Answer] = []
-    sessions: set[str] = set()
-    twice = []
+    sessions: dict[str, object] = {}
+    notes = []
     for file in files:
         given = _read(file, "file of answers to a listening test")
         if given.get("test") != key["test"]:
             raise UserError(f"{file} has answers to another listening test than {key_file} is of")
-        session = str(given.get("session", file))
+        session = given.get("session")
+        if not (isinstance(session, str) and session):
+            raise UserError(f"{file} does not tell whose answers it has (session): save it again")
         if session in sessions:
-            twice.append(file.name)
+            notes.append(_told_twice(file, same=sessions[session] == given.get("answers")))
             continue
-        sessions.add(session)
+        sessions[session] = given.get("answers")
         answers += _answers(file, given, key, session)
     if not answers:
         raise UserError("no trial is answered in these files")
     found = _points(key, answers) if key["method"] == "mushra" else _pairs(key, answers)
     listeners = {one.listener for one in answers}
-    notes = [f"{name} is a copy of answers that are counted already" for name in twice]
-    if len(listeners) < FEWEST_SPEAKERS:
-        notes.append(f"{len(listeners)} listeners: intervals are by resampling sentences")
+    notes += _few(len(listeners), len({one.sentence for one in answers}))
     notes += _unreliable(key, answers)
     return {
         "test": key["test"],
@@ -83,13 +84,65 @@ def _read(file: Path, what: str) -> dict[str, Any]:
     return value
 
 
+def _check_key(file: Path, key: Mapping[str, Any]) -> None:
+    """See that a key has what `write_test` writes.
+
+    Raises:
+        UserError: it has not, such as answers that were named in its place.
+    """
+    try:
+        systems = set(key["systems"])
+        told = [one for trial in key["trials"].values() for one in trial["samples"].values()]
+        named = all(isinstance(trial["key"], str) for trial in key["trials"].values())
+        sound = named and systems.issuperset(told) and isinstance(key["test"], str)
+        sound = sound and key["method"] in ("mushra", "pairwise")
+    except (KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise UserError(
+            f"{file} is no key of a listening test, or is damaged: name the file FOLDER-key.json "
+            "that was written beside the test's folder"
+        )
+
+
+def _told_twice(file: Path, *, same: bool) -> str:
+    """A note on a second file of one listener."""
+    if same:
+        return f"{file.name} is a copy of answers that are counted already"
+    return (
+        f"{file.name} has other answers of a listener who is counted already, and is left out: of "
+        "several files of one listener the one that is named first counts"
+    )
+
+
+def _few(listeners: int, sentences: int) -> list[str]:
+    """A note on what intervals are by, where listeners are few."""
+    if listeners >= FEWEST_SPEAKERS:
+        return []
+    few = _people(listeners)
+    if sentences >= FEWEST_SPEAKERS:
+        return [f"{few}: intervals are by resampling sentences"]
+    return [
+        f"{few}, {sentences} sentences: an interval takes {FEWEST_SPEAKERS} of either at least, so "
+        "none is given"
+    ]
+
+
+def _people(listeners: int) -> str:
+    return "1 listener" if listeners == 1 else f"{listeners} listeners"
+
+
 def _answers(
     file: Path, given: Mapping[str, Any], key: Mapping[str, Any], listener: str
 ) -> Iterator[_Answer]:
     """The answers of a file, checked against the key."""
+    done: set[str] = set()
     try:
         for one in given["answers"]:
             trial = key["trials"][one["trial"]]
+            if one["trial"] in done:
+                raise ValueError(f"trial {one['trial']} is answered twice")
+            done.add(one["trial"])
             systems = trial["samples"]
             if key["method"] == "mushra":
                 points = {systems[name]: float(value) for name, value in one["scores"].items()}
@@ -174,7 +227,7 @@ def shown(found: Mapping[str, Any]) -> str:
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{found['listeners']} listeners, {found['trials']} answers"
+    yield f"{_people(found['listeners'])}, {found['trials']} answers"
     for one in found.get("systems", {}).values():
         yield f"{one['title']:<34} {one['points']:5.1f} points{_span(one['interval'], '{:.1f}')}"
     for one in found.get("pairs", ()):

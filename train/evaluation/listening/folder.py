@@ -32,6 +32,8 @@ _TEMPLATE = "listening.html"
 _PAIRS = 3
 """Pairs of one sentence, at most; all pairs come about equally often."""
 _TITLES = {RECORDING: "recording", COPY: "codec copy", ANCHOR: "recording below 3.5 kHz (anchor)"}
+_DITHER = 1.0 / (1 << 15)
+"""The most noise in a sample, one step of 16 bits, so that no two files have the same content."""
 _WHEN = 1_000_000_000
 """The time of all files of samples, so that it does not tell which were written together."""
 
@@ -94,11 +96,9 @@ def write_test(
         the path of the key.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder holds something else, or there is a key already.
     """
-    key = key_path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty: name a new folder for the listening test")
+    key = check_new(folder)
     test = short_hash([seed, os.urandom(8).hex(), method, dict(about)], 12)
     trials = trials_of(sentences, method, seed)
     waves = {one.key: one.waves for one in sentences}
@@ -115,7 +115,8 @@ def write_test(
     for name in sorted(written):  # in the order of names that mean nothing
         sentence, system = written[name]
         path = folder / SAMPLES / f"{name}.wav"
-        write_if_changed(path, wav_bytes(np.asarray(waves[sentence][system]), rate))
+        length = max(map(len, waves[sentence].values()))
+        write_if_changed(path, wav_bytes(_alike(waves[sentence][system], length), rate))
         os.utime(path, (_WHEN, _WHEN))
     shown = [
         {
@@ -145,6 +146,35 @@ def write_test(
         },
     }
     write_if_changed(key, (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode())
+    return key
+
+
+def _alike(wave: np.ndarray, length: int) -> np.ndarray:
+    """A wave (S,) with silence behind it up to `length`, and noise that nobody hears.
+
+    By its length a file would tell what was spoken by a model and what is as long as the recording,
+    and by its content which of the samples is the reference.
+    """
+    padded = np.zeros(length, np.float32)
+    padded[: len(wave)] = wave
+    noise = np.random.default_rng().uniform(-_DITHER, _DITHER, length)  # others at each call
+    return np.asarray(padded + noise, np.float32)
+
+
+def check_new(folder: Path) -> Path:
+    """See that a test can be written into a folder, and find its key's path.
+
+    Raises:
+        UserError: the folder holds something else, or there is a key already.
+    """
+    key = key_path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty: name a new folder for the listening test")
+    if key.exists():
+        raise UserError(
+            f"{key} is the key of another listening test, whose answers can't be counted without "
+            "it: name another folder, or move the key"
+        )
     return key
 
 

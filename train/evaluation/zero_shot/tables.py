@@ -111,7 +111,7 @@ def _latex(table: Table) -> Iterator[str]:
     yield rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}"
     yield r"\hline"
     for number, row in enumerate((table.columns, *table.rows)):
-        yield " & ".join(map(_escaped, row)) + r" \\"
+        yield " & ".join(_escaped(cell).replace(" to ", "--") for cell in row) + r" \\"
         if not number:
             yield r"\hline"
     yield r"\hline"
@@ -120,4 +120,4 @@ def _latex(table: Table) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text).replace(" to ", "--")
+    return "".join(_LATEX.get(letter, letter) for letter in text)

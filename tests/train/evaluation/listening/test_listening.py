@@ -37,7 +37,10 @@ def sentences(count: int = 3, systems: tuple[str, ...] = SYSTEMS) -> list[Senten
         SentenceSamples(
             key=f"utterance-{i}",
             text=f"Sentence <b>{i}</b> & more.",
-            waves={name: 0.1 * rng.standard_normal(2400).astype(np.float32) for name in systems},
+            waves={  # a model's speech is of another length than the recording
+                name: 0.1 * rng.standard_normal(2400 - 100 * (name[:3] == "run")).astype("f4")
+                for name in systems
+            },
         )
         for i in range(count)
     ]
@@ -83,13 +86,25 @@ def test_nothing_in_the_folder_tells_what_is_what(method: Method, tmp_path: Path
     assert len(orders) > 1
     for trial in told["trials"].values():
         assert set(trial["samples"]) <= set(names)
-    waves = {soundfile.info(path).frames for path in files if path.suffix == ".wav"}
-    assert waves == {2400}
+    # no file has a size of its own, and none the content of another, as the reference has
+    waves = [path for path in files if path.suffix == ".wav"]
+    assert {soundfile.info(path).frames for path in waves} == {2400}
+    assert len({path.read_bytes() for path in waves}) == len(waves)
+    # what is heard is as it was
+    given = {one.key: one.waves for one in sentences()}
+    for trial in told["trials"].values():
+        for name, system in trial["samples"].items():
+            wave, _ = soundfile.read(tmp_path / f"test/samples/{name}.wav")
+            expected = np.pad(given[trial["key"]][system], (0, 2400))[:2400]
+            assert np.abs(wave - expected).max() < 2e-4
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     made(tmp_path / "test")
     with pytest.raises(UserError, match="is not empty"):
+        made(tmp_path / "test")
+    shutil.rmtree(tmp_path / "test")  # it was sent, and answers will come
+    with pytest.raises(UserError, match=r"test-key\.json is the key of another"):
         made(tmp_path / "test")
 
 
@@ -124,7 +139,9 @@ def test_points_are_counted_with_intervals_over_listeners(tmp_path: Path) -> Non
     again = counted(key, [files[0], files[0]])
     assert again["listeners"] == 1 and again["systems"]["copy"]["points"] == 50
     text = shown(again)
-    assert "copy of answers" in text and "1 listeners: " in text and "1 of 1 listeners" in text
+    assert (
+        "copy of answers" in text and "1 listener, 3 answers" in text and "1 of 1 listeners" in text
+    )
 
 
 def test_preferences_are_counted(tmp_path: Path) -> None:
@@ -149,6 +166,8 @@ def test_preferences_are_counted(tmp_path: Path) -> None:
         (lambda a: {**a, "answers": [{"trial": "t99", "scores": {}}]}, "do not fit the key"),
         (lambda a: {**a, "answers": [{**a["answers"][0], "scores": {}}]}, "points are missing"),
         (lambda a: {**a, "answers": [scored(a, 101)]}, "outside of 0 to 100"),
+        (lambda a: {**a, "answers": a["answers"] + a["answers"][:1]}, "is answered twice"),
+        (lambda a: {**a, "session": ""}, "whose answers"),
         (lambda a: {**a, "answers": []}, "no trial is answered"),
         (lambda a: {**a, "answers": 7}, "do not fit the key"),
     ],
@@ -159,6 +178,37 @@ def test_answers_that_do_not_fit_are_refused(change: Any, message: str, tmp_path
     file.write_text(json.dumps(change(answers(told, "x", dict.fromkeys(SYSTEMS, 50.0)))))
     done = CliRunner().invoke(main, ["evaluate", "--answers", str(key), str(file)])
     assert done.exit_code == 1 and message in done.output and "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda key: {**key, "systems": {}},
+        lambda key: {**key, "trials": []},
+        lambda key: {name: value for name, value in key.items() if name != "test"},
+        lambda key: {**key, "method": "abx"},
+        lambda key: answers(key, "x", dict.fromkeys(SYSTEMS, 50.0)),
+    ],
+)
+def test_what_is_no_key_is_refused(change: Any, tmp_path: Path) -> None:
+    key, told = made(tmp_path / "test")
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(answers(told, "x", dict.fromkeys(SYSTEMS, 50.0))))
+    key.write_text(json.dumps(change(told)))
+    with pytest.raises(UserError, match=r"test-key\.json is no key of a listening test"):
+        counted(key, [file])
+
+
+def test_a_second_file_of_a_listener_is_left_out(tmp_path: Path) -> None:
+    key, told = made(tmp_path / "test")
+    files = [tmp_path / f"{name}.json" for name in ("first", "copy", "later")]
+    for file, points in zip(files, (50.0, 50.0, 90.0), strict=True):
+        file.write_text(json.dumps(answers(told, "x", dict.fromkeys(SYSTEMS, points))))
+    found = counted(key, files)
+    assert found["listeners"] == 1 and found["systems"]["copy"]["points"] == 50
+    notes = "\n".join(found["notes"])
+    assert "copy.json is a copy of answers" in notes and "later.json has other answers" in notes
+    assert "1 listener, 3 sentences" in notes and "none is given" in notes
 
 
 def test_levels_and_the_anchor() -> None:
@@ -204,6 +254,8 @@ def test_the_command_makes_a_test_of_runs(speech: Path, spoken: Path, tmp_path: 
         (["evaluate", str(tmp_path / "one")], "RUN DATASET"),
         (["evaluate", str(tmp_path / "one"), str(speech), "--with", str(speech)], "--with is for"),
         ([*base, *(["--with", str(tmp_path / "two")] * 4)], "compares 4 runs at most"),
+        ([*base, "--protocol", "zero-shot"], "measures nothing"),
+        ([*base, "-o", str(tmp_path / "figures")], "leave out -o"),
     ):
         done = CliRunner().invoke(main, words)
         assert done.exit_code == 2 and message in done.output, done.output

@@ -146,4 +146,5 @@ def test_tables_in_markdown_and_latex() -> None:
     assert r"prompt of 3 s & 5.9\% (2.3--10.8) & 0.812 \\" in written
     assert written.count(r"\begin{tabular}{lrr}") == 1
     assert written.count(r"\end{table}") == 2
-    assert r"a\_b \& 5\%" in latex([Table("t", ("", "x"), (("a_b & 5%", "1"),))])
+    told = latex([Table("near to it", ("", "x"), (("a_b & 5%", "1 (0 to 2)"),))])
+    assert r"a\_b \& 5\% & 1 (0--2)" in told and r"\caption{Near to it.}" in told
