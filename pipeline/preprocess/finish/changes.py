@@ -180,6 +180,7 @@ class _Looking:
         if lines is not None:  # what the ledger says of a row names its line
             lost = np.flatnonzero(shards == NO_SHARD)
             anything |= bool(((before[lost] != lost) | (lines.numbers[lost] != lost + 1)).any())
+        anything |= _is_any_gone(table, rows, known)  # then the ledger gives another reason
         touched |= set(last.head["retried"])
         touched -= {NO_SHARD}
         changes = Changes(
@@ -291,6 +292,13 @@ def _changed(table: Path, rows: KeptRows, known: np.ndarray) -> set[int]:
     sizes, times = stamps_of(table.parent, names)
     same = (sizes == rows.sizes[chosen]) & (times == rows.times[chosen]) & (sizes >= 0)
     return set(rows.shards[chosen[~same]].tolist())
+
+
+def _is_any_gone(table: Path, rows: KeptRows, known: np.ndarray) -> bool:
+    """Whether audio is gone that a row names which is in no shard for another reason."""
+    names = rows.sources.take(pa.array(known[rows.shards[known] == NO_SHARD]))
+    sizes, _ = stamps_of(table.parent, names.filter(pc.not_equal(names, "")))
+    return bool((sizes < 0).any())
 
 
 def _planned(plan: pa.Table, keys: Iterable[str]) -> dict[str, int]:

@@ -6,7 +6,7 @@ filtered from the start or later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from ns2.pipeline.corpora.corpus import STAGE, Corpus
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
+
+_OPTION = "--min-confidence"
 
 
 class Others(Protocol):
@@ -46,6 +48,11 @@ def confidence_note(corpus: Corpus, options: Options, others: Others | None = No
     return note_of(least, bool(known or filtered), low, count + len(corpus.utterances))
 
 
+def without_note(notes: Iterable[str]) -> list[str]:
+    """Notes of an earlier run but that of `--min-confidence`, which counts all utterances anew."""
+    return [note for note in notes if not note.startswith(_OPTION)]
+
+
 def note_of(least: float, known: bool, low: int, count: int) -> str:
     """What `--min-confidence` does, in a sentence.
 
@@ -55,8 +62,8 @@ def note_of(least: float, known: bool, low: int, count: int) -> str:
         low, count: how many have less than that, and how many there are.
     """
     if not known:
-        return "--min-confidence has no effect: no utterance of the corpus has a confidence"
-    return f"--min-confidence {least:g} filters {low} of {count} utterances"
+        return f"{_OPTION} has no effect: no utterance of the corpus has a confidence"
+    return f"{_OPTION} {least:g} filters {low} of {count} utterances"
 
 
 def sure_enough(
