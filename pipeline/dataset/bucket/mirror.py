@@ -22,7 +22,7 @@ from ns2.pipeline.dataset.sums import parse_sums
 from ns2.pipeline.remote.copies import whole
 from ns2.pipeline.remote.faults import MissingError, RemoteError
 from ns2.pipeline.remote.objects import Objects, persist
-from ns2.pipeline.remote.urls import copy_folder, is_url, tidy
+from ns2.pipeline.remote.urls import copy_folder, is_url, make_folder, tidy
 
 TRIES = 4
 """How often bytes are fetched that are not what was written."""
@@ -62,7 +62,7 @@ class Mirror:
         Raises:
             UserError: see `__init__`.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_folder(self.root)
         with alone(self.root):
             try:
                 card = self._right(CARD, is_card)

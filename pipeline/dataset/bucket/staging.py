@@ -23,7 +23,7 @@ from ns2.pipeline.dataset.layout import LEASE, LOCK, OURS
 from ns2.pipeline.remote.copies import bring, is_copy, whole
 from ns2.pipeline.remote.faults import ExistsError
 from ns2.pipeline.remote.objects import Objects
-from ns2.pipeline.remote.urls import copy_folder, tidy
+from ns2.pipeline.remote.urls import copy_folder, make_folder, tidy
 
 _CONNECTIONS = 16
 
@@ -91,7 +91,7 @@ class Staging:
 
     def _alone(self, patience: float | None) -> AbstractContextManager[None]:
         """Be the only process of this machine that works in the folder; see `alone`."""
-        self.root.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.root.parent)
         return alone(self.root, patience)
 
     def fetch(self) -> None:
