@@ -30,6 +30,7 @@ from ns2.pipeline.corpora.layouts.manifest import Manifest, table_of
 from ns2.pipeline.corpora.lines import Lines, read_lines
 from ns2.pipeline.corpora.reading import recognised
 from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.index import CONFIDENCE
 from ns2.pipeline.preprocess.finish.unchanged import Inputs, Last, same_but_tables
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.kept_rows import FILTERED, NO_SHARD, SPLITS, KeptRows
@@ -52,6 +53,7 @@ class Changes:
         shards: (n,) int32, of the rows that were there; `NO_SHARD` for all others.
         touched: the shards that are not quiet.
         anything: whether anything differs at all.
+        confident: whether the index has a confidence, which is then of an utterance not read, too.
         corpus: of the rows that are read anew.
         places: the shard of each key of these rows that has one.
         planned: how many keys have a place, with those that are gone.
@@ -66,6 +68,7 @@ class Changes:
     shards: np.ndarray
     touched: set[int]
     anything: bool
+    confident: bool
     corpus: Corpus
     places: dict[str, int] = field(default_factory=dict)
     planned: int = 0
@@ -192,6 +195,7 @@ class _Looking:
             shards=shards,
             touched=touched,
             anything=anything or bool(touched) or bool(last.head["missing"]),
+            confident=CONFIDENCE in pq.read_schema(self._out / layout.INDEX).names,
             corpus=Corpus(layout=Manifest.name, root=table.parent, utterances=()),
         )
         if not changes.anything:

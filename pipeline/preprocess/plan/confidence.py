@@ -23,6 +23,11 @@ class Others(Protocol):
     """What is known of utterances that were not read."""
 
     @property
+    def confident(self) -> bool:
+        """Whether any that is not left out has a confidence."""
+        ...
+
+    @property
     def filtered(self) -> int:
         """How many of them `--min-confidence` leaves out."""
         ...
@@ -45,7 +50,8 @@ def confidence_note(corpus: Corpus, options: Options, others: Others | None = No
     known = [u.confidence for u in corpus.utterances if u.confidence is not None]
     filtered, count = (0, 0) if others is None else (others.filtered, others.utterances)
     low = sum(confidence < least for confidence in known) + filtered
-    return note_of(least, bool(known or filtered), low, count + len(corpus.utterances))
+    any_known = bool(known or filtered) or (others is not None and others.confident)
+    return note_of(least, any_known, low, count + len(corpus.utterances))
 
 
 def without_note(notes: Iterable[str]) -> list[str]:

@@ -217,6 +217,16 @@ def test_notes_are_those_of_the_last_run(made: Path, options: Options) -> None:
     assert [note for note in again.notes if note.startswith("--min")] == counted
 
 
+def test_plans_know_the_confidence_of_rows_that_are_not_read(made: Path, options: Options) -> None:
+    options = replace(options, min_confidence=0.5)
+    changed(6, confidence=0.9)(made)
+    run(made, made / "out", options)
+    for change in (lambda folder: None, changed(9, text="Another text.")):
+        change(made)
+        found = preview(made / "manifest.jsonl", made / "out", options)
+        assert "--min-confidence 0.5 filters 0 of 10 utterances" in found.notes
+
+
 @pytest.mark.large
 def test_all_columns_are_the_same(made: Path, options: Options) -> None:
     """With the aligner, whose sample stays, and the columns that are made by it."""

@@ -125,7 +125,7 @@ def test_a_folder_of_copies_that_cannot_be_made_is_named(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("NS2_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="copies .*/file can't be used .*name another one with"):
+    with pytest.raises(UserError, match=r"copies .*/file can't be used .*name another one with"):
         make_folder(copy_folder("s3://bucket/objects"))
 
 
