@@ -159,6 +159,4 @@ def _looked_at(out: str | Path) -> Path:
         return out
     from ns2.pipeline.dataset.bucket.staging import Staging
 
-    staging = Staging(out)
-    staging.fetch()
-    return staging.root
+    return Staging.looked_at(out)

@@ -36,7 +36,7 @@ from ns2.pipeline.preprocess.finish.unchanged import (
     renew,
 )
 from ns2.pipeline.preprocess.options import Options
-from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough
+from ns2.pipeline.preprocess.plan.confidence import confidence_note, sure_enough, without_note
 from ns2.pipeline.preprocess.plan.out_folder import check_folder, place
 from ns2.pipeline.preprocess.plan.placement import (
     Shard,
@@ -227,7 +227,7 @@ class _Run:
             sources=self._sources,
             places=self._places,
             summary=summary,
-            notes=tuple(dict.fromkeys((*head["notes"], *notes))),
+            notes=tuple(dict.fromkeys((*without_note(head["notes"]), *notes))),
         )
 
     def _find_sources(self) -> tuple[list[Source], list[Rejection]]:

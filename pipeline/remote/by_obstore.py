@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import obstore
 from obstore.store import from_url
 
+_ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?", re.IGNORECASE)
 _CONNECT, _READ = timedelta(seconds=5), timedelta(seconds=60)
 
 
@@ -22,7 +24,15 @@ class ObstoreStore:
 
         Args:
             endpoint: the server of S3, "" for Amazon's.
+
+        Raises:
+            ValueError: it is no URL, which obstore would meet with a panic.
         """
+        if url.startswith("s3") and endpoint and _ENDPOINT.fullmatch(endpoint) is None:
+            raise ValueError(
+                f"AWS_ENDPOINT_URL is {endpoint}, expected https:// or http:// and a server, such "
+                "as http://127.0.0.1:9000"
+            )
         plain = endpoint.startswith("http:") or url.startswith("http:")
         options: dict[str, Any] = {
             "client_options": {

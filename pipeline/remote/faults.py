@@ -84,8 +84,13 @@ def lasting_fault(error: Exception, url: str) -> RemoteError | None:
         )
     if "non-partial response" in text or (kind == "NotSupportedError" and "ange" in text):
         return no_ranges(url)
+    if "put_opts" in text or status in ("405", "501"):  # a web server, which has no such request
+        return RemoteError(
+            f"{url}: a dataset can't be written to a place of this kind; name a bucket, such as "
+            "s3://bucket/shards, or a folder"
+        )
     if isinstance(error, (TypeError, AttributeError, ImportError, NotImplementedError)):
-        return RemoteError(f"{url}: {error}")
+        return RemoteError(f"{url}: {brief(error)}")
     return None
 
 

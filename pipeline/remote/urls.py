@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from ns2.pipeline.core.errors import OptionError
+from ns2.pipeline.core.errors import OptionError, UserError
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://.+", re.DOTALL)
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([KMGT]?)(?:i?B)?", re.IGNORECASE)
@@ -36,6 +36,21 @@ def cache_folder() -> Path:
         return Path(named)
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "ns2"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of copies where it is missing.
+
+    Raises:
+        UserError: it can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the folder of copies {cache_folder()} can't be used ({error.strerror}); name another "
+            f"one with --cache or {CACHE_VARIABLE}"
+        ) from error
 
 
 def cache_size() -> int:

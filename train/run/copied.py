@@ -67,7 +67,9 @@ def bring_run(url: str, run: Path, *, checkpoints: bool = True) -> bool:
     newest = saved[-2:] if checkpoints else []  # sorted: the newest, then best.pt
     skipped = tuple(f"{folder}/" for folder in (CHECKPOINTS, BOARD, SAMPLES))
     wanted = [name for name in there if not name.startswith(skipped)]
-    bring(objects, run, [(name, there[name]) for name in (*newest, *wanted)])
+    # the settings come last: a folder that has them is a run, which is not brought again
+    for names in ([name for name in (*newest, *wanted) if name != CONFIG], [CONFIG]):
+        bring(objects, run, [(name, there[name]) for name in names])
     return True
 
 

@@ -22,12 +22,13 @@ from ns2.pipeline.dataset.sums import parse_sums
 from ns2.pipeline.remote.copies import whole
 from ns2.pipeline.remote.faults import MissingError, RemoteError
 from ns2.pipeline.remote.objects import Objects, persist
-from ns2.pipeline.remote.urls import copy_folder, is_url, tidy
+from ns2.pipeline.remote.urls import copy_folder, is_url, make_folder, tidy
 
 TRIES = 4
 """How often bytes are fetched that are not what was written."""
 _LOOK_AGAIN = 60.0
 """Seconds after which it is asked again whether a dataset has changed."""
+_LOCK_PAUSE = 0.2
 
 MIRRORS: dict[str, str] = {}
 """URLs by the folders of their copies, of this process: messages name the URL."""
@@ -61,7 +62,7 @@ class Mirror:
         Raises:
             UserError: see `__init__`.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_folder(self.root)
         with alone(self.root):
             try:
                 card = self._right(CARD, is_card)
@@ -147,12 +148,34 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Work in a folder of copies while no other process does."""
+def alone(root: Path, patience: float | None = None) -> Iterator[None]:
+    """Work in a folder of copies while no other process does.
+
+    Args:
+        patience: seconds for which another process is waited for; None waits for its end.
+
+    Raises:
+        BlockingIOError: another process works there still.
+    """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     descriptor = os.open(root.with_name(f"{root.name}.lock"), flags, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if patience is None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        else:
+            _lock_until(descriptor, time.monotonic() + patience)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_until(descriptor: int, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return

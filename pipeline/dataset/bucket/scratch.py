@@ -18,7 +18,7 @@ from ns2.pipeline.dataset.sums import parse_sums
 from ns2.pipeline.remote.copies import whole
 from ns2.pipeline.remote.faults import MissingError
 from ns2.pipeline.remote.objects import Objects
-from ns2.pipeline.remote.urls import cache_folder
+from ns2.pipeline.remote.urls import cache_folder, make_folder
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def scratch_copy(url: str) -> Iterator[Scratch]:
     Raises:
         RemoteError: it can't be reached.
     """
-    cache_folder().mkdir(parents=True, exist_ok=True)
+    make_folder(cache_folder())
     root = temporary_path(cache_folder() / "verify")
     root.mkdir()
     try:

@@ -11,19 +11,19 @@ import contextlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from ns2.pipeline.core.atomic import is_temporary, observed
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.names import path_in
-from ns2.pipeline.dataset.bucket.lease import Lease
+from ns2.pipeline.dataset.bucket.lease import ENDS, Lease
 from ns2.pipeline.dataset.bucket.mirror import MIRRORS, alone
 from ns2.pipeline.dataset.layout import LEASE, LOCK, OURS
 from ns2.pipeline.remote.copies import bring, is_copy, whole
 from ns2.pipeline.remote.faults import ExistsError
 from ns2.pipeline.remote.objects import Objects
-from ns2.pipeline.remote.urls import copy_folder, tidy
+from ns2.pipeline.remote.urls import copy_folder, make_folder, tidy
 
 _CONNECTIONS = 16
 
@@ -36,11 +36,15 @@ class Staging:
         root: the folder.
     """
 
-    def __init__(self, url: str) -> None:
-        """Get ready; nothing is asked of the server."""
+    def __init__(self, url: str, use: str = "made") -> None:
+        """Get ready; nothing is asked of the server.
+
+        Args:
+            use: a name for what the folder is for; each has a folder of its own.
+        """
         self.url = tidy(url)
         folder = copy_folder(self.url)
-        self.root = folder.parent / "made" / folder.name
+        self.root = folder.parent / use / folder.name
         self._objects = Objects(self.url)
         self._lease: Lease | None = None
         self._there: dict[str, tuple[int, str]] = {}
@@ -53,11 +57,42 @@ class Staging:
         Raises:
             UserError: another process does, or the place holds other files.
         """
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        with alone(self.root), Lease(self._objects) as self._lease:
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._alone(ENDS))
+            except BlockingIOError:
+                raise UserError(
+                    f"another ns2 of this machine is at work in {self.url}; wait for it or stop it "
+                    "first"
+                ) from None
+            self._lease = held.enter_context(Lease(self._objects))
             self.fetch()
-            with observed(self._told):
-                yield self
+            held.enter_context(observed(self._told))
+            yield self
+
+    @classmethod
+    def looked_at(cls, url: str) -> Path:
+        """A folder that is what the bucket is now; nothing that is done to it is done there.
+
+        It is the one that runs write to, whose times they know, unless one is at work in it.
+
+        Raises:
+            UserError: the place holds files that are not of a dataset.
+        """
+        staging = cls(url)
+        try:
+            with staging._alone(0):
+                staging.fetch()
+        except BlockingIOError:
+            staging = cls(url, "looked")
+            with staging._alone(None):
+                staging.fetch()
+        return staging.root
+
+    def _alone(self, patience: float | None) -> AbstractContextManager[None]:
+        """Be the only process of this machine that works in the folder; see `alone`."""
+        make_folder(self.root.parent)
+        return alone(self.root, patience)
 
     def fetch(self) -> None:
         """Make the folder what the bucket is.

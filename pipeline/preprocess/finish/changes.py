@@ -30,6 +30,7 @@ from ns2.pipeline.corpora.layouts.manifest import Manifest, table_of
 from ns2.pipeline.corpora.lines import Lines, read_lines
 from ns2.pipeline.corpora.reading import recognised
 from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.index import CONFIDENCE
 from ns2.pipeline.preprocess.finish.unchanged import Inputs, Last, same_but_tables
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.kept_rows import FILTERED, NO_SHARD, SPLITS, KeptRows
@@ -52,6 +53,7 @@ class Changes:
         shards: (n,) int32, of the rows that were there; `NO_SHARD` for all others.
         touched: the shards that are not quiet.
         anything: whether anything differs at all.
+        confident: whether the index has a confidence, which is then of an utterance not read, too.
         corpus: of the rows that are read anew.
         places: the shard of each key of these rows that has one.
         planned: how many keys have a place, with those that are gone.
@@ -66,6 +68,7 @@ class Changes:
     shards: np.ndarray
     touched: set[int]
     anything: bool
+    confident: bool
     corpus: Corpus
     places: dict[str, int] = field(default_factory=dict)
     planned: int = 0
@@ -180,6 +183,7 @@ class _Looking:
         if lines is not None:  # what the ledger says of a row names its line
             lost = np.flatnonzero(shards == NO_SHARD)
             anything |= bool(((before[lost] != lost) | (lines.numbers[lost] != lost + 1)).any())
+        anything |= _is_any_gone(table, rows, known)  # then the ledger gives another reason
         touched |= set(last.head["retried"])
         touched -= {NO_SHARD}
         changes = Changes(
@@ -191,6 +195,7 @@ class _Looking:
             shards=shards,
             touched=touched,
             anything=anything or bool(touched) or bool(last.head["missing"]),
+            confident=CONFIDENCE in pq.read_schema(self._out / layout.INDEX).names,
             corpus=Corpus(layout=Manifest.name, root=table.parent, utterances=()),
         )
         if not changes.anything:
@@ -291,6 +296,13 @@ def _changed(table: Path, rows: KeptRows, known: np.ndarray) -> set[int]:
     sizes, times = stamps_of(table.parent, names)
     same = (sizes == rows.sizes[chosen]) & (times == rows.times[chosen]) & (sizes >= 0)
     return set(rows.shards[chosen[~same]].tolist())
+
+
+def _is_any_gone(table: Path, rows: KeptRows, known: np.ndarray) -> bool:
+    """Whether audio is gone that a row names which is in no shard for another reason."""
+    names = rows.sources.take(pa.array(known[rows.shards[known] == NO_SHARD]))
+    sizes, _ = stamps_of(table.parent, names.filter(pc.not_equal(names, "")))
+    return bool((sizes < 0).any())
 
 
 def _planned(plan: pa.Table, keys: Iterable[str]) -> dict[str, int]:

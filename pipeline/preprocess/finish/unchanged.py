@@ -127,7 +127,8 @@ class Done:
             digests: of their lines, (n, 2) uint64.
         """
         low = {r.key for r in self.summary.rejected if r.reason is Reason.LOW_CONFIDENCE}
-        known = {source.key: self._seen(source, source.key in low) for source in self.sources}
+        known = {one.key: (NO_SHARD, 0, -1, -1, one.source) for one in self.corpus.rejected}
+        known |= {source.key: self._seen(source, source.key in low) for source in self.sources}
         nothing = (NO_SHARD, 0, -1, -1, "")
         columns = list(zip(*(known.get(key, nothing) for key in self.corpus.keys), strict=True))
         kinds = (np.int32, np.int8, np.int64, np.int64)

@@ -6,7 +6,7 @@ filtered from the start or later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,9 +16,16 @@ from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
 
+_OPTION = "--min-confidence"
+
 
 class Others(Protocol):
     """What is known of utterances that were not read."""
+
+    @property
+    def confident(self) -> bool:
+        """Whether any that is not left out has a confidence."""
+        ...
 
     @property
     def filtered(self) -> int:
@@ -43,7 +50,13 @@ def confidence_note(corpus: Corpus, options: Options, others: Others | None = No
     known = [u.confidence for u in corpus.utterances if u.confidence is not None]
     filtered, count = (0, 0) if others is None else (others.filtered, others.utterances)
     low = sum(confidence < least for confidence in known) + filtered
-    return note_of(least, bool(known or filtered), low, count + len(corpus.utterances))
+    any_known = bool(known or filtered) or (others is not None and others.confident)
+    return note_of(least, any_known, low, count + len(corpus.utterances))
+
+
+def without_note(notes: Iterable[str]) -> list[str]:
+    """Notes of an earlier run but that of `--min-confidence`, which counts all utterances anew."""
+    return [note for note in notes if not note.startswith(_OPTION)]
 
 
 def note_of(least: float, known: bool, low: int, count: int) -> str:
@@ -55,8 +68,8 @@ def note_of(least: float, known: bool, low: int, count: int) -> str:
         low, count: how many have less than that, and how many there are.
     """
     if not known:
-        return "--min-confidence has no effect: no utterance of the corpus has a confidence"
-    return f"--min-confidence {least:g} filters {low} of {count} utterances"
+        return f"{_OPTION} has no effect: no utterance of the corpus has a confidence"
+    return f"{_OPTION} {least:g} filters {low} of {count} utterances"
 
 
 def sure_enough(

@@ -31,7 +31,7 @@ class KeptRows:
         shards: (n,) int32, of the utterances; `NO_SHARD` for what is in none.
         splits: (n,) int8, the place of each one's split in `SPLITS`, or `FILTERED`.
         sizes, times: (n,) int64, size and mtime_ns of the audio, or of what holds it.
-        sources: (n,) strings, the paths of the audio; "" for what is in no shard.
+        sources: (n,) strings, the paths of the audio; "" where a row in no shard names none.
     """
 
     digests: np.ndarray

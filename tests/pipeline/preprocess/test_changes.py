@@ -76,7 +76,8 @@ def first(spoken: Path, tmp_path_factory: pytest.TempPathFactory, options: Optio
         name, text, *_ = line.split("|")
         rows.append({"id": name, "audio": f"audio/{name}.wav", "text": text, "speaker": "a"})
     rows[0]["text"] = "…"  # nothing to speak: rejected in its shard
-    rows.insert(4, {"id": "blank", "audio": rows[4]["audio"], "text": " "})  # in no shard
+    shutil.copy(folder / rows[4]["audio"], folder / "audio" / "unspoken.wav")
+    rows.insert(4, {"id": "blank", "audio": "audio/unspoken.wav", "text": " "})  # in no shard
     write(folder, rows)
     run(folder, folder / "out", options)
     return folder
@@ -146,6 +147,10 @@ CHANGES: dict[str, tuple[Callable[[Path], None], int | None]] = {
         4,
     ),
     "no recording": (lambda folder: sorted((folder / "audio").iterdir())[5].unlink(), 4),
+    "no recording of a row in no shard": (
+        lambda folder: (folder / "audio" / "unspoken.wav").unlink(),
+        1,
+    ),
     "no marker": (lost("phonemes-*/*.parquet"), 4),
     "no tar": (lost("f0-*/*.tar"), 4),
     "no screening": (lost(".state/screen-*/*.parquet"), 4),
@@ -196,6 +201,30 @@ def test_changes_follow_each_other(made: Path, options: Options) -> None:
         run(made, whole, options)
         assert contents(made / "out") == contents(whole), number
         assert told.read_rows == (4, 3, 4, 4, 1)[number]
+
+
+def test_notes_are_those_of_the_last_run(made: Path, options: Options) -> None:
+    """A count of all utterances is told once, as it is now."""
+    options = replace(options, min_confidence=0.5)
+    changed(6, confidence=0.1)(made)
+    changed(2, confidence=0.9)(made)
+    run(made, made / "out", options)
+    edited(lambda rows: rows.pop(9))(made)
+    _, told = run(made, made / "out", options)
+    _, again = run(made, made / "out", options)
+    counted = ["--min-confidence 0.5 filters 1 of 9 utterances"]
+    assert told.read_rows is not None
+    assert [note for note in again.notes if note.startswith("--min")] == counted
+
+
+def test_plans_know_the_confidence_of_rows_that_are_not_read(made: Path, options: Options) -> None:
+    options = replace(options, min_confidence=0.5)
+    changed(6, confidence=0.9)(made)
+    run(made, made / "out", options)
+    for change in (lambda folder: None, changed(9, text="Another text.")):
+        change(made)
+        found = preview(made / "manifest.jsonl", made / "out", options)
+        assert "--min-confidence 0.5 filters 0 of 10 utterances" in found.notes
 
 
 @pytest.mark.large

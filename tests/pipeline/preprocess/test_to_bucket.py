@@ -17,8 +17,9 @@ from click.testing import CliRunner, Result
 
 from ns2.cli import main
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.dataset.bucket import lease
+from ns2.pipeline.dataset.bucket import lease, staging
 from ns2.pipeline.dataset.bucket.lease import Lease
+from ns2.pipeline.dataset.bucket.staging import Staging
 from ns2.pipeline.dataset.layout import LEASE
 from ns2.pipeline.remote.objects import Objects
 from tests.support.bucket.proxy import Faults, proxy_before
@@ -116,6 +117,24 @@ def test_a_bucket_with_other_files_is_refused(bucket: S3Server, corpus: Path) ->
     bucket.put("foreign/letter.txt", b"Dear")
     done = made(corpus, "s3://bucket/foreign")
     assert done.exit_code == 1 and "not of a dataset (letter.txt)" in done.output
+
+
+def test_a_plan_leaves_the_files_of_a_run_alone(
+    bucket: S3Server, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "s3://bucket/busy"
+    monkeypatch.setattr(staging, "ENDS", 0.0)
+    with Staging(url).held() as run:
+        unfinished = run.root / ".tmp-1-0-index.parquet"
+        unfinished.touch()
+        words = [url, "--plan", "--trial-seconds", 0]
+        done = command("preprocess", corpus, "-o", *words, "--codec", "mini")
+        assert done.exit_code == 0 and "10 utterances" in done.output, done.output
+        assert unfinished.exists()
+        with pytest.raises(UserError, match=f"of this machine is at work in {url}"):
+            Staging(url).held().__enter__()
+    done = command("preprocess", corpus, "-o", *words, "--codec", "mini")
+    assert done.exit_code == 0 and not unfinished.exists()
 
 
 def test_one_process_holds_a_lease(bucket: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

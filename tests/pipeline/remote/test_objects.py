@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -12,7 +14,7 @@ from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.remote import objects as remote
 from ns2.pipeline.remote.faults import ExistsError, MissingError, NoRangesError, RemoteError
 from ns2.pipeline.remote.objects import TRAFFIC, Objects
-from ns2.pipeline.remote.urls import is_url, parse_size
+from ns2.pipeline.remote.urls import copy_folder, is_url, make_folder, parse_size
 from tests.support.bucket.proxy import Proxy, proxy_before
 from tests.support.bucket.server import S3Server, environment
 
@@ -95,6 +97,36 @@ def test_a_server_without_ranges_is_named(proxy: Proxy) -> None:
     proxy.faults.no_ranges = True
     with pytest.raises(NoRangesError, match="byte ranges"):
         Objects("s3://bucket/objects").read("data", 5, 15)
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "minio", "s3://minio", "http://"])
+def test_an_endpoint_that_is_no_url_is_named(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(UserError, match=f"AWS_ENDPOINT_URL is {endpoint}, expected https"):
+        Objects("s3://bucket/objects")
+
+
+def test_a_web_server_is_not_written_to() -> None:
+    handler = http.server.SimpleHTTPRequestHandler
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        place = Objects(f"http://127.0.0.1:{server.server_port}/x")
+        with pytest.raises(RemoteError, match="can't be written to a place of this kind"):
+            place.put("lease", b"", create=True)
+        with pytest.raises(RemoteError, match="can't be written to a place of this kind"):
+            place.names()
+        server.shutdown()
+
+
+def test_a_folder_of_copies_that_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NS2_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"copies .*/file can't be used .*name another one with"):
+        make_folder(copy_folder("s3://bucket/objects"))
 
 
 def test_web_servers_are_read(proxy: Proxy) -> None:

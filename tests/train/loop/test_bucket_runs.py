@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from ns2.cli import main
+from ns2.pipeline.core.atomic import observed
+from ns2.train.run.copied import bring_run
 from tests.support.bucket.proxy import Faults, proxy_before
 from tests.support.bucket.server import S3Server, environment
 from tests.train.loop.test_loop import arguments, metrics
@@ -68,3 +70,17 @@ def test_a_run_in_a_bucket_speaks(
     assert near == far
     missing = CliRunner().invoke(main, ["synthesize", "s3://bucket/nothing", "Hello."])
     assert missing.exit_code == 1 and "has no config.json" in missing.output
+
+
+def test_a_run_is_brought_again_until_all_of_it_is_there(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it would begin anew, and its checkpoints in the bucket would be removed."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("checkpoints/step-1.pt", "config.json", "metrics.jsonl", "model.safetensors"):
+        s3.put(f"runs/three/{name}", name.encode())
+    brought: list[str] = []
+    with observed(lambda path, _: brought.append(path.name)):
+        assert bring_run("s3://bucket/runs/three", tmp_path / "run")
+    assert len(brought) == 4 and brought[-1] == "config.json"
