@@ -6,16 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.request import Request, urlopen
 
 BUCKET = "bucket"
-_SECONDS = 180
+_SECONDS, _STARTING = 180, 60
 _HEADERS = {
     "Content-Type": "application/octet-stream",  # a form would be parsed
     "Authorization": "AWS4-HMAC-SHA256 Credential=nobody/20260101/us-east-1/s3/aws4_request, "
@@ -103,26 +103,38 @@ def free_port() -> int:
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """A server with an empty bucket, which ends with the block."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, **quiet) as process:
-        try:
-            server = S3Server(port)
-            _wait_for(server, process)
-            yield server
-        finally:
-            process.terminate()
+    """A server with an empty bucket, which ends with the block.
+
+    Once in a long run it took no connection for minutes; then another is started on another port.
+    """
+    for last in (False, False, True):
+        port = free_port()
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(command, env=environment, stdout=said, stderr=said) as process,
+        ):
+            try:
+                server = S3Server(port)
+                if not _answers(server, process):
+                    said.seek(0)
+                    if last:
+                        raise RuntimeError(f"moto did not start: {said.read()[-2000:]!r}")
+                    continue
+                yield server
+                return
+            finally:
+                process.kill()
 
 
-def _wait_for(server: S3Server, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + _SECONDS
-    while True:
+def _answers(server: S3Server, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until a server has made its bucket, for a minute."""
+    until = time.monotonic() + _STARTING
+    while process.poll() is None and time.monotonic() < until:
         try:
-            server.put("", b"")  # makes the bucket
-            return
+            server.put("", b"")
+            return True
         except OSError:
-            if process.poll() is not None or time.monotonic() > until:
-                raise
             time.sleep(0.05)
+    return False
