@@ -356,6 +356,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{closed}")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("urllib.request._opener", None)  # it keeps the proxies of its first use
     return tmp_path
 
 
