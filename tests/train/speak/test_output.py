@@ -94,7 +94,7 @@ def test_lines_of_standard_input_are_spoken_when_they_come(run: Path, tmp_path: 
         assert process.poll() is None
         said, told = process.communicate(b"Go slowly.\n")
     assert process.returncode == 1 and b"line 3" in told
-    assert b"1 lines could not be spoken" in told and b"real-time factor" in said
+    assert b"1 line could not be spoken" in told and b"real-time factor" in said
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0001.wav", "0004.wav"]
 
 
