@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,8 +131,8 @@ def apart(work: Callable[..., T], *arguments: Any) -> T:
 
     A child's peak memory counts from that of its parent on, so this process has to stay small.
     """
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, arguments)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()  # it may have processes of its own
 
 
 def timed(arguments: Sequence[str], log: Path) -> dict[str, float]:

@@ -104,7 +104,7 @@ def _hold(held: ExitStack, out: Path, graph: Graph) -> None:
     """Take the lock of a dataset's folder, which is ours."""
     check_folder(out, graph.grid)
     member_folder(out, layout.STATE)
-    held.enter_context(lock(out / layout.STATE / "lock", out))
+    held.enter_context(lock(out / layout.LOCK, out))
 
 
 def _look_back(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import fsspec  # type: ignore[import-untyped]
 
+from ns2.pipeline.remote.faults import RemoteError
+
 
 class FsspecStore:
     """Objects below a URL, by fsspec."""
@@ -28,7 +30,7 @@ class FsspecStore:
         """See `Store.put`."""
         path = f"{self._root}/{name}"
         if create or tag:
-            raise NotImplementedError("this kind of place knows no conditions; write to S3")
+            raise RemoteError(f"{path}: places of this kind know no conditions; write to S3")
         self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         self._files.pipe_file(path, data)
         return self.size(name)[1]

@@ -21,7 +21,18 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.remote.faults import MissingError, RemoteError, brief, lasting_fault, no_ranges
 from ns2.pipeline.remote.urls import tidy
 
-PATIENCE = float(os.environ.get("NS2_REMOTE_PATIENCE", 120))
+_PATIENCE_VARIABLE = "NS2_REMOTE_PATIENCE"
+
+
+def _patience() -> float:
+    given = os.environ.get(_PATIENCE_VARIABLE, "120")
+    try:
+        return float(given)
+    except ValueError:
+        raise UserError(f"{_PATIENCE_VARIABLE} is a number of seconds, got {given!r}") from None
+
+
+PATIENCE = _patience()
 """Seconds for which a request is tried again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _OBSTORE = ("s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "http", "https")

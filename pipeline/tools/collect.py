@@ -98,7 +98,7 @@ def collect(root: Path, *, dry_run: bool = False) -> Removed:
     try:
         if not dry_run:
             member_folder(root, layout.STATE)
-        with lock(state / "lock", root) if state.is_dir() else nullcontext():
+        with lock(root / layout.LOCK, root) if state.is_dir() else nullcontext():
             stale = _Stale(root, *_current(root))
             if not dry_run:
                 stale.remove()

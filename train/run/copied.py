@@ -113,7 +113,7 @@ class _Copier:
         self._thread.join()
         try:
             self._copy()
-        except RemoteError as error:
+        except (RemoteError, OSError) as error:
             raise UserError(
                 f"the run is whole in {self._run}, and its last copy could not be made: {error}"
             ) from error
@@ -126,7 +126,7 @@ class _Copier:
                 return
             try:
                 self._copy()
-            except RemoteError as error:
+            except (RemoteError, OSError) as error:
                 self._note(f"a copy could not be made, and is tried again later: {error}")
 
     def _copy(self) -> None:

@@ -18,7 +18,7 @@ from ns2.pipeline.dataset import Dataset
 from ns2.pipeline.remote import objects as remote
 from ns2.train.data import Reader, open_data
 from tests.support.bucket.proxy import Faults, Proxy, proxy_before
-from tests.support.bucket.server import S3Server, environment
+from tests.support.bucket.server import S3Server, reach
 from tests.support.dataset_factories import Recipe, make_dataset
 
 URL = "s3://bucket/shards"
@@ -36,10 +36,7 @@ def proxy(
     """A proxy before a bucket that holds the dataset; the cache is empty."""
     s3.upload(here, "shards")
     with proxy_before(s3.port) as proxy:
-        for name, value in environment(proxy.endpoint).items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("NS2_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("NS2_CACHE_SIZE", "1G")
+        reach(proxy.endpoint, tmp_path / "cache", monkeypatch)
         monkeypatch.setattr(remote, "PATIENCE", 30.0)
         yield proxy
 

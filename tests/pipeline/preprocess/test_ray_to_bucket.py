@@ -15,7 +15,7 @@ import pytest
 from ns2.pipeline.dataset.bucket.staging import Staging
 from ns2.pipeline.preprocess.executors import pools
 from ns2.pipeline.stages.durations import DurationsStage
-from tests.support.bucket.server import S3Server
+from tests.support.bucket.server import S3Server, reach
 from tests.support.dataset_factories import TABLE
 from tests.support.factories import ROOT
 from tests.support.preprocessing import contents
@@ -26,9 +26,7 @@ ACTOR = pools._Actor.__name__
 
 @pytest.fixture
 def bucket(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("NS2_CACHE", str(tmp_path / "cache"))
+    reach(s3.endpoint, tmp_path / "cache", monkeypatch)
     return s3
 
 

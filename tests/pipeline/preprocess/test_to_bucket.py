@@ -23,7 +23,7 @@ from ns2.pipeline.dataset.bucket.staging import Staging
 from ns2.pipeline.dataset.layout import LEASE
 from ns2.pipeline.remote.objects import Objects
 from tests.support.bucket.proxy import Faults, proxy_before
-from tests.support.bucket.server import S3Server, environment
+from tests.support.bucket.server import S3Server, environment, reach
 from tests.support.preprocessing import contents
 
 
@@ -48,10 +48,7 @@ def in_bucket(s3: S3Server, prefix: str) -> dict[str, bytes]:
 
 @pytest.fixture
 def bucket(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("NS2_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NS2_CACHE_SIZE", "1G")
+    reach(s3.endpoint, tmp_path / "cache", monkeypatch)
     yield s3
 
 

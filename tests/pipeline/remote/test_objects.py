@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -17,6 +19,7 @@ from ns2.pipeline.remote.objects import TRAFFIC, Objects
 from ns2.pipeline.remote.urls import copy_folder, is_url, make_folder, parse_size
 from tests.support.bucket.proxy import Proxy, proxy_before
 from tests.support.bucket.server import S3Server, environment
+from tests.support.factories import ROOT
 
 DATA = bytes(range(256)) * 100
 
@@ -143,8 +146,19 @@ def test_other_urls_go_through_fsspec(tmp_path: Path) -> None:
     assert [(name, size) for name, size, _ in place.names()] == [("a/b", 5)]
     with pytest.raises(MissingError):
         place.read("nothing")
+    with pytest.raises(RemoteError, match="know no conditions; write to S3"):
+        place.put("lease", b"mine", create=True)
+    assert [name for name, *_ in place.names()] == ["a/b"]
     with pytest.raises(UserError, match="nonsense"):
         Objects("nonsense://a/b")
+
+
+def test_a_patience_that_is_no_number_is_told(tmp_path: Path) -> None:
+    wrong = {**os.environ, "NS2_REMOTE_PATIENCE": "long"}
+    command = [sys.executable, "-m", "ns2.cli", "inspect", "s3://bucket/shards"]
+    found = subprocess.run(command, capture_output=True, env=wrong, cwd=ROOT)
+    assert found.returncode == 1 and b"Traceback" not in found.stderr
+    assert b"NS2_REMOTE_PATIENCE is a number of seconds, got 'long'" in found.stderr
 
 
 def test_urls_are_told_from_paths() -> None:
@@ -166,9 +180,6 @@ def test_wrong_sizes_are_refused(text: str) -> None:
 
 
 def test_nothing_of_other_packages_is_loaded_for_a_folder() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys; from ns2.pipeline.dataset import Dataset; import ns2.train.data.prefetch; "
         "print([n for n in ('obstore', 'fsspec', 'boto3', 's3fs') if n in sys.modules])"

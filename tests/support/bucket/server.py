@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, Request, build_opener
+
+if TYPE_CHECKING:
+    import pytest
 
 BUCKET = "bucket"
 _SECONDS = 60
@@ -42,11 +45,6 @@ class S3Server:
     def endpoint(self) -> str:
         """The URL of the server."""
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What clients need to find it."""
-        return environment(self.endpoint)
 
     def put(self, name: str, data: bytes) -> None:
         """Store an object, as any other program would."""
@@ -95,6 +93,14 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
+
+
+def reach(endpoint: str, cache: Path, patch: pytest.MonkeyPatch) -> None:
+    """Have this process use a server, with a cache of its own."""
+    for name, value in environment(endpoint).items():
+        patch.setenv(name, value)
+    patch.setenv("NS2_CACHE", str(cache))
+    patch.setenv("NS2_CACHE_SIZE", "1G")
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ from ns2.cli import main
 from ns2.pipeline.core.atomic import observed
 from ns2.train.run.copied import bring_run
 from tests.support.bucket.proxy import Faults, proxy_before
-from tests.support.bucket.server import S3Server, environment
+from tests.support.bucket.server import S3Server, environment, reach
 from tests.train.loop.test_loop import arguments, metrics
 
 
@@ -25,10 +25,7 @@ def run(*words: str) -> str:
 @pytest.fixture
 def bucket(s3: S3Server, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     s3.upload(speech, "speech")
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("NS2_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NS2_CACHE_SIZE", "1G")
+    reach(s3.endpoint, tmp_path / "cache", monkeypatch)
     return s3
 
 
@@ -76,8 +73,7 @@ def test_a_run_is_brought_again_until_all_of_it_is_there(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise it would begin anew, and its checkpoints in the bucket would be removed."""
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
+    reach(s3.endpoint, tmp_path / "cache", monkeypatch)
     for name in ("checkpoints/step-1.pt", "config.json", "metrics.jsonl", "model.safetensors"):
         s3.put(f"runs/three/{name}", name.encode())
     brought: list[str] = []
