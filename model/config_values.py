@@ -13,6 +13,7 @@ import difflib
 import functools
 import inspect
 import json
+import math
 import textwrap
 import types
 import typing
@@ -128,7 +129,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             return float(value)
         except OverflowError:
             raise ValueError(f"{where} must be {_named(kind)} that is not so large") from None
-    if type(value) is not kind:
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise ValueError(f"{where} must be {_named(kind)}, got {value!r}")
     return value
 

@@ -2,15 +2,19 @@
 
 An aligner is trained on each corpus, with the phones given by its manifest. Counted are the starts
 of phones, but for the first of an utterance, and apart from these the edges: the begin of an
-utterance's first phone and the end of its last. Stories and joined and stretched recordings have
-figures of their own.
+utterance's first phone and the end of its last, and of the words where a TextGrid has them. Stories
+and joined and stretched recordings have figures of their own.
+
+Letters for shapes: P phones, T frames.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +26,13 @@ from benchmarks.making.known_borders import (
     Spoken,
     flite,
     joined,
-    labelled,
     pages,
     sentences,
     stretched,
     words,
     written,
 )
+from benchmarks.making.labels import labelled
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.reader import Dataset
@@ -40,10 +44,11 @@ FRAMES = 75
 NEAR, WIDE, FAR = 20.0, 50.0, 150.0
 STORY_SECONDS, GAP_SECONDS = 90.0, 0.5
 SEED = 11
+_UNITS = re.compile("^(edges|words) ")
 
 
 def corpora(
-    utterances: int, real: Path | None, textgrids: Path | None, tier: str
+    utterances: int, real: Path | None, textgrids: Path | None, tiers: tuple[str | None, str | None]
 ) -> dict[str, Callable[[], Iterator[Spoken]]]:
     """The corpora that can be made, by name.
 
@@ -51,7 +56,7 @@ def corpora(
         utterances: of each engine.
         real: the folder of the corpora of people, if there is one.
         textgrids: a folder of recordings with TextGrids, if there is one.
-        tier: the TextGrids' tier of phones.
+        tiers: the TextGrids' tiers of phones and of words; None for the usual ones.
     """
     found: dict[str, Callable[[], Iterator[Spoken]]] = {
         "sentences": lambda: sentences(utterances, SEED),
@@ -67,7 +72,7 @@ def corpora(
         found["stretched"] = lambda: stretched(people[::3])
         found["stories"] = lambda: pages(real / "english-reader-long", STORY_SECONDS)
     if textgrids is not None:
-        found["textgrids"] = lambda: labelled(textgrids, tier)
+        found["textgrids"] = lambda: labelled(textgrids, *tiers, STORY_SECONDS)
     return found
 
 
@@ -115,39 +120,69 @@ def _aligned(manifest: Path, out: Path, init: Any, extra: Path | None) -> Datase
     return Dataset(out)
 
 
-def _found(dataset: Dataset, key: str) -> tuple[np.ndarray, float, np.ndarray]:
-    """Starts in seconds of the phones, the end of the last, and which frames are silent."""
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What an aligner found of an utterance: starts and ends of its phones (P,) in seconds, and
+    which frames (T,) are silent."""
+
+    starts: np.ndarray
+    ends: np.ndarray
+    silent: np.ndarray
+
+
+def _found(dataset: Dataset, key: str) -> Found:
     symbols = dataset.phoneme_table.symbols(dataset.read("phonemes", key))
     durations = dataset.read("durations", key).astype(np.int64)
     silent = np.array([symbol in dataset.phoneme_table.optional for symbol in symbols])
     ends = np.cumsum(durations)
-    starts = (ends - durations)[~silent] / FRAMES
-    return starts, float(ends[~silent][-1]) / FRAMES, np.repeat(silent, durations)
+    return Found(
+        starts=(ends - durations)[~silent] / FRAMES,
+        ends=ends[~silent] / FRAMES,
+        silent=np.repeat(silent, durations),
+    )
 
 
 def _figures(name: str, dataset: Dataset, truth: Sequence[Known]) -> dict[str, float]:
     found = {one.key: _found(dataset, one.key) for one in truth if one.key in dataset}
-    pairs = [(one, *found[one.key]) for one in truth if one.key in found]
-    pairs = [pair for pair in pairs if len(pair[0].starts) == len(pair[1])]
+    pairs = [(one, found[one.key]) for one in truth if one.key in found]
+    pairs = [(one, there) for one, there in pairs if len(one.starts) == len(there.starts)]
     counted = {"utterances": float(len(pairs)), "left out": float(len(truth) - len(pairs))}
+    if not pairs:
+        return counted
     if name == "stretched":
-        return counted | _agreement({one.key: starts for one, starts, *_ in pairs})
+        return counted | _agreement({one.key: there.starts for one, there in pairs})
     if name == "joined":
-        frames = round(GAP_SECONDS * FRAMES)
-        shares = [s[(at := int(one.pause * FRAMES)) : at + frames].mean() for one, _, _, s in pairs]
-        return counted | {"silence found": float(np.mean(shares))}
-    inner = [1000 * (starts - one.starts)[1:] for one, starts, *_ in pairs]
-    begins = [1000 * (starts - one.starts)[0] for one, starts, *_ in pairs]
-    ends = [1000 * (end - one.end) for one, _, end, _ in pairs]
-    errors = np.concatenate(inner)
-    errors, edges = errors[np.isfinite(errors)], np.array([*begins, *ends])
+        return counted | {"silence found": float(np.mean([*map(_gap, pairs)]))}
+    inner = np.concatenate([1000 * (there.starts - one.starts)[1:] for one, there in pairs])
+    begins = np.array([1000 * (there.starts[0] - one.starts[0]) for one, there in pairs])
+    ends = np.array([1000 * (there.ends[-1] - one.end) for one, there in pairs])
+    words = np.concatenate([_word_edges(*pair) for pair in pairs])
+    inner, edges = inner[np.isfinite(inner)], np.concatenate([begins, ends])
     if name == "stories":
-        errors, edges = np.concatenate([errors, edges[: len(begins)]]), edges[:0]
-    return counted | _errors("", errors) | (_errors("edges ", edges) if len(edges) else {})
+        inner, edges = np.concatenate([inner, begins]), edges[:0]
+    return counted | _errors("", inner) | _errors("edges ", edges) | _errors("words ", words)
+
+
+def _gap(pair: tuple[Known, Found]) -> float:
+    """The share of the silence between two joined recordings that is found."""
+    one, there = pair
+    at, frames = int(one.pause * FRAMES), round(GAP_SECONDS * FRAMES)
+    return float(there.silent[at : at + frames].mean())
+
+
+def _word_edges(one: Known, there: Found) -> np.ndarray:
+    """Errors in ms of the begins and ends of words; none where words are not known."""
+    if not len(one.words):
+        return np.empty(0)
+    first, last = one.words[:, 0], one.words[:, 1] - 1
+    begins, ends = there.starts[first] - one.starts[first], there.ends[last] - one.ends[last]
+    return np.asarray(1000 * np.concatenate([begins, ends]))
 
 
 def _errors(of: str, errors: np.ndarray) -> dict[str, float]:
-    """Median and mean of errors in ms, and the shares that are small."""
+    """Median and mean of errors in ms, and the shares that are small; nothing of no errors."""
+    if not len(errors):
+        return {}
     off = np.abs(errors)
     figures = {"median": np.median(off), "mean": off.mean(), "within 20": np.mean(off <= NEAR)}
     figures |= {"within 50": np.mean(off <= WIDE), "within 150": np.mean(off <= FAR)}
@@ -169,6 +204,6 @@ def _shown(figures: Mapping[str, float]) -> str:
     """A line of figures: milliseconds and shares."""
     forms = {"within": ".1%", "silence": ".1%", "utterances": ".0f", "left": ".0f"}
     return "  ".join(
-        f"{name} {value:{forms.get(name.removeprefix('edges ').split()[0], '.1f')}}"
+        f"{name} {value:{forms.get(_UNITS.sub('', name).split()[0], '.1f')}}"
         for name, value in figures.items()
     )

@@ -1,8 +1,8 @@
-"""Corpora whose phone borders are known: spoken by engines, joined, stretched, or as TextGrids say.
+"""Corpora whose phone borders are known: spoken by engines, joined, stretched, told by pages.
 
 Each is a folder with manifest.jsonl, the phones of its utterances given, and a list of `Known`.
 
-Letters for shapes: S samples, P phones.
+Letters for shapes: S samples, P phones, W words.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ import soundfile
 
 from benchmarks.codecs.copy_groups import Clip
 from benchmarks.making.segments import read_pages
-from ns2.pipeline.align.textgrid.read import read_textgrid
-from ns2.pipeline.align.textgrid.tiers import find_tier, spoken_intervals
-from ns2.pipeline.core.errors import UtteranceError
+from ns2.pipeline.core.schema import BORDER
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.decode import read_audio, resample
@@ -32,7 +30,7 @@ from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled.aligner_people.surroundings import single_words, surrounded, worn
 from ns2.train.bundled.labelled_speech import SAMPLE_RATE, closed
 
-PAUSE, BORDER = "", "|"
+PAUSE = ""
 UNHEARD = ("", "m1", "m3", "m7", "f1", "f5", "klatt", "klatt2", "klatt4", "steph", "croak", "iven")
 """The variants of espeak-ng that trained no network of the aligner."""
 FLITE_VOICES = ("kal", "kal16", "awb", "rms", "slt")
@@ -43,8 +41,13 @@ FLITE = {
     "uw": "uː", "y": "j", "zh": "ʒ", "pau": PAUSE,
 }  # fmt: skip
 """flite's phones, where IPA has another letter."""
+ARPABET = {name: ipa for name, ipa in FLITE.items() if ipa} | {
+    **{letter: letter for letter in "bdfklmnpstvwz"},
+    "axr": "ɚ", "dx": "ɾ", "el": "əl", "em": "m", "en": "n", "ix": "ɪ", "nx": "n", "q": "ʔ",
+    "ux": "uː", "wh": "w",
+}  # fmt: skip
+"""IPA of ARPAbet's phones, in lower case and without stress."""
 STRETCHES = (0.8, 1.25)
-AUDIO = ("wav", "flac", "mp3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +59,16 @@ class Known:
         starts: (P,) seconds at which its phones begin; NaN where that is not known.
         end: the seconds at which its last phone ends.
         pause: the seconds at which its first pause between phones begins, NaN if it has none.
+        ends: (P,) seconds at which its phones end; empty where these are not known.
+        words: (W, 2) the first phone of each word and that behind it; empty where words are not.
     """
 
     key: str
     starts: np.ndarray
     end: float
     pause: float
+    ends: np.ndarray
+    words: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +81,7 @@ class Spoken:
         rate: of the wave, in Hz.
         sounds: (seconds at which it begins, IPA) of each phone, and of each pause as `PAUSE`.
         tokens: the phones of the manifest, with borders and marks; None for those of the sounds.
+        ends, words: as of `Known`.
     """
 
     key: str
@@ -81,6 +89,8 @@ class Spoken:
     rate: int
     sounds: Sequence[tuple[float, str]]
     tokens: Sequence[str] | None = None
+    ends: Sequence[float] = ()
+    words: Sequence[tuple[int, int]] = ()
 
 
 def written(folder: Path, speech: Iterator[Spoken]) -> list[Known]:
@@ -105,6 +115,8 @@ def _known(one: Spoken) -> Known:
         starts=np.array([start for start, ipa in one.sounds if ipa]),
         end=len(one.wave) / one.rate if last[1] else last[0],
         pause=pauses[0] if pauses else np.nan,
+        ends=np.array(one.ends),
+        words=np.array(one.words, int).reshape(-1, 2),
     )
 
 
@@ -151,32 +163,6 @@ def flite(count: int, seed: int) -> Iterator[Spoken]:
             times = [0.0, *(float(end) for _, end in ends)]
             sounds = [*zip(times, names, strict=False)]
             yield Spoken(key=f"flite{i:04d}", wave=wave, rate=rate, sounds=sounds)
-
-
-def labelled(folder: Path, phones: str) -> Iterator[Spoken]:
-    """Recordings with TextGrids of the same names beside them, whose tier of phones is read."""
-    for grid in sorted(folder.rglob("*.TextGrid")):
-        path = next((p for e in AUDIO if (p := grid.with_suffix(f".{e}")).is_file()), None)
-        if path is None:
-            print(f"{grid} has no recording beside it, and is not measured")
-            continue
-        try:
-            found = read_textgrid(grid)
-            spans = spoken_intervals(found, find_tier(found, phones, "--phone-tier"), "phone")
-        except UtteranceError as error:
-            print(f"{grid} is not measured: {error}")
-            continue
-        sounds: list[tuple[float, str]] = []
-        end = 0.0
-        for span in spans:
-            if sounds and span.start > sounds[-1][0] and span.start > end + 1e-3:
-                sounds.append((end, PAUSE))
-            sounds.append((span.start, span.label))
-            end = span.end
-        if sounds:
-            wave, rate = read_audio(path)
-            key = "-".join(grid.relative_to(folder).with_suffix("").parts)
-            yield Spoken(key=key, wave=wave, rate=rate, sounds=[*sounds, (end, PAUSE)])
 
 
 def pages(folder: Path, seconds: float) -> Iterator[Spoken]:

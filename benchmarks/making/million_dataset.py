@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ns2.pipeline.align.aligner_file import train_and_save
-from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.hashing import canonical_json, sha256_file
 from ns2.pipeline.core.schema import Utterance
 from ns2.pipeline.corpora.corpus import Corpus
@@ -317,6 +316,7 @@ class _Making:
         summary.found = summary.written = self._rows
         summary.hours = float(np.add.accumulate(whole["seconds"].to_numpy() / 3600)[-1])
         summary.hours_found = summary.hours
+        summary.sums = {self._graph.folder(c): sums for c, sums in tally.sums.items() if sums}
         summary.column_bytes = {column: tally.bytes[column] for column in self._columns}
         finisher = Finisher(
             out=out, options=self._options, layout="manifest", scene=scene, shards=(),
@@ -365,8 +365,7 @@ class _Making:
             "missing": False,
             "retried": [],
         }
-        files = {(".", name): stamp(out / name) for name in unchanged._made(out)}
-        unchanged._write(layout.finished_file(out), head, files)
+        unchanged._write(layout.finished_file(out), head, unchanged._as_they_are(out))
 
 
 _AT_WORK: list[_Making] = []

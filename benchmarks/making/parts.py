@@ -33,7 +33,7 @@ class Kernels:
     def __init__(self, weights: Path, aligner: Path | None = None) -> None:
         import torch
 
-        from ns2.model.aligner.hmm import align
+        from ns2.model.aligner.alignment import align
         from ns2.model.codec.encodec import load_encodec
         from ns2.model.log_mel import LogMel, MelConfig
         from ns2.pipeline.align.aligner_file import load_aligner

@@ -1,13 +1,13 @@
 """The truth about people: phone borders that are known, and pitch that is known.
 
     python -m benchmarks.truth [--part borders|pitch|trust] --real DIR --lj DIR [--corpus NAME=PATH]
-        [--utterances N] [--init NAME]... [--textgrids DIR] [--tier NAME]
-        [--method NAME]... [--most N] [--json FILE]
+        [--utterances N] [--init NAME]... [--textgrids DIR] [--tier NAME] [--word-tier NAME]
+        [--method NAME]... [--telephone] [--most N] [--json FILE]
 
 Borders: `benchmarks.making.borders`. espeak-ng and, where it is installed, flite speak sentences
 and words whose borders are known; with --real also recordings of people that are joined with
 silence, stretched by WORLD, and told by pages; with --textgrids recordings that lie beside
-TextGrids of the same names.
+TextGrids of the same names, in folders of any depth; --utterances 0 measures these alone.
 
 Pitch: `benchmarks.making.pitch_truth`. The recordings of --real and --lj are those of
 `benchmarks.copies`: what is held out there trains nothing here either.
@@ -47,13 +47,15 @@ def parsed(given: Sequence[str] | None) -> argparse.Namespace:
         help="What an aligner starts from; may be repeated.  [default: bundled and bundled-1]",
     )
     add("--textgrids", type=Path, metavar="DIR", help="Recordings with TextGrids beside them.")
-    add("--tier", default="phones", metavar="NAME", help="Their tier of phones.  [default: phones]")
+    add("--tier", metavar="NAME", help="Their tier of phones.  [default: the first that is usual]")
+    add("--word-tier", metavar="NAME", help="Their tier of words.  [default: as of phones]")
     add(
         "--method",
         action="append",
         choices=pitch_truth.METHODS,
         help="A pitch extractor; may be repeated.  [default: all, path first]",
     )
+    add("--telephone", action="store_true", help="Pitch is found in the band of a telephone.")
     add("--most", type=int, metavar="N", help="The most recordings of a group.  [default: all]")
     add_json(parser)
     args = parser.parse_args(given)
@@ -69,7 +71,8 @@ def main(given: Sequence[str] | None = None) -> None:
     show_machine(figures["machine"], 1)
     try:
         if args.part in (None, "borders"):
-            made = borders.corpora(args.utterances, args.real, args.textgrids, args.tier)
+            tiers = (args.tier, args.word_tier)
+            made = borders.corpora(args.utterances, args.real, args.textgrids, tiers)
             figures["borders"] = borders.measured(made, args.init)
         if args.part in (None, "pitch"):
             figures |= (found := pitch_truth.measure(args))

@@ -152,8 +152,14 @@ def write_ns2(root: Path, count: int) -> None:
     (root / layout.CARD).write_text(card_text(sealed(card)))
 
 
-def read_ns2(root: str | Path, *, check: bool) -> tuple[int, float]:
-    """Read with the reader of `ns2 train`; arrays are summed in the place of collating."""
+def read_ns2(
+    root: str | Path, *, check: bool, opened: Callable[[], None] | None = None
+) -> tuple[int, float]:
+    """Read with the reader of `ns2 train`; arrays are summed in the place of collating.
+
+    Args:
+        opened: called when the dataset is open.
+    """
     from ns2.train.data.prefetch import Fetched, Reader
     from ns2.train.data.selection import open_data
 
@@ -161,8 +167,11 @@ def read_ns2(root: str | Path, *, check: bool) -> tuple[int, float]:
         return sum(sums(utterance.arrays.values()) for utterance in fetched)
 
     count, total = 0, 0.0
+    data = open_data([root])
+    if opened is not None:
+        opened()
     with Reader(
-        open_data([root]), collate, seed=0, global_frames=GLOBAL_FRAMES, epochs=1, threads=1,
+        data, collate, seed=0, global_frames=GLOBAL_FRAMES, epochs=1, threads=1,
         check=check,
     ) as reader:  # fmt: skip
         for step in reader:

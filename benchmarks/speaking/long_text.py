@@ -59,13 +59,13 @@ class Told:
 
 def tell(voice: Synthesizer, prompt: Path, text: str) -> Told:
     """Speak a text as `ns2 synthesize` does."""
-    lines = voice.lines(text, prompt=voice.read_prompt(prompt))
+    lines = voice.lines(text, prompt=voice.prompt_of(prompt))
     spoken, took = [], []
     for line in lines:  # as for a stream
         began = time.perf_counter()
         spoken += voice.speak([line], SpeakingOptions().choices())
         took.append(time.perf_counter() - began)
-    joints, parts, at = voice.joints(), [], []
+    joints, parts, at = voice.joints(lines), [], []
     for speech, line in zip(spoken, lines, strict=True):
         parts.append(joints.add(speech, line.rest))
         at.append(sum(len(part.wave) for part in parts))

@@ -54,12 +54,12 @@ def main() -> None:
     args = parser.parse_args()
     resident: list[int] = []
     voice = Synthesizer.open(args.run)
-    codes = voice.read_prompt(args.prompt)
+    prompt = voice.prompt_of(args.prompt)
     with tempfile.TemporaryDirectory() as folder:
         file, out = Path(folder) / "lines.txt", Path(folder) / "out"
         file.write_text("\n".join(texts(args.lines)), "utf-8")
         options = SynthesizeOptions(text_file=file, out=out)
-        jobs, _ = jobs_of(voice, options, codes)
+        jobs, _ = jobs_of(voice, options, prompt)
         began, seconds = time.perf_counter(), 0.0
         for first in range(0, len(jobs), ALONE):
             timing = speak_jobs(voice, jobs[first : first + ALONE], options, options.choices())

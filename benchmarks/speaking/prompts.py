@@ -1,16 +1,17 @@
 """One voice by prompts as people have them: silence around it, a slam, stereo, any level, mp3.
 
-    python -m benchmarks.prompts RUN RECORDING [--text TEXT] [--json FILE]
+    python -m benchmarks.prompts RUN RECORDING... [--text TEXT] [--json FILE]
 
-Each prompt is made of RECORDING, and `ns2 synthesize` speaks the same text by it. Shown are what
+Each prompt is made of a RECORDING, and `ns2 synthesize` speaks the same text by it. Shown are what
 comes out: its likeness to RECORDING and to what comes of RECORDING itself (Resemblyzer), median F0
-and loudness beside those of the latter, when its first sound comes, and the warnings.
+and loudness beside those of the latter, when its first sound comes, and the warnings; of several
+recordings at last the worst of each prompt.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -82,6 +83,7 @@ PROMPTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, int]] = {
     "60 s long": (_minute, "wav", RATE),
     "0.5 s": (_half_a_second, "wav", RATE),
     "mp3": (lambda wave: wave, "mp3", RATE),
+    "8 kHz": (lambda wave: resample(wave, RATE, 8_000), "wav", 8_000),
 }
 
 
@@ -125,25 +127,19 @@ def speak(run: Path, prompt: Path, text: str, out: Path) -> tuple[np.ndarray, st
     return wave, " ".join(line for line in done.output.splitlines() if "Warning" in line)
 
 
-def main() -> None:
-    parser = arguments("benchmarks.prompts", __doc__)
-    parser.add_argument("run", type=Path, help="The folder of a run.")
-    parser.add_argument("recording", type=Path, help="A recording of a voice.")
-    parser.add_argument("--text", default=TEXT, help="What is spoken.  [default: a sentence]")
-    add_json(parser)
-    args = parser.parse_args()
-    recorded, rate = read_audio(args.recording)
+def by_each_prompt(run: Path, recording: Path, text: str) -> list[Spoken]:
+    """What comes of all prompts of a recording, which is printed as it comes."""
+    recorded, rate = read_audio(recording)
     recorded = resample(recorded, rate, RATE)
     judge, pitch = open_speaker_model(), PitchConfig(sample_rate=RATE)
     voice = judge.embedding(recorded, RATE)
     found: list[Spoken] = []
-    print("prompt                  likeness  to the first  semitones    LU  first sound  warnings")
     with tempfile.TemporaryDirectory() as folder:
         first: tuple[np.ndarray, float, float] | None = None
         for name, (make, kind, at) in PROMPTS.items():
             prompt = Path(folder) / f"prompt.{kind}"
             soundfile.write(prompt, make(recorded), at)
-            wave, said = speak(args.run, prompt, args.text, Path(folder) / "out.wav")
+            wave, said = speak(run, prompt, text, Path(folder) / "out.wav")
             vector = judge.embedding(wave, RATE)
             f0 = median_f0(wave, pitch) or float("nan")
             loudness = integrated_loudness(wave, RATE) or float("nan")
@@ -159,13 +155,50 @@ def main() -> None:
                     said=said,
                 )
             )
-            one = found[-1]
-            print(
-                f"{name:24}{one.similarity:8.3f}{one.to_first:14.3f}{one.semitones:+11.2f}"
-                f"{one.louder:+6.1f}{one.first_sound:11.2f} s  {said}",
-                flush=True,
-            )
-    write_json(args.json, [asdict(one) for one in found])
+            print(row(found[-1]), flush=True)
+    return found
+
+
+def worst(several: Sequence[Spoken]) -> Spoken:
+    """The worst of each figure of one prompt of several recordings."""
+    return Spoken(
+        name=several[0].name,
+        similarity=min(one.similarity for one in several),
+        to_first=min(one.to_first for one in several),
+        semitones=max((one.semitones for one in several), key=abs),
+        louder=max((one.louder for one in several), key=abs),
+        first_sound=max(one.first_sound for one in several),
+        said="",
+    )
+
+
+HEAD = "prompt                  likeness  to the first  semitones    LU  first sound  warnings"
+
+
+def row(one: Spoken) -> str:
+    """A line of the table."""
+    return (
+        f"{one.name:24}{one.similarity:8.3f}{one.to_first:14.3f}{one.semitones:+11.2f}"
+        f"{one.louder:+6.1f}{one.first_sound:11.2f} s  {one.said}"
+    )
+
+
+def main() -> None:
+    parser = arguments("benchmarks.prompts", __doc__)
+    parser.add_argument("run", type=Path, help="The folder of a run.")
+    parser.add_argument("recordings", type=Path, nargs="+", help="Recordings, each of one voice.")
+    parser.add_argument("--text", default=TEXT, help="What is spoken.  [default: a sentence]")
+    add_json(parser)
+    args = parser.parse_args()
+    found: dict[str, list[Spoken]] = {}
+    for recording in args.recordings:
+        print(f"{recording}\n{HEAD}")
+        found[str(recording)] = by_each_prompt(args.run, recording, args.text)
+    if len(found) > 1:
+        print(f"the worst of {len(found)} recordings\n{HEAD}")
+        for several in zip(*found.values(), strict=True):
+            print(row(worst(several)))
+    write_json(args.json, {name: [asdict(one) for one in rows] for name, rows in found.items()})
 
 
 if __name__ == "__main__":

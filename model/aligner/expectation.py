@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ns2.model.aligner.alignment import States
 from ns2.model.aligner.evidence import QUIET, FrameNet, NetworkOutput
 from ns2.model.aligner.gaussians import Moments
 from ns2.model.aligner.hmm import (
@@ -21,7 +22,6 @@ from ns2.model.aligner.hmm import (
     SPEECH,
     Aligner,
     AlignerConfig,
-    States,
     check_example,
     raw_features,
     reproducible,

@@ -4,8 +4,8 @@ Each phone, stress removed, is one Gaussian with full covariance over cepstra of
 slopes; silence, word borders and punctuation share one. It is trained from a flat start by
 expectation maximisation: the posteriors are exact sums over all monotonic paths (the forward sum of
 Badlani et al. 2021, "One TTS alignment to rule them all"), in which silent tokens may be skipped.
-Durations are the best path under the log-likelihoods. A pretrained network may give the start, more
-features and further evidence: see `evidence.py`.
+Durations are the best path under the log-likelihoods: see `alignment.py`. A pretrained network may
+give the start, more features and further evidence: see `evidence.py`.
 
 The model is generative on purpose. It sees one frame and its two neighbours, so a border falls
 where the sound changes. A network that is trained with the same sum may shift its output by a few
@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -31,33 +30,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
-from ns2.model.aligner.border_evidence import Observed, border_evidence
 from ns2.model.aligner.evidence import Evidence, FrameNet, NetworkOutput, network_from_tensors
 from ns2.model.aligner.gaussians import Gaussians, Moments
-from ns2.model.aligner.monotonic import NoPathError, monotonic_search
+from ns2.model.aligner.monotonic import NoPathError
 
 _DRAWN = 32
 """The frames of each class that tell what is usual."""
 SILENCE, SPEECH = 0, 1
 """The first two classes: silent tokens, and all phones that did not occur in the sample."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alignment:
-    """The alignment of one utterance, as `align` returns it."""
-
-    durations: Tensor
-    """(N,) int64 frames; their sum is T."""
-
-    score: float
-    """The log posterior of the class on the path, at most 0: the smaller of two means. The mean
-    over frames falls with speech that the transcript does not contain, the mean over phones
-    (each the mean of its frames) with phones that are not spoken. It is relative to the
-    likelihoods of the other classes at the same frames."""
-
-    evidence: np.ndarray | None = None
-    """(J, E) what tells of the starts of the J tokens that last, see `border_evidence`. None unless
-    requested."""
 
 
 def cepstra(mel: Tensor, config: AlignerConfig) -> Tensor:
@@ -263,167 +243,6 @@ def check_example(mel: Tensor, tokens: Tensor, config: AlignerConfig, optional: 
         raise NoPathError(f"{phones} phones need as many frames, got {mel.shape[1]}")
 
 
-@dataclass(frozen=True)
-class States:
-    """The states that the tokens of an utterance unroll into, in order; each array is (S,).
-
-    A phone of n states may last fewer frames than n, at a price: its last state costs `short_cost`,
-    and each state before it gives an equal part of that back.
-    """
-
-    token: Tensor
-    """int64: the token that a state belongs to."""
-
-    classes: Tensor
-    """int64: the class of each state."""
-
-    optional: Tensor
-    """bool: states that may be skipped."""
-
-    entry: Tensor
-    """float64: what is added to a path's score once when it enters a state."""
-
-    first: Tensor
-    """bool: the first state of phones that have several. The cost of a border at a frame is
-    charged there; a path gains nothing by staying, since its next state can only cost less."""
-
-    def columns(self) -> tuple[Tensor, Tensor]:
-        """Return the classes (C,) that occur, ascending, and each state's column of scores."""
-        chosen, columns = torch.unique(self.classes, return_inverse=True)
-        return chosen, columns + len(chosen) * self.first
-
-    @classmethod
-    def of(cls, aligner: Aligner, tokens: Tensor) -> States:
-        """Unroll tokens (N,) into states."""
-        count, cost = aligner.config.phone_states, aligner.config.short_cost
-        optional = aligner.optional[tokens]
-        token = torch.repeat_interleave(torch.arange(len(tokens)), torch.where(optional, 1, count))
-        last = torch.ones(len(token), dtype=torch.bool)
-        last[:-1] = token[1:] != token[:-1]
-        entry = torch.where(last, -cost, cost / max(count - 1, 1)).double()
-        silent = optional[token]
-        if count == 1:
-            silent = torch.ones_like(silent)
-        return cls(
-            token=token,
-            classes=aligner.class_of[tokens][token],
-            optional=optional[token] | ~last,
-            entry=entry.masked_fill(silent, 0.0),
-            first=~last & ~silent & (torch.cat([token[:1] - 1, token[:-1]]) != token),
-        )
-
-
-def align(aligner: Aligner, mel: Tensor, tokens: Tensor, *, evidence: bool = False) -> Alignment:
-    """Find the durations of the tokens of one utterance.
-
-    The result has the same bits on any number of threads.
-
-    Args:
-        aligner: a trained aligner.
-        mel: (M, T) natural log.
-        tokens: (N,) ids; ids that were not in the sample get the class of their phone, or that of
-            any speech.
-        evidence: whether to gather what tells of each border as well.
-
-    Raises:
-        ValueError: shapes or ids do not fit, or there are more phones than frames.
-    """
-    tokens = tokens.long()
-    check_example(mel, tokens, aligner.config, aligner.optional)
-    with reproducible():
-        heard = _heard(aligner, mel, tokens)
-        states = States.of(aligner, tokens)
-        columns = torch.searchsorted(heard.chosen, states.classes)
-        columns = columns + len(heard.chosen) * states.first
-        path = monotonic_search(
-            heard.scores, states.optional.numpy(), states.entry.numpy(), columns.numpy()
-        )
-        durations = torch.zeros(len(tokens), dtype=torch.int64)
-        durations.index_add_(0, states.token, torch.from_numpy(path))
-        score = _score(aligner, heard.posteriors, tokens, durations)
-        gathered = _evidence(aligner, heard, tokens, durations) if evidence else None
-    return Alignment(durations=durations, score=score, evidence=gathered)
-
-
-def evidence_of(aligner: Aligner, mel: Tensor, tokens: Tensor, durations: Tensor) -> np.ndarray:
-    """Return what tells of each border of durations that are known already: (J, E).
-
-    Args:
-        aligner: the aligner that found the durations.
-        mel, tokens: as `align` had them.
-        durations: (N,) frames, as `align` found them.
-
-    Raises:
-        ValueError: shapes or ids do not fit.
-    """
-    tokens = tokens.long()
-    check_example(mel, tokens, aligner.config, aligner.optional)
-    if durations.shape != tokens.shape or int(durations.sum()) != mel.shape[1]:
-        raise ValueError(f"expected durations of {len(tokens)} tokens and {mel.shape[1]} frames")
-    with reproducible():
-        return _evidence(aligner, _heard(aligner, mel, tokens), tokens, durations.long())
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """What an aligner makes of an utterance, whatever its path.
-
-    Attributes:
-        output: of the network, if there is one.
-        likelihoods: (T, K) of the Gaussians.
-        posteriors: (T, K) float64, log posteriors of the classes.
-        chosen: (C,) the classes of the tokens, ascending.
-        scores: (T, 2 * C), see `Aligner.scores`.
-    """
-
-    output: NetworkOutput | None
-    likelihoods: Tensor
-    posteriors: Tensor
-    chosen: Tensor
-    scores: np.ndarray
-
-
-def _heard(aligner: Aligner, mel: Tensor, tokens: Tensor) -> _Heard:
-    output = aligner.analyse(mel)
-    likelihoods = aligner.log_likelihoods(aligner.features(mel, output))
-    posteriors = aligner.posteriors(likelihoods)
-    chosen = torch.unique(aligner.class_of[tokens])
-    scores = aligner.scores(likelihoods[:, chosen], output, chosen).numpy()
-    return _Heard(output, likelihoods, posteriors, chosen, scores)
-
-
-def _score(aligner: Aligner, posteriors: Tensor, tokens: Tensor, durations: Tensor) -> float:
-    """Return the `Alignment.score` of durations."""
-    token = torch.repeat_interleave(torch.arange(len(tokens)), durations)
-    on_path = posteriors[torch.arange(len(token)), aligner.class_of[tokens[token]]]
-    phones = ~aligner.optional[tokens]
-    each = torch.zeros(len(tokens), dtype=torch.float64).index_add_(0, token, on_path)
-    each = each[phones] / durations[phones]
-    return float(min(on_path.mean(), each.mean())) if len(each) else float(on_path.mean())
-
-
-def _evidence(aligner: Aligner, heard: _Heard, tokens: Tensor, durations: Tensor) -> np.ndarray:
-    """Return the `Alignment.evidence` of durations."""
-    classes, count = aligner.class_of[tokens], len(heard.chosen)
-    output, network = heard.output, aligner.evidence
-    return border_evidence(
-        Observed(
-            posteriors=heard.posteriors.numpy(),
-            likelihoods=heard.likelihoods.numpy(),
-            scores=heard.scores[:, :count],
-            border=heard.scores[:, count] - heard.scores[:, 0],
-            heard=None if output is None else output.phones.numpy(),
-            trust=0.0 if network is None else float(network.trust),
-            tokens=classes.numpy(),
-            columns=torch.searchsorted(heard.chosen, classes).numpy(),
-            phones=(classes * 0 - 1 if network is None else network.phone_of[classes]).numpy(),
-            silent=aligner.optional[tokens].numpy(),
-            durations=durations.numpy(),
-            usual=aligner.usual,
-        )
-    )
-
-
 def aligner_to_tensors(aligner: Aligner) -> dict[str, Tensor]:
     """Return all values of a trained aligner but its configuration."""
     return {name: value.detach().clone() for name, value in aligner.state_dict().items()}
@@ -462,9 +281,6 @@ __all__ = [
     "VERSION",
     "Aligner",
     "AlignerConfig",
-    "Alignment",
-    "States",
-    "align",
     "aligner_from_tensors",
     "aligner_to_tensors",
     "cepstra",

@@ -24,6 +24,9 @@ from ns2.model.tts.duration_frames import expand_to_frames, round_durations
 from ns2.model.tts.ns2 import NS2, Voice
 from ns2.model.tts.predictors import predicted_f0
 
+NEAR = 0.25
+"""Semitones between the median of predicted F0 and that of the voice that are left as they are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -52,6 +55,10 @@ class Request:
 
     f0: Tensor | None = None
     """(B, T) F0 in Hz, 0 where unvoiced, T of the longest utterance; None predicts it."""
+
+    voice_pitch: Tensor | None = None
+    """(B, 2) the median F0 of each voice in Hz, 0 where it is not known, and how far the median of
+    predicted F0 is moved there, from 0 to 1, less `NEAR`. None leaves F0 as it is predicted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +185,8 @@ def _pitch(
     """Return F0 (B, T) in Hz, given or predicted, moved by the semitones chosen."""
     if request.f0 is None:
         f0 = predicted_f0(model.pitch_predictor(at_frames, mask, voice.states, voice.mask))
+        if request.voice_pitch is not None:
+            f0 = _near_the_voice(f0 * mask, request.voice_pitch)
     else:
         f0 = request.f0
         if f0.shape[1] != mask.shape[1]:
@@ -186,6 +195,22 @@ def _pitch(
                 "given durations, and a speed of 1"
             )
     return f0 * 2 ** (choices.semitones / 12) * mask
+
+
+def _near_the_voice(f0: Tensor, pitch: Tensor) -> Tensor:
+    """Move F0 (B, T) so that its median is near that of its voice, see `Request.voice_pitch`.
+
+    A predictor knows the melody of a sentence better than the level of a voice that it has never
+    heard, which the prompt shows.
+    """
+    rows = []
+    for row, (hertz, weight) in zip(f0, pitch.tolist(), strict=True):
+        voiced = row[row > 0]
+        if hertz > 0 and len(voiced):
+            away = weight * 12 * (hertz / voiced.median()).log2()
+            row = row * 2 ** ((away - away.clamp(-NEAR, NEAR)) / 12)
+        rows.append(row)
+    return torch.stack(rows)
 
 
 def _latents(

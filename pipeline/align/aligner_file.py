@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +15,7 @@ from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.reading import check_regular, parse_json
+from ns2.pipeline.core.versions import version
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,7 +18,7 @@ TOO_MANY_REJECTED = 3
 
 
 @click.command()
-@click.argument("corpus", type=click.Path(path_type=Path, exists=True))
+@click.argument("corpus", type=PlaceType(exists=True))
 @click.option(
     "-o",
     "--out",
@@ -88,7 +88,7 @@ TOO_MANY_REJECTED = 3
 @cache_options
 @clear_errors
 def preprocess(
-    corpus: Path,
+    corpus: str | Path,
     out: str | Path,
     executor: str,
     workers: int | None,
@@ -103,10 +103,11 @@ def preprocess(
 
     CORPUS is a folder of recordings with transcripts (LJSpeech, LibriTTS, LibriSpeech, VCTK, MLS,
     Common Voice, or pairs of x.wav and x.txt), or a manifest (JSON lines or CSV with audio and
-    text). Whatever is there already is found and left alone: change an option and only what
-    depends on it is made.
+    text), or the URL of one in a bucket, or of a manifest on a web server. Whatever is there
+    already is found and left alone: change an option and only what depends on it is made.
     """
     from ns2.pipeline.core.progress import display
+    from ns2.pipeline.corpora.in_bucket import corpus_path
     from ns2.pipeline.preprocess.executors.opening import open_executor
     from ns2.pipeline.preprocess.run import preprocess as run
 
@@ -121,7 +122,9 @@ def preprocess(
         from ns2.pipeline.preprocess.preview import preview, render
 
         with quiet_libraries():
-            found = preview(corpus, _looked_at(out), chosen, trial_seconds)
+            found = preview(
+                corpus_path(corpus, chosen.fields), _looked_at(out), chosen, trial_seconds
+            )
         say(json.dumps(found.to_json(), indent=2) if as_json else render(found))
         return
     with (
@@ -130,7 +133,7 @@ def preprocess(
         _held(out) as folder,
         open_executor(executor, workers, ray_address, gpus) as crew,
     ):
-        summary = run(corpus, folder, chosen, crew, progress)
+        summary = run(corpus_path(corpus, chosen.fields), folder, chosen, crew, progress)
     say(summary.render(out))
     if summary.rejected_share > chosen.max_rejected:
         say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from ns2.pipeline.remote.traffic import retries_told
 from ns2.pipeline.remote.urls import CACHE_SIZE, CACHE_VARIABLE, SIZE_VARIABLE, is_url, parse_size
 
 
@@ -40,7 +42,11 @@ PLACE = PlaceType(exists=True, file_okay=False)
 
 
 def cache_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of the cache, which go to all processes through their environment."""
+    """The options of the cache, which go to all processes through their environment.
+
+    What had to be asked of servers again is told when the command ends.
+    """
+    command = _telling_retries(command)
     for option in (
         click.option(
             "--cache-size",
@@ -61,6 +67,15 @@ def cache_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def _telling_retries(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def telling(*args: Any, **kwargs: Any) -> Any:
+        with retries_told():
+            return command(*args, **kwargs)
+
+    return telling
 
 
 def _take_folder(_: click.Context, option: click.Parameter, value: str | None) -> None:

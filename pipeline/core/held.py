@@ -1,9 +1,25 @@
-"""Where a recording lies: a file of its own, a member of a tar, or a cell of a parquet file."""
+"""Where a recording lies: a file of its own, a member of a tar, a cell of a parquet file, or an
+object in a bucket, for which a file of this machine stands."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+STANDS_FOR: dict[str, str] = {}
+"""How URLs begin that folders of this machine stand for, such as s3://, in this process."""
+
+
+def url_for(path: Path) -> str:
+    """The URL of the object that a file stands for; "" for all other files."""
+    if not STANDS_FOR:
+        return ""
+    whole = os.path.normpath(path)
+    for folder, begin in STANDS_FOR.items():
+        if whole.startswith(f"{folder}{os.sep}"):
+            return begin + whole[len(folder) + 1 :]
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,17 +70,22 @@ Held = TarMember | ParquetCell
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording on this machine.
+    """A recording on this machine, or in a bucket.
 
     Attributes:
-        path: of its file, or of the file that holds it.
+        path: of its file, or of the file that holds it, or that stands for it.
         held: where that file holds it; None where the file is the recording.
         suffix: of its name, in lower case, such as ".wav".
+        url: of the object that is the recording; "" where it is no object.
+        stamp: size and time that the file which stands for the object has to have, for machines
+            that do not have that file.
     """
 
     path: Path
     held: Held | None = None
     suffix: str = ""
+    url: str = ""
+    stamp: tuple[int, int] | None = None
 
     @staticmethod
     def of(place: str | Path | Recording) -> Recording:
@@ -72,7 +93,7 @@ class Recording:
         if isinstance(place, Recording):
             return place
         path = Path(place)
-        return Recording(path, suffix=path.suffix.lower())
+        return Recording(path, suffix=path.suffix.lower(), url=url_for(path))
 
     @staticmethod
     def below(root: Path, source: str, held: Held | None) -> Recording:
@@ -84,13 +105,14 @@ class Recording:
             held: where a file holds it.
         """
         suffix = _suffix(source).lower()
-        return Recording(root / (source if held is None else held.file), held, suffix)
+        path = root / (source if held is None else held.file)
+        return Recording(path, held, suffix, url_for(path) if held is None else "")
 
     @property
     def name(self) -> str:
-        """A name that no other recording on this machine has: the path, and the place in it."""
+        """A name that no other recording has: the path, and the place in it, or else the URL."""
         if self.held is None:
-            return str(self.path)
+            return self.url or str(self.path)
         column = self.held.column if isinstance(self.held, ParquetCell) else "tar"
         return f"{self.path}#{column}:{self.held.place[0]}:{self.held.place[1]}"
 

@@ -18,6 +18,7 @@ from unicodedata import normalize
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason
+from ns2.pipeline.remote.standing import path_named
 
 _COMMON = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 UNDECODED = ".m4a"
@@ -332,6 +333,7 @@ class Lookup:
         return folder.source(name)
 
     def _folder_and_name(self, path: str) -> tuple[Folder, str]:
+        path = path_named(self._absolute, path)
         name = path.rpartition("/")[2]
         written = path[: len(path) - len(name)]
         folder = self._folders.get(written)

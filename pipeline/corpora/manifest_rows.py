@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ns2.pipeline.corpora.folders import Lookup, first_names, nfc, one_line
 from ns2.pipeline.corpora.languages import voice_of
 from ns2.pipeline.corpora.rows import Row, bad_row, read_rows
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.remote.urls import is_url
 
 _LARGEST = 1e7
 
@@ -85,6 +87,16 @@ class ManifestRows:
                 f"{', '.join(self.names)}"
             )
         return found
+
+    def audio(self) -> Iterator[str]:
+        """The paths of audio as they are written, of the rows that have one."""
+        fields = self.fields
+        if self.table.suffix.lower() in (".csv", ".tsv"):
+            self.fields = fields.lowered()
+        for _, row in read_rows(self.table, fields):
+            with suppress(UtteranceError):
+                if not isinstance(row, UtteranceError) and (written := self._text(row, "audio")):
+                    yield written
 
     def warnings(self, *, last: bool = True) -> list[str]:
         """Sentences on what is not read.
@@ -181,7 +193,8 @@ class ManifestRows:
 
     def _audio(self, written: str) -> tuple[str, bool]:
         """Find the file of a row, whose path may have backslashes: (source, does it exist)."""
-        inside = f"{self.folder}/{written}" if self.folder and written[:1] != "/" else written
+        elsewhere = not self.folder or written[:1] == "/" or is_url(written)
+        inside = written if elsewhere else f"{self.folder}/{written}"
         source, there = self.lookup.file(inside)
         if not there and "\\" in written:
             return self.lookup.file(inside.replace("\\", "/"))

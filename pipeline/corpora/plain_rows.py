@@ -16,18 +16,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ns2.model.aligner.kernels import compiled
 from ns2.pipeline.core.schema import KEY_LENGTH, make_key
 from ns2.pipeline.corpora.corpus import split_of
 from ns2.pipeline.corpora.entries import without_suffix
 from ns2.pipeline.corpora.fields import FIELDS, NORMALISED, Fields
+from ns2.pipeline.corpora.json_values import (
+    ESCAPED,
+    NAME,
+    NULL,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    gather,
+    plain_paths,
+    read_all,
+)
 from ns2.pipeline.corpora.lines import look_for_more
 
 _BLOCK = 32 << 20
 _LONGEST = np.nextafter(1e7, 0)  # seconds, as `ManifestRows` has it
-NULL, NAME, TEXT, ESCAPED, NUMBER, WHOLE = range(6)
-"""Kinds of values: null; a string of printed ASCII without escapes; any other without; one with; a
-number; a number that is whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,14 +138,14 @@ def _part(
     begins, finals = (np.zeros((fields, n), np.int32) for _ in range(2))
     kinds, plain = np.zeros((fields, n), np.int8), np.zeros(n, np.bool_)
     text = np.zeros(n, np.bool_)
-    _read_all(bytes_, starts, ends, *template, places["text"], begins, finals, kinds, plain, text)
+    read_all(bytes_, starts, ends, *template, places["text"], begins, finals, kinds, plain, text)
     if not data.isascii() and not _is_utf8(data):
         plain &= ~(kinds == TEXT).any(0)
     _check(kinds, plain, places)
     plain &= text
     found = _Columns(data, begins, finals, kinds, places)
     paths = np.zeros(n, np.bool_)
-    _plain_paths(bytes_, begins[places["audio"]], finals[places["audio"]], paths)
+    plain_paths(bytes_, begins[places["audio"]], finals[places["audio"]], paths)
     plain &= paths
     for name, most in (("offset", _LONGEST), ("duration", _LONGEST), ("confidence", 1.0)):
         if name in places:
@@ -213,7 +220,7 @@ class _Columns:
         sizes = np.where(there, self._finals[place] - begins, 0)
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
         out = np.zeros(offsets[-1], np.uint8)
-        _gather(self._data, begins, offsets, out)
+        gather(self._data, begins, offsets, out)
         return pa.Array.from_buffers(
             pa.string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(out)]
         )
@@ -249,168 +256,8 @@ class _Columns:
         return pc.replace_with_mask(ids, pc.invert(right), pa.array(made, pa.string()))
 
 
-@compiled
-def _gather(data: np.ndarray, begins: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
-    for i in range(len(begins)):
-        for j in range(offsets[i + 1] - offsets[i]):
-            out[offsets[i] + j] = data[begins[i] + j]
-
-
 def _is_full(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Which lines are more than blanks and byte order marks, (n,) bool."""
     full = np.zeros(len(starts), np.bool_)
     look_for_more(data, starts, ends, full)
     return full
-
-
-@compiled
-def _plain_paths(data: np.ndarray, begins: np.ndarray, ends: np.ndarray, plain: np.ndarray) -> None:
-    """Which paths are relative, and of parts that are neither empty nor hidden."""
-    for i in range(len(begins)):
-        fresh, fine = True, ends[i] > begins[i] and ends[i] - begins[i] < 1000
-        for at in range(begins[i], ends[i]):
-            byte = data[at]
-            if fresh and (byte == 46 or byte == 47 or byte == 95):  # . / _
-                fine = False
-            fresh = byte == 47
-        plain[i] = fine and not fresh
-
-
-@compiled
-def _after_blanks(data: np.ndarray, at: int, end: int) -> int:
-    while at < end and (data[at] == 32 or data[at] == 9 or data[at] == 13):
-        at += 1
-    return at
-
-
-@compiled
-def _read_all(
-    data: np.ndarray, starts: np.ndarray, ends: np.ndarray, heads: np.ndarray, cuts: np.ndarray,
-    text_place: int, begins: np.ndarray, finals: np.ndarray, kinds: np.ndarray, plain: np.ndarray,
-    says: np.ndarray,
-) -> None:  # fmt: skip
-    """Read rows whose names are those of a template; `plain` tells which have this form."""
-    for i in range(len(starts)):
-        end = ends[i]
-        at = _after_blanks(data, starts[i], end)
-        if at >= end or data[at] != 123:  # {
-            continue
-        at += 1
-        good = True
-        for field in range(len(cuts) - 1):
-            at = _after_blanks(data, at, end)
-            if field:
-                if at >= end or data[at] != 44:  # ,
-                    good = False
-                    break
-                at = _after_blanks(data, at + 1, end)
-            size = cuts[field + 1] - cuts[field]
-            if at + size >= end:
-                good = False
-                break
-            for j in range(size):
-                if data[at + j] != heads[cuts[field] + j]:
-                    good = False
-            at = _after_blanks(data, at + size, end)
-            if not good or at >= end or data[at] != 58:  # :
-                good = False
-                break
-            at = _after_blanks(data, at + 1, end)
-            kind, begin, final, at, spoken = _value(data, at, end)
-            if kind < 0:
-                good = False
-                break
-            kinds[field, i], begins[field, i], finals[field, i] = kind, begin, final
-            if field == text_place:
-                says[i] = spoken
-        if good:
-            at = _after_blanks(data, at, end)
-            plain[i] = at < end and data[at] == 125 and _after_blanks(data, at + 1, end) == end
-
-
-@compiled
-def _value(data: np.ndarray, at: int, end: int) -> tuple[int, int, int, int, bool]:
-    """Kind, begin and end of a value, where what follows begins, and whether it has a letter.
-
-    The kind is -1 for what is not plain.
-    """
-    if at >= end:
-        return -1, 0, 0, at, False
-    if data[at] == 34:  # "
-        return _string(data, at + 1, end)
-    if data[at] == 110:  # null
-        good = at + 4 <= end and data[at + 1] == 117 and data[at + 2] == 108 and data[at + 3] == 108
-        return (0 if good else -1), at, at, at + 4, False
-    return _number(data, at, end)
-
-
-@compiled
-def _string(data: np.ndarray, begin: int, end: int) -> tuple[int, int, int, int, bool]:
-    kind, at, spoken = 1, begin, False
-    while at < end:
-        byte = data[at]
-        if byte == 34:
-            trimmed = at > begin and (data[begin] <= 32 or data[at - 1] <= 32)
-            return (2 if kind == 1 and trimmed else kind), begin, at, at + 1, spoken
-        if byte < 32 or byte == 127:
-            return -1, 0, 0, at, False
-        if byte > 127:
-            kind = max(kind, 2)
-        if byte == 92:  # an escape
-            kind = 3
-            if at + 1 >= end:
-                return -1, 0, 0, at, False
-            named = data[at + 1]
-            if named == 117:  # \u, but of a surrogate, a control or a blank
-                if at + 6 > end or not _is_letter(data, at + 2):
-                    return -1, 0, 0, at, False
-                at += 6
-                continue
-            if named != 34 and named != 92 and named != 47:
-                return -1, 0, 0, at, False
-            at += 2
-            continue
-        if 32 < byte < 127:
-            spoken = True
-        at += 1
-    return -1, 0, 0, at, False
-
-
-@compiled
-def _is_letter(data: np.ndarray, at: int) -> bool:
-    """Whether four hex digits name a character that is no surrogate, control or blank."""
-    code = 0
-    for j in range(4):
-        byte = data[at + j]
-        if 48 <= byte <= 57:
-            digit = byte - 48
-        elif 97 <= byte <= 102:
-            digit = byte - 87
-        elif 65 <= byte <= 70:
-            digit = byte - 55
-        else:
-            return False
-        code = 16 * code + digit
-    return code > 160 and not 0xD800 <= code <= 0xDFFF and not 0x2000 <= code <= 0x206F
-
-
-@compiled
-def _number(data: np.ndarray, begin: int, end: int) -> tuple[int, int, int, int, bool]:
-    """A number as JSON writes it; a negative one is not plain."""
-    at, whole, digits = begin, True, 0
-    while at < end and 48 <= data[at] <= 57:
-        at += 1
-        digits += 1
-    if not digits or (digits > 1 and data[begin] == 48) or digits > 15:
-        return -1, 0, 0, at, False
-    if at < end and data[at] == 46:
-        whole, digits = False, 0
-        at += 1
-        while at < end and 48 <= data[at] <= 57:
-            at += 1
-            digits += 1
-        if not digits:
-            return -1, 0, 0, at, False
-    if at < end and (data[at] == 101 or data[at] == 69):  # an exponent
-        return -1, 0, 0, at, False
-    return (5 if whole else 4), begin, at, at, False

@@ -35,6 +35,7 @@ from ns2.pipeline.dataset.contract import Contract
 from ns2.pipeline.dataset.index_reader import IndexReader, as_codes
 from ns2.pipeline.dataset.layout import ASSETS, CARD
 from ns2.pipeline.dataset.mapped_tars import MappedTars
+from ns2.pipeline.dataset.packed import belongs
 
 if TYPE_CHECKING:
     from ns2.pipeline.dataset.phoneme_table import PhonemeTable
@@ -199,6 +200,8 @@ class Dataset(IndexReader):
                 places = self._places.get(column) or self._load(column)
                 tars, begins = places.tar[at], places.offset[at]
                 for tar in np.unique(tars).tolist():
+                    if self._tars.is_whole(places.names[tar]):
+                        continue
                     own = tars == tar
                     ends = begins[own] + places.size[at][own]
                     wanted[places.names[tar]] = begins[own], ends
@@ -348,7 +351,12 @@ class Dataset(IndexReader):
         if isinstance(self._tars, BucketTars):
             lengths = np.zeros(len(places.names), np.int64)
             np.maximum.at(lengths, places.tar, begins + sizes)
-            self._tars.note_lengths(dict(zip(places.names, lengths.tolist(), strict=True)))
+            members = np.bincount(places.tar, sizes, len(places.names))
+            packed = belongs(members, lengths).tolist()
+            self._tars.note(
+                dict(zip(places.names, lengths.tolist(), strict=True)),
+                [name for name, one in zip(places.names, packed, strict=True) if one],
+            )
         self._places[column] = places
         return places
 

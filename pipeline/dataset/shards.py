@@ -33,6 +33,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.reading import open_regular, parse_json
 from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.dataset.packed import DATA, Packed
 from ns2.pipeline.dataset.tables import read_table
 
 MARKER_METADATA = b"ns2"
@@ -181,12 +182,14 @@ class TarWriter:
         self._file = new_file(self._temporary)
         self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
         self._rows: list[MemberRow] = []
+        self._packed = Packed()
 
     def add(self, member: Member) -> None:
         """Append a member to the tar."""
         info = member_info(f"{member.key}.{self._spec.suffix}", len(member.data))
         offset = self._tar.offset + tarfile.BLOCKSIZE
         self._tar.addfile(info, io.BytesIO(member.data))
+        self._packed.add(offset, member.data)
         self._rows.append(
             MemberRow(
                 key=member.key,
@@ -226,7 +229,7 @@ class TarWriter:
             summary=summary,
         )
         with atomic_write(marker.path) as file:
-            file.write(marker_bytes(marker))
+            file.write(marker_bytes(marker, self._packed.members()))
         return marker
 
     def abort(self) -> None:
@@ -242,8 +245,8 @@ def table_bytes(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def marker_bytes(marker: Marker) -> bytes:
-    """The bytes of a marker's parquet file."""
+def marker_bytes(marker: Marker, members: Sequence[bytes] = ()) -> bytes:
+    """The bytes of a marker's parquet file; with small members, see `packed`."""
     names = sorted({name for row in marker.rows for name in row.scalars})
     columns: dict[str, pa.Array] = {
         "key": pa.array([row.key for row in marker.rows], pa.string()),
@@ -257,6 +260,8 @@ def marker_bytes(marker: Marker) -> bytes:
         columns[f"scalar.{name}"] = pa.array(
             [row.scalars.get(name) for row in marker.rows], pa.float64()
         )
+    if members:
+        columns[DATA] = pa.array(members, pa.binary())
     metadata = {
         "column": marker.column,
         "shard": marker.shard,
@@ -276,7 +281,7 @@ def read_marker(path: Path) -> Marker:
         ValueError: it is not a marker, or damaged.
     """
     try:
-        table = read_table(path)
+        table = read_table(path, without=(DATA,))
         metadata = parse_json(table.schema.metadata[MARKER_METADATA])
         columns = table.to_pydict()
         scalars = [name for name in columns if name.startswith("scalar.")]

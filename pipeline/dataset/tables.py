@@ -27,28 +27,44 @@ def check_table(path: Path) -> pq.FileMetaData:
     """
     size = check_regular(path).st_size
     metadata = pq.read_metadata(path)
-    claimed = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    if metadata.num_rows > max(size, _FEW_ROWS) or claimed > _EXPANSION * size + _ROOM:
-        raise ValueError(
-            f"{path.name} has {size:,} bytes and claims {metadata.num_rows:,} rows of {claimed:,} "
-            "bytes: no file that ns2 wrote does"
-        )
+    check_claims(metadata, size, path.name)
     return metadata
 
 
+def check_claims(metadata: pq.FileMetaData, size: int, name: str) -> None:
+    """See that a parquet file of so many bytes claims no more than it can hold.
+
+    Raises:
+        ValueError: it claims more rows or bytes, naming the file.
+    """
+    claimed = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if metadata.num_rows > max(size, _FEW_ROWS) or claimed > _EXPANSION * size + _ROOM:
+        raise ValueError(
+            f"{name} has {size:,} bytes and claims {metadata.num_rows:,} rows of {claimed:,} "
+            "bytes: no file that ns2 wrote does"
+        )
+
+
 def read_table(
-    path: Path, columns: Sequence[str] | None = None, *, dictionaries: Sequence[str] = ()
+    path: Path,
+    columns: Sequence[str] | None = None,
+    *,
+    dictionaries: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> pa.Table:
     """Read a parquet file, the checksum of each page included.
 
     Args:
         columns: the columns to read; all where None.
         dictionaries: those of them that are read as dictionaries.
+        without: columns that are left out where all others are read.
 
     Raises:
         OSError, ValueError, pyarrow.ArrowException: see `check_table`.
     """
-    check_table(path)
+    names = check_table(path).schema.to_arrow_schema().names
+    if columns is None and any(name in names for name in without):
+        columns = [name for name in names if name not in without]
     return pq.read_table(
         path,
         columns=None if columns is None else list(columns),

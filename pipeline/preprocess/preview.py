@@ -42,7 +42,7 @@ from ns2.pipeline.preprocess.trial import Trial, Workload, try_some
 from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import ShardState
-from ns2.pipeline.sound.held.recordings import Place, open_recording
+from ns2.pipeline.sound.held.recordings import Place, for_decoder
 from ns2.pipeline.stages.graph import Graph
 
 _SAMPLED = 100
@@ -322,7 +322,7 @@ def _mean_seconds(
             continue
         try:
             recording = recording_of(corpus.root, source.utterance)
-            whole = recording.path if recording.held is None else open_recording(recording)
+            whole = for_decoder(recording)
             lengths.append(soundfile.info(whole).duration)
         except (OSError, RuntimeError, UtteranceError):
             continue

@@ -6,7 +6,7 @@ ledger, index and card in place. Whatever is done already is found and left alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ns2.pipeline.dataset.card import Card, read_card
 from ns2.pipeline.dataset.layout import lock, plan_file, state_file
 from ns2.pipeline.preprocess.aligner_asset import INPUTS, AlignerAsset, AlignerRecord, find_sample
 from ns2.pipeline.preprocess.executors.executor import Executor
+from ns2.pipeline.preprocess.executors.shard_jobs import ShardJobs
 from ns2.pipeline.preprocess.finish.changes import Changes, changes_since, is_as_asked
 from ns2.pipeline.preprocess.finish.finisher import Finisher, Summary
 from ns2.pipeline.preprocess.finish.partial import PartialFinisher, can_finish
@@ -31,6 +32,7 @@ from ns2.pipeline.preprocess.finish.unchanged import (
     Inputs,
     Last,
     Recalled,
+    announces_work,
     inputs_of,
     keep_rows,
     renew,
@@ -48,9 +50,8 @@ from ns2.pipeline.preprocess.plan.placement import (
 from ns2.pipeline.preprocess.plan.sources import Source, find_sources, names_of, open_corpus
 from ns2.pipeline.preprocess.plan.states import SourceStates
 from ns2.pipeline.preprocess.recipe import build_graph, lexicon_of, missing_measures, wanted_columns
-from ns2.pipeline.preprocess.work.job import ShardJob
-from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
-from ns2.pipeline.preprocess.work.remembered import Remembered, check_systematic
+from ns2.pipeline.preprocess.work.messages import BatchResult
+from ns2.pipeline.preprocess.work.remembered import Remembered
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.shard_state import ShardState
 from ns2.pipeline.stages.graph import Graph
@@ -78,6 +79,8 @@ def preprocess(
         if inputs is not None and known:
             _hold(held, out, graph)
             progress.phase("looking for changes")
+            if announces_work(out, inputs):
+                executor.get_ready(graph, options.limits)
             back = _look_back(corpus_path, out, options, graph, inputs)
         if isinstance(back, Recalled):
             for note in back.notes:
@@ -275,31 +278,13 @@ class _Run:
 
     def _make(self, columns: Sequence[str]) -> None:
         """Bring these columns of all shards up to date."""
-        scene, jobs = self._scene(), dict[int, ShardJob]()
         total = sum(len(shard.sources) for shard in self._shards)
         self._progress.phase("making " + ", ".join(columns), total)
-
-        def work() -> Iterator[Batch]:
-            """Batches of one shard after the other; a shard without any is committed at once."""
-            for shard in self._shards:
-                job = jobs[shard.number] = ShardJob(scene, shard, columns)
-                batches = job.batches()
-                busy = sum(len(batch.tasks) for batch in batches)
-                self._progress.advance(utterances=len(shard.sources) - busy, idle=True)
-                if job.complete:
-                    self._commit(jobs.pop(shard.number))
-                yield from batches
-
-        for result in self._executor.run(self._graph, scene.limits, work()):
-            job = jobs[result.shard]
-            check_systematic(result, job.planned)
-            self._count(result, job.add(result))
-            if job.complete:
-                self._commit(jobs.pop(result.shard))
-
-    def _commit(self, job: ShardJob) -> None:
-        for marker in job.commit():
-            self._summary.made[marker.column] += 1
+        jobs = ShardJobs(
+            self._scene(), self._out, columns, self._executor, self._progress, self._count
+        )
+        jobs.carry_out(self._shards)
+        self._summary.made.update(jobs.made)
 
     def _count(self, result: BatchResult, excluded: Sequence[Rejection]) -> None:
         """Count a batch in the summary, and show it."""

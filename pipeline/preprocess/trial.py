@@ -248,11 +248,10 @@ class _Trying:
     def _write(self, graph: Graph, outcomes: Sequence[Outcome]) -> None:
         """Write the members of some utterances, as a run does."""
         began = core_seconds()
-        for column in {name for outcome in outcomes for name in outcome.members}:
+        for column in {name for outcome in outcomes for name in outcome.arrays}:
             writer = TarWriter(self._folder / column, self._tried, graph.spec(column))
             for outcome in outcomes:
-                if column in outcome.members:
-                    member = outcome.members[column]
+                if (member := outcome.arrays.get(column)) is not None:
                     writer.add(member)
                     self._bytes[column] += _block(len(member.data))
             writer.commit({})
@@ -262,7 +261,7 @@ class _Trying:
         """Train an aligner on what was made, and make durations with it."""
         made = [one for one in self._made if one.members.keys() >= set(INPUTS)][:_EXAMPLES]
         examples = [
-            tuple(decode_value(graph.spec(c), one.members[c].data) for c in INPUTS) for one in made
+            tuple(decode_value(graph.spec(c), one.arrays[c].data) for c in INPUTS) for one in made
         ]
         if len(examples) < 2:
             return

@@ -13,6 +13,8 @@ from ns2.pipeline.remote.faults import RemoteError
 class FsspecStore:
     """Objects below a URL, by fsspec."""
 
+    conditional = False
+
     def __init__(self, url: str) -> None:
         """Open a file system; whether a server is asked is its own matter."""
         self._files, self._root = fsspec.core.url_to_fs(url)
@@ -20,6 +22,11 @@ class FsspecStore:
     def get(self, name: str, begin: int, end: int | None) -> bytes:
         """See `Store.get`."""
         return bytes(self._files.cat_file(f"{self._root}/{name}", start=begin, end=end))
+
+    def tagged(self, name: str, begin: int, end: int | None) -> tuple[bytes, int, str]:
+        """See `Store.tagged`; two requests, of which the second is looked at."""
+        data = self.get(name, begin, end)
+        return (data, *self.size(name))
 
     def size(self, name: str) -> tuple[int, str]:
         """See `Store.size`."""
@@ -35,8 +42,10 @@ class FsspecStore:
         self._files.pipe_file(path, data)
         return self.size(name)[1]
 
-    def put_file(self, name: str, path: Path) -> str:
+    def put_file(self, name: str, path: Path, *, create: bool) -> str:
         """See `Store.put_file`."""
+        if create:
+            raise RemoteError(f"{self._root}/{name}: places of this kind know no conditions")
         target = f"{self._root}/{name}"
         self._files.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         self._files.put_file(str(path), target)

@@ -80,6 +80,18 @@ class Room:
         files.let_go()
         return True
 
+    def shrink(self, files: OpenFiles) -> bool:
+        """Take less room from now on, since the disk is full.
+
+        Returns:
+            whether that has made room.
+        """
+        used = sum(size for _, size, _ in self._found())
+        self.size = min(self.size, used * 3 // 4)
+        deleted = self.make()
+        files.let_go()
+        return deleted > 0
+
     def make(self) -> int:
         """Delete what was not used for longest until 7/8 of the size are left.
 
@@ -97,7 +109,8 @@ class Room:
         finally:
             os.close(descriptor)
 
-    def _delete(self) -> int:
+    def _found(self) -> list[tuple[float, int, Path]]:
+        """When each file was used last, its bytes on the disk, and where it is."""
         found: list[tuple[float, int, Path]] = []
         for path in self.folder.rglob(f"*{SUFFIX}"):
             try:
@@ -105,6 +118,10 @@ class Room:
             except OSError:
                 continue
             found.append((status.st_mtime, status.st_blocks * 512, path))
+        return found
+
+    def _delete(self) -> int:
+        found = self._found()
         used = sum(size for _, size, _ in found)
         aim, deleted = self.size - self.size // 8, 0
         for _, size, path in sorted(found):

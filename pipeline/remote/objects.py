@@ -12,13 +12,24 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.remote.faults import MissingError, RemoteError, brief, lasting_fault, no_ranges
+from ns2.pipeline.remote.faults import (
+    MissingError,
+    RemoteError,
+    brief,
+    gave_up,
+    lasting_fault,
+    no_ranges,
+    reason,
+    too_short,
+)
+from ns2.pipeline.remote.traffic import TRAFFIC
 from ns2.pipeline.remote.urls import tidy
 
 _PATIENCE_VARIABLE = "NS2_REMOTE_PATIENCE"
@@ -41,40 +52,20 @@ _EXTRA = "pip install 'ns2[s3]'"
 T = TypeVar("T")
 
 
-@dataclass
-class Traffic:
-    """What this process has asked of servers.
+class Store(Protocol):
+    """What a library does with objects, by names below a URL; each call is one request.
 
     Attributes:
-        requests: all of them, the repeated ones included.
-        retries: how many were tried again.
-        received, sent: bytes of bodies.
-        waited: seconds between a failed request and the next.
+        conditional: whether it puts objects on conditions, as `put` asks for.
     """
 
-    requests: int = 0
-    retries: int = 0
-    received: int = 0
-    sent: int = 0
-    waited: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def add(self, **more: float) -> None:
-        """Add to some of the figures."""
-        with self.lock:
-            for name, value in more.items():
-                setattr(self, name, getattr(self, name) + value)
-
-
-TRAFFIC = Traffic()
-"""The traffic of this process."""
-
-
-class Store(Protocol):
-    """What a library does with objects, by names below a URL; each call is one request."""
+    conditional: bool
 
     def get(self, name: str, begin: int, end: int | None) -> bytes:
         """The bytes of an object, or of a part of it."""
+
+    def tagged(self, name: str, begin: int, end: int | None) -> tuple[bytes, int, str]:
+        """The bytes of an object, or of a part of it, with the size and tag that it has now."""
 
     def size(self, name: str) -> tuple[int, str]:
         """The size of an object, and a tag that changes when it does."""
@@ -87,8 +78,12 @@ class Store(Protocol):
             tag: only if the object there has this tag; "" does not look.
         """
 
-    def put_file(self, name: str, path: Path) -> str:
-        """Put a file as an object, in parts where it is large; gives its tag."""
+    def put_file(self, name: str, path: Path, *, create: bool) -> str:
+        """Put a file as an object, in parts where it is large; gives its tag.
+
+        Args:
+            create: only if there is none; not looked at where it is put in parts.
+        """
 
     def delete(self, name: str) -> None:
         """Remove an object."""
@@ -102,6 +97,7 @@ class Objects:
 
     Attributes:
         url: without a slash at its end.
+        conditional: whether objects can be put on conditions there, which a lease needs.
     """
 
     def __init__(self, url: str) -> None:
@@ -112,6 +108,7 @@ class Objects:
         """
         self.url = tidy(url)
         self._store = _store(self.url, os.environ.get("AWS_ENDPOINT_URL", ""))
+        self.conditional = self._store.conditional
 
     def read(self, name: str, begin: int = 0, end: int | None = None) -> bytes:
         """The bytes of an object, or of a part of it.
@@ -121,18 +118,31 @@ class Objects:
 
         Raises:
             MissingError: there is no such object.
+            ShortError: it ends before that part does.
             RemoteError: it can't be read.
         """
         url = f"{self.url}/{name}"
 
         def ask() -> bytes:
             data = self._store.get(name, begin, end)
-            if end is not None and len(data) != end - begin:
-                if len(data) > end - begin:
-                    raise no_ranges(url)
-                raise OSError(f"{len(data)} bytes came, expected {end - begin}")
-            TRAFFIC.add(received=len(data))
+            if end is not None and len(data) < end - begin:
+                raise too_short(url)  # a body that was cut is an error of the library
+            _check_length(data, begin, end, url)
             return data
+
+        return persist(ask, url)
+
+    def tagged(self, name: str, begin: int = 0, end: int | None = None) -> tuple[bytes, int, str]:
+        """As `read`, with the size and tag of the object that the bytes are of; raises as `read`.
+
+        A part never goes beyond the end of the object.
+        """
+        url = f"{self.url}/{name}"
+
+        def ask() -> tuple[bytes, int, str]:
+            data, size, tag = self._store.tagged(name, begin, end)
+            _check_length(data, begin, min(size, size if end is None else end), url)
+            return data, size, tag
 
         return persist(ask, url)
 
@@ -153,15 +163,17 @@ class Objects:
         TRAFFIC.add(sent=len(data))
         return there
 
-    def put_file(self, name: str, path: Path) -> str:
+    def put_file(self, name: str, path: Path, *, create: bool = False) -> str:
         """Put a file as an object; see `Store.put_file`.
 
         Raises:
+            ExistsError: there is one.
             FileNotFoundError: there is no file.
             RemoteError: it can't be written.
         """
         size = path.stat().st_size
-        tag = persist(lambda: self._store.put_file(name, path), f"{self.url}/{name}")
+        url = f"{self.url}/{name}"
+        tag = persist(lambda: self._store.put_file(name, path, create=create), url)
         TRAFFIC.add(sent=size)
         return tag
 
@@ -178,6 +190,15 @@ class Objects:
 
     def __reduce__(self) -> tuple[type[Objects], tuple[str]]:
         return Objects, (self.url,)
+
+
+def _check_length(data: bytes, begin: int, end: int | None, url: str) -> None:
+    """See that all bytes came that were asked for, and count them."""
+    if end is not None and len(data) != end - begin:
+        if len(data) > end - begin:
+            raise no_ranges(url)
+        raise OSError(f"{len(data)} bytes came, expected {end - begin}")
+    TRAFFIC.add(received=len(data))
 
 
 def read_at(url: str, offset: int, size: int) -> bytes:
@@ -200,7 +221,7 @@ def persist(ask: Callable[[], T], url: str, patience: float | None = None) -> T:
         RemoteError: saying what to do.
     """
     until = time.monotonic() + (PATIENCE if patience is None else patience)
-    pause, tries = _FIRST_PAUSE, 0
+    pause, tries, over = _FIRST_PAUSE, 0, _Waiting.over
     while True:
         TRAFFIC.add(requests=1)
         tries += 1
@@ -211,14 +232,54 @@ def persist(ask: Callable[[], T], url: str, patience: float | None = None) -> T:
             if lasting is not None:
                 raise lasting from error
             if time.monotonic() + pause > until:
-                raise RemoteError(
-                    f"{url} can't be reached, tried {tries} times: {brief(error)}. What is written "
-                    "stays: run again once the connection is there"
-                ) from error
+                raise gave_up(error, url, tries) from error
+            why = reason(error)
         length = pause * random.uniform(0.5, 1.0)  # so that many clients do not come together
-        TRAFFIC.add(retries=1, waited=length)
-        time.sleep(length)
+        TRAFFIC.again(url, why, waited=length)
+        if over.wait(length):
+            raise RemoteError(f"{url} is not asked for any more")
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class _Waiting:
+    """What asks again until it is over; what is asked for later has another event."""
+
+    over = threading.Event()
+
+
+@contextmanager
+def nobody_waits() -> Iterator[None]:
+    """While the block lasts nothing is asked again, nor later what was asked for until its end.
+
+    So threads can be waited for that would ask again for minutes.
+    """
+    _stop_asking()
+    try:
+        yield
+    finally:
+        _Waiting.over = threading.Event()
+
+
+@contextmanager
+def asking(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that ask servers; an interrupt of the block does not wait until they gave up."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="ns2-asking") as pool:
+        try:
+            yield pool
+        except BaseException as error:
+            goes_on = isinstance(error, (Exception, GeneratorExit))  # other threads may ask still
+            with nullcontext() if goes_on else nobody_waits():
+                pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _stop_asking() -> None:
+    _Waiting.over.set()
+
+
+# The end of a process waits for its threads, before what the module atexit calls. The last one that
+# is registered here is called first, so `ThreadPoolExecutor` has to be imported before.
+threading._register_atexit(_stop_asking)  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=64)

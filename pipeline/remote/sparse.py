@@ -41,6 +41,9 @@ class SparseFile:
 
         Args:
             size: of the object, or as much of it as is ever read.
+
+        Raises:
+            OSError: it can't be made.
         """
         self.path, self.size = path, size
         self._blocks = -(-size // BLOCK)
@@ -50,7 +53,8 @@ class SparseFile:
             status = os.fstat(descriptor)
             whole = self._map + self._blocks
             if status.st_size < whole:
-                os.ftruncate(descriptor, whole)
+                # not a hole: looking into one of a full disk in memory ends the process
+                os.posix_fallocate(descriptor, self._map, self._blocks)
             self._inode = status.st_ino
             self.mapped = mmap.mmap(descriptor, whole, access=mmap.ACCESS_READ)
         finally:
@@ -93,8 +97,8 @@ class SparseFile:
                 return 0
             for begin, end in self._missing(first, last):
                 data = get(begin * BLOCK, min(end * BLOCK, -(-self.size // BLOCK) * BLOCK))
-                os.pwrite(descriptor, data, begin * BLOCK)
-                os.pwrite(descriptor, b"\1" * (end - begin), self._map + begin)
+                _write(descriptor, data, begin * BLOCK)
+                _write(descriptor, b"\1" * (end - begin), self._map + begin)
                 fetched += len(data)
         return fetched
 
@@ -103,7 +107,7 @@ class SparseFile:
         first, last = begin // BLOCK, -(-end // BLOCK)
         with self._locked(first, last) as descriptor:
             if descriptor is not None:
-                os.pwrite(descriptor, bytes(last - first), self._map + first)
+                _write(descriptor, bytes(last - first), self._map + first)
 
     def _missing(self, first: int, last: int) -> Iterator[Range]:
         """Runs of blocks that are not there; short ones that are, between them, come again."""
@@ -128,6 +132,13 @@ class SparseFile:
             yield descriptor
         finally:
             os.close(descriptor)  # which ends the lock
+
+
+def _write(descriptor: int, data: bytes, at: int) -> None:
+    """Write all of some bytes: a disk that becomes full takes a part of them without an error."""
+    while data:
+        written = os.pwrite(descriptor, data, at)
+        data, at = data[written:], at + written
 
 
 _BRIDGE = 32

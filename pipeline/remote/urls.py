@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ns2.pipeline.core.errors import OptionError, UserError
@@ -50,6 +53,29 @@ def make_folder(folder: Path) -> None:
         raise UserError(
             f"the folder of copies {cache_folder()} can't be used ({error.strerror}); name another "
             f"one with --cache or {CACHE_VARIABLE}"
+        ) from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk has no room."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def copies_told() -> Iterator[None]:
+    """Work with the folder of copies; where there is no room for them, say so.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise UserError(
+            f"there is no room for copies in {cache_folder()} ({error.strerror}): make room there, "
+            f"or name another folder with --cache or {CACHE_VARIABLE}"
         ) from error
 
 

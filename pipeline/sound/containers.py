@@ -13,9 +13,8 @@ import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from ns2.pipeline.core.errors import UtteranceError
-from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Reason
-from ns2.pipeline.sound.held.recordings import Place, open_recording, size_of
+from ns2.pipeline.sound.held.recordings import Place, for_decoder, open_recording, size_of
 from ns2.pipeline.sound.mpeg import counted_mp3
 
 if TYPE_CHECKING:
@@ -64,10 +63,8 @@ def opened(place: Place) -> soundfile.SoundFile:
         mended = _ended_ogg(_read(place))
     if mended is not None:
         return soundfile.SoundFile(io.BytesIO(mended))
-    recording = Recording.of(place)
-    whole = recording.path if recording.held is None else open_recording(place)
     try:
-        file = soundfile.SoundFile(whole)
+        file = soundfile.SoundFile(for_decoder(place))
     except soundfile.LibsndfileError:
         # it does not open an MP3 whose tag has fewer frames than its encoder's delay
         if magic[:3] != b"ID3" and magic[:1] != b"\xff":

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ns2.pipeline.core.atomic import stamp
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Piece, Reason
 from ns2.pipeline.sound.containers import check_container, opened
-from ns2.pipeline.sound.held.recordings import Place, open_recording, size_of
+from ns2.pipeline.sound.held.recordings import Place, for_decoder, open_recording, size_of, stamp_of
 from ns2.pipeline.sound.pieces import recording_seconds, span
 from ns2.pipeline.sound.unknown import NO_AUDIO, what_it_is
 
@@ -58,7 +57,7 @@ def read_audio(place: Place, piece: Piece | None = None) -> tuple[np.ndarray, in
             `SILENCE_DB`).
     """
     recording = Recording.of(place)
-    if not recording.path.is_file():
+    if not recording.url and not recording.path.is_file():
         raise UtteranceError(Reason.AUDIO_MISSING, "the audio file does not exist")
     try:
         with open_recording(recording) as file:
@@ -117,8 +116,7 @@ def check_declared_length(place: Place, seconds: float, piece: Piece | None = No
     offset = 0.0 if piece is None else piece.offset
     recording = Recording.of(place)
     try:
-        whole = recording.path if recording.held is None else open_recording(recording)
-        if soundfile.info(whole).duration - offset <= seconds:
+        if soundfile.info(for_decoder(recording)).duration - offset <= seconds:
             return
     except (OSError, RuntimeError, UtteranceError):
         return
@@ -135,7 +133,7 @@ def _decode(recording: Recording, piece: Piece | None) -> tuple[np.ndarray, int,
     import soundfile
 
     channel = None if piece is None else piece.channel
-    at = (recording.name, *stamp(recording.path), channel)
+    at = (recording.name, *stamp_of(recording), channel)
     if piece is not None and _KEPT and _KEPT[0][0] == at:
         _, wave, rate, count = _KEPT[0]
         start, end = span(piece, rate, len(wave))

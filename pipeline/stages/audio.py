@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, ClassVar, Self
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import LONGEST_SECONDS
+from ns2.pipeline.core.versions import version
 from ns2.pipeline.sound.decode import (
     RESAMPLER,
     TrimConfig,

@@ -91,7 +91,7 @@ class DurationsStage(DurationsColumn):
         Raises:
             UtteranceError: MORE_PHONES_THAN_FRAMES.
         """
-        from ns2.model.aligner.hmm import align
+        from ns2.model.aligner.alignment import align
         from ns2.model.aligner.monotonic import NoPathError
 
         mel, tokens = as_tensors(item.inputs["mel"], item.inputs["phonemes"])

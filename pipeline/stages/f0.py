@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.core.versions import version
+from ns2.pipeline.sound.f0.evidence import VERSION as EVIDENCE
 from ns2.pipeline.sound.f0.path import weights_digest
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0, f0_scalars, f0_sums
 from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings
@@ -69,9 +70,10 @@ class F0Stage(Stage):
         return f0_sums(arrays)
 
     def library_versions(self) -> dict[str, str]:
-        """The version of the one library that the method uses, and for path that of its weights."""
+        """The versions of the one library that the method uses, and of path's parts."""
         library = {self._config.library: version(self._config.library)}
-        return {**library, "pitch weights": weights_digest()} if self._is_path else library
+        parts = {"pitch weights": weights_digest(), "pitch evidence": str(EVIDENCE)}
+        return library | parts if self._is_path else library
 
     @property
     def _is_path(self) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.schema import ColumnSpec, FrameGrid, check_array
+from ns2.pipeline.core.versions import version
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -11,6 +10,7 @@ from ns2.pipeline.core.atomic import write_if_changed
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.hashing import canonical_json
 from ns2.pipeline.core.schema import Reason
+from ns2.pipeline.core.versions import version
 from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
 from ns2.pipeline.dataset.phoneme_table import PAD, PhonemeTable, with_silence
 from ns2.pipeline.stages.stage import Item, Product, Stage, StageSettings

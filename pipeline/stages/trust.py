@@ -111,7 +111,7 @@ class TrustStage(Stage):
     def _worked_out(self, item: Item, durations: np.ndarray) -> np.ndarray:
         import torch
 
-        from ns2.model.aligner.hmm import evidence_of
+        from ns2.model.aligner.alignment import evidence_of
 
         mel, tokens = as_tensors(item.inputs["mel"], item.inputs["phonemes"])
         return evidence_of(self._aligner, mel, tokens, torch.from_numpy(durations))

@@ -18,7 +18,7 @@ _WIDE_END = re.compile(
     r"(?<=[。！？])(?![。！？」』”’）])\s*|(?<=[。！？][」』”’）])(?=[「『“‘（\s])\s*"
 )
 """Ends of sentences in scripts that have no spaces between words."""
-_END = re.compile(r"(?P<mark>[.!?…।؟]+)[\"'”’“»«›)\]}]*$")
+_END = re.compile(r"(?P<mark>[.!?…।؟]+)[\s\"'”’“»«›)\]}]*$")
 _OPENING = " \"'“”„‚‘’«»‹›([{¿¡—–-"
 _OPENS = "–—-([{«„“‘‹¿¡$€£#&+<=>%@"
 """Signs that belong to what follows, or are spoken themselves."""
@@ -27,25 +27,29 @@ _CONTEXT = 6
 _INITIALS = re.compile(r"(?:[^\W\d_]\.-?)+")
 _SHORTENED = {
     "de": word_set(
-        "abs abt allg anm art aufl bd bde bearb bes betr bzgl dipl ehem einschl engl evtl exkl ggf "
-        "hrsg inkl ing jg kap lat lt mind mtl ped pers phil red rel sog tgl übers verf vgl vorm "
-        "wiss zit zzgl"
+        "abs abt allg anm art aufl bd bde bearb bes betr bzgl dipl ehem einschl engl evtl exkl fa "
+        "ggf hrsg inkl ing jg kap lat lt mind mtl ped pers phil red rel sog tgl übers verf vgl "
+        "vorm wiss zit zzgl"
     ),
     "en": word_set(
         "adm approx assn assoc brig capt cf chap cmdr cpl ed eds est fig figs gov hon lieut lt maj "
         "messrs mt pp pres pvt rep sen sgt supt tel univ viz vol vols"
     ),
     "es": word_set(
-        "admón afmo art arts atte aux avda bco cap cía comp dcha depto dir ed edo excmo fdo gral "
-        "hno hnos ilmo izq lic mons nro obs pág págs párr pdte pje prov ref rep rte trad vol"
+        "admón afmo art arts atte aux avda bco bs cap cía comp dcha depto dir ed edo excmo fdo "
+        "gral hno hnos ilmo izq lic mons nro obs pág págs párr pdte pje prov ref rep rte trad vol"
     ),
     "fr": word_set(
-        "adj adm apr bd boul bull cf chap coll dép dir éd env ex fasc fig ill introd lib mgr obs "
-        "op ouvr paragr prov réf sect suiv suppl trad vol"
+        "adj adm apr bd boul bull cf chap coll dép dir dre éd env ex fasc fig ill introd lib mgr "
+        "obs op ouvr paragr pr prov réf sect suiv suppl trad vol"
     ),
 }
 """Abbreviations that no sentence ends with, beside those that `clauses` knows."""
-_COUNTED = word_set("n no nos nr nro núm p pp pág s seg abb fig vol kap ch chap art tel tél")
+_UNIT = re.compile(r"\S*\d [ghlmst]\.")
+"""A number with a unit of one letter that ends a sentence before a capital."""
+_FORMS = re.compile(r"(?:Ltd|Inc|LLC|Corp|Pty|KG|KGaA|OHG|GmbH|AG|SA|SARL)\b")
+"""Forms of companies, which stand behind "Co."."""
+_COUNTED = word_set("ext n no nos nr nro núm p pp pág s seg abb fig vol kap ch chap art tel tél")
 """Abbreviations that no sentence ends with where a number follows."""
 
 
@@ -101,6 +105,8 @@ def _ends(sentence: list[str], following: str, language: str) -> bool:
     following = following.lstrip(_OPENING)
     if following[:1].islower():
         return False  # "Stop!" he said; and abbreviations that no table has
+    if _UNIT.fullmatch(" ".join(sentence[-2:])):
+        return True  # "1,80 m. Elle", which is no title
     if found["mark"] != ".":
         return any(char.isalnum() for token in sentence for char in token)
     if _is_shortened(sentence[-1].lstrip(_OPENING), following, language):
@@ -115,7 +121,8 @@ def _is_shortened(token: str, following: str, language: str) -> bool:
         return not (base == "en" and token == "I.")
     word = token.partition(".")[0].lower()
     counted = following[:1].isdigit() and word in _COUNTED
-    return counted or word in _SHORTENED.get(base, ())
+    company = word == "co" and _FORMS.match(following)
+    return counted or bool(company) or word in _SHORTENED.get(base, ())
 
 
 def _is_full_stop(sentence: str, following: str, language: str) -> bool:

@@ -11,16 +11,12 @@ from ns2.model.tts.parameters import count_parts
 from ns2.model.tts.presets import PRESETS, preset
 from ns2.train.step.build import usual_sizes
 from tests.docs.pages import blocks, read
-from tests.support.preprocessing import run_inline
 
 TEXT = read("docs/model.md")
 
 
-def test_the_example_runs(
-    spoken: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_inline(spoken, tmp_path / "shards", weights)
-    monkeypatch.chdir(tmp_path)
+def test_the_example_runs(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shards.parent)
     (code,) = blocks(TEXT, "python")
     names: dict[str, object] = {}
     exec(code.replace('preset("small")', 'preset("tiny")'), names)

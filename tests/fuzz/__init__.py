@@ -5,5 +5,6 @@
 
 `targets_*.py` hold the targets: valid inputs, and a function that reads one of them. `mutations.py`
 spoils the inputs; it draws by hypothesis, so what fails is made small before it is shown.
-`test_fuzz.py` gives a minute to all of them; what was found on the way is in `test_found.py`.
+`test_fuzz.py` gives 20 seconds to all of them, and a minute with `-m large`; what was found on the
+way is in `test_found.py`.
 """

@@ -1,4 +1,4 @@
-"""The fuzzer for a minute, and that it finds what is wrong."""
+"""The fuzzer for a while, and that it finds what is wrong."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from tests.fuzz.run import fuzz
 from tests.fuzz.target import Target
 
 
-def test_a_minute() -> None:
+@pytest.mark.parametrize("seconds", [20, pytest.param(60, marks=pytest.mark.large)])
+def test_for_some_time(seconds: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.fuzz.run", "--seconds", "60"],
+        [sys.executable, "-W", "ignore", "-m", "tests.fuzz.run", "--seconds", str(seconds)],
         cwd=Path(__file__).parents[2], capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.hostile.test_runs import train
+from tests.support import warm
 from tests.support.factories import ROOT
 
 FULL = "No space left on device"
@@ -40,9 +40,7 @@ def fill(disk: Path, leave: int) -> Path:
 
 
 def call(words: list[str]) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "ns2.cli", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return warm.run_ns2(words, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +81,11 @@ COMMANDS: dict[str, tuple[Words, int]] = {
     "name",
     [pytest.param(n, marks=() if n == "export" else pytest.mark.hostile) for n in COMMANDS],
 )
-def test_a_full_disk(name: str, disk: Path, speech: Path, spoken: Path, run: Path) -> None:
+def test_a_full_disk(
+    name: str, disk: Path, speech: Path, spoken: Path, request: pytest.FixtureRequest
+) -> None:
     words, leave = COMMANDS[name]
+    run = request.getfixturevalue("run") if name in ("evaluate", "synthesize") else disk / "run"
     if name == "evaluate":
         shutil.copytree(run, disk / "run")
     command = words(disk, spoken, speech, run)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import resource
 from pathlib import Path
 
 import pytest
 
+from ns2.cli import main
 from tests.hostile.test_runs import train
+from tests.support import warm
 from tests.support.dataset_factories import Recipe, make_dataset
 
 ROOT = Path(__file__).parents[2]
+
+
+def with_few_handles(words: list[str]) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    main(words)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +36,5 @@ def test_few_handles_are_enough(datasets: int, shards: int, tmp_path: Path) -> N
         ["verify", roots[0], "--workers", "1"],
         ["export", roots[0], str(tmp_path / "exported")],
     ):
-        line = f"ulimit -n 64; exec {sys.executable} -m ns2.cli " + " ".join(words)
-        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=ROOT)
+        done = warm.run(with_few_handles, words, cwd=ROOT)
         assert done.returncode == 0, done.stderr[-3000:]

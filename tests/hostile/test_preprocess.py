@@ -24,10 +24,10 @@ IN_CI = ("assets", ".state", "index.parquet")
 )
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_nothing_is_written_through_a_link(
-    member: str, kind: str, dataset: Path, spoken: Path, weights: Path, tmp_path: Path
+    member: str, kind: str, speech: Path, spoken: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "a" / "shards"
-    shutil.copytree(dataset, root)
+    shutil.copytree(speech, root)
     victim = make_victim(tmp_path / "victim")
     found = sorted(root.glob(member))
     assert found, f"a dataset has no {member}"
@@ -37,7 +37,7 @@ def test_nothing_is_written_through_a_link(
     before = snapshot(victim)
     for options in ({}, {"quantizers": 3}):
         try:
-            run_inline(spoken, root, weights, **options)
+            run_inline(spoken, root, None, codec="mini", val_share=0.3, **options)
         except UserError as error:
             assert str(error)
         assert snapshot(victim) == before

@@ -18,8 +18,8 @@ LOGS = ("metrics.jsonl", "validation.jsonl", "samples.jsonl", "statistics.jsonl"
 def train(data: Path, run: Path, steps: int, *more: str) -> list[str]:
     settings = {
         "global_frames": 900, "warmup": 3, "checkpoint_every": 1, "keep": 1, "samples": 0,
-        "precision": "fp32", "frame_multiple": 16, "model.prompt.shortest": 10,
-        "model.prompt.whole_below": 30, "model.prompt.longest": 30,
+        "precision": "fp32", "validate_frames": 900, "frame_multiple": 16,
+        "model.prompt.shortest": 10, "model.prompt.whole_below": 30, "model.prompt.longest": 30,
     }  # fmt: skip
     sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     command = ["train", str(data), "-o", str(run), "--preset", "tiny", "--steps", str(steps)]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.hostile.attempt import SECONDS
+from tests.hostile.attempt import SECONDS, attempt
+from tests.support import warm
 
 GROWTH = 1 << 30
 
@@ -47,12 +45,9 @@ def attempted(world: Path, commands: list[list[str]]) -> list[dict[str, Any]]:
     """What came of commands in a process of their own."""
     plan, log = world / "plan.json", world / "log.jsonl"
     plan.write_text(json.dumps({"commands": commands, "log": str(log)}))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.hostile.attempt", str(plan)],
-        timeout=60 + 3 * SECONDS * len(commands), env=environment, capture_output=True, text=True,
-        cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    done = warm.run(
+        attempt, plan, timeout=60 + 3 * SECONDS * len(commands), cwd=Path(__file__).parents[2]
+    )
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     ended = [row for row in rows if "words" in row]
     assert len(ended) == len(commands), f"{rows[-1]} did not end: {done.stderr[-3000:]}"

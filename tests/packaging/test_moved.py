@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
+from tests.support import warm
 from tests.support.processes import loaded
 
 SHOWN = (
@@ -27,7 +25,7 @@ SHOWN = (
 
 @pytest.mark.parametrize("code", SHOWN)
 def test_it_still_works(code: str) -> None:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = warm.run(exec, code, {})
     assert done.returncode == 0, done.stderr
 
 

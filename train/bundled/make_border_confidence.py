@@ -1,19 +1,21 @@
 """Fit the network that says how likely an alignment's borders are right.
 
-    python -m ns2.train.bundled.make_border_confidence WORK --lj LJSpeech-1.1 --real REAL
-        [--out border_confidence.json]
+    python -m ns2.train.bundled.make_border_confidence WORK [--out border_confidence.json]
 
 It learns from corpora whose borders are known: espeak-ng speaks them in several languages, clean,
 in rooms and over noise, and an aligner is trained on each. Then each recording is aligned with its
-text and with texts that are wrong as a whole or in some words, which have no right borders. In
-recordings of people the exchanged words are what is known; where their other borders lie two
-aligners say, and a border on which they disagree counts as wrong by a fifth. REAL is that of
-`make_mini`, whose `held_out` says what trains nothing. WORK becomes a folder with what each corpus
-gave; a run that was stopped goes on. It takes some minutes on one core.
+text and with texts that are wrong as a whole or in some words, which have no right borders. WORK
+becomes a folder with what each corpus gave; a run that was stopped goes on. It takes some minutes
+on one core.
+
+Recordings of people teach nothing here: where their borders lie only aligners could say, and
+networks that had learned from that were wrong more often about people and about engines that they
+did not know.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import time
@@ -26,28 +28,17 @@ import torch
 
 from ns2.model.aligner.border_evidence import EVIDENCE
 from ns2.model.aligner.confidence import BorderNet
-from ns2.pipeline.align.aligner_file import AlignerInit
 from ns2.pipeline.align.border_confidence import WEIGHTS
 from ns2.pipeline.core.atomic import atomic_write
-from ns2.pipeline.corpora.corpus import audio_path
-from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES
-from ns2.pipeline.dataset.phoneme_table import PhonemeTable
-from ns2.pipeline.sound.decode import read_audio, resample
-from ns2.pipeline.text.pronunciation import pronounce
 from ns2.train.bundled.aligner_people.surroundings import worn
-from ns2.train.bundled.arguments import recordings_arguments
 from ns2.train.bundled.border_trust.fitting import Borders, borders_of, fitted
-from ns2.train.bundled.border_trust.judged import DISPUTED, Corpus, Judged
-from ns2.train.bundled.border_trust.told import Told, Word, sentences_told
-from ns2.train.bundled.labelled_speech import SAMPLE_RATE, VARIANTS, sentence, spoil
-from ns2.train.bundled.make_mini import recordings
+from ns2.train.bundled.border_trust.judged import Corpus, Judged
+from ns2.train.bundled.border_trust.told import Told, sentences_told
+from ns2.train.bundled.labelled_speech import VARIANTS, sentence, spoil
 
 CREDITS = Path(__file__).with_name("CREDITS.md")
-SEED, MINUTES = 21, 4.0
-"""The seed, and the most minutes of each corpus of people."""
-DISPUTED_WRONG = 0.2
-"""How likely a border of the better of two aligners is wrong where they disagree."""
+SEED = 21
 _LANGUAGE = "en-us"
 _DIGITS = 4
 """Significant digits of the weights."""
@@ -62,14 +53,12 @@ class Spec:
     Attributes:
         language: of its sentences.
         wear: what is done to the recordings; None for nothing.
-        init: what its aligner starts from.
-        utterances: how many there are; with few, an aligner knows little.
+        utterances: how many there are.
         voices: the number of voices, drawn from `VARIANTS`.
     """
 
     language: str
     wear: Wear | None
-    init: AlignerInit = "bundled"
     utterances: int = 24
     voices: int = len(VARIANTS)
 
@@ -77,14 +66,10 @@ class Spec:
 SPOKEN = (
     Spec("en-us", None, utterances=32),
     Spec("en-us", worn, utterances=32),
-    Spec("en-us", spoil, "none"),
-    Spec("en-us", None, utterances=6),
-    Spec("en-us", worn, utterances=8),
     Spec("en-us", spoil, utterances=32),
     Spec("en-us", worn, voices=1),
     Spec("de", spoil),
     Spec("fr", worn),
-    Spec("en-us", worn, "bundled-1"),
     Spec("pl", worn),
     Spec("es", spoil, utterances=10, voices=1),
     Spec("fr", None, utterances=16),
@@ -93,7 +78,6 @@ SPOKEN = (
     Spec("nl", None, utterances=16, voices=4),
     Spec("ru", worn, utterances=16),
     Spec("sv", spoil, utterances=16),
-    Spec("en-us", None, "none", utterances=16),
     Spec("en-gb-scotland", worn, utterances=16),
 )
 """The corpora of known borders."""
@@ -101,19 +85,16 @@ SPOKEN = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, see the docstring of the module."""
-    parser = recordings_arguments("make_border_confidence")
-    add = parser.add_argument
-    add("--out", type=Path, default=WEIGHTS, help="The file to write.")
-    add("--minutes", type=float, default=MINUTES, help="The most minutes of a corpus of people.")
+    parser = argparse.ArgumentParser(prog="python -m ns2.train.bundled.make_border_confidence")
+    parser.add_argument("work", type=Path, metavar="WORK", help="The folder to work in.")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="The file to write.")
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     args.work.mkdir(parents=True, exist_ok=True)
     began, found = time.monotonic(), list[Borders]()
     for number, spec in enumerate(SPOKEN):
-        found.append(_kept(args.work / f"spoken{number}.npz", began, _spoken_borders(number, spec)))
-    for manifest in recordings(args.work, args.lj, args.real):
-        path = args.work / f"{manifest.stem}.npz"
-        found.append(_kept(path, began, _people_borders(manifest, args.minutes)))
+        judged = _judged(number, spec)
+        found.append(_kept(args.work / f"spoken{number}.npz", began, judged))
     write_net(fitted(found, SEED), args.out)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes, {time.monotonic() - began:.0f} s")
 
@@ -131,16 +112,11 @@ def _kept(path: Path, began: float, made: Iterator[Judged]) -> Borders:
         f"{time.monotonic() - began:.0f} s",
         flush=True,
     )
-    return evidence, np.where(wrong == DISPUTED, DISPUTED_WRONG, wrong), weight
+    return evidence, wrong, weight
 
 
-def _spoken_borders(number: int, spec: Spec) -> Iterator[Judged]:
-    yield from Corpus([*spoken(spec, SEED + number)], spec.init, number).judged()
-
-
-def _people_borders(manifest: Path, minutes: float) -> Iterator[Judged]:
-    told = people(manifest, minutes)
-    yield from Corpus(told, "bundled", SEED).judged(Corpus(told, "none", SEED))
+def _judged(number: int, spec: Spec) -> Iterator[Judged]:
+    yield from Corpus([*spoken(spec, SEED + number)], "bundled", number).judged()
 
 
 def spoken(spec: Spec, seed: int, variants: Sequence[str] = VARIANTS) -> Iterator[Told]:
@@ -157,24 +133,6 @@ def spoken(spec: Spec, seed: int, variants: Sequence[str] = VARIANTS) -> Iterato
     for told in sentences_told(spec.utterances, rng, voices, text):
         wave = told.wave if spec.wear is None else spec.wear(told.wave, noise)
         yield Told(wave.astype(np.float32), told.words)
-
-
-def people(manifest: Path, minutes: float) -> list[Told]:
-    """Recordings from all over a corpus, of so many minutes at most, with their words."""
-    corpus, optional = read_corpus(manifest), PhonemeTable.default().optional
-    told = []
-    for utterance in corpus.utterances:
-        wave, rate = read_audio(audio_path(corpus.root, utterance), utterance.piece)
-        said = pronounce(utterance.text or "", utterance.language or _LANGUAGE)
-        words = []
-        for _, first, behind in said.words:
-            phones = tuple(token for token in said.tokens[first:behind] if token not in optional)
-            words.append(Word(phones, (np.nan,) * len(phones), np.nan))
-        wave = resample(wave, rate, SAMPLE_RATE).astype(np.float32)
-        told.append(Told(wave, tuple(words)))
-    seconds = sum(len(one.wave) for one in told) / SAMPLE_RATE
-    kept = min(1.0, 60 * minutes / max(seconds, 1e-9))
-    return [one for i, one in enumerate(told) if int((i + 1) * kept) > int(i * kept)]
 
 
 def write_net(network: BorderNet, path: Path) -> None:

@@ -6,12 +6,13 @@ Shapes: S samples, P frames of WORLD, T frames of the grid.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.sound.f0.world import pyworld_module
+from ns2.train.evaluation.zero_shot.spoilt import by_telephone
 
 PERIOD = 5.0
 """The time from a frame of WORLD to the next, in milliseconds."""
@@ -69,6 +70,11 @@ def made_again(wave: np.ndarray, rate: int) -> Known:
     made = np.pad(made, (0, len(signal) - len(made)))
     heard = noise[:, :_LOW_BINS].mean(axis=1) <= _NOISE
     return Known(made.astype(np.float32), np.where(heard, f0, 0.0), rate, PERIOD / 1000)
+
+
+def telephoned(known: Known) -> Known:
+    """A wave in the band of a telephone, 300 to 3,400 Hz, where most fundamentals are missing."""
+    return replace(known, wave=by_telephone(known.wave, known.rate))
 
 
 def tones_and_noises(rate: int) -> Iterator[Known]:

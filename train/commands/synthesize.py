@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,9 @@ def synthesize(
     )
     loading = time.perf_counter() - began
     prompt = voice.prompt_of(*chosen.prompt) if chosen.prompt else None
-    codes = None if prompt is None else prompt.codes
     if prompt is not None:
         _check_voice(prompt.voiced_seconds)
+    heard = replace(prompt, pitch=None) if prompt is not None and chosen.as_predicted else prompt
     refused: list[str] = []
 
     def refuse(message: str) -> None:
@@ -80,18 +81,18 @@ def synthesize(
 
     jobs: list[Job] = []
     if not chosen.as_it_comes:
-        jobs, wrong = jobs_of(voice, chosen, codes)
+        jobs, wrong = jobs_of(voice, chosen, heard)
         for message in wrong:
             refuse(message)
         if not jobs:
             raise UserError(f"{chosen.text_file} has no line that can be spoken")
-    if codes is not None and chosen.save_voice is not None:
+    if prompt is not None and chosen.save_voice is not None:
         chosen.save_voice.parent.mkdir(parents=True, exist_ok=True)
-        save_voice(chosen.save_voice, codes, voice.facts.codec_digest)
+        save_voice(chosen.save_voice, prompt.codes, voice.facts.codec_digest, prompt.pitch)
         say(f"{chosen.save_voice}: the voice, to be given as --prompt", err=chosen.as_it_comes)
 
     if chosen.as_it_comes:
-        timing = speak_as_they_come(voice, chosen, codes, refuse)
+        timing = speak_as_they_come(voice, chosen, heard, refuse)
     else:
         timing = speak_jobs(voice, jobs, chosen, choices)
     if not timing.seconds:

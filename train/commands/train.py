@@ -66,10 +66,12 @@ def _in_one_process(datasets: Sequence[str | Path], out: Path, options: TrainOpt
     import os
 
     from ns2.pipeline.core.errors import DamageError
+    from ns2.pipeline.remote.traffic import retries_told
     from ns2.train.step.room import RoomError
 
     try:
-        clear_errors(_train)(datasets, out, options)
+        with retries_told(f"process {os.environ['RANK']}: "):
+            clear_errors(_train)(datasets, out, options)
     except click.ClickException as error:
         if os.environ["RANK"] == "0" or isinstance(error.__cause__, (DamageError, RoomError)):
             error.show()
@@ -92,19 +94,42 @@ def _train(datasets: Sequence[str | Path], out: Path, options: TrainOptions) -> 
 
 
 def _try(datasets: Sequence[str | Path], out: Path, options: TrainOptions) -> None:
-    from ns2.train.loop.dry_run import dry_run
-    from ns2.train.run.folder import RunFolder
+    from concurrent.futures import ThreadPoolExecutor
 
-    config, data, origin = _chosen(datasets, out, options)
-    config = RunFolder(out).settled(config, fresh=options.fresh)
-    say(dry_run(config, data, options, origin))
+    with ThreadPoolExecutor(2) as pool:  # the index is read while torch is imported
+        opening = pool.submit(_opened, datasets, options)
+        config, origin = _settings(out, options)
+        data = opening.result()
+        from ns2.train.loop.dry_run import dry_run
+        from ns2.train.run.folder import RunFolder
+        from ns2.train.run.overrides import named
+
+        # and so is what reading takes, and torch's compiler, while epochs are planned
+        ready = pool.submit(data.prepare, check=True)
+        pool.submit(_make_optimizer)
+        names = named(options.config, options.set)
+        config = RunFolder(out).settled(config, fresh=options.fresh, named=names)
+        text = dry_run(config, data, options, origin, ready.result)
+    say(text)
+
+
+def _make_optimizer() -> None:
+    """Make some optimiser: torch imports its compiler for the first one, which takes a second."""
+    import torch
+
+    torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
 
 
 def _chosen(
     datasets: Sequence[str | Path], out: Path, options: TrainOptions
 ) -> tuple[TrainConfig, Data, Origin | None]:
     """The settings, the utterances, and the run to begin with that the options choose."""
-    from ns2.train.data.selection import open_data
+    config, origin = _settings(out, options)
+    return config, _opened(datasets, options), origin
+
+
+def _settings(out: Path, options: TrainOptions) -> tuple[TrainConfig, Origin | None]:
+    """The settings, and the run to begin with."""
     from ns2.train.loop.origin import open_origin
     from ns2.train.run.overrides import choose
 
@@ -119,5 +144,11 @@ def _chosen(
         options.mix,
         None if origin is None else origin.config,
     )
-    chosen = {"split": options.split, "where": options.where}
-    return config, open_data(datasets, losses=options.losses, **chosen), origin
+    return config, origin
+
+
+def _opened(datasets: Sequence[str | Path], options: TrainOptions) -> Data:
+    """The utterances."""
+    from ns2.train.data.selection import open_data
+
+    return open_data(datasets, split=options.split, where=options.where, losses=options.losses)

@@ -20,7 +20,7 @@ _AHEAD = 48 << 20
 
 
 class Ahead:
-    """Orders the ranges of coming steps; one thread uses it."""
+    """Orders the ranges of coming steps; one thread does, others may ask whether it is due."""
 
     def __init__(
         self, data: Data, *, seed: int, rank: int = 0, ranks: int = 1, other_below: int = 0
@@ -34,7 +34,7 @@ class Ahead:
         here = min(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), ranks)
         self._turn = rank % here / here
         self._remote = [i for i, one in enumerate(data.datasets) if one.mirror is not None]
-        self._epoch, self._reached = -1, 0
+        self._epoch, self._reached, self._steps = -1, 0, 1
         self._ordered: set[int] = set()
         self._numbers = np.zeros(0, np.int64)
 
@@ -49,11 +49,16 @@ class Ahead:
             self._epoch, self._reached, self._ordered = epoch, step, set()
             numbers = np.unique(plan.order)
             self._numbers = numbers[np.argsort(self._data.shards[numbers], kind="stable")]
-        ahead = max(1, int(self._most_ahead / max(self._step_bytes(plan), 1.0)))
-        if self._reached <= min(step + ahead // 2, len(plan) - 1):
-            end = min(max(step, self._reached) + ahead, len(plan))
+        self._steps = max(1, int(self._most_ahead / max(self._step_bytes(plan), 1.0)))
+        if self.is_due(plan, epoch, step):
+            end = min(max(step, self._reached) + self._steps, len(plan))
             self._order(plan, epoch, range(self._reached, end))
             self._reached = end
+
+    def is_due(self, plan: EpochPlan, epoch: int, step: int) -> bool:
+        """Whether `reach` has something to do at a step; any thread may ask."""
+        soon = min(step + self._steps // 2, len(plan) - 1)
+        return epoch != self._epoch or self._reached <= soon
 
     def stop(self) -> None:
         """Drop what is not on its way yet."""
@@ -117,9 +122,10 @@ class Ahead:
 
     def _needs(self, plan: EpochPlan, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Utterances of a step, and those whose codes it reads besides."""
-        numbers, seeds = plan.step(step), plan.seeds(step, self._seed, epoch)
+        numbers = plan.step(step)
         short = self._data.frames[numbers] < self._other_below
         if not short.any():
             return numbers, np.zeros(0, np.int64)
+        seeds = plan.seeds(step, self._seed, epoch)
         others = self._data.others(numbers[short], seeds[short])
         return numbers, others[others >= 0]

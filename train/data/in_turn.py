@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
 
 Order = TypeVar("Order")
 Result = TypeVar("Result")
+
+_LOOK_UP = 1.0
+"""Seconds after which the thread that waits looks whether it was interrupted."""
 
 
 class _Phase(Enum):
@@ -56,13 +59,23 @@ class InTurn(Generic[Order, Result]):
         self._orders[self._ordered % len(self._orders)].put(order)
         self._ordered += 1
 
-    def take(self) -> Result:
+    def take(self, look_up: Callable[[], None] | None = None) -> Result:
         """The result of the oldest order that is waiting; blocks until it is there.
+
+        Args:
+            look_up: is called once in a while until then.
 
         Raises:
             BaseException: whatever the work raised.
         """
-        result = self._results[self._taken % len(self._results)].get()
+        results = self._results[self._taken % len(self._results)]
+        while True:
+            try:
+                result = results.get(timeout=_LOOK_UP)
+                break
+            except Empty:  # a Ctrl-C just before a wait without an end would be seen at its end
+                if look_up is not None:
+                    look_up()
         self._taken += 1
         if isinstance(result, BaseException):
             raise result

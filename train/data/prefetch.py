@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -29,6 +30,7 @@ import numpy as np
 
 from ns2.model.tts.prompts import PromptConfig
 from ns2.pipeline.core.errors import DamageError
+from ns2.pipeline.remote.objects import nobody_waits
 from ns2.train.data.ahead import Ahead
 from ns2.train.data.epochs import EpochPlan
 from ns2.train.data.in_turn import InTurn
@@ -115,6 +117,8 @@ class Reader:
 
     Attributes:
         meter: the time that it took.
+        stop: is asked while a step is waited for; once it says so, no server is waited for any
+            more, and the step is an error if it needs one.
     """
 
     def __init__(
@@ -169,6 +173,8 @@ class Reader:
         if other_below and "codes" not in data.columns:
             raise ValueError("codes of another utterance need the column codes")
         self.meter = Meter()
+        self.stop: Callable[[], bool] = _never
+        self._no_servers = ExitStack()
         self._data, self._collate, self._seed = data, collate, seed
         self._global_frames, self._epochs, self._prompts = global_frames, epochs, prompts
         self._rank, self._ranks, self._pin, self._other_below = rank, ranks, pin, other_below
@@ -197,17 +203,17 @@ class Reader:
 
         Raises:
             DamageError: an utterance of it is damaged, and damage is not skipped.
-            UserError: a dataset has changed since the run began.
+            UserError: a dataset has changed since the run began, or can't be reached.
         """
         began = time.perf_counter()
         # so many steps are always on their way, until the last epoch ends
         while self._fetchers.waiting < self._ahead and (place := next(self._places, None)):
-            if self._far.needed:
+            if self._far.needed and self._far.is_due(*place):
                 self._ordered[place[1:]] = self._planner.submit(self._far.reach, *place)
             self._fetchers.order(place)
         if not self._fetchers.waiting:
             raise StopIteration
-        step = self._fetchers.take()
+        step = self._fetchers.take(self._look_up)
         self.meter.waited += time.perf_counter() - began
         self.meter.steps += 1
         self.meter.skipped += len(step.skipped)
@@ -223,8 +229,16 @@ class Reader:
     def __enter__(self) -> Reader:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:  # each of the threads would wait for a server in its turn
+            self._no_servers.enter_context(nobody_waits())
+        with self._no_servers:
+            self.close()
+
+    def _look_up(self) -> None:
+        if self.stop():
+            self.stop = _never
+            self._no_servers.enter_context(nobody_waits())
 
     # -- which steps there are -------------------------------------------------------------------
 
@@ -328,6 +342,10 @@ class Reader:
                 data.keys(numbers), numbers.tolist(), seeds.tolist(), others, *arrays, strict=True
             )
         ]
+
+
+def _never() -> bool:
+    return False
 
 
 def _check_together(data: Data, numbers: np.ndarray, arrays: dict[str, list[np.ndarray]]) -> None:

@@ -8,7 +8,7 @@ update that is thrown away.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from ns2.train.data.epochs import EpochPlan, Lengths
 from ns2.train.data.prefetch import Reader
 from ns2.train.data.selection import Data
 from ns2.train.loop.origin import Origin
+from ns2.train.loop.planning import planned, within_epochs
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.train_options import TrainOptions
 from ns2.train.step.build import border_ids, sizes_of
@@ -30,7 +31,8 @@ from ns2.train.step.tally import Share
 from ns2.train.step.trainer import Trainer
 
 _REPEATED_BELOW = 20.0
-"""Seconds: a step that took less is done again, since the first one includes preparations."""
+"""Seconds: the largest step is done again if it took less, since the first time includes
+preparations."""
 EPOCHS = 20
 """So many planned epochs are searched for the largest step, at most."""
 _SEARCHED = 10_000_000
@@ -87,23 +89,46 @@ class Padding:
 
 
 def dry_run(
-    config: TrainConfig, data: Data, options: TrainOptions, origin: Origin | None = None
+    config: TrainConfig,
+    data: Data,
+    options: TrainOptions,
+    origin: Origin | None = None,
+    ready: Callable[[], object] = lambda: None,
 ) -> str:
     """Plan epochs, try the largest step, and describe both.
 
     Args:
         origin: the run whose weights the run would begin with; None for random weights.
         options: of these the device, the number of devices that share a step, and `compile`.
+        ready: waits until the data are prepared, which may go on while epochs are planned; what is
+            wrong with them is told rather than what comes of it.
     """
+    try:
+        return _planned_and_tried(config, data, options, origin, ready)
+    except Exception:
+        ready()
+        raise
+
+
+def _planned_and_tried(
+    config: TrainConfig,
+    data: Data,
+    options: TrainOptions,
+    origin: Origin | None,
+    ready: Callable[[], object],
+) -> str:
+    """See `dry_run`."""
     devices = options.devices
     table = None if origin is None else origin.table(data)
     if origin is not None and origin.record is None:
         origin.check(data, origin.weights())
     data = data.mixed_by(config.mix, config.epoch_utterances)
+    config, ended = within_epochs(config, data)
     plan = planned(config, data, 0)
     epochs = config.steps / len(plan)
     searched = min(EPOCHS, -(-config.steps // len(plan)), max(1, _SEARCHED // len(plan.order)))
     large = largest_steps(config, data, devices, searched, plan)
+    ready()
     trial = try_steps(config, data, large, options, plan, table)
     padding = padding_of(config, data, plan, devices)
     parts = count_parts(config.model, sizes_of(data.datasets[0], table or data.table))
@@ -119,7 +144,7 @@ def dry_run(
         f"{', prompts included' if config.plan == 2 else ''}",
         "padding": f"{1 - padding.work / padding.computed:.1%} of what {on} compute"
         f"{'s' if devices == 1 else ''}, in {padding.steps} steps",
-        "epochs": f"{epochs:,.1f} in {config.steps:,} steps",
+        "epochs": f"{epochs:,.1f} in {config.steps:,} steps" + (f"; {ended}" if ended else ""),
         "parameters": f"{parameters / 1e6:.1f} M",
         "memory": f"{trial.memory / 2**30:.2f} GiB {of} in the largest step of "
         f"{'the first epoch' if searched == 1 else f'{searched} epochs'}",
@@ -141,14 +166,6 @@ def mixture_text(data: Data, config: TrainConfig, plan: EpochPlan) -> str:
     return (
         f"{config.mix or 'none'}: {len(plan.order):,} utterances an epoch ({hours:.2f} h), each "
         f"{times.min()} to {times.max()} times; {', '.join(shares)}"
-    )
-
-
-def planned(config: TrainConfig, data: Data, epoch: int) -> EpochPlan:
-    """The plan of an epoch, with prompts where the settings say so."""
-    prompts = config.model.prompt if config.plan == 2 else None
-    return data.plan(
-        seed=config.seed, epoch=epoch, global_frames=config.global_frames, prompts=prompts
     )
 
 
@@ -254,7 +271,7 @@ def try_steps(
     Raises:
         RoomError: the device has no room for one of them.
     """
-    trials = []
+    trials = list[tuple[int, float]]()
     with Ranks(options.device) as ranks:
         trainer = Trainer(config, data, ranks, compiled=options.compile, table=table)
         trainer.model.train()
@@ -276,7 +293,7 @@ def try_steps(
             with reader:
                 step = next(reader)
             seconds = _timed(trainer, step.batch)
-            if seconds < _REPEATED_BELOW:
+            if not trials and seconds < _REPEATED_BELOW:
                 seconds = _timed(trainer, step.batch)
             frames = options.devices * int(step.batch.counted.computed) if step.batch else 0
             trials.append((frames, seconds))

@@ -26,6 +26,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.garbage import give_back
 from ns2.pipeline.core.progress import Progress, duration
 from ns2.pipeline.core.terminal import say
+from ns2.pipeline.remote.faults import RemoteError
 from ns2.train.data.prefetch import Reader, Step
 from ns2.train.data.selection import Data
 from ns2.train.loop.collector import TRIM_EVERY, frozen
@@ -90,16 +91,12 @@ def train(
     with Ranks(options.device) as ranks:
         if options.device == "auto":
             progress.note(f"computes on {ranks.device_name}")
-        folder = RunFolder(out)
+        folder, copy_to = RunFolder(out), options.copy_to if ranks.rank == 0 else None
         with (
-            copied_to(
-                options.copy_to if ranks.rank == 0 else None,
-                out,
-                progress.note,
-                fresh=options.fresh,
-            ),
+            copied_to(copy_to, out, progress.note, fresh=options.fresh) as copy,
             opened(config, data, folder, ranks, progress, options, origin) as trainer,
         ):
+            copy.begin(data.identity)
             session = Session(
                 trainer=trainer,
                 folder=folder,
@@ -137,6 +134,7 @@ def run(session: Session) -> Outcome:
     trainer.model.train()
     with reader, watch, stop_request() as request, _saving(saver, trainer.ranks), frozen():
         trainer.ranks.meet()  # the first process may have made samples
+        reader.stop = lambda: request.made
         loop = _Loop(session, watch, reader, saver, request)
         while trainer.step < config.steps:
             if loop.step() is Outcome.STOPPED:
@@ -209,6 +207,8 @@ class _Loop:
         trainer, watch, config = self._trainer, self._watch, self._trainer.config
         began, waited = time.perf_counter(), self._reader.meter.waited
         fetched, told = self._fetch()
+        if fetched is None:
+            return Outcome.STOPPED
         if told.stops and trainer.step > self._first:  # the step before is the last one
             self._log()
             self._save()
@@ -248,8 +248,11 @@ class _Loop:
         if ranks.any(problem is not None):
             raise problem or SystemExit(1)
 
-    def _fetch(self) -> tuple[Step, _Told]:
+    def _fetch(self) -> tuple[Step | None, _Told]:
         """The next step's data, and what all processes know of it.
+
+        Where the run is to stop, and the data can't be reached, there are none, and what was
+        learned is saved.
 
         Raises:
             UserError: it is damaged, or the dataset was changed; what was learned is saved first.
@@ -268,6 +271,8 @@ class _Loop:
             self._log()
             if unsaved is None and self._trainer.step > self._first:
                 self._save()
+            if told.stops and unsaved is None and isinstance(problem, RemoteError | None):
+                return None, told
             raise problem or SystemExit(1)  # a process with a problem shows the message
         for message in step.skipped:
             self._session.progress.note(f"left out: {message}")

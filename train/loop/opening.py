@@ -18,13 +18,17 @@ from ns2.pipeline.core.progress import Progress
 from ns2.train.data.selection import Data
 from ns2.train.loop.about import about
 from ns2.train.loop.origin import Origin
+from ns2.train.loop.planning import within_epochs
 from ns2.train.run.checkpoint import save_checkpoint
 from ns2.train.run.folder import RunFolder
 from ns2.train.run.lock import run_lock
+from ns2.train.run.names import INIT
+from ns2.train.run.overrides import named
 from ns2.train.run.saver import save_weights
 from ns2.train.run.settings import TrainConfig
 from ns2.train.run.train_options import TrainOptions
 from ns2.train.speak.facts import keep_speech
+from ns2.train.speak.weights import BEST_OF_RUN
 from ns2.train.step.exchange import checksums, from_first, gathered, state_from_first
 from ns2.train.step.ranks import Ranks
 from ns2.train.step.trainer import Trainer
@@ -54,9 +58,17 @@ def opened(
             other settings, data or weights.
     """
     with ExitStack() as held:
-        config = _settled(config, folder, ranks, held, fresh=options.fresh)
+        asked, config = config, _settled(config, folder, ranks, held, options)
         if config.plan == 1:
             progress.note("steps are planned as ns2 0.1 did (plan 1), as when the run began")
+        if config.epochs != asked.epochs:
+            progress.note(
+                f"{folder.root}: epochs stays at {config.epochs:g}, as when the run began; "
+                f"--set epochs={asked.epochs:g} changes it"
+            )
+        config, ended = within_epochs(config, data)
+        if ended:
+            progress.note(f"{folder.root}: {ended}")
         check_alike(
             ranks,
             {
@@ -74,7 +86,7 @@ def opened(
             if (told := _prolonged(folder.steps_before, trainer)) is not None:
                 progress.note(told)
         elif origin is not None:
-            progress.note(f"{folder.root}: begins with the averaged weights of {origin.root}")
+            progress.note(f"{folder.root}: begins with {_beginning(folder, origin)}")
         check_alike(
             ranks, {f"the weights {n}": str(s) for n, s in checksums(trainer.model).items()}
         )
@@ -103,19 +115,21 @@ def check_alike(ranks: Ranks, values: Mapping[str, str]) -> None:
 
 
 def _settled(
-    config: TrainConfig, folder: RunFolder, ranks: Ranks, held: ExitStack, *, fresh: bool
+    config: TrainConfig, folder: RunFolder, ranks: Ranks, held: ExitStack, options: TrainOptions
 ) -> TrainConfig:
-    """Lock the folder in the first process; the settings with the plan that its run began with."""
+    """Lock the folder in the first process; the settings, with what stays as its run began."""
     problem: UserError | None = None
     if ranks.rank == 0:
         try:
             folder.make()
             held.enter_context(run_lock(folder.root))
-            config = folder.settled(config, fresh=fresh)
+            names = named(options.config, options.set)
+            config = folder.settled(config, fresh=options.fresh, named=names)
         except UserError as error:
             problem = error
     _raise_together(ranks, problem)
-    return replace(config, plan=from_first(ranks, config.plan))
+    plan, epochs = from_first(ranks, (config.plan, config.epochs))
+    return replace(config, plan=plan, epochs=epochs)
 
 
 def _load_together(
@@ -166,6 +180,14 @@ def _state_in(
     return state if state or weights is None else {_BEGINNING: dict(weights.tensors)}
 
 
+def _beginning(folder: RunFolder, origin: Origin) -> str:
+    """Which weights of another run a run begins with."""
+    record = folder.about().get(INIT) or {}
+    step = "" if record.get("step") is None else f" of step {record['step']}"
+    best = " best" if record.get("weights") == BEST_OF_RUN else ""
+    return f"the{best} averaged weights{step} of {origin.root}"
+
+
 def _raise_together(ranks: Ranks, problem: UserError | None) -> None:
     """Raise a problem of the first process, which shows it, and end the others with it."""
     if ranks.any(problem is not None):
@@ -175,7 +197,7 @@ def _raise_together(ranks: Ranks, problem: UserError | None) -> None:
 def _prolonged(before: int | None, trainer: Trainer) -> str | None:
     """What another number of steps changes of the learning rate; None where it changes nothing."""
     config, step = trainer.config, trainer.step
-    if before is None or before == config.steps or config.decay != "cosine":
+    if before in (None, config.steps) or config.decay != "cosine" or step >= config.steps:
         return None
     was = replace(config, steps=before).learning_rate_at(max(0, step - 1))
     now = config.learning_rate_at(step)

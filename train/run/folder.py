@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ns2.model.config_values import flat_values, from_values, to_values
+from ns2.model.config_values import flat_values, to_values
 from ns2.pipeline.core.atomic import (
     is_temporary,
     refuse_link,
@@ -37,11 +38,12 @@ from ns2.train.data.identity import Identity
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
 from ns2.train.run.names import ABOUT, CONFIG, FOLDERS, INIT, LOCK, LOGS, LOSSES, WEIGHTS
 from ns2.train.run.recipes import other_model
-from ns2.train.run.settings import TrainConfig
+from ns2.train.run.settings import TrainConfig, settings_of
 from ns2.train.run.step_log import StepLog
 
 _FREE = (
     "steps",
+    "epochs",
     "checkpoint_every",
     "keep",
     "validate_every",
@@ -56,8 +58,8 @@ _FREE = (
     "token_multiple",
 )
 """Settings that may change when a run goes on: no step depends on them, apart from the learning
-rates of a cosine decay, which follow `steps`, and from the order of summation and the places that
-dropout draws, which follow the last three."""
+rates of a cosine decay, which follow the first two, and from the order of summation and the places
+that dropout draws, which follow the last three."""
 _FIRST_PLAN = 1
 """The plan of runs that do not name theirs."""
 _TOP = re.compile(
@@ -140,11 +142,22 @@ class RunFolder:
             raise UserError(f"{root} holds files, but no run of ns2; choose another folder")
         return False
 
-    def settled(self, config: TrainConfig, *, fresh: bool) -> TrainConfig:
-        """The settings with the plan that a run which is there began with; nothing is written."""
+    def settled(
+        self, config: TrainConfig, *, fresh: bool, named: Container[str] = ()
+    ) -> TrainConfig:
+        """The settings with the plan that a run which is there began with; nothing is written.
+
+        Its `epochs` stays, too, unless it is named: a run of before, which knew none, does not end
+        in the middle of its schedule.
+
+        Args:
+            named: the settings that the command names.
+        """
         if fresh or not (self.root / CONFIG).is_file():
             return config
-        return replace(config, plan=self.stored().plan)
+        stored = self.stored()
+        epochs = config.epochs if "epochs" in named else stored.epochs
+        return replace(config, plan=stored.plan, epochs=epochs)
 
     def stored(self) -> TrainConfig:
         """The settings of the run that is there.
@@ -153,8 +166,7 @@ class RunFolder:
             UserError: they can't be read.
         """
         try:  # settings that an older ns2 did not have are at their defaults
-            values = read_json(self.root / CONFIG)
-            return from_values(TrainConfig, {"plan": _FIRST_PLAN, **values})
+            return settings_of({"plan": _FIRST_PLAN, **read_json(self.root / CONFIG)})
         except (ValueError, TypeError) as error:
             raise UserError(f"{self.root / CONFIG} can't be read: {error}. {_ADVICE}") from error
 
@@ -192,12 +204,27 @@ class RunFolder:
             remove_known(self.root / name, known)
         remove_known(self.root, _TOP)
 
+    def is_other(self, config: TrainConfig | None, about: dict[str, Any], data: Identity) -> str:
+        """How the run that is there differs from one that it is to be; "" where it is that one.
+
+        Args:
+            config, about, data: see `open`; settings are not compared where they are None.
+
+        Raises:
+            UserError: it can't be read.
+        """
+        if config is not None and (names := _changed(config, self.stored())):
+            return f"has another {', '.join(names)}"
+        began = began_with(self.about())
+        if began != began_with(about):
+            return f"began with {'random weights' if began is None else f'--init {began}'}"
+        return "" if self._is_on(data) else "is on other data"
+
     def _check_settings(self, config: TrainConfig) -> None:
         """See that every setting that a step depends on is what it was."""
         stored = self.stored()
         self.steps_before = stored.steps
-        changed = flat_values(config).items() ^ flat_values(stored).items()
-        names = sorted({name for name, _ in changed if name.partition(".")[0] not in _FREE})
+        names = _changed(config, stored)
         if not names:
             return
         same_model = not other_model(config.model, stored.model)
@@ -236,18 +263,28 @@ class RunFolder:
         what = "begins with random weights" if before is None else f"began with --init {before}"
         raise UserError(f"{self.root} is a run that {what}: give the same. {_ADVICE}")
 
-    def _check_data(self, data: Identity) -> None:
-        """See that the data is what it was."""
+    def _is_on(self, data: Identity) -> bool:
+        """Whether the data of the run that is there is this."""
         about = self.about()
         try:
             made_by = [str(one.get("made_by", "")) for one in about.get("datasets", ())]
         except (AttributeError, TypeError) as error:
             raise UserError(f"{self.root / ABOUT} can't be read: {error}. {_ADVICE}") from error
-        if not data.was(about.get("data", ""), made_by):
+        return data.was(about.get("data", ""), made_by)
+
+    def _check_data(self, data: Identity) -> None:
+        """See that the data is what it was."""
+        if not self._is_on(data):
             raise UserError(
                 f"{self.root} is a run on other data: another dataset, one that was changed since, "
                 f"or another --where or --split. {_ADVICE} {self._init_advice('data')}"
             )
+
+
+def _changed(config: TrainConfig, stored: TrainConfig) -> list[str]:
+    """The settings that a step depends on and that differ."""
+    changed = flat_values(config).items() ^ flat_values(stored).items()
+    return sorted({name for name, _ in changed if name.partition(".")[0] not in _FREE})
 
 
 def began_with(about: dict[str, Any]) -> str | None:

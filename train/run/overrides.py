@@ -71,6 +71,12 @@ def choose(
     return config
 
 
+def named(file: Path | None, settings: Sequence[str]) -> set[str]:
+    """Dotted names of the settings that a command line names, see `choose`."""
+    names = {_setting(text)[0] for text in settings}
+    return names if file is None else names | set(read_settings(file))
+
+
 def read_settings(file: Path) -> dict[str, Any]:
     """Dotted names of the settings in a file, and their values.
 

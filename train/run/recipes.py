@@ -57,6 +57,7 @@ ADAPT = "adapt"
 """The preset that sets the training alone, for a run that begins with another's weights."""
 _ADAPTING: dict[str, Any] = {
     "steps": 600,
+    "epochs": 150.0,
     "learning_rate": 5e-4,
     "warmup": 50,
     "decay": "cosine",

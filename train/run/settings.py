@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from ns2.model.config_values import from_values
 from ns2.model.diffusion.sampler_config import FAST_SAMPLER, SamplerConfig
 from ns2.model.tts.ns2_config import NS2Config
 from ns2.train.data.mix import parse_mix
@@ -26,6 +27,10 @@ class TrainConfig:
 
     steps: int = 300_000
     """The number of steps in all."""
+
+    epochs: float = 0.0
+    """The number of epochs after which a run ends, where that is sooner than `steps`; 0 for no such
+    end. What is little is soon known by heart."""
 
     global_frames: int = 96_000
     """The batch size: the number of frames in a step, at most, on all devices together; with plan 2
@@ -137,6 +142,7 @@ class TrainConfig:
             "validate_frames",
         )
         at_least_0 = (
+            "epochs",
             "epoch_utterances",
             "clip",
             "weight_decay",
@@ -164,3 +170,18 @@ class TrainConfig:
             return self.learning_rate * min(rise, math.sqrt(self.warmup / (step + 1)))
         done = max(0, step - self.warmup) / max(1, self.steps - self.warmup)
         return self.learning_rate * rise * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+_GONE = ("anchor",)
+"""Settings that there were for a time, and that runs of then still name."""
+
+
+def settings_of(values: Any) -> TrainConfig:
+    """The settings that the content of a config.json names.
+
+    Raises:
+        ValueError: see `from_values`.
+    """
+    if isinstance(values, dict):
+        values = {name: value for name, value in values.items() if name not in _GONE}
+    return from_values(TrainConfig, values)

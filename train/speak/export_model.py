@@ -30,6 +30,7 @@ from ns2.model.tts.parts import (
 )
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
+from ns2.train.speak.joints import VOICE_LOUDNESS
 from ns2.train.speak.synthesizer import Synthesizer
 
 FORM = "ns2 model 1"
@@ -89,6 +90,7 @@ def facts_for_callers(voice: Synthesizer, sampler: SamplerConfig) -> dict[str, A
         "quantizers": voice.model.sizes.quantizers,
         "codec": voice.facts.codec_digest,
         "temperature": sampler.temperature,
+        "voice_loudness": VOICE_LOUDNESS,
         "steps": [
             {"time": p.t, "alpha": p.alpha, "sigma": p.sigma, "log_snr": p.log_snr} for p in points
         ],

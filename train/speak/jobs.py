@@ -9,16 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 import torch
 
 from ns2.model.log_mel import LogMel
 from ns2.model.tts.choices import Choices
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
-from ns2.pipeline.dataset.reader import Dataset
-from ns2.train.data.alike import Makeup, differences, makeup_of
-from ns2.train.speak.lines import Line, Speech, joined
+from ns2.train.speak.lines import Line, Prompt, Speech, joined, line_of
 from ns2.train.speak.output import SoundStream, save_sound
 from ns2.train.speak.speaking import STANDARD, Source, SynthesizeOptions
 from ns2.train.speak.synthesizer import Synthesizer
@@ -63,12 +60,12 @@ class Timing:
 
 
 def jobs_of(
-    voice: Synthesizer, options: SynthesizeOptions, prompt: np.ndarray | None
+    voice: Synthesizer, options: SynthesizeOptions, prompt: Prompt | None
 ) -> tuple[list[Job], list[str]]:
     """The files that the options ask for.
 
     Args:
-        prompt: (Q, P) codes of the voice; None for a random voice.
+        prompt: the voice; None for a random one.
 
     Returns:
         the jobs, and for each line of --text-file that can't be spoken a message.
@@ -91,18 +88,18 @@ def _of_text(
     text: str,
     out: Path,
     options: SynthesizeOptions,
-    prompt: np.ndarray | None,
+    prompt: Prompt | None,
 ) -> Job:
     """A text as one file; a long text is spoken in pieces."""
     if options.phonemes:
         ids = voice.ids_of_tokens(text.split())
-        return Job(out=out, lines=(Line(phonemes=ids, seed=options.seed, prompt=prompt),))
+        return Job(out=out, lines=(line_of(ids, prompt, seed=options.seed),))
     lines = voice.lines(text, options.language, prompt=prompt, seed=options.seed)
     return Job(out=out, lines=lines)
 
 
 def _of_file(
-    voice: Synthesizer, options: SynthesizeOptions, prompt: np.ndarray | None
+    voice: Synthesizer, options: SynthesizeOptions, prompt: Prompt | None
 ) -> tuple[list[Job], list[str]]:
     """A file OUT/0001.wav for the first line and so on; empty lines are passed over."""
     jobs, refused = [], []
@@ -119,7 +116,7 @@ def _of_line(
     number: int,
     text: str,
     options: SynthesizeOptions,
-    prompt: np.ndarray | None,
+    prompt: Prompt | None,
 ) -> Job:
     """The job of a line of --text-file.
 
@@ -159,14 +156,16 @@ def _texts_in(stream: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
             yield number, text
 
 
-def _of_utterance(voice: Synthesizer, options: SynthesizeOptions, prompt: np.ndarray | None) -> Job:
+def _of_utterance(voice: Synthesizer, options: SynthesizeOptions, prompt: Prompt | None) -> Job:
     """An utterance of a dataset with its true durations and pitch.
 
     Raises:
         UserError: there is no such utterance, it is damaged, or the dataset has another phoneme
             table or frame grid than the run.
     """
+    from ns2.pipeline.dataset.reader import Dataset  # loads pyarrow
     from ns2.pipeline.tools.inspection.one_utterance import find
+    from ns2.train.data.alike import Makeup, differences, makeup_of
 
     assert options.dataset is not None and options.durations_from is not None
     root, dataset = options.dataset, Dataset(options.dataset)
@@ -187,7 +186,8 @@ def _of_utterance(voice: Synthesizer, options: SynthesizeOptions, prompt: np.nda
     words = (
         tuple(map(tuple, dataset.read("meta", key)["words"])) if _META in dataset.columns else ()
     )
-    line = Line(**given, words=words, prompt=prompt, seed=options.seed)
+    codes = None if prompt is None else prompt.codes
+    line = Line(**given, words=words, prompt=codes, seed=options.seed)
     return Job(out=options.out, lines=(line,))
 
 
@@ -227,17 +227,18 @@ def _spoken(
         missing[text] -= 1
         if not missing[text]:
             of_text = parts.pop(text)
-            pieces = [(of_text[i], line.rest) for i, line in enumerate(texts[text])]
-            yield jobs[text], _joined(voice, pieces, options)
+            pieces = [of_text[i] for i in range(len(texts[text]))]
+            yield jobs[text], _joined(voice, texts[text], pieces, options)
 
 
 def _joined(
-    voice: Synthesizer, pieces: list[tuple[Speech, float]], options: SynthesizeOptions
+    voice: Synthesizer, lines: Sequence[Line], pieces: Sequence[Speech], options: SynthesizeOptions
 ) -> Speech:
     """The pieces of a text as one speech; what was asked for whole stays as it was made."""
     if options.source is Source.UTTERANCE:
-        return pieces[0][0]
-    return voice.joints(options.pause).all(pieces)
+        return pieces[0]
+    rests = [line.rest for line in lines]
+    return voice.joints(lines, options.pause).all(list(zip(pieces, rests, strict=True)))
 
 
 def _write(voice: Synthesizer, job: Job, speech: Speech, options: SynthesizeOptions) -> float:
@@ -271,13 +272,13 @@ def _textgrid(voice: Synthesizer, speech: Speech) -> str:
 def speak_as_they_come(
     voice: Synthesizer,
     options: SynthesizeOptions,
-    prompt: np.ndarray | None,
+    prompt: Prompt | None,
     refuse: Callable[[str], None],
 ) -> Timing:
     """Speak each line of --text-file when it is there, or stream speech to standard output.
 
     Args:
-        prompt: (Q, P) codes of the voice; None for a random voice.
+        prompt: the voice; None for a random one.
         refuse: called with a message for each line that can't be spoken.
 
     Raises:
@@ -303,7 +304,7 @@ def _stream(
     stream: SoundStream,
 ) -> Timing:
     """Write the pieces of a text to a stream, each when it is spoken."""
-    joints, lines = voice.joints(options.pause), list(job.lines)
+    joints, lines = voice.joints(job.lines, options.pause), list(job.lines)
     timing = Timing(seconds=0.0, took=0.0)
     for i in range(len(lines)):
         began = time.perf_counter()
@@ -323,7 +324,7 @@ def _stream(
 def _jobs_as_they_come(
     voice: Synthesizer,
     options: SynthesizeOptions,
-    prompt: np.ndarray | None,
+    prompt: Prompt | None,
     refuse: Callable[[str], None],
 ) -> Iterator[Job]:
     """The jobs of the options, those of lines when they are read."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from ns2.pipeline.core.schema import SILENCE, FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.sound.quality.lufs import loudness_of_speech
 from ns2.train.speak.lines import Speech, joined
 
 _ENDS = frozenset(".?!…。？！।؟")
@@ -27,7 +28,11 @@ _SHORTEST, _LONGEST = 0.15, 1.5
 _STEADY = 1.0
 """Seconds of voice from which on a piece's level is one to go by."""
 _MOST_GAIN = 6.0
-"""The most dB by which a piece is made louder or quieter."""
+"""The most dB by which a piece is made louder or quieter to be as loud as the first one."""
+_MOST_LOUDER = 12.0
+"""The most dB by which a piece is made louder where a loudness is given."""
+VOICE_LOUDNESS = -24.0
+"""The loudness that a known voice gets, in LUFS: what is louder reaches full scale with some."""
 _FADE = 0.005
 """Seconds of the fades at places where silence is cut or filled in."""
 
@@ -35,7 +40,13 @@ _FADE = 0.005
 class Joints:
     """Joins the pieces of one text, one after the other, as they are spoken."""
 
-    def __init__(self, table: PhonemeTable, grid: FrameGrid, pause: float | None = None) -> None:
+    def __init__(
+        self,
+        table: PhonemeTable,
+        grid: FrameGrid,
+        pause: float | None = None,
+        loudness: float | None = None,
+    ) -> None:
         """Begin with the first piece.
 
         Args:
@@ -43,12 +54,14 @@ class Joints:
             grid: their frame grid.
             pause: the pause between sentences in seconds, also within pieces; None for as long as
                 the model makes it within pieces, and then those stay as they are.
+            loudness: of all pieces, in LUFS; None for the level of the first piece.
         """
         self._grid, self._pause = grid, pause
         self._silent = frozenset(table.ids(sorted(table.optional)).tolist())
         self._ends = frozenset(table.ids(sorted(_ENDS & table.optional)).tolist())
         self._silence = int(table.ids([SILENCE])[0])
         self._made: list[int] = []
+        self._loudness = loudness
         self._level: float | None = None
         self._held: tuple[Speech, float] | None = None
 
@@ -78,7 +91,9 @@ class Joints:
         return self._held[0]
 
     def _at_one_level(self, speech: Speech) -> Speech:
-        """A piece as loud as the first one was; a model varies it from one to the next."""
+        """A piece at the level of all: a model varies it from one to the next and by the prompt."""
+        if self._loudness is not None:
+            return self._as_loud(speech, self._loudness)
         voiced = np.repeat(speech.f0 > 0, self._grid.hop_length)
         if not voiced.any():
             return speech
@@ -88,8 +103,22 @@ class Joints:
             steady = voiced.sum() >= _STEADY * self._grid.sample_rate
             self._level = level if steady else None
             return speech
-        gain = min(max(self._level - level, -_MOST_GAIN), _MOST_GAIN)
-        return replace(speech, wave=speech.wave * np.float32(10 ** (gain / 20)))
+        gain = float(np.clip(self._level - level, -_MOST_GAIN, _MOST_GAIN))
+        return replace(speech, wave=_louder(speech.wave, gain))
+
+    def _as_loud(self, speech: Speech, loudness: float) -> Speech:
+        """A piece with a loudness, or nearer to it, where it has a voice.
+
+        It is that of all of it, not the level of voiced frames: a prompt that is clipped or has no
+        high frequencies gives speech whose other sounds are as much louder or quieter.
+        """
+        if not (speech.f0 > 0).any():
+            return speech
+        found = loudness_of_speech(speech.wave, self._grid.sample_rate)
+        if found is None:
+            return speech
+        gain = min(loudness - found, _MOST_LOUDER)
+        return replace(speech, wave=_louder(speech.wave, gain))
 
     def _next(self, speech: Speech, rest: float) -> Speech:
         lead, end = self._sounding(speech)
@@ -194,6 +223,11 @@ class Joints:
         else:
             wave[:fade] *= ramp
         return wave
+
+
+def _louder(wave: np.ndarray, decibels: float) -> np.ndarray:
+    """A wave (S,) that is so many dB louder."""
+    return np.asarray(wave * np.float32(10 ** (decibels / 20)))
 
 
 def _cut_at(speech: Speech, token: int) -> tuple[Speech, Speech]:

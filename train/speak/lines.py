@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +26,46 @@ Words = tuple[tuple[str, int, int], ...]
 """For each word how it is written, its first token, and the token behind its last."""
 
 
+_ENOUGH = 1.0
+"""Seconds of a voice from which on its median pitch is known better than any model predicts it:
+`python -m benchmarks.short_prompts` measures both."""
+
+
+class VoicePitch(NamedTuple):
+    """The pitch of a voice, as far as it is known."""
+
+    f0: float
+    """The median F0 in Hz."""
+
+    weight: float
+    """How far the median pitch of speech is moved there from what is predicted, from 0 to 1."""
+
+    @staticmethod
+    def of(f0: np.ndarray, seconds: float) -> VoicePitch:
+        """The pitch of a voice whose voiced frames have this F0 (K,) in Hz, K > 0.
+
+        Args:
+            seconds: what the frames last. The less voice there is, the further its median is from
+                that of the voice, and the more the model is believed, up to a half.
+        """
+        return VoicePitch(float(np.median(f0)), 0.5 + 0.5 * min(1.0, seconds / _ENOUGH))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """The voice that a model speaks in.
+
+    Attributes:
+        codes: (Q, P).
+        voiced_seconds: the time with a voice in it; None where it is not known.
+        pitch: of the voice; None where it is not known.
+    """
+
+    codes: np.ndarray
+    voiced_seconds: float | None = None
+    pitch: VoicePitch | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """An utterance to speak.
@@ -35,6 +76,8 @@ class Line:
         prompt: (Q, P) codes of the voice; None for a random voice.
         durations: (N,) frames of each phoneme; None predicts them.
         f0: (T,) Hz, 0 where unvoiced, T the sum of durations; None predicts it.
+        voice_pitch: of the voice, which predicted pitch is brought near; None leaves it as it is
+            predicted.
         words: (word as written, first token, end token) of each word, where they are known.
         rest: the pause behind it, in pauses between sentences, where another line follows.
     """
@@ -44,8 +87,24 @@ class Line:
     prompt: np.ndarray | None = None
     durations: np.ndarray | None = None
     f0: np.ndarray | None = None
+    voice_pitch: VoicePitch | None = None
     words: Words = ()
     rest: float = 1.0
+
+
+def line_of(
+    phonemes: np.ndarray,
+    prompt: Prompt | np.ndarray | None,
+    *,
+    seed: int,
+    words: Words = (),
+    rest: float = 1.0,
+) -> Line:
+    """The line that speaks phonemes (N,) in a voice, or in that of codes (Q, P)."""
+    codes, pitch = (prompt.codes, prompt.pitch) if isinstance(prompt, Prompt) else (prompt, None)
+    return Line(
+        phonemes=phonemes, seed=seed, prompt=codes, voice_pitch=pitch, words=words, rest=rest
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +201,15 @@ def request_of(
         voice=None if voice is None else voice.of(len(lines)),
         durations=_padded([line.durations for line in lines], torch.int64, device),
         f0=_padded([line.f0 for line in lines], torch.float32, device),
+        voice_pitch=_voice_pitch(lines),
     )
+
+
+def _voice_pitch(lines: Sequence[Line]) -> Tensor | None:
+    """The pitch (B, 2) of the voices, see `Request`; None where none is known."""
+    if all(line.voice_pitch is None for line in lines):
+        return None
+    return torch.tensor([line.voice_pitch or (0.0, 0.0) for line in lines], dtype=torch.float64)
 
 
 def _padded(

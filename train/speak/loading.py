@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ns2.model.blocks.layers import Conv
-from ns2.model.config_values import from_values, to_values
+from ns2.model.config_values import to_values
 from ns2.model.tts.ns2 import NS2
 from ns2.model.tts.ns2_config import NS2Config, Sizes
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.reading import read_json
 from ns2.train.run.names import CONFIG
-from ns2.train.run.settings import TrainConfig
+from ns2.train.run.settings import settings_of
 from ns2.train.speak.weights import LAST, read_weights
 
+_SAME_SIZE = frozenset({"uniform", "normal", "fill", "zero", "div", "truediv", "mod", "remainder"})
+"""What changes the values of a new weight, and not its size."""
 _COUNTS = ("layers", "depth")
 """The settings that count layers, each of which has tensors of its own."""
 _WIDEST = 1 << 20
@@ -46,7 +49,7 @@ def load_model(run: Path, which: str = LAST) -> tuple[NS2, int | None]:
     """
     # The settings say how the model is built.
     try:
-        config = from_values(TrainConfig, read_json(run / CONFIG))
+        config = settings_of(read_json(run / CONFIG))
     except FileNotFoundError as error:
         raise UserError(f"{run} is no run of `ns2 train`: it has no {CONFIG}") from error
     except (ValueError, OSError) as error:
@@ -85,7 +88,7 @@ def _fitting(config: NS2Config, sizes: Sizes, weights: Mapping[str, Tensor]) -> 
     for name, value in _numbers(to_values(config)):
         if value > (len(weights) if name in _COUNTS else _WIDEST):
             raise ValueError(f"{name} is {value}, which no model with these weights has")
-    with torch.device("meta"):  # sizes without memory
+    with torch.device("meta"), _WithoutValues():  # sizes without memory
         model = NS2(config, sizes)
     expected = {name: tuple(one.shape) for name, one in model.state_dict().items()}
     found = {name: tuple(one.shape) for name, one in weights.items()}
@@ -93,6 +96,28 @@ def _fitting(config: NS2Config, sizes: Sizes, weights: Mapping[str, Tensor]) -> 
         if expected.get(name) != found.get(name):
             raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
     return model
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Leaves out the values that layers begin with, for tensors without memory.
+
+    Torch would load its compiler to compute none, which took a third of the time of loading a run.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func.__name__.strip("_") in _SAME_SIZE:
+            return args[0] if args else (kwargs or {})["tensor"]
+        if func is torch.randn:
+            return torch.empty(*args)
+        if func is torch.arange:
+            return torch.empty(*args, dtype=torch.int64)
+        return func(*args, **(kwargs or {}))
 
 
 def _as_float32(tensor: Tensor) -> Tensor:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 """By the ending of a file's name its format and coding, as soundfile names them."""
+_AROUND = 0.005
+"""Seconds around a sample that is too loud in which a stream is made quieter."""
 _UNKNOWN = 0xFFFFFFFF
 """The length in the header of a stream, which is not known when it begins."""
 
@@ -65,6 +68,21 @@ def full_scale_gain(wave: np.ndarray) -> float:
     return 1 / max(1.0, float(np.abs(wave).max(initial=0.0)))
 
 
+def limiting_gain(wave: np.ndarray, around: int) -> np.ndarray:
+    """The smooth factor (S,) that brings a wave (S,) within full scale: 1 where nothing near is.
+
+    Args:
+        around: the samples on either side over which it falls and rises.
+    """
+    if full_scale_gain(wave) == 1:
+        return np.ones(len(wave))
+    # a mean of minima over as many samples: each of these minima has seen the sample
+    needed = 1 / np.maximum(1.0, np.abs(wave, dtype=np.float64))
+    size = 2 * around + 1
+    lowest = sliding_window_view(np.pad(needed, 2 * around, mode="edge"), size).min(axis=1)
+    return np.convolve(lowest, np.full(size, 1 / size), mode="valid")
+
+
 def _down(gain: float) -> float:
     return float(-20 * np.log10(gain)) if gain < 1 else 0.0
 
@@ -72,17 +90,18 @@ def _down(gain: float) -> float:
 class SoundStream:
     """A WAV file of unknown length that is written piece by piece, 16 bits, mono.
 
-    Attributes:
-        down: the dB by which its loudest piece was brought down; those behind it are, too.
+    What comes later is not known, so the whole can't be brought down as a file is. Only what is
+    louder than full scale is, with the moments around it, and not what was written before or comes
+    behind: a shout does not change the level of all the speech that follows.
     """
 
     def __init__(self, out: BinaryIO, rate: int) -> None:
-        self._out, self._rate, self._begun, self._gain = out, rate, False, 1.0
+        self._out, self._rate, self._begun, self._least = out, rate, False, 1.0
 
     @property
     def down(self) -> float:
-        """The dB by which the loudest piece was brought down, and all behind it; 0 if none was."""
-        return _down(self._gain)
+        """The dB by which the loudest moment was brought down; 0 if none was."""
+        return _down(self._least)
 
     def write(self, wave: np.ndarray) -> None:
         """Write the next piece (S,), and see that it leaves.
@@ -95,8 +114,9 @@ class SoundStream:
         if not self._begun:
             self._out.write(_header(self._rate))
             self._begun = True
-        self._gain = min(self._gain, full_scale_gain(wave))
-        self._out.write((np.clip(wave * self._gain, -1, 1) * 32767).round().astype("<i2").tobytes())
+        gain = limiting_gain(wave, round(_AROUND * self._rate))
+        self._least = min(self._least, float(gain.min(initial=1.0)))
+        self._out.write((np.clip(wave * gain, -1, 1) * 32767).round().astype("<i2").tobytes())
         self._out.flush()
 
 

@@ -27,6 +27,10 @@ _FALL = 15.0
 """dB below the voice to which a slam is followed while it rings."""
 _FADE = 0.005
 """Seconds of the fade where something was cut out."""
+_ENOUGH = 0.95
+"""The share of the most voiced frames that a stretch may have, from which on others matter more."""
+_SEMITONE, _DECIBELS = float(np.log(2) / 12), 3.0
+"""Differences of pitch and of level from the whole recording that count alike in a stretch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +40,22 @@ class VoiceStretch:
     Attributes:
         wave: (S,) float32.
         voiced_seconds: the time with a voice in it.
+        f0: (K,) Hz, F0 of the voiced frames of the whole recording.
     """
 
     wave: np.ndarray
     voiced_seconds: float
+    f0: np.ndarray
 
 
 def voice_of(wave: np.ndarray, grid: FrameGrid, longest: int) -> VoiceStretch:
-    """Take the stretch of a recording that has most of its voice.
+    """Take a stretch of a recording that is full of its voice, and typical of it.
 
     Silence and noise before and after the voice are cut, and so is what is louder than the voice
-    and has none, such as a door that slams, wherever it stands.
+    and has none, such as a door that slams, wherever it stands. Of the stretches with nearly as
+    many voiced frames as any, the one is taken whose pitch and level are nearest to those of the
+    whole: a sentence's end or a shout would give the model another voice, and where stretches have
+    equally many voiced frames, the least noise would decide.
 
     Args:
         wave: (S,) float32 at the grid's sampling rate.
@@ -61,13 +70,16 @@ def voice_of(wave: np.ndarray, grid: FrameGrid, longest: int) -> VoiceStretch:
     f0 = extract_f0(wave, PitchConfig(sample_rate=grid.sample_rate, hop_length=hop))
     voiced = _without_short(f0 > 0, _SHORTEST_VOICE)
     if not voiced.any():
-        return VoiceStretch(wave=loudest_stretch(wave, longest * hop), voiced_seconds=0.0)
-    kept = _kept(voiced, _levels(wave, hop, len(voiced)), round(_AROUND * per_second))
-    first, end = _most(voiced[kept], longest)
+        stretch = loudest_stretch(wave, longest * hop)
+        return VoiceStretch(wave=stretch, voiced_seconds=0.0, f0=f0[:0])
+    levels = _levels(wave, hop, len(voiced))
+    kept = _kept(voiced, levels, round(_AROUND * per_second))
+    first, end = _typical(np.where(voiced, f0, 0)[kept], levels[kept], longest)
     chosen = np.flatnonzero(kept)[first:end]
     return VoiceStretch(
         wave=_joined(wave, chosen, hop, round(_FADE * grid.sample_rate)),
         voiced_seconds=float(voiced[chosen].sum() / per_second),
+        f0=f0[kept & voiced],
     )
 
 
@@ -117,13 +129,33 @@ def _spread(seeds: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     return found
 
 
-def _most(voiced: np.ndarray, longest: int) -> tuple[int, int]:
-    """The stretch of `longest` frames (T,) at most that has the most voiced ones."""
-    if len(voiced) <= longest:
-        return 0, len(voiced)
-    count = np.concatenate([[0], np.cumsum(voiced)])
-    first = int(np.argmax(count[longest:] - count[:-longest]))
+def _typical(f0: np.ndarray, levels: np.ndarray, longest: int) -> tuple[int, int]:
+    """The stretch of `longest` frames at most that is full of the voice and most like all of it.
+
+    Args:
+        f0: (T,) Hz, 0 where unvoiced.
+        levels: (T,) dB.
+    """
+    if len(f0) <= longest:
+        return 0, len(f0)
+    voiced = f0 > 0
+    pitch = np.log(np.where(voiced, f0, 1.0))
+    pitch -= np.median(pitch[voiced])
+    pitch = np.clip(pitch, -np.log(2), np.log(2))  # an octave is an error of the extractor
+    level = levels - np.median(levels[voiced])
+    count = _sums(voiced, longest)
+    far = (
+        np.abs(_sums(voiced * pitch, longest)) / _SEMITONE
+        + np.abs(_sums(voiced * level, longest)) / _DECIBELS
+    ) / np.maximum(count, 1)
+    first = int(np.argmin(np.where(count >= _ENOUGH * count.max(), far, np.inf)))
     return first, first + longest
+
+
+def _sums(values: np.ndarray, size: int) -> np.ndarray:
+    """The sums (T - size + 1,) of all stretches of so many values (T,)."""
+    total = np.concatenate([[0], np.cumsum(values)])
+    return np.asarray(total[size:] - total[:-size])
 
 
 def _joined(wave: np.ndarray, frames: np.ndarray, hop: int, fade: int) -> np.ndarray:

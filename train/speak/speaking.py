@@ -149,6 +149,10 @@ class SynthesizeOptions(SpeakingOptions):
     pitch: float = Choices.semitones
     """The number of semitones by which the pitch is raised, or lowered if it is negative."""
 
+    as_predicted: bool = False
+    """Pitch and loudness stay as the model predicts them. Otherwise the median pitch of speech is
+    brought within a quarter of a semitone of the prompt's, and its loudness near -24 LUFS."""
+
     pause: float | None = None
     """The pause between sentences in seconds; between paragraphs it is half as long again, and
     where a long sentence is cut no longer than without this option.  [default: between pieces of a

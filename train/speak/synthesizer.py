@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,12 +34,12 @@ from ns2.pipeline.text.lexicon import Lexicon, held_together, take_phones
 from ns2.pipeline.text.pronunciation import TextSettings, pronounce
 from ns2.pipeline.text.tones import has_tones
 from ns2.train.speak.facts import SpeechFacts, open_codec_of, read_lexicon, read_speech
-from ns2.train.speak.joints import Joints
-from ns2.train.speak.lines import Line, Speech, batches, request_of
+from ns2.train.speak.joints import VOICE_LOUDNESS, Joints
+from ns2.train.speak.lines import Line, Prompt, Speech, VoicePitch, batches, line_of, request_of
 from ns2.train.speak.loading import load_model, pack
 from ns2.train.speak.pieces import Piece, Said, pieces
 from ns2.train.speak.recorded_prompt import VoiceStretch, voice_of
-from ns2.train.speak.speaking import Precision
+from ns2.train.speak.speaking import Precision, SpeakingOptions
 from ns2.train.speak.voice_file import SUFFIX, load_voice
 from ns2.train.speak.weights import LAST
 from ns2.train.step.ranks import avoid_cudnn_attention, check_device, chosen_device
@@ -47,19 +47,6 @@ from ns2.train.step.repeated import compile_layers
 
 if TYPE_CHECKING:
     from ns2.model.codec.interface import Codec
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prompt:
-    """The voice that a model speaks in.
-
-    Attributes:
-        codes: (Q, P).
-        voiced_seconds: the time with a voice in it; None where it is not known.
-    """
-
-    codes: np.ndarray
-    voiced_seconds: float | None = None
 
 
 class Synthesizer:
@@ -203,16 +190,22 @@ class Synthesizer:
         text: str,
         language: str | None = None,
         *,
-        prompt: np.ndarray | None = None,
+        prompt: Prompt | np.ndarray | None = None,
         seed: int = 0,
     ) -> tuple[Line, ...]:
         """The lines that speak a text of any length, piece by piece, all in one voice.
+
+        Args:
+            text: the text to speak.
+            language: see `said`.
+            prompt: the voice; that of codes (Q, P) alone has the pitch that the model predicts.
+            seed: of the noise.
 
         Raises:
             UserError: see `pieces`.
         """
         return tuple(
-            Line(phonemes=one.ids, words=one.words, rest=one.rest, seed=seed, prompt=prompt)
+            line_of(one.ids, prompt, seed=seed, words=one.words, rest=one.rest)
             for one in self.pieces(text, language)
         )
 
@@ -235,14 +228,16 @@ class Synthesizer:
                 raise UserError(f"a voice that was saved ({SUFFIX}) is a prompt alone")
             quantizers, entries, _ = self.model.codebooks.shape
             digest = self.facts.codec_digest
-            codes = load_voice(files[0], digest, quantizers, entries)
+            codes, pitch = load_voice(files[0], digest, quantizers, entries)
             # a run that learned longer prompts may have kept it
-            return Prompt(codes=codes[:, : self.model.config.prompt.longest])
+            return Prompt(codes=codes[:, : self.model.config.prompt.longest], pitch=pitch)
         share = self.model.config.prompt.longest // len(files)
         stretches = [self._voice_in(path, max(1, share)) for path in files]
+        f0 = np.concatenate([one.f0 for one in stretches])
         return Prompt(
             codes=np.concatenate([self.codes_of(one.wave) for one in stretches], axis=1),
             voiced_seconds=sum(one.voiced_seconds for one in stretches),
+            pitch=VoicePitch.of(f0, len(f0) / self.grid.frame_rate),
         )
 
     def _voice_in(self, path: Path, longest: int) -> VoiceStretch:
@@ -259,7 +254,7 @@ class Synthesizer:
         return found
 
     def encode_prompt(self, wave: np.ndarray, rate: int) -> np.ndarray:
-        """The codes (Q, P) of a voice; of a long recording those of the stretch with most voice.
+        """The codes (Q, P) of a voice; of a long recording, those of a stretch typical of it.
 
         Args:
             wave: (S,) float32.
@@ -305,8 +300,8 @@ class Synthesizer:
             UserError: the text or the prompt can't be used.
         """
         recordings = [prompt] if isinstance(prompt, str | Path) else prompt or []
-        codes = self.read_prompt(*recordings) if recordings else None
-        lines = self.lines(text, language, prompt=codes, seed=seed)
+        voice = self.prompt_of(*recordings) if recordings else None
+        lines = self.lines(text, language, prompt=voice, seed=seed)
         return self.speak_as_one([lines], choices, pause)[0]
 
     def speak_as_one(
@@ -323,12 +318,14 @@ class Synthesizer:
         texts = self.in_one_voice(texts, choices)
         spoken = iter(self.speak([line for lines in texts for line in lines], choices))
         return [
-            self.joints(pause).all([(next(spoken), line.rest) for line in lines]) for lines in texts
+            self.joints(lines, pause).all([(next(spoken), line.rest) for line in lines])
+            for lines in texts
         ]
 
-    def joints(self, pause: float | None = None) -> Joints:
+    def joints(self, lines: Sequence[Line], pause: float | None = None) -> Joints:
         """What joins the pieces of one text, see `speak_as_one`."""
-        return Joints(self.table, self.grid, pause)
+        loudness = None if lines[0].voice_pitch is None else VOICE_LOUDNESS
+        return Joints(self.table, self.grid, pause, loudness)
 
     def in_one_voice(
         self, texts: Sequence[Sequence[Line]], choices: Choices | None = None
@@ -367,7 +364,7 @@ class Synthesizer:
         with torch.autocast(self.device, torch.bfloat16, enabled=self._bf16):
             shared = all(line.prompt is prompt for line in lines)
             request = request_of(lines, self.device, self._voice(prompt) if shared else None)
-            return generate(self.model, request, choices)
+            return generate(self.model, request, choices or SpeakingOptions().choices())
 
     @torch.no_grad()
     def _voice(self, prompt: np.ndarray | None) -> Voice:

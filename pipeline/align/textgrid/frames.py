@@ -76,7 +76,7 @@ def align_textgrid(
     _check_length(textgrid, samples, grid)
     tier = find_tier(textgrid, names.phones, "--phone-tier")
     phones = [
-        Interval(interval.start, interval.end, _symbol(interval.label))
+        Interval(interval.start, interval.end, symbol(interval.label))
         for interval in spoken_intervals(textgrid, tier, "phone")
     ]
     if not phones:
@@ -118,7 +118,7 @@ def _check_length(textgrid: TextGrid, samples: int, grid: FrameGrid) -> None:
         )
 
 
-def _symbol(label: str) -> str:
+def symbol(label: str) -> str:
     """The label of a phone in the Unicode form, NFC or NFD, that the phoneme table has."""
     if label == PAD:
         raise UtteranceError(

@@ -1,4 +1,4 @@
-"""One writer for a dataset in a bucket: an object that its holder renews while it lives.
+"""One writer for a dataset or run in a bucket: an object that its holder renews while it lives.
 
 Clocks are not compared: who finds a lease watches whether it is renewed. A holder on this machine
 that is gone is seen at once.
@@ -28,7 +28,7 @@ ENDS = 30.0
 
 
 class Lease:
-    """The lease of a dataset, held while the block lasts."""
+    """The lease of a dataset or run, held while the block lasts."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -65,7 +65,7 @@ class Lease:
         if self._lost:
             raise UserError(
                 f"another ns2 has begun to work on {self._objects.url}, because this one was not "
-                "heard of for too long; it stops here. What is written stays."
+                "heard of for too long. What is written stays."
             )
 
     def _content(self) -> bytes:
@@ -114,8 +114,9 @@ class Lease:
         while not self._over.wait(RENEWED):
             try:
                 self._tag = self._objects.put(LEASE, self._content(), tag=self._tag)
-            except ExistsError:
-                # a renewal whose answer was lost looks the same as the renewal of another
+            except (ExistsError, MissingError):
+                # a renewal whose answer was lost looks the same as the renewal of another, and
+                # where there is none any more, another one may have come and gone
                 if not self._is_own():
                     self._lost = True
                     return

@@ -7,8 +7,8 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from ns2.pipeline.core.atomic import atomic_write
@@ -21,8 +21,9 @@ from ns2.pipeline.dataset.layout import CARD, SUMS, TARGET
 from ns2.pipeline.dataset.sums import parse_sums
 from ns2.pipeline.remote.copies import whole
 from ns2.pipeline.remote.faults import MissingError, RemoteError
-from ns2.pipeline.remote.objects import Objects, persist
-from ns2.pipeline.remote.urls import copy_folder, is_url, make_folder, tidy
+from ns2.pipeline.remote.objects import Objects, asking, persist
+from ns2.pipeline.remote.traffic import TRAFFIC
+from ns2.pipeline.remote.urls import copies_told, copy_folder, is_url, make_folder, tidy
 
 TRIES = 4
 """How often bytes are fetched that are not what was written."""
@@ -63,9 +64,12 @@ class Mirror:
             UserError: see `__init__`.
         """
         make_folder(self.root)
-        with alone(self.root):
+        with copies_told(), alone(self.root):
             try:
-                card = self._right(CARD, is_card)
+                with asking(1) as pool:
+                    # which reading the index will need; not here: an import may swallow a Ctrl-C
+                    pool.submit(import_module, "pyarrow.dataset")
+                    card = self._right(CARD, is_card)
             except MissingError as error:
                 raise UserError(
                     f"{self.url} has no {CARD}: it is not a dataset, or `ns2 preprocess` has not "
@@ -75,7 +79,7 @@ class Mirror:
             self._copy(SUMS, vouched)
             sums = parse_sums((self.root / SUMS).read_bytes())
             small = {name: sha for name, sha in sums.items() if not TARGET.fullmatch(name)}
-            with ThreadPoolExecutor(4) as pool:
+            with asking(4) as pool:
                 list(pool.map(self._copy, small, small.values()))
             if not _holds(self.root / CARD, card):
                 with atomic_write(self.root / CARD, durable=False) as file:
@@ -115,6 +119,7 @@ class Mirror:
         """
         for attempt in range(TRIES):
             if attempt:
+                TRAFFIC.again(f"{self.url}/{name}", "wrong bytes came", wrong=1)
                 time.sleep(0.1 * 2**attempt)
             data = whole(self.objects, name)
             if is_right(data):

@@ -1,8 +1,10 @@
 """A folder that stands for a dataset in a bucket while it is written.
 
 Small files lie in it as they are in the bucket. Tars are empty files of the same length: their
-arrays are read from the bucket. Each file that takes its name in the folder is put into the bucket
-before the work goes on, so tars come before their markers, and the card comes last.
+arrays are read from the bucket. The times of all of them stand for the tags of the objects, so what
+was changed in the bucket is seen as on a disk, and from any machine. Each file that takes its name
+in the folder is put into the bucket before the work goes on, so tars come before their markers, and
+the card comes last.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.names import path_in
 from ns2.pipeline.dataset.bucket.lease import ENDS, Lease
 from ns2.pipeline.dataset.bucket.mirror import MIRRORS, alone
+from ns2.pipeline.dataset.bucket.putting import put_once
 from ns2.pipeline.dataset.layout import LEASE, LOCK, OURS
-from ns2.pipeline.remote.copies import bring, is_copy, whole
-from ns2.pipeline.remote.faults import ExistsError
-from ns2.pipeline.remote.objects import Objects
+from ns2.pipeline.dataset.shards import read_marker
+from ns2.pipeline.remote.copies import bring, is_copy, mark, right_bytes, time_of
+from ns2.pipeline.remote.objects import Objects, asking
 from ns2.pipeline.remote.urls import copy_folder, make_folder, tidy
 
 _CONNECTIONS = 16
@@ -114,7 +116,7 @@ class Staging:
             name = path.relative_to(self.root).as_posix()
             if path.is_file() and name != LOCK and name not in found:
                 path.unlink()
-        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        with asking(_CONNECTIONS) as pool:
             list(pool.map(self._bring, found))
 
     def delete_missing(self) -> None:
@@ -128,10 +130,11 @@ class Staging:
         path, (size, tag) = path_in(self.root, name), self._there[name]
         path.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".tar"):
-            if not path.is_file() or path.stat().st_size != size:
+            if not _stands_for(path, size, tag):
                 _empty(path, size)
-        elif not is_copy(path, tag):
-            path.write_bytes(whole(self._objects, name))
+        elif not is_copy(path, size, tag):
+            path.write_bytes(right_bytes(self._objects, name, size, tag))
+        mark(path, tag)
 
     def _check_lease(self) -> None:
         if self._lease is not None:
@@ -149,19 +152,16 @@ class Staging:
             return
         if name.endswith(".tar"):
             size = path.stat().st_size
-            self._there[name] = (size, self._objects.put_file(name, path))
+            tag = self._objects.put_file(name, path)
+            self._there[name] = (size, tag)
             _empty(path, size)
+            mark(path, tag)
             return
-        data = path.read_bytes()
+        size = path.stat().st_size
         is_marker = name.endswith(".parquet") and path.with_suffix(".tar").exists()
-        try:
-            tag = self._objects.put(name, data, create=is_marker)
-        except ExistsError:
-            if self._objects.read(name) != data:
-                tag = self._objects.put(name, data)
-            else:
-                tag = self._there.get(name, (0, ""))[1]
-        self._there[name] = (len(data), tag)
+        put = put_once if is_marker else Objects.put_file
+        self._there[name] = (size, put(self._objects, name, path))
+        mark(path, self._there[name][1])
 
 
 def url_of(path: Path) -> str:
@@ -170,6 +170,39 @@ def url_of(path: Path) -> str:
         if path.is_relative_to(folder):
             return f"{url}/{path.relative_to(folder).as_posix()}"
     return ""
+
+
+def bucket_of(root: Path) -> str:
+    """The URL of the dataset that a folder stands for in this process; "" for other folders."""
+    return MIRRORS.get(str(root), "")
+
+
+def adopt(root: Path, name: str) -> Path:
+    """Take over a marker and its tar, which another process has put into the bucket.
+
+    Args:
+        root: the folder that stands for the bucket.
+        name: of the marker.
+
+    Returns:
+        the marker's file.
+
+    Raises:
+        RemoteError: one of both is missing, or can't be read.
+        ValueError: the tar is not the one that the marker commits.
+    """
+    objects, marker = Objects(bucket_of(root)), path_in(root, name)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    size, tag = objects.size(name)
+    marker.write_bytes(right_bytes(objects, name, size, tag))
+    mark(marker, tag)
+    tar = marker.with_suffix(".tar")
+    size, tag = objects.size(tar.relative_to(root).as_posix())
+    if size != read_marker(marker).size:
+        raise ValueError(f"{tar.name} has {size} bytes, which its marker does not say")
+    _empty(tar, size)
+    mark(tar, tag)
+    return marker
 
 
 def local_copy(path: Path, url: str) -> Path:
@@ -182,12 +215,20 @@ def local_copy(path: Path, url: str) -> Path:
         return path
     place, _, name = url.rpartition("/")
     objects = Objects(place)
-    bring(objects, copy_folder(place), [(name, objects.size(name)[1])])
+    bring(objects, copy_folder(place), [(name, *objects.size(name))])
     return copy_folder(place) / name
 
 
 def _is_ours(name: str) -> bool:
     return OURS.fullmatch(name.split("/")[0]) is not None
+
+
+def _stands_for(path: Path, size: int, tag: str) -> bool:
+    """Whether an empty file stands for a tar as it is in the bucket now."""
+    if not path.is_file():
+        return False
+    status = path.stat()
+    return status.st_size == size and status.st_mtime_ns == time_of(tag)
 
 
 def _empty(path: Path, size: int) -> None:

@@ -13,9 +13,16 @@ from ns2.pipeline.stages.graph import Graph
 class InlineExecutor:
     """Runs batches in order, in the calling process."""
 
-    def run(self, graph: Graph, limits: Limits, batches: Iterable[Batch]) -> Iterator[BatchResult]:
+    orders = None
+
+    def run(
+        self, graph: Graph, limits: Limits, batches: Iterable[Batch], *, url: str = ""
+    ) -> Iterator[BatchResult]:
         """Results in the order of the batches."""
         worker = Worker(graph, limits)
         for batch in batches:
             result, _ = worker.process(batch)
             yield result
+
+    def get_ready(self, graph: Graph, limits: Limits) -> None:
+        """Nothing is needed."""

@@ -14,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.schema import Kind, Reason
 from ns2.pipeline.preprocess.work.failure import Failure
 from ns2.pipeline.preprocess.work.messages import CRASHED, Batch, BatchResult, Outcome, Task
+from ns2.pipeline.preprocess.work.writing import Order, Written
 
 CRASHES_ALONE = 3
 """Crashes with one utterance alone before it is blamed."""
@@ -43,15 +45,28 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Writing:
+    """An order on its way.
+
+    Attributes:
+        crashes: how often a worker crashed over it.
+    """
+
+    order: Order
+    crashes: int = 0
+    gpu: bool = False
+
+
+@dataclass(frozen=True)
 class Returned:
-    """What has become of a part; without a result its worker crashed over it.
+    """What has become of a part or an order; without a result its worker crashed over it.
 
     Attributes:
         handed: a reference to what it hands on.
         lost: what was handed on for it, or what it gave, is gone with the machine that held it.
     """
 
-    result: BatchResult | None = None
+    result: BatchResult | Written | None = None
     handed: Any = None
     lost: bool = False
 
@@ -68,12 +83,12 @@ class Workers(Protocol):
         """Whether a worker of that kind has nothing to do."""
         ...
 
-    def give(self, part: Part) -> None:
-        """Hand a part to a worker that is free."""
+    def give(self, part: Part | Writing) -> None:
+        """Hand a part or an order to a worker that is free."""
         ...
 
-    def wait(self) -> Iterator[tuple[Part, Returned]]:
-        """Parts that have come back since, at least one."""
+    def wait(self) -> Iterator[tuple[Part | Writing, Returned]]:
+        """Parts and orders that have come back since, at least one."""
         ...
 
 
@@ -174,22 +189,29 @@ class _Flow:
         batches: Iterator[Batch],
         gpu_stages: Sequence[str],
         most_waiting: int,
+        orders: deque[Order],
     ) -> None:
         self._workers, self._batches = workers, batches
+        self._orders, self._writing = orders, deque[Writing]()
         self._gpu_stages, self._most_waiting = frozenset(gpu_stages), most_waiting
         self._for_cpus, self._for_gpus = deque[Part](), deque[Part]()
         self._collected: dict[tuple[int, int], _Collected] = {}
         self._exhausted = False
 
-    def results(self) -> Iterator[BatchResult]:
-        """Results of batches, as they become whole."""
+    def results(self) -> Iterator[BatchResult | Written]:
+        """Results of batches, as they become whole, and what was written."""
         while True:
             self._feed_gpus()
             self._feed_cpus()
             if not self._workers.at_work:
+                if self._orders:  # the last batch came with them
+                    continue
                 return
             for part, returned in self._workers.wait():
-                result = self._receive(part, returned)
+                if isinstance(part, Writing):
+                    result: BatchResult | Written | None = self._receive_written(part, returned)
+                else:
+                    result = self._receive(part, returned)
                 if result is not None:
                     yield result
 
@@ -198,9 +220,13 @@ class _Flow:
             self._workers.give(self._for_gpus.popleft())
 
     def _feed_cpus(self) -> None:
-        """Parts that wait come first, then a new batch, unless too much waits for the GPUs."""
+        """What is to be written comes first, then parts that wait, then a new batch, unless too
+        much waits for the GPUs."""
         while self._workers.free(gpu=False):
-            if self._for_cpus:
+            self._writing.extend(Writing(self._orders.popleft()) for _ in range(len(self._orders)))
+            if self._writing:
+                self._workers.give(self._writing.popleft())
+            elif self._for_cpus:
                 self._workers.give(self._for_cpus.popleft())
             elif not self._begin_batch():
                 return
@@ -233,12 +259,31 @@ class _Flow:
             if again:
                 (self._for_gpus if part.gpu else self._for_cpus).extend(again)
                 return None
-        collected.take(part, returned.result or _blamed(part.batch), returned.handed)
+        result = returned.result or _blamed(part.batch)
+        assert isinstance(result, BatchResult)
+        collected.take(part, result, returned.handed)
         self._for_gpus.extend(collected.for_gpu())
         whole = collected.result()
         if whole is not None:
             del self._collected[name]
         return whole
+
+    def _receive_written(self, writing: Writing, returned: Returned) -> Written | None:
+        """Take what has become of an order; it is given once more where its worker crashed."""
+        if isinstance(returned.result, Written):
+            return returned.result
+        order = writing.order
+        if returned.lost:  # with the arrays: who ordered it makes them again
+            return Written(shard=order.shard)
+        again = replace(writing, crashes=writing.crashes + 1)
+        if again.crashes >= CRASHES_ALONE:
+            raise UserError(
+                f"a worker crashed {again.crashes} times while it wrote shard {order.shard} to "
+                f"{order.url}: is there memory, and room for temporary files? Run again: what is "
+                "written stays."
+            )
+        self._writing.append(again)
+        return None
 
 
 def carry_out(
@@ -247,14 +292,20 @@ def carry_out(
     *,
     gpu_stages: Sequence[str] = (),
     most_waiting: int = 0,
-) -> Iterator[BatchResult]:
+    orders: deque[Order] | None = None,
+) -> Iterator[BatchResult | Written]:
     """Feed the workers, take results, and do again what crashed.
 
     Args:
         gpu_stages: stages that workers without a GPU leave to those that have one.
         most_waiting: batches that may wait for a GPU before no new one is begun.
+        orders: what is to be written; whoever takes results may add to it.
+
+    Raises:
+        UserError: workers crash again and again while they write.
     """
-    return _Flow(workers, batches, gpu_stages, most_waiting).results()
+    waiting = deque[Order]() if orders is None else orders
+    return _Flow(workers, batches, gpu_stages, most_waiting, waiting).results()
 
 
 def _cut(whole: Batch, tasks: Sequence[Task]) -> list[Part]:

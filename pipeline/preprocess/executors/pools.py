@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections import ChainMap, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from ns2.pipeline.preprocess.executors.parts import Part, Returned
+from ns2.pipeline.preprocess.executors.parts import Part, Returned, Writing
 from ns2.pipeline.preprocess.options import Limits
-from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, HandedOn
+from ns2.pipeline.preprocess.work.messages import Batch, BatchResult, HandedOn, Sent
 from ns2.pipeline.preprocess.work.worker import Worker
+from ns2.pipeline.preprocess.work.writing import Order, Parcel, Written, keep, write_far
 from ns2.pipeline.stages.graph import Graph
 
 _EVERY_SECONDS = 2.0
@@ -20,11 +23,26 @@ _EVERY_SECONDS = 2.0
 class _Actor:
     """What runs inside a Ray actor: one worker."""
 
-    def __init__(self, graph: Graph, limits: Limits, device: str, leave: Sequence[str]) -> None:
+    def __init__(
+        self, graph: Graph, limits: Limits, device: str, leave: Sequence[str], *, keeps: bool
+    ) -> None:
         import ray
 
         self._node = ray.get_runtime_context().get_node_id()
+        self.begin(graph, limits, device, leave, keeps=keeps)
+
+    def begin(
+        self, graph: Graph, limits: Limits, device: str, leave: Sequence[str], *, keeps: bool
+    ) -> None:
+        """Take other work than it was made for."""
+        self._graph, self._keeps = graph, keeps
         self._worker = Worker(graph, limits, device=device, leave=leave)
+
+    def warm_up(self) -> None:
+        """Import what stages need; a stage that can't be set up tells so where it is needed."""
+        for stage in self._graph.stages.values():
+            with suppress(Exception):
+                stage.setup()
 
     def node(self) -> str:
         """The node that it runs on."""
@@ -32,9 +50,18 @@ class _Actor:
 
     def process(
         self, batch: Batch, *given: Mapping[str, HandedOn]
-    ) -> tuple[BatchResult, dict[str, HandedOn]]:
-        """Carry out a batch; what was handed on for it may come in several pieces."""
-        return self._worker.process(batch, dict(ChainMap(*(dict(piece) for piece in given))))
+    ) -> tuple[BatchResult, dict[str, HandedOn], Parcel]:
+        """Carry out a batch; what was handed on for it may come in several pieces.
+
+        What comes last is what was made, where workers write it.
+        """
+        pieces = dict(ChainMap(*(dict(piece) for piece in given)))
+        result, handed = self._worker.process(batch, pieces)
+        return result, handed, keep(result) if self._keeps else {}
+
+    def write(self, order: Order, *parcels: Parcel) -> Written:
+        """Write targets into the bucket."""
+        return write_far(self._graph, order, parcels)
 
 
 class Pool:
@@ -49,6 +76,8 @@ class Pool:
         device: str = "cpu",
         leave: Sequence[str] = (),
         gpu: bool = False,
+        keeps: bool = False,
+        early: deque[Any] | None = None,
     ) -> None:
         """Describe the actors; Ray must run.
 
@@ -57,13 +86,16 @@ class Pool:
             device: torch's name of the device on which their accelerated stages work.
             leave: stages that they leave to another pool.
             gpu: each takes one of Ray's GPUs, instead of a CPU.
+            keeps: they keep what they make until one of them writes it.
+            early: actors that `early_actors` made, which are taken first.
         """
         import ray
 
         # an actor of one CPU may use one thread; one that waits for its GPU needs none for itself
         resources = {"num_cpus": 0, "num_gpus": 1} if gpu else {"num_cpus": 1}
-        self._actor = ray.remote(_Actor).options(max_restarts=0, max_task_retries=0, **resources)
+        self._actor = _actor(**resources)
         self._arguments = (ray.put(graph), ray.put(limits), device, tuple(leave))
+        self._keeps, self._early = keeps, deque[Any]() if early is None else early
         self._idle: deque[Any] = deque()
         self._made: dict[Any, Any] = {}
         self.size = size
@@ -82,7 +114,12 @@ class Pool:
         """An actor that is free."""
         if self._idle:
             return self._idle.popleft()
-        actor: Any = self._actor.remote(*self._arguments)
+        actor: Any
+        if self._early:
+            actor = self._early.popleft()
+            actor.begin.remote(*self._arguments, keeps=self._keeps)
+        else:
+            actor = self._actor.remote(*self._arguments, keeps=self._keeps)
         self._made[actor] = actor.node.remote()
         return actor
 
@@ -122,6 +159,28 @@ class Pool:
         self._made.clear()
 
 
+def _actor(**resources: float) -> Any:
+    """The kind of actors that take some resources; what crashes is done again by the driver."""
+    import ray
+
+    return ray.remote(_Actor).options(max_restarts=0, max_task_retries=0, **resources)
+
+
+def early_actors(graph: Graph, limits: Limits, count: int) -> deque[Any]:
+    """Actors on CPUs that are made before there is work, and import meanwhile what it will need.
+
+    Args:
+        graph: one with the same kinds of stages as those of the work.
+    """
+    import ray
+
+    arguments = (ray.put(graph), ray.put(limits), "cpu", ())
+    actors = deque(_actor(num_cpus=1).remote(*arguments, keeps=False) for _ in range(count))
+    for actor in actors:
+        actor.warm_up.remote()
+    return actors
+
+
 def alive_nodes() -> set[str]:
     """The nodes of the cluster that are there now."""
     import ray
@@ -142,7 +201,7 @@ class Crew:
         """
         self._cpus, self._gpus, self._room = cpus, gpus, room
         self._looked = time.monotonic()
-        self._busy: dict[Any, tuple[Pool, Any, Any, Part]] = {}
+        self._busy: dict[Any, tuple[Pool, Any, tuple[Any, ...], Part | Writing]] = {}
 
     @property
     def at_work(self) -> bool:
@@ -154,16 +213,21 @@ class Crew:
         pool = self._gpus if gpu else self._cpus
         return pool is not None and pool.free
 
-    def give(self, part: Part) -> None:
-        """Hand a part to an actor that is free."""
+    def give(self, part: Part | Writing) -> None:
+        """Hand a part or an order to an actor that is free."""
         pool = self._gpus if part.gpu else self._cpus
         assert pool is not None
         actor = pool.take()
-        result, handed = actor.process.options(num_returns=2).remote(part.batch, *part.given)
-        self._busy[result] = (pool, actor, handed, part)
+        if isinstance(part, Writing):
+            order = part.order
+            result = actor.write.remote(replace(order, parcels=()), *order.parcels)
+            self._busy[result] = (pool, actor, (), part)
+            return
+        result, *others = actor.process.options(num_returns=3).remote(part.batch, *part.given)
+        self._busy[result] = (pool, actor, tuple(others), part)
 
-    def wait(self) -> Iterator[tuple[Part, Returned]]:
-        """Parts that have come back since, at least one.
+    def wait(self) -> Iterator[tuple[Part | Writing, Returned]]:
+        """Parts and orders that have come back since, at least one.
 
         Raises:
             Exception: what a worker raised, such as `UserError`: it concerns the whole run.
@@ -176,7 +240,7 @@ class Crew:
         for reference in ready:
             if reference not in self._busy:
                 continue
-            pool, actor, handed, part = self._busy.pop(reference)
+            pool, actor, others, part = self._busy.pop(reference)
             try:
                 result = ray.get(reference)
             except ray.exceptions.RayTaskError as error:
@@ -191,9 +255,9 @@ class Crew:
                 yield part, Returned(lost=lost)
             else:
                 pool.give_back(actor)
-                yield part, Returned(result=result, handed=handed)
+                yield part, _returned(result, *others)
 
-    def _follow_cluster(self) -> Iterator[tuple[Part, Returned]]:
+    def _follow_cluster(self) -> Iterator[tuple[Part | Writing, Returned]]:
         """Every now and then make room for actors on nodes that joined, and give up those that wait
         for a node that is gone; the parts that they were given come back."""
         if self._room is None or time.monotonic() < self._looked + _EVERY_SECONDS:
@@ -218,3 +282,13 @@ class Crew:
         for pool in (self._cpus, self._gpus):
             if pool is not None:
                 pool.dismiss()
+
+
+def _returned(result: BatchResult | Written, handed: Any = None, parcel: Any = None) -> Returned:
+    """A result whose arrays, where they are kept, tell in which parcel."""
+    if isinstance(result, BatchResult):
+        for outcome in result.outcomes:
+            for column, one in outcome.members.items():
+                if isinstance(one, Sent):
+                    outcome.members[column] = replace(one, parcel=parcel)
+    return Returned(result=result, handed=handed)

@@ -13,22 +13,28 @@ on to a worker that has one, with its audio, for the rest (`pools`).
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.ending import hear_sigterm
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.preprocess.executors.parts import carry_out
-from ns2.pipeline.preprocess.executors.pools import Crew, Pool, alive_nodes
+from ns2.pipeline.preprocess.executors.pools import Crew, Pool, alive_nodes, early_actors
 from ns2.pipeline.preprocess.executors.ray_start import RayFolder, start_ray
+from ns2.pipeline.preprocess.executors.warming import InThread
 from ns2.pipeline.preprocess.options import Limits
 from ns2.pipeline.preprocess.work.messages import Batch, BatchResult
+from ns2.pipeline.preprocess.work.writing import Order, Written
 from ns2.pipeline.stages.graph import Graph
 
 OBJECT_STORE = 512 * 2**20
-"""Bytes of the object store: results of batches pass through it, one a worker at a time."""
+"""Bytes of the object store: results of batches pass through it, one a worker at a time; as much
+again where the arrays of some shards lie in it. What does not fit is spilled to the disk by Ray."""
 GPU_OBJECT_STORE = 512 * 2**20
 """More of it for each GPU: audio of the batches that wait for it."""
 GPU_WAITING = 2
@@ -63,40 +69,87 @@ class RayExecutor:
         self._modules: Sequence[str] = ()
         self._started = False
         self._folder = RayFolder()
+        self._begun: InThread | None = None
+        self._early = deque[Any]()
+        self.orders: deque[Order] | None = None
 
     def __enter__(self) -> RayExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._begun is not None:
+            self._begun.wait()
         if self._started:
             import ray
 
             ray.shutdown()
             self._started = False
+        if self._begun is not None:
+            self._begun.end()
+            self._begun = None
         self._folder.remove()
 
-    def run(self, graph: Graph, limits: Limits, batches: Iterable[Batch]) -> Iterator[BatchResult]:
-        """Results of batches as they come; never more on the way than workers and GPUs take."""
-        self._start(_own_modules(graph))
+    def get_ready(self, graph: Graph, limits: Limits) -> None:
+        """Start Ray in a thread, and actors, which import what stages need.
+
+        Nothing is done where a cluster is named, whose workers are not ours to keep busy.
+        """
+        if self._started or self._begun is not None or self._address is not None:
+            return
+
+        def begin() -> None:
+            # it says that only a main thread can hear SIGTERM, which ours does
+            logging.getLogger("ray._private.worker").addFilter(_is_not_of_signals)
+            self._start(_own_modules(graph))
+            self._early = early_actors(graph, limits, self._workers or 1)
+
+        self._begun = InThread(begin)
+
+    def run(
+        self, graph: Graph, limits: Limits, batches: Iterable[Batch], *, url: str = ""
+    ) -> Iterator[BatchResult | Written]:
+        """Results of batches as they come; never more on the way than workers and GPUs take.
+
+        Of a dataset in a bucket the workers keep what they make, until one of them writes it.
+        """
+        if self._begun is not None:
+            self._begun.result()
+        self._start(_own_modules(graph), keeps=bool(url))
+        self.orders = deque[Order]() if url else None
         gpus = self._gpus or 0
         accelerated = [name for name, stage in graph.stages.items() if stage.accelerated and gpus]
+        keeps = bool(url)
         crew = Crew(
-            Pool(graph, limits, self._workers or 1, leave=accelerated),
-            Pool(graph, limits, gpus, device=self._device, gpu=True) if accelerated else None,
+            Pool(
+                graph,
+                limits,
+                self._workers or 1,
+                leave=accelerated,
+                keeps=keeps,
+                early=self._early,
+            ),
+            Pool(graph, limits, gpus, device=self._device, gpu=True, keeps=keeps)
+            if accelerated
+            else None,
             room=None if self._address is None else self._room,
         )
         try:
             yield from carry_out(
-                crew, iter(batches), gpu_stages=accelerated, most_waiting=GPU_WAITING * gpus
+                crew,
+                iter(batches),
+                gpu_stages=accelerated,
+                most_waiting=GPU_WAITING * gpus,
+                orders=self.orders,
             )
         finally:
             crew.dismiss()
 
-    def _start(self, modules: Sequence[str]) -> None:
+    def _start(self, modules: Sequence[str], *, keeps: bool = False) -> None:
         """Start Ray here, or join the cluster that was named.
 
         Args:
             modules: what workers must be able to import, beside ns2.
+            keeps: what workers make stays in the object store until it is written.
 
         Raises:
             UserError: Ray does not start, the cluster can't be joined, runs another ns2, or lacks
@@ -117,7 +170,8 @@ class RayExecutor:
                 self._folder,
                 num_cpus=self._workers + 1,  # one stays free, or two actors hang two cores
                 num_gpus=self._gpus,
-                object_store_memory=OBJECT_STORE + GPU_OBJECT_STORE * (self._gpus or 0),
+                object_store_memory=OBJECT_STORE * (2 if keeps else 1)
+                + GPU_OBJECT_STORE * (self._gpus or 0),
                 include_dashboard=False,
                 log_to_driver=False,
                 configure_logging=False,
@@ -173,6 +227,10 @@ class RayExecutor:
                 f"--gpus {self._gpus}, but there are {there}. Without --gpus all that there are "
                 "get used, and with --gpus 0 none."
             )
+
+
+def _is_not_of_signals(record: logging.LogRecord) -> bool:
+    return "SIGTERM" not in record.getMessage()
 
 
 def _gpus_here() -> int:

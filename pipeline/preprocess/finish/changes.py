@@ -33,7 +33,7 @@ from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.index import CONFIDENCE
 from ns2.pipeline.preprocess.finish.unchanged import Inputs, Last, same_but_tables
 from ns2.pipeline.preprocess.options import Options
-from ns2.pipeline.preprocess.plan.kept_rows import FILTERED, NO_SHARD, SPLITS, KeptRows
+from ns2.pipeline.preprocess.plan.kept_rows import FILTERED, NO_SHARD, SPLITS, KeptRows, distinct
 from ns2.pipeline.preprocess.plan.stamps import stamps_of
 
 _SCREENED = re.compile(rf"\.state/screen-[0-9a-f]+/(?P<shard>{layout.SCREEN_FILE.pattern})")
@@ -83,7 +83,7 @@ class Changes:
     @cached_property
     def quiet_shards(self) -> np.ndarray:
         """Numbers of the quiet shards, sorted."""
-        return np.unique(self.shards[~self.anew])
+        return distinct(self.shards[~self.anew])
 
     @property
     def found(self) -> int:
@@ -285,7 +285,9 @@ def _places_of(lines: Lines, rows: KeptRows) -> np.ndarray | None:
         found = (there[at] == asked).all(1)
         before[until:][found] = until + order[at[found]]
     known = before[before >= 0]
-    return before if len(np.unique(known)) == len(known) else None
+    places = np.zeros(len(rows), np.bool_)
+    places[known] = True
+    return before if np.count_nonzero(places) == len(known) else None
 
 
 def _changed(table: Path, rows: KeptRows, known: np.ndarray) -> set[int]:

@@ -52,6 +52,7 @@ class Summary:
         hours_found: of all that could be decoded.
         hours: of speech written.
         column_bytes: size of the current tars, by column.
+        sums: what the card's statistics are made of, by the folder of a column.
         stage_seconds: spent in each stage of this run.
         stage_audio_seconds: of speech that each stage worked on in this run.
         made: targets that this run wrote, by column.
@@ -63,6 +64,7 @@ class Summary:
     hours: float = 0.0
     rejected: list[Rejection] = field(default_factory=list)
     column_bytes: dict[str, int] = field(default_factory=dict)
+    sums: dict[str, dict[str, Any]] = field(default_factory=dict)
     stage_seconds: Counter[str] = field(default_factory=Counter)
     stage_audio_seconds: Counter[str] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)
@@ -193,6 +195,7 @@ class Finisher:
         index = self._write_index(schema, tally, vouched)
         self._check_ledger()
         summary.column_bytes = {c: tally.bytes[c] for c in self.columns}
+        summary.sums = {self.scene.graph.folder(c): sums for c, sums in tally.sums.items() if sums}
         assets = self._write_assets()
         tally.checksums += self._checksums(assets)
         # What was there before must still be what the last card vouched for.

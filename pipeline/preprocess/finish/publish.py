@@ -29,10 +29,13 @@ from ns2.pipeline.core.schema import Rejection
 from ns2.pipeline.dataset.index import CONFIDENCE, REJECTED_SCHEMA, ROW_GROUP, row_crc
 from ns2.pipeline.dataset.layout import CARD
 from ns2.pipeline.dataset.shards import Marker, read_marker
+from ns2.pipeline.preprocess.plan.appended.kept_groups import write_behind
 from ns2.pipeline.preprocess.plan.sources import Source
 from ns2.pipeline.preprocess.work.screening import Screened
 from ns2.pipeline.preprocess.work.targets import Targets
 from ns2.pipeline.stages.graph import Graph
+
+_AS_PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,16 +145,26 @@ def _tables(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa
         yield pa.Table.from_pylist(group, schema)
 
 
-def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> Path:
-    """Write tables, each as a row group, into a temporary file beside `path`; give it back."""
+def write_tables(
+    path: Path, tables: Iterable[pa.Table], schema: pa.Schema, *, kept: int = 0
+) -> Path:
+    """Write tables, each as a row group, into a temporary file beside `path`; give it back.
+
+    Args:
+        kept: row groups of the file at `path` that come before the tables, as they are.
+
+    Raises:
+        OtherFormatError: that file was not written by this function with this schema.
+    """
     temporary = temporary_path(path)
     try:
-        with (
-            new_file(temporary) as file,
-            pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
-        ):
-            for table in tables:
-                writer.write_table(table)
+        with new_file(temporary) as file:
+            if kept:
+                write_behind(file, path, kept, tables, schema, **_AS_PARQUET)
+            else:
+                with pq.ParquetWriter(file, schema, **_AS_PARQUET) as writer:
+                    for table in tables:
+                        writer.write_table(table)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -180,7 +193,9 @@ class Publisher:
     def replace(self, name: str, temporary: Path) -> None:
         """Put a file in place unless it is there already with the same content."""
         path = self._root / name
-        if path.is_file() and sha256_file(path) == sha256_file(temporary):
+        sizes = {one.stat().st_size for one in (path, temporary) if one.is_file()}
+        same = path.is_file() and len(sizes) == 1
+        if same and sha256_file(path) == sha256_file(temporary):
             temporary.unlink()
             return
         self._drop_card()

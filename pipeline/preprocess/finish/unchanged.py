@@ -27,6 +27,7 @@ from ns2.pipeline.core.schema import PASSING, Kind, Reason, Rejection
 from ns2.pipeline.corpora.corpus import Corpus
 from ns2.pipeline.corpora.layouts.manifest import MORE_NAMES, NAMES, Manifest
 from ns2.pipeline.dataset import layout
+from ns2.pipeline.dataset.bucket.staging import bucket_of
 from ns2.pipeline.preprocess.finish.finisher import Summary
 from ns2.pipeline.preprocess.finish.splits import assign_split
 from ns2.pipeline.preprocess.options import Options
@@ -38,12 +39,13 @@ from ns2.pipeline.stages.graph import Graph
 
 _HEAD = b"ns2.finished"
 _ROWS = 1 << 16
+_MANY_ROWS = 32 << 20  # bytes that are kept of rows, two million of them
 _SCHEMA = pa.schema(
     [("root", pa.string()), ("name", pa.string()), ("size", pa.int64()), ("mtime_ns", pa.int64())]
 )
 _UNSEEN = ("lock", "finished.parquet", "rows.parquet")
 """Files of the folder of state whose sizes and times are not kept."""
-_COUNTED = ("found", "written", "hours_found", "hours", "column_bytes")
+_COUNTED = ("found", "written", "hours_found", "hours", "column_bytes", "sums")
 
 Inputs = str
 """All that decides what a run does, apart from recordings and what is made already, as JSON."""
@@ -133,11 +135,16 @@ class Done:
         columns = list(zip(*(known.get(key, nothing) for key in self.corpus.keys), strict=True))
         kinds = (np.int32, np.int8, np.int64, np.int64)
         numbers = columns[:4] or [()] * 4
-        arrays = [np.array(n, kind) for n, kind in zip(numbers, kinds, strict=True)]
+        shards, splits, sizes, times = (
+            np.array(n, kind) for n, kind in zip(numbers, kinds, strict=True)
+        )
         texts = pa.array(columns[4] if columns else [], pa.string())
         return KeptRows(
             digests=digests,
-            **dict(zip(("shards", "splits", "sizes", "times"), arrays, strict=True)),
+            shards=shards,
+            splits=splits,
+            sizes=sizes,
+            times=times,
             sources=pa.chunked_array([texts]),
         )
 
@@ -188,7 +195,7 @@ def keep_rows(out: Path, inputs: Inputs | None, done: Done, rows: KeptRows | Non
         "summary": {name: getattr(done.summary, name) for name in _COUNTED},
         "notes": list(done.notes),
     }
-    files: dict[tuple[str, str], tuple[int, int] | None] = {}
+    files = [_as_they_are(out)]
     if rows is not None:
         rows.save(layout.rows_file(out))
         head |= {
@@ -199,37 +206,34 @@ def keep_rows(out: Path, inputs: Inputs | None, done: Done, rows: KeptRows | Non
             "retried": done.retried,
         }
     else:
-        files = {(str(corpus.root), s.utterance.source): s.stamp for s in done.sources}
-    files |= {(".", name): stamp(out / name) for name in _made(out)}
-    _write(file, head, files)
+        seen = {s.utterance.source: s.stamp or (-1, -1) for s in done.sources}
+        stamps = np.array([*seen.values()], np.int64).reshape(-1, 2)
+        files.insert(0, _seen_files(str(corpus.root), pa.array(seen, pa.string()), *stamps.T))
+    _write(file, head, pa.concat_tables(files))
 
 
-def _write(
-    file: Path, head: Mapping[str, Any], files: Mapping[tuple[str, str], tuple[int, int] | None]
-) -> None:
-    schema = _SCHEMA.with_metadata({_HEAD: json.dumps(head).encode()})
-    columns = zip(*((*place, *(at or (-1, -1))) for place, at in files.items()), strict=True)
-    arrays = [
-        pa.array(list(column), kind) for column, kind in zip(columns, schema.types, strict=True)
-    ]
+def _as_they_are(out: Path) -> pa.Table:
+    """Sizes and times of the files of a dataset and of what runs remember of it, as rows."""
+    names = pa.array(_made(out), pa.string())
+    return _seen_files(".", names, *stamps_of(out, pa.chunked_array([names])))
+
+
+def _seen_files(root: str, names: pa.Array, sizes: np.ndarray, times: np.ndarray) -> pa.Table:
+    roots = pa.array([root], pa.string()).take(pa.array(np.zeros(len(names), np.int8)))
+    return pa.Table.from_arrays([roots, names, sizes, times], schema=_SCHEMA)
+
+
+def _write(file: Path, head: Mapping[str, Any], files: pa.Table) -> None:
+    table = files.replace_schema_metadata({_HEAD: json.dumps(head).encode()})
     with atomic_write(file) as written:
         pq.write_table(
-            pa.Table.from_arrays(arrays, schema=schema),
-            written,
-            row_group_size=_ROWS,
-            compression="zstd",
-            write_page_checksum=True,
+            table, written, row_group_size=_ROWS, compression="zstd", write_page_checksum=True
         )
 
 
 def renew(out: Path, inputs: Inputs, last: Last) -> None:
     """Remember that a run found all as the last one left it, by other sizes and times of tables."""
-    head = {**last.head, "inputs": inputs}
-    table = last.files.replace_schema_metadata({_HEAD: json.dumps(head).encode()})
-    with atomic_write(layout.finished_file(out)) as written:
-        pq.write_table(
-            table, written, row_group_size=_ROWS, compression="zstd", write_page_checksum=True
-        )
+    _write(layout.finished_file(out), {**last.head, "inputs": inputs}, last.files)
 
 
 def _made(out: Path) -> Iterator[str]:
@@ -299,6 +303,21 @@ class Last:
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
         return Recalled(summary, tuple(self.head["notes"]))
+
+
+def announces_work(out: Path, inputs: Inputs) -> bool:
+    """Whether there is most likely something to make, which to find out takes a while.
+
+    That is where another table of millions of rows is to be compared with the last one; its rows
+    may be the same all the same.
+    """
+    try:
+        if layout.rows_file(out).stat().st_size < _MANY_ROWS or bucket_of(out):
+            return False
+        before = json.loads(pq.read_schema(layout.finished_file(out)).metadata[_HEAD])["inputs"]
+        return bool(before != inputs and same_but_tables(before, inputs))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        return False
 
 
 def same_but_tables(one: Inputs, other: Inputs) -> bool:

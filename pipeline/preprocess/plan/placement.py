@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from ns2.pipeline.core.atomic import atomic_write, delete
 from ns2.pipeline.core.errors import UserError
+from ns2.pipeline.preprocess.plan.appended.more_rows import add_rows
 from ns2.pipeline.preprocess.plan.sources import Source
 
 _SIZE = b"ns2.shard_utterances"
@@ -100,8 +101,11 @@ def save_plan(state: Path, placed: Mapping[str, int], size: int) -> None:
 
 def add_to_plan(state: Path, placed: Mapping[str, int], size: int) -> None:
     """Write the shards of keys that have none yet behind those that are there."""
-    before = pq.read_table(state, page_checksum_verification=True)
-    _write(state, pa.concat_tables([before.select(["key", "shard"]), _table(placed)]), size)
+    if pq.read_schema(state).names != ["key", "shard"]:
+        before = pq.read_table(state, columns=["key", "shard"], page_checksum_verification=True)
+        _write(state, pa.concat_tables([before, _table(placed)]), size)
+        return
+    add_rows(state, _table(placed), write_page_checksum=True)
 
 
 def _table(placed: Mapping[str, int]) -> pa.Table:

@@ -9,7 +9,6 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ns2.pipeline.corpora.corpus import Corpus, recording_of
 from ns2.pipeline.corpora.reading import read_corpus
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.states import HASH_DIGITS, SourceStates
+from ns2.pipeline.remote.objects import asking
 from ns2.pipeline.sound.held.recordings import Place
 from ns2.pipeline.text.lexicon import Lexicon
 
@@ -86,7 +86,7 @@ def names_of(corpus: Corpus) -> list[str]:
 
 
 _Located = tuple[Utterance, Recording]
-_THREADS = 8  # more than cores: a network's storage answers late
+_THREADS, _FAR_THREADS = 8, 32  # more than cores: a network's storage answers late
 _CHUNK = 512
 _PART = 16
 _SAVE_SECONDS = 60.0
@@ -155,7 +155,8 @@ def read_sources(
     rejected: list[Rejection] = []
     saved = time.monotonic()
     ordered = sorted(utterances, key=_place)  # what a file holds is read from front to end
-    with ThreadPoolExecutor(_THREADS) as pool:  # hashing lets other threads run
+    far = bool(ordered) and bool(Recording.of(locate(ordered[0])).url)
+    with asking(_FAR_THREADS if far else _THREADS) as pool:  # hashing lets other threads run
         for start in range(0, len(ordered), _CHUNK):
             chunk = [(u, Recording.of(locate(u))) for u in ordered[start : start + _CHUNK]]
             looks = pool.map(lambda part: [_look_at(states, *one) for one in part], _parts(chunk))
@@ -191,9 +192,15 @@ def _place(utterance: Utterance) -> tuple[str, tuple[int, int]]:
 
 
 def _parts(chunk: Sequence[_Located]) -> list[Sequence[_Located]]:
-    """Parts of a chunk for threads; what one file holds is not shared among them."""
+    """Parts of a chunk for threads; what one file or object holds is not shared among them."""
+
+    def holder_of(one: _Located) -> str | None:
+        utterance, recording = one
+        together = utterance.held or (recording.url and utterance.piece)
+        return str(recording.path) if together else None
+
     parts: list[Sequence[_Located]] = []
-    for holder, group in itertools.groupby(chunk, lambda one: one[1].held and one[1].path):
+    for holder, group in itertools.groupby(chunk, holder_of):
         some = list(group)
         size = _PART if holder is None else len(some)
         parts += [some[i : i + size] for i in range(0, len(some), size)]

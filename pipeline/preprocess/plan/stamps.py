@@ -16,14 +16,18 @@ import numpy as np
 import pyarrow as pa
 
 from ns2.model.aligner.kernels import on_all_cores
+from ns2.pipeline.core.cores import usable_cores
+from ns2.pipeline.preprocess.plan.hard_links import HardLinks
 
 _FEW = 20_000
 """Fewer files are looked at sooner than anything is compiled."""
 _PART = 1 << 18
+"""The most names that a thread looks at together."""
 _LONGEST = 4096
 _SECOND = 1_000_000_000
 _WANTED = 0x1 | 0x40 | 0x200  # type, time of modification, size: of linux/stat.h
-_MODE, _SIZE, _SECONDS, _NANO = 28, 40, 112, 120  # where struct statx has them, in bytes
+# where struct statx has them, in units of their sizes: 2, 8, 8 and 4 bytes
+_MODE, _SIZE, _SECONDS, _NANO = 14, 5, 14, 30
 
 
 def stamps_of(root: Path, names: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,15 +45,18 @@ def stamps_of(root: Path, names: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarra
     if look is None or not root.is_dir():
         _look_one_by_one(root, names, sizes, times)
         return sizes, times
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    folder, links = os.open(root, os.O_RDONLY | os.O_DIRECTORY), HardLinks(root)
+
+    part = min(_PART, len(names) // (2 * usable_cores()) + 1)
 
     def work(begin: int) -> None:
-        texts = names.slice(begin, _PART).combine_chunks().cast(pa.large_string())
-        offsets, data = _buffers(texts)
-        look(folder, data, offsets, sizes[begin : begin + _PART], times[begin : begin + _PART])
+        texts = names.slice(begin, part).combine_chunks().cast(pa.large_string())
+        buffers = _buffers(texts)
+        found = sizes[begin : begin + part], times[begin : begin + part]
+        look(folder, *buffers, links.look(*buffers, *found), *found)
 
     try:
-        on_all_cores(work, range(0, len(names), _PART))
+        on_all_cores(work, range(0, len(names), part))
     finally:
         os.close(folder)
     return sizes, times
@@ -68,10 +75,10 @@ def _look_one_by_one(
 
 
 def _buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Where strings begin and end, (n + 1,) int64, and the bytes of all of them."""
+    """The bytes of all strings, and where they begin and end, (n + 1,) int64."""
     _, offsets, data = texts.buffers()
     begins = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    return begins, np.frombuffer(data or b"\0", np.uint8)
+    return np.frombuffer(data or b"\0", np.uint8), begins
 
 
 @cache
@@ -89,21 +96,24 @@ def _compiled_look() -> Any:
     # a function of another library can't be kept compiled; it takes half a second
     @numba.njit(nogil=True)
     def look(
-        folder: int, data: np.ndarray, offsets: np.ndarray, sizes: np.ndarray, times: np.ndarray
-    ) -> None:
+        folder: int, data: np.ndarray, offsets: np.ndarray, asked: np.ndarray,
+        sizes: np.ndarray, times: np.ndarray,
+    ) -> None:  # fmt: skip
         found, path = np.zeros(256, np.uint8), np.zeros(_LONGEST, np.uint8)
+        halves, words = found.view(np.uint16), found.view(np.uint32)
+        longs = found.view(np.int64)
         for i in range(len(offsets) - 1):
-            length = offsets[i + 1] - offsets[i]
-            if length >= _LONGEST:
+            begin, length = offsets[i], offsets[i + 1] - offsets[i]
+            if not asked[i] or length >= _LONGEST:
                 continue
-            path[:length] = data[offsets[i] : offsets[i + 1]]
+            for at in range(length):  # numba takes seconds to compile an assignment of a slice
+                path[at] = data[begin + at]
             path[length] = 0
             if statx(folder, path.ctypes.data, 0, _WANTED, found.ctypes.data) != 0:
                 continue
-            if found[_MODE : _MODE + 2].view(np.uint16)[0] & 0xF000 != 0x8000:
+            if halves[_MODE] & 0xF000 != 0x8000:
                 continue
-            sizes[i] = found[_SIZE : _SIZE + 8].view(np.int64)[0]
-            seconds = found[_SECONDS : _SECONDS + 8].view(np.int64)[0]
-            times[i] = seconds * _SECOND + found[_NANO : _NANO + 4].view(np.uint32)[0]
+            sizes[i] = longs[_SIZE]
+            times[i] = longs[_SECONDS] * _SECOND + words[_NANO]
 
     return look

@@ -17,6 +17,7 @@ from ns2.pipeline.core.atomic import atomic_write, stamp
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.held import Recording
 from ns2.pipeline.core.schema import Piece
+from ns2.pipeline.preprocess.plan.appended.more_rows import add_rows
 from ns2.pipeline.sound.held.recordings import Place, hash_recording
 from ns2.pipeline.sound.pieces import is_whole, recording_seconds
 
@@ -44,9 +45,12 @@ class SourceStates:
         self._looked: set[str] = set()
         self._holders: dict[str, tuple[int, int]] = {}  # stamps of changed files that hold others
         self._changed = False
+        self._all_new = False  # nothing that is asked for is in the file
         if path.is_file():
             try:
-                table = self._asked(others=False).to_pydict()
+                asked = self._asked(others=False)
+                self._all_new = only is not None and not asked.num_rows
+                table = asked.to_pydict()
                 columns = (table["path"], table["size"], table["mtime_ns"], table["hash"])
             except (pa.ArrowException, OSError, KeyError, ValueError):
                 return  # only a cache: what is lost is hashed again
@@ -124,6 +128,10 @@ class SourceStates:
                 **self._length_column(names),
             }
         )
+        if self._all_new and pq.read_schema(self._path).names == table.column_names:
+            add_rows(self._path, table, write_page_checksum=True)
+            self._changed = self._all_new = False
+            return
         if self._only is not None and self._path.is_file():
             table = pa.concat_tables([self._asked(others=True), table], promote_options="default")
         with atomic_write(self._path) as file:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from ns2.pipeline.core.schema import PASSING, Rejection
-from ns2.pipeline.dataset.shards import Marker, Member, Stored, TarWriter, decode_value
+from ns2.pipeline.dataset.shards import Marker, Member, Stored, read_marker
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
 from ns2.pipeline.preprocess.work.failure import as_rejection
@@ -15,14 +17,15 @@ from ns2.pipeline.preprocess.work.messages import (
     Batch,
     BatchResult,
     Outcome,
+    Sent,
     Task,
     batches,
 )
 from ns2.pipeline.preprocess.work.scene import Scene
 from ns2.pipeline.preprocess.work.screening import Screened
 from ns2.pipeline.preprocess.work.shard_state import ShardState
+from ns2.pipeline.preprocess.work.writing import InParcel, Order, write_target
 from ns2.pipeline.stages.graph import SCREEN, SOURCES
-from ns2.pipeline.stages.stage import Stage
 
 
 class ShardJob:
@@ -38,7 +41,7 @@ class ShardJob:
     def __init__(self, scene: Scene, shard: Shard, columns: Sequence[str]) -> None:
         self.state = ShardState.load(scene, shard, columns)
         self._scene, self._by_key = scene, {source.key: source for source in shard.sources}
-        self._made: dict[tuple[str, str], Member] = {}
+        self._made: dict[tuple[str, str], Member | Sent] = {}
         self._waiting = 0
         self._unsaved = self.state.recovered
         if scene.filters:
@@ -175,6 +178,57 @@ class ShardJob:
 
     def commit(self) -> list[Marker]:
         """Write the screening and every missing target of the shard."""
+        self._save_screening()
+        scene, members = self._scene, self.state.members()
+        markers = []
+        for column in self._lacking(members):
+            arrays = (self._member(column, source) for source in members)
+            folder = scene.targets.folder(column)
+            marker = write_target(scene.graph, folder, self.number, column, arrays)
+            scene.targets.note(marker)
+            markers.append(marker)
+        self._made.clear()
+        return markers
+
+    def order(self, url: str) -> Order | None:
+        """Write the screening, and say what a worker is to write; None where nothing is missing.
+
+        Args:
+            url: of the dataset.
+        """
+        self._save_screening()
+        members = self.state.members()
+        parcels: dict[Any, int] = {}
+        targets: dict[str, list[Stored | InParcel]] = {}
+        for column in self._lacking(members):
+            places = targets[column] = []
+            for source in members:
+                made = self._made.get((source.key, column))
+                if isinstance(made, Sent):
+                    number = parcels.setdefault(made.parcel, len(parcels))
+                    places.append(InParcel(parcel=number, key=source.key, column=column))
+                else:
+                    places.append(self._stored(column, source))
+        if not targets:
+            return None
+        return Order(shard=self.number, url=url, targets=targets, parcels=tuple(parcels))
+
+    def adopt(self, files: Iterable[Path]) -> list[Marker]:
+        """Take over markers that a worker has written.
+
+        Raises:
+            ValueError: one can't be read, or is not of this shard as it is now.
+        """
+        members, targets = self.state.members(), self._scene.targets
+        markers = [read_marker(file) for file in files]
+        for marker in markers:
+            if marker.path != targets.path(marker.column, self.number, members):
+                raise ValueError(f"{marker.path.name} is not what was ordered")
+            targets.note(marker)
+        self._made.clear()
+        return markers
+
+    def _save_screening(self) -> None:
         if self._unsaved:
             lasting = [
                 row
@@ -182,44 +236,27 @@ class ShardJob:
                 if row.failure is None or row.failure.reason not in PASSING
             ]
             self._scene.screens.save(self.number, lasting)
-        members, targets = self.state.members(), self._scene.targets
-        markers = [
-            self._write(column, members)
+            self._unsaved = False
+
+    def _lacking(self, members: Sequence[Source]) -> list[str]:
+        """Columns whose targets are missing."""
+        targets = self._scene.targets
+        return [
+            column
             for column in self.state.columns
             if members and not targets.exists(column, self.number, members)
         ]
-        self._made.clear()
-        return markers
-
-    def _write(self, column: str, members: Sequence[Source]) -> Marker:
-        """Write one target, from what was made and from older tars."""
-        targets, stage = self._scene.targets, self._scene.graph.stages[column]
-        spec = self._scene.graph.spec(column)
-        writer = TarWriter(targets.folder(column), self.number, spec)
-        summarised = type(stage).summarise is not Stage.summarise
-        arrays = []
-        try:
-            for source in members:
-                member = self._member(column, source)
-                writer.add(member)
-                if summarised:
-                    arrays.append(decode_value(spec, member.data))
-            marker = writer.commit(stage.summarise(arrays))
-        except BaseException:
-            writer.abort()
-            raise
-        targets.note(marker)
-        return marker
 
     def _member(self, column: str, source: Source) -> Member:
         """An utterance's member: just made, or copied from an older tar."""
         made = self._made.get((source.key, column))
-        if made is not None:
-            return made
+        return made if isinstance(made, Member) else self._stored(column, source).member()
+
+    def _stored(self, column: str, source: Source) -> Stored:
         stored = self.state.stored(column, source)
         if stored is None:
             raise RuntimeError(f"{column} of {source.key} was neither made nor found")
-        return stored.member()
+        return stored
 
 
 def _failed_screening(outcome: Outcome) -> bool:

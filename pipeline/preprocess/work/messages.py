@@ -29,7 +29,8 @@ class SourceFile:
         name: what messages call it.
         path: where it lies on this machine.
         stamp: size in bytes and mtime in ns that it had when it was hashed; None if not known.
-        recording: what is read instead of all of it, where it holds recordings.
+        recording: what is read instead of all of it, where it holds recordings, or stands for an
+            object in a bucket.
     """
 
     name: str
@@ -72,6 +73,19 @@ class Batch:
     tasks: tuple[Task, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What a driver knows of an array that a worker keeps until it is written.
+
+    Attributes:
+        scalars: see `Member`.
+        parcel: a reference to what was made with it.
+    """
+
+    scalars: Mapping[str, float]
+    parcel: Any = None
+
+
 @dataclass(kw_only=True)
 class Outcome:
     """What became of one utterance.
@@ -80,14 +94,19 @@ class Outcome:
         screened: scalars of the screening stages; None where they did not run.
         failure: why a stage could not work on it, if one could not.
         excluded: `screen_failure` excludes it, so that nothing more was made.
-        members: what was made, by column.
+        members: what was made, by column, or where that is kept.
     """
 
     key: str
     screened: dict[str, float] | None = None
     failure: Failure | None = None
     excluded: bool = False
-    members: dict[str, Member] = field(default_factory=dict)
+    members: dict[str, Member | Sent] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> dict[str, Member]:
+        """What was made and is here, by column."""
+        return {name: one for name, one in self.members.items() if isinstance(one, Member)}
 
     @property
     def ended(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,14 @@ class Scene:
     def task(self, source: Source, columns: tuple[str, ...]) -> Task:
         """The task of making these columns of an utterance, none of which is stored."""
         utterance = source.utterance
-        recording = recording_of(self.corpus, utterance)
+        recording = replace(recording_of(self.corpus, utterance), stamp=source.stamp)
+        own = utterance.held is None and not recording.url
         files = {
             "audio_file": SourceFile(
                 name=utterance.source if utterance.held is None else utterance.held.file,
                 path=str(recording.path),
                 stamp=source.stamp,
-                recording=None if utterance.held is None else recording,
+                recording=None if own else recording,
             )
         }
         if source.textgrid is not None:

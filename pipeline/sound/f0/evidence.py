@@ -8,7 +8,9 @@ looked at in three bands at about 8 kHz: `wide`, where the harmonics of speech l
 those of a breathy voice are left, and `full`, where formants tell an octave from the next. Any
 multiple of a period correlates as well, so it also counts whether a fraction of the lag does. Where
 a formant lies on the second harmonic, half a period correlates nearly as well; there the spectrum
-tells, which has peaks at the multiples of F0 and none between them.
+tells, which has peaks at the multiples of F0 and none between them. Only what a recording has in
+the mean is looked at: on a telephone nothing is left below 300 Hz, and the edge of the band is no
+peak, nor does DIO find there what has lost its fundamental.
 """
 
 from __future__ import annotations
@@ -28,14 +30,18 @@ CANDIDATE_EVIDENCE = (
     "low_fraction_far", "full_fraction_near", "full_fraction_far", "comb",
 )  # fmt: skip
 """C kinds of evidence for a candidate: a constant, the correlations in all bands and two squares
-(signed), the distance from 150 Hz in octaves and its square, whether DIO says the same, the
-correlation at twice the lag, how nearly a fraction of the lag correlates as well, and by how much
-the spectrum at its multiples lies above that between them (nepers)."""
+(signed), the distance from 150 Hz in octaves and its square, whether DIO says the same (as far as
+there is something below it), the correlation at twice the lag, how nearly a fraction of the lag
+correlates as well, and by how much the spectrum at its multiples lies above that between them
+(nepers)."""
 
 FRAME_EVIDENCE = ("low_share", "best_wide", "has_dio", "faint")
 """U kinds of evidence that a frame is voiced: the share of the low band in the energy (log10; what
 it lacks of that of a hiss counts more), the best correlation at any lag, whether DIO finds a pitch,
 and by how much the energy lies 35 dB below that of the signal (log10)."""
+
+VERSION = 2
+"""Of how evidence is found; higher where the same recording has other values."""
 
 PROPOSALS = 7
 """The number of candidates that correlations propose; DIO proposes one more."""
@@ -54,6 +60,9 @@ _COMB_HZ, _COMB_MOST = 3200.0, 10  # the highest multiple that is looked at, and
 _COMB_SMOOTH_HZ = 250.0  # on either side, of which the mean is what a formant adds
 _COMB_RANGE = (-2.0, 4.0)
 _COMB_FLOOR = 1e-3
+_BAND_HZ, _EDGE = 400.0, 2  # of speech, at least; bins of the edge below it
+_AUDIBLE, _NOTHING = 1e-4, 1e-5  # mean power, as a share of that of the loudest frequency
+_DIO_TRUST = 0.5  # for an octave above the lowest frequency that a recording has
 _HALF_ENERGY_SECONDS = 1 / 60
 _FAINT = -3.5  # log10 of energy; that of the signal is 0
 _FAINTEST = 1e-10  # energy
@@ -92,17 +101,19 @@ class _Band:
 
     def near(self, lags: np.ndarray) -> np.ndarray:
         """Correlations (T, K) at lags (T, K) that need not be whole; 0 at lags out of range."""
-        place = lags - self.first
-        inside = (place >= 0) & (place <= self.at.shape[1] - 1)
-        whole = np.clip(place.astype(np.int64), 0, self.at.shape[1] - 2)
-        frames, part = np.arange(len(lags))[:, None], np.clip(place - whole, 0, 1)
-        below, above = self.at[frames, whole], self.at[frames, whole + 1]
-        return np.where(inside, below + part * (above - below), 0.0)
+        from ns2.pipeline.sound.f0.kernels import interpolate
+
+        out = np.empty_like(lags)
+        interpolate(self.at, lags, self.first, out)
+        return out
 
     def fractions(self, lags: np.ndarray, least: int) -> np.ndarray:
         """The best correlations (T, K) at fractions of lags (T, K), -1 where all are too short."""
-        every = [np.where(lags * p >= least, self.near(lags * p), -1.0) for p in _PARTS]
-        return np.max(every, axis=0)
+        from ns2.pipeline.sound.f0.kernels import best_fraction
+
+        out = np.empty_like(lags)
+        best_fraction(self.at, lags, self.first, least, np.array(_PARTS), out)
+        return out
 
 
 def find_evidence(
@@ -132,14 +143,16 @@ def find_evidence(
     f0 = np.where((f0 >= config.f0_min) & (f0 <= config.f0_max), f0, 0.0)
     energy = _energy(heard, middle, config.sample_rate)
     share = np.log10(_energy(low_band, middle / factor, rate) / energy)
-    comb = _comb(slow, centres, f0, rate)
+    spectra = _spectra(slow, centres, rate)
+    lowest = _lowest(spectra, rate)
+    comb = _comb(spectra, f0, rate, lowest)
     faint = np.maximum(_FAINT - np.log10(energy), 0.0)
     has_dio = (dio > 0).astype(np.float64)
     share = np.maximum(share, -4.0)
     if drown:
         share += _DROWNED * np.minimum(share - _HISS, 0.0)
     frames = [share, wide.at.max(axis=1), has_dio, faint]
-    candidates = [_for_candidates(f0, dio, heard_in, rate), comb[..., None]]
+    candidates = [_for_candidates(f0, dio, heard_in, rate, lowest), comb[..., None]]
     return Evidence(f0, np.concatenate(candidates, axis=-1), np.stack(frames, axis=-1))
 
 
@@ -161,7 +174,7 @@ def _proposed(wide: _Band, low: _Band, rate: float) -> np.ndarray:
 
 
 def _for_candidates(
-    f0: np.ndarray, dio: np.ndarray, bands: Sequence[_Band], rate: float
+    f0: np.ndarray, dio: np.ndarray, bands: Sequence[_Band], rate: float, lowest: float
 ) -> np.ndarray:
     """The evidence (T, K, C - 1) for candidates (T, K) in Hz, but for the comb."""
     known = np.where(f0 > 0, f0, _CENTRE_HZ)
@@ -171,31 +184,57 @@ def _for_candidates(
     octaves = np.log2(known / _CENTRE_HZ)
     said = np.where(dio > 0, dio, 1.0)[:, None]
     same = (dio[:, None] > 0) & (np.abs(np.log2(known / said)) < _SAME)
+    trusted = np.clip(_DIO_TRUST * np.log2(said / lowest), 0.0, 1.0)
     twice = np.maximum(wide.near(2 * lags), low.near(2 * lags))
     fractions = [
-        np.clip(enough - (here - band.fractions(lags, wide.first)), 0, None) / enough
+        np.clip(enough - lacking, 0, None) / enough
         for band, here in ((wide, in_wide), (low, in_low), (full, in_full))
+        for lacking in [here - band.fractions(lags, wide.first)]
         for enough in (_NEAR, _FAR)
     ]
     squares = [in_wide * np.abs(in_wide), in_low * np.abs(in_low)]
     one = np.ones_like(f0)
     every = [one, in_wide, in_low, in_full, *squares, octaves, octaves**2]
-    every += [same.astype(np.float64), twice]
+    every += [same * trusted, twice]
     return np.where((f0 > 0)[..., None], np.stack([*every, *fractions], axis=-1), 0.0)
 
 
-def _comb(slow: np.ndarray, centres: np.ndarray, f0: np.ndarray, rate: float) -> np.ndarray:
-    """By how much the log spectrum about each centre (T,) has peaks at multiples of F0 (T, K).
-
-    Returns:
-        (T, K) the mean over multiples of the difference to half a multiple below; 0 where F0 is.
-    """
+def _spectra(slow: np.ndarray, centres: np.ndarray, rate: float) -> np.ndarray:
+    """Magnitudes (T, F) about each centre (T,)."""
     size = round(_COMB_SECONDS * rate)
     rows = centres[:, None] + size - size // 2 + np.arange(size)
     windowed = np.pad(slow, size)[rows] * np.hanning(size + 2)[1:-1]
-    levels = np.log(np.abs(np.fft.rfft(windowed, _COMB_SIZE, axis=1)) + _COMB_FLOOR)
+    return np.abs(np.fft.rfft(windowed, _COMB_SIZE, axis=1))
+
+
+def _lowest(spectra: np.ndarray, rate: float) -> float:
+    """The frequency in Hz where the band of a recording begins, of its spectra (T, F).
+
+    Above it the mean power is not far below the greatest, as in speech, and below it there is next
+    to nothing. Where there is no such frequency, as with tones and noise, it is 1 Hz.
+    """
+    power = np.mean(spectra**2, axis=0)
+    power /= power.max()
+    width = round(_BAND_HZ / rate * _COMB_SIZE)
+    whole = np.convolve(power > _AUDIBLE, np.ones(width), "valid") > width - 0.5
+    begin = int(np.argmax(whole))
+    below = power[: max(begin - _EDGE, 0)]
+    return begin * rate / _COMB_SIZE if len(below) and below.mean() < _NOTHING else 1.0
+
+
+def _comb(spectra: np.ndarray, f0: np.ndarray, rate: float, lowest: float) -> np.ndarray:
+    """By how much log spectra (T, F) have peaks at multiples of F0 (T, K).
+
+    Returns:
+        (T, K) the mean over multiples of the difference to half a multiple below, where that is in
+        the recording's band; 0 where F0 is.
+    """
     known = np.where(f0 > 0, f0, _CENTRE_HZ)
     frames, top = np.arange(len(f0))[:, None], min(_COMB_HZ, 0.4 * rate)
+    begin = round(lowest * _COMB_SIZE / rate)
+    levels = np.log(spectra + _COMB_FLOOR)
+    levels[:, :begin] = levels[:, begin, None]
+    levels -= _smooth(levels, round(_COMB_SMOOTH_HZ / rate * _COMB_SIZE))
 
     def level(hertz: np.ndarray) -> np.ndarray:
         place = hertz * (_COMB_SIZE / rate)
@@ -203,14 +242,13 @@ def _comb(slow: np.ndarray, centres: np.ndarray, f0: np.ndarray, rate: float) ->
         below, above = levels[frames, whole], levels[frames, whole + 1]
         return np.asarray(below + (place - whole) * (above - below))
 
-    levels -= _smooth(levels, round(_COMB_SMOOTH_HZ / rate * _COMB_SIZE))
     total, count = np.zeros_like(known), np.zeros_like(known)
     for k in range(1, _COMB_MOST + 1):
-        heard = (k * known < top) | (k == 1)
+        heard = ((k * known < top) | (k == 1)) & ((k - 0.5) * known >= lowest)
         peak, between = (level(np.minimum(m * known, top)) for m in (k, k - 0.5))
         total += np.where(heard, peak - between, 0.0)
         count += heard
-    return np.where(f0 > 0, np.clip(total / count, *_COMB_RANGE), 0.0)
+    return np.where(f0 > 0, np.clip(total / np.maximum(count, 1), *_COMB_RANGE), 0.0)
 
 
 def _smooth(levels: np.ndarray, half: int) -> np.ndarray:

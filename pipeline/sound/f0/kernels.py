@@ -26,6 +26,7 @@ def correlate(
     lags = out.shape[1]
     span = window + first + lags
     sums, squares = np.empty(span + 1), np.empty(span + 1)
+    products, backwards = np.empty(lags), np.empty(window + lags)
     for frame in range(len(centres)):
         begin = centres[frame] - (span + 1) // 2
         sums[0] = squares[0] = 0.0
@@ -33,13 +34,24 @@ def correlate(
             value = signal[begin + i]
             sums[i + 1] = sums[i] + value
             squares[i + 1] = squares[i] + value * value
+        # Every second lag begins one sample earlier and ends one later, so that one step of many
+        # sums reads neighbours; each sum is added up in its own order.
+        for odd in range(min(2, lags)):
+            count = (lags - odd + 1) // 2
+            early = centres[frame] - (window + first + odd) // 2
+            late = early + first + odd
+            for k in range(window + count - 1):
+                backwards[k] = signal[early + window - 1 - k]
+            some = products[odd * ((lags + 1) // 2) :][:count]
+            some[:] = 0.0
+            for i in range(window):
+                before, after = backwards[window - 1 - i :], signal[late + i :]
+                for m in range(count):
+                    some[m] += before[m] * after[m]
         for j in range(lags):
             lag = first + j
-            early = centres[frame] - (window + lag) // 2
-            product = 0.0
-            for i in range(window):
-                product += signal[early + i] * signal[early + lag + i]
-            a = early - begin
+            product = products[(j % 2) * ((lags + 1) // 2) + j // 2]
+            a = centres[frame] - (window + lag) // 2 - begin
             b = a + lag
             mean_a, mean_b = sums[a + window] - sums[a], sums[b + window] - sums[b]
             power_a = squares[a + window] - squares[a] - mean_a * mean_a / window
@@ -47,6 +59,58 @@ def correlate(
             if power_a > 1e-12 and power_b > 1e-12:
                 both = product - mean_a * mean_b / window
                 out[frame, j] = min(1.0, max(-1.0, both / np.sqrt(power_a * power_b)))
+
+
+@compiled
+def interpolate(at: np.ndarray, lags: np.ndarray, first: int, out: np.ndarray) -> None:
+    """Correlations at lags that need not be whole.
+
+    Args:
+        at: (T, L) float64, correlations by frame and lag.
+        lags: (T, K) float64.
+        first: the first lag of `at`.
+        out: (T, K) float64, is filled; 0 at lags out of range.
+    """
+    last = at.shape[1] - 1
+    for t in range(lags.shape[0]):
+        for k in range(lags.shape[1]):
+            place = lags[t, k] - first
+            if 0 <= place <= last:
+                whole = min(int(place), last - 1)
+                below, part = at[t, whole], min(place - whole, 1.0)
+                out[t, k] = below + part * (at[t, whole + 1] - below)
+            else:
+                out[t, k] = 0.0
+
+
+@compiled
+def best_fraction(
+    at: np.ndarray, lags: np.ndarray, first: int, least: int, parts: np.ndarray, out: np.ndarray
+) -> None:
+    """The best correlations at fractions of lags.
+
+    Args:
+        at: (T, L) float64, correlations by frame and lag.
+        lags: (T, K) float64.
+        first: the first lag of `at`.
+        least: shorter fractions do not count.
+        parts: (P,) float64, the fractions.
+        out: (T, K) float64, is filled; -1 where all are too short.
+    """
+    last = at.shape[1] - 1
+    out[:] = -1.0
+    for t in range(lags.shape[0]):
+        for k in range(lags.shape[1]):
+            for part in parts:
+                lag = lags[t, k] * part
+                place, found = lag - first, 0.0
+                if lag < least:
+                    continue
+                if 0 <= place <= last:
+                    whole = min(int(place), last - 1)
+                    below, rest = at[t, whole], min(place - whole, 1.0)
+                    found = below + rest * (at[t, whole + 1] - below)
+                out[t, k] = max(out[t, k], found)
 
 
 @compiled

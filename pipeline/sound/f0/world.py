@@ -7,6 +7,7 @@ hop * i + hop / 2.
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _DITHER = 0.02  # of the RMS, -34 dB
+_MOST_NOISE = 2**19  # samples of noise that are kept, 22 s at 24 kHz
 _OVERTONES = 0.2  # gain of the added overtones; 0.1 leaves gaps in pure sines above 800 Hz
 
 
@@ -154,8 +156,20 @@ def dithered(signal: np.ndarray, level: float = _DITHER) -> np.ndarray:
         signal: (S,) samples with an RMS of 1.
         level: the RMS of the noise.
     """
-    noise = np.random.RandomState(0).random_sample(len(signal)) - 0.5
-    return signal + level * np.sqrt(12) * noise
+    return signal + level * np.sqrt(12) * _noise(len(signal))
+
+
+def _noise(samples: int) -> np.ndarray:
+    """White noise (S,) within half a unit of 0: always the begin of the same stream."""
+    if samples > _MOST_NOISE:
+        return np.random.RandomState(0).random_sample(samples) - 0.5
+    return _longest_noise()[:samples]
+
+
+@lru_cache(maxsize=1)
+def _longest_noise() -> np.ndarray:
+    """The noise for all but the longest signals, drawn once."""
+    return np.random.RandomState(0).random_sample(_MOST_NOISE) - 0.5
 
 
 def _overtones(signal: np.ndarray, sample_rate: int) -> np.ndarray:

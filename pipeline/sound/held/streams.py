@@ -8,8 +8,6 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-import pyarrow as pa
-
 from ns2.pipeline.core.reading import open_regular
 
 STREAMED = ("", "snappy", "gzip", "zstd", "brotli")
@@ -80,6 +78,8 @@ def decompressed(part: Part, codec: str) -> Stream:
     if codec == "gzip":
         return gzip.GzipFile(fileobj=io.BufferedReader(part, _AT_ONCE))
     if codec:
+        import pyarrow as pa
+
         return pa.CompressedInputStream(pa.PythonFile(part, mode="r"), codec)
     return io.BufferedReader(part, _AT_ONCE)
 

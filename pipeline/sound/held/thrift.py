@@ -1,4 +1,4 @@
-"""Thrift's compact protocol, as far as the headers of parquet pages need it.
+"""Reading Thrift's compact protocol, as far as parquet files need it.
 
 Source: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
@@ -8,7 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 _DEEPEST = 16
-_TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
+TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
+"""Kinds of values."""
+
+Fields = list[tuple[int, int, Any]]
+"""A struct: number, kind and value of each field; a list is the kind of its values, and these."""
 
 
 def read_struct(data: bytes) -> tuple[dict[int, Any], int]:
@@ -21,13 +25,53 @@ def read_struct(data: bytes) -> tuple[dict[int, Any], int]:
         EOFError: the bytes end before it.
         ValueError: it is no struct.
     """
-    reader = _Reader(data)
-    return reader.struct(0), reader.at
+    reader = Reader(data)
+    return _by_number(reader.struct()), reader.at
 
 
-class _Reader:
+def _by_number(fields: Fields) -> dict[int, Any]:
+    return {number: _plain(kind, value) for number, kind, value in fields}
+
+
+def _plain(kind: int, value: Any) -> Any:
+    if kind in (TRUE, FALSE) and value is None:  # that of a list is a byte
+        return kind == TRUE
+    if kind in (LIST, SET):
+        return [_plain(value[0], one) for one in value[1]]
+    return _by_number(value) if kind == STRUCT else value
+
+
+class Reader:
+    """Reads structs with the kinds of their fields.
+
+    Attributes:
+        at: the number of bytes that were read.
+    """
+
     def __init__(self, data: bytes) -> None:
         self._data, self.at = data, 0
+
+    def struct(self, depth: int = 0) -> Fields:
+        """The fields of the next struct, a boolean as None.
+
+        Raises:
+            EOFError: the bytes end before it.
+            ValueError: it is no struct.
+        """
+        if depth > _DEEPEST:
+            raise ValueError("it is nested too deeply")
+        fields: Fields = []
+        number = 0
+        while head := self._take(1)[0]:
+            number = number + (head >> 4) if head >> 4 else self._integer()
+            kind = head & 15
+            is_boolean = kind in (TRUE, FALSE)
+            fields.append((number, kind, None if is_boolean else self._field(number, kind, depth)))
+        return fields
+
+    def _field(self, number: int, kind: int, depth: int) -> Any:
+        """The value of a field of a struct at some depth; 0 is the outer one."""
+        return self._value(kind, depth)
 
     def _take(self, count: int) -> bytes:
         if self.at + count > len(self._data):
@@ -50,32 +94,25 @@ class _Reader:
         value = self._varint()
         return value >> 1 ^ -(value & 1)
 
-    def struct(self, depth: int) -> dict[int, Any]:
-        if depth > _DEEPEST:
-            raise ValueError("it is nested too deeply")
-        fields: dict[int, Any] = {}
-        number = 0
-        while head := self._take(1)[0]:
-            number = number + (head >> 4) if head >> 4 else self._integer()
-            kind = head & 15
-            fields[number] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind, depth)
-        return fields
+    def _list(self) -> tuple[int, int]:
+        """The kind of the values of a list, and how many there are."""
+        head = self._take(1)[0]
+        return head & 15, head >> 4 if head >> 4 < 15 else self._varint()
 
     def _value(self, kind: int, depth: int) -> Any:
-        if kind in (_TRUE, _FALSE, _BYTE):  # a boolean of a list has a byte
+        if kind in (TRUE, FALSE, BYTE):  # a boolean of a list has a byte
             return self._take(1)[0]
-        if kind in (_I16, _I32, _I64):
+        if kind in (I16, I32, I64):
             return self._integer()
-        if kind == _DOUBLE:
+        if kind == DOUBLE:
             return self._take(8)
-        if kind == _BINARY:
+        if kind == BINARY:
             return self._take(self._varint())
-        if kind in (_LIST, _SET):
-            head = self._take(1)[0]
-            count = head >> 4 if head >> 4 < 15 else self._varint()
-            return [self._value(head & 15, depth + 1) for _ in range(count)]
-        if kind == _STRUCT:
+        if kind in (LIST, SET):
+            inner, count = self._list()
+            return inner, [self._value(inner, depth + 1) for _ in range(count)]
+        if kind == STRUCT:
             return self.struct(depth + 1)
-        if kind == _MAP and not (count := self._varint()):
+        if kind == MAP and not (count := self._varint()):
             return {}
         raise ValueError(f"it has a value of the unknown kind {kind}")

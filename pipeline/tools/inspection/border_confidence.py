@@ -34,8 +34,8 @@ def border_confidences(dataset: Dataset, key: str) -> np.ndarray:
 def _worked_out(dataset: Dataset, key: str) -> np.ndarray:
     import torch
 
+    from ns2.model.aligner.alignment import evidence_of
     from ns2.model.aligner.confidence import token_confidence
-    from ns2.model.aligner.hmm import evidence_of
     from ns2.pipeline.align.aligner_file import as_tensors, load_aligner
     from ns2.pipeline.align.border_confidence import border_net
 

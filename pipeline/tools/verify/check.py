@@ -22,6 +22,7 @@ from ns2.pipeline.core.names import shown
 from ns2.pipeline.core.processes import fresh_pool
 from ns2.pipeline.dataset.bucket.scratch import Scratch, scratch_copy
 from ns2.pipeline.dataset.layout import ASSETS, CARD, INDEX, REJECTED, SUMS, TARGET
+from ns2.pipeline.remote.traffic import TRAFFIC
 from ns2.pipeline.remote.urls import is_url
 from ns2.pipeline.tools.tool_options import VerifyOptions
 from ns2.pipeline.tools.verify.fault import Fault, caught
@@ -281,4 +282,5 @@ def _collected(task: ShardTask, future: Future[ShardResult]) -> tuple[ShardTask,
     result = ShardResult()
     with caught(result.faults, INDEX, shard=task.number):  # a process may have died
         result = future.result()
+        TRAFFIC.join(result.traffic)
     return task, result

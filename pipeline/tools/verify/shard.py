@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +18,9 @@ from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.bucket.scratch import Scratch
 from ns2.pipeline.dataset.index import row_crc
 from ns2.pipeline.dataset.layout import INDEX, SUMS
+from ns2.pipeline.dataset.packed import wrong_members
 from ns2.pipeline.dataset.shards import Marker, MemberRow, read_marker, target_digest, target_stem
+from ns2.pipeline.remote.traffic import TRAFFIC
 from ns2.pipeline.tools.verify.fault import MOST_FAULTS, Fault, caught
 from ns2.pipeline.tools.verify.tar import TarCheck, Target
 from ns2.pipeline.tools.verify.values import FIRST, Values
@@ -51,9 +54,11 @@ class ShardTask:
 
     @property
     def files(self) -> dict[str, str]:
-        """SHA-256 by name of tars and markers, "" where it is not known."""
-        tars = {target.tar: target.tar_sha256 for target in self.targets}
-        return tars | {target.marker: target.marker_sha256 for target in self.targets}
+        """SHA-256 by name of the files that are read as a whole, "" where it is not known."""
+        markers = {target.marker: target.marker_sha256 for target in self.targets}
+        if self.sample is not None:
+            return markers
+        return markers | {target.tar: target.tar_sha256 for target in self.targets}
 
 
 @dataclass(kw_only=True)
@@ -66,6 +71,7 @@ class ShardResult:
         sizes: size of the tar in bytes, by column.
         arrays: the number of arrays that were read.
         bytes: the size of the tars that were read completely.
+        traffic: what was asked of servers, by the names of `Traffic`.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -73,14 +79,18 @@ class ShardResult:
     sizes: dict[str, int] = field(default_factory=dict)
     arrays: int = 0
     bytes: int = 0
+    traffic: dict[str, float] = field(default_factory=dict)
 
 
 def check_shard(task: ShardTask) -> ShardResult:
     """Verify one shard; whatever is wrong in the dataset is a fault, not an exception."""
-    result = ShardResult()
+    result, before = ShardResult(), TRAFFIC.figures()
+    if parent_process() is not None:
+        TRAFFIC.told = True  # whoever gets the result tells
     files = task.scratch.holding(task.files) if task.scratch else nullcontext()
     with caught(result.faults, INDEX, shard=task.number), files:
         _ShardCheck(task, result).carry_out()
+    result.traffic = TRAFFIC.since(before)
     return result
 
 
@@ -115,13 +125,21 @@ class _ShardCheck:
                 marker=self._markers.get(target.column),
                 take=values.add,
             )
-            check.run(None if drawn is None else drawn[target.column])
+            keys = None if drawn is None else drawn[target.column]
+            with caught(check.faults, target.tar, **target.where), self._held(check, keys):
+                check.run(keys)
             self._take(check)
         faults = []
         for key in self._rows:
             with caught(faults, INDEX, shard=self._task.number, key=key):
                 values.compare(key)
         self._add(faults)
+
+    def _held(self, check: TarCheck, keys: Collection[str] | None) -> AbstractContextManager[None]:
+        """See that what is read of a tar is there, where the dataset lies in a bucket."""
+        if self._task.scratch is None or keys is None:
+            return nullcontext()
+        return self._task.scratch.holding_parts(check.target.tar, check.parts_of(keys))
 
     def _take(self, check: TarCheck) -> None:
         self._add(check.faults)
@@ -188,6 +206,9 @@ class _ShardCheck:
                     faults.append(
                         Fault(place=target.marker, key=row.key, message=message, **target.where)
                     )
+        for number in wrong_members(path, [row.crc32 for row in marker.rows]):
+            key, message = marker.rows[number].key, "its copy in the marker is not what was written"
+            faults.append(Fault(place=target.marker, key=key, message=message, **target.where))
         if not damaged:
             self._markers[target.column] = marker
 

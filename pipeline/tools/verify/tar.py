@@ -11,11 +11,13 @@ import tarfile
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ns2.pipeline.core.reading import open_regular
 from ns2.pipeline.core.schema import ColumnSpec
+from ns2.pipeline.dataset.bucket.scratch import Part
 from ns2.pipeline.dataset.shards import Marker, MemberRow, member_info
 from ns2.pipeline.tools.verify.fault import Fault, caught
 
@@ -53,6 +55,11 @@ class Target:
     def where(self) -> dict[str, Any]:
         """The fields `column` and `shard` of a fault in it."""
         return {"column": self.column, "shard": self.shard}
+
+
+def _padded(size: int) -> int:
+    """The bytes that data takes in a tar: whole blocks."""
+    return size + -size % tarfile.BLOCKSIZE
 
 
 def marker_name(tar: str) -> str:
@@ -107,6 +114,28 @@ class TarCheck:
                 else:
                     self._read_members_of(file, keys)
 
+    def parts_of(self, keys: Collection[str]) -> list[Part]:
+        """The parts of the tar that `run` reads of these keys: members with header and padding."""
+        return [
+            Part(
+                row.offset - tarfile.BLOCKSIZE,
+                row.offset + _padded(row.size),
+                partial(self._is, row),
+            )
+            for row in self.layout or ()
+            if row.key in keys and row.size >= 0
+        ]
+
+    def _is(self, row: MemberRow, data: bytes) -> bool:
+        """Whether bytes are a member with its header and padding."""
+        begin, end = tarfile.BLOCKSIZE, tarfile.BLOCKSIZE + row.size
+        right = data[:begin] == self._header(row) and not any(data[end:])
+        return right and zlib.crc32(data[begin:end]) == row.crc32
+
+    def _header(self, row: MemberRow) -> bytes:
+        name = f"{row.key}.{self.target.spec.suffix}"
+        return member_info(name, row.size).tobuf(tarfile.USTAR_FORMAT)
+
     def _read_members_of(self, file: BinaryIO, keys: Collection[str]) -> None:
         if self.marker is not None and self.size != self.marker.size:
             cut = (r.key for r in self.layout or () if r.offset + r.size > (self.size or 0))
@@ -152,7 +181,7 @@ class TarCheck:
                     f"the tar ends before the end of this member; {left} are missing", row.key
                 )
                 return False
-            begin += row.size + -row.size % tarfile.BLOCKSIZE + tarfile.BLOCKSIZE
+            begin += _padded(row.size) + tarfile.BLOCKSIZE
         return True
 
     def _read(self, file: BinaryIO, size: int) -> bytes:
@@ -173,7 +202,7 @@ class TarCheck:
             return False
         self.arrays += 1
         name = f"{row.key}.{self.target.spec.suffix}"
-        if header != member_info(name, row.size).tobuf(tarfile.USTAR_FORMAT):
+        if header != self._header(row):
             self._fault(f"the header is not that of {name} with {row.size} bytes", row.key)
         if any(padding):
             self._fault("the padding behind the data is not zeros", row.key)

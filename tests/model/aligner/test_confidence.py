@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from ns2.model.aligner.alignment import align, evidence_of
 from ns2.model.aligner.border_evidence import EVIDENCE, words_of
 from ns2.model.aligner.confidence import BorderNet, doubt, token_confidence
-from ns2.model.aligner.hmm import Aligner, AlignerConfig, align, evidence_of
+from ns2.model.aligner.hmm import Aligner, AlignerConfig
 
 SILENT = np.array([True, False, False, True, False, True])
 

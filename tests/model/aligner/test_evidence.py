@@ -14,6 +14,7 @@ import pytest
 import soxr
 import torch
 
+from ns2.model.aligner.alignment import align
 from ns2.model.aligner.evidence import (
     DEPTH,
     QUIET,
@@ -24,13 +25,7 @@ from ns2.model.aligner.evidence import (
     network_from_tensors,
 )
 from ns2.model.aligner.expectation import Pretrained, train_aligner
-from ns2.model.aligner.hmm import (
-    Aligner,
-    AlignerConfig,
-    align,
-    aligner_from_tensors,
-    aligner_to_tensors,
-)
+from ns2.model.aligner.hmm import Aligner, AlignerConfig, aligner_from_tensors, aligner_to_tensors
 from ns2.model.log_mel import LogMel, MelConfig
 from ns2.pipeline.align.bundled_network import bundled_network, network_digest, pretrained
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES, VOICES, speak

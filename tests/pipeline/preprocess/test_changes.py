@@ -8,13 +8,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.layout import finished_file
 from ns2.pipeline.preprocess.executors.inline import InlineExecutor
+from ns2.pipeline.preprocess.finish import partial, publish
 from ns2.pipeline.preprocess.finish.finisher import Summary
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.preview import preview
@@ -181,6 +182,21 @@ def test_the_dataset_is_the_same(made: Path, options: Options, what: str) -> Non
     assert kept[0] == kept[1]
 
 
+def test_added_rows_open_no_marker_of_other_shards(made: Path, options: Options) -> None:
+    rows = rows_of(made)
+    write(made, [*rows, new("x", rows[5])])
+    shutil.copytree(made / "out", made / "spoilt")
+    for marker in (made / "spoilt").glob("*-*/*.parquet"):
+        at = marker.stat()
+        marker.write_bytes(bytes(at.st_size))
+        os.utime(marker, ns=(at.st_atime_ns, at.st_mtime_ns))
+    statistics = []
+    for out in ("out", "spoilt"):
+        run(made, made / out, options)
+        statistics.append(json.loads((made / out / "dataset.json").read_text())["statistics"])
+    assert statistics[0] == statistics[1] and statistics[0]["f0"]
+
+
 def test_changes_follow_each_other(made: Path, options: Options) -> None:
     """Each run goes on from what the one before remembers; a row that comes back has its place."""
     whole, options = made / "whole", replace(options, columns=("codes", "f0"))
@@ -225,6 +241,31 @@ def test_plans_know_the_confidence_of_rows_that_are_not_read(made: Path, options
         change(made)
         found = preview(made / "manifest.jsonl", made / "out", options)
         assert "--min-confidence 0.5 filters 0 of 10 utterances" in found.notes
+
+
+@pytest.mark.parametrize("what", ["many rows behind", "a row less", "no marker"])
+def test_row_groups_without_changes_are_copied(
+    made: Path, options: Options, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (publish, partial):
+        monkeypatch.setattr(module, "ROW_GROUP", 2)
+    kept, write_behind = list[int](), publish.write_behind
+
+    def counting(file: BinaryIO, before: Path, groups: int, *args: Any, **options: Any) -> None:
+        kept.append(groups)
+        write_behind(file, before, groups, *args, **options)
+
+    monkeypatch.setattr(publish, "write_behind", counting)
+    (made / "out" / "index.parquet").unlink()
+    run(made, made / "out", options)
+    CHANGES[what][0](made)
+    shutil.copytree(made / "out", made / "whole")
+    finished_file(made / "whole").unlink(missing_ok=True)
+    run(made, made / "out", options)
+    assert kept and min(kept) > 0
+    run(made, made / "whole", options)
+    assert contents(made / "out") == contents(made / "whole")
+    assert (made / "out" / "index.parquet").is_file()
 
 
 @pytest.mark.large

@@ -26,15 +26,27 @@ from ns2.pipeline.stages.audio import AudioStage
 from ns2.pipeline.stages.stage import Item, Product
 from ns2.pipeline.tools.verify.check import verify
 from tests.support.factories import ROOT
-from tests.support.preprocessing import contents, identities
+from tests.support.preprocessing import contents, identities, run_inline
 from tests.support.processes import command_line, kill_tree, tree
+
+FEW = ("codes", "mel", "f0", "phonemes")
+"""Columns that workers make at once; durations need an aligner, and workers once more."""
 
 
 def options(weights: Path, **more: Any) -> Options:
     return Options(codec_weights=weights, quantizers=4, shard_utterances=4, **more)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.large), 2])
+@pytest.fixture(scope="module")
+def few(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the inline executor makes of few columns, by the codec `mini`."""
+    out = tmp_path_factory.mktemp("few") / "shards"
+    run_inline(spoken, out, None, codec="mini", columns=FEW)
+    return out
+
+
+@pytest.mark.large  # in CI two workers make the same while they are killed
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ray_writes_the_same_files(
     workers: int, spoken: Path, weights: Path, dataset: Path, tmp_path: Path
 ) -> None:
@@ -44,12 +56,13 @@ def test_ray_writes_the_same_files(
 
 
 def test_a_pool_for_the_gpu_gets_the_audio_from_the_other_pool(
-    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+    spoken: Path, few: Path, tmp_path: Path
 ) -> None:
     """A GPU of Ray's that is none: its worker encodes on the CPU, so the bytes are the same."""
+    chosen = Options(codec="mini", quantizers=4, shard_utterances=4, columns=FEW)
     with RayExecutor(workers=1, gpus=1, device="cpu") as executor:
-        summary = preprocess(spoken, tmp_path / "out", options(weights), executor, Progress())
-    assert contents(tmp_path / "out") == contents(dataset)
+        summary = preprocess(spoken, tmp_path / "out", chosen, executor, Progress())
+    assert contents(tmp_path / "out") == contents(few)
     # decoded once, though codes were made elsewhere
     assert summary.stage_audio_seconds["audio"] == summary.stage_audio_seconds["codes"]
 
@@ -70,7 +83,7 @@ class Crashing(AudioStage):
 
 
 def test_a_file_that_crashes_its_worker_costs_one_utterance(
-    spoken: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spoken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def planted(chosen: Options) -> Any:
         graph = build_graph(chosen)
@@ -78,7 +91,8 @@ def test_a_file_that_crashes_its_worker_costs_one_utterance(
         return type(graph)(grid=graph.grid, stages=stages, assets=graph.assets)
 
     monkeypatch.setattr(run_module, "build_graph", planted)
-    chosen = Options(columns=("mel", "phonemes"), shard_utterances=4)
+    # little to import: each of the workers that crash is a process of its own
+    chosen = Options(columns=("phonemes",), shard_utterances=2)
     with RayExecutor(workers=1) as executor:
         summary = preprocess(spoken, tmp_path / "out", chosen, executor, Progress())
     assert [(one.key[-5:], str(one.reason)) for one in summary.rejected] == [
@@ -89,12 +103,11 @@ def test_a_file_that_crashes_its_worker_costs_one_utterance(
 
 
 def start(
-    corpus: Path, out: Path, weights: Path, errors: Any = subprocess.DEVNULL
+    corpus: Path, out: Path, *more: str, errors: Any = subprocess.DEVNULL
 ) -> subprocess.Popen[bytes]:
-    """`ns2 preprocess` on Ray, as the tests' dataset was made."""
-    command = [sys.executable, "-m", "ns2.cli", "preprocess", str(corpus), "-o", str(out)]
-    command += ["--codec-weights", str(weights), "--quantizers", "4"]
-    command += ["--shard-utterances", "4", "--workers", "2"]
+    """`ns2 preprocess` on Ray, as the tests' datasets were made."""
+    command = [sys.executable, "-m", "ns2.cli", "preprocess", str(corpus), "-o", str(out), *more]
+    command += ["--quantizers", "4", "--shard-utterances", "4", "--workers", "2"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, cwd=ROOT)
 
 
@@ -106,15 +119,24 @@ def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 
 
 
 @pytest.mark.parametrize(
-    "moments",
-    [[3], pytest.param([0, 3, 14], marks=pytest.mark.large)],  # no tar yet, shards, durations
+    ("all_columns", "moments"),
+    # no tar yet, shards, durations
+    [(False, [3]), pytest.param(True, [0, 3, 14], marks=pytest.mark.large)],
 )
 def test_killed_and_ended_at_any_moment_it_goes_on_to_the_same_bytes(
-    moments: list[int], spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+    all_columns: bool,
+    moments: list[int],
+    spoken: Path,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     out, log, rng = tmp_path / "out", tmp_path / "log", random.Random(1)
+    wanted: Path = request.getfixturevalue("dataset" if all_columns else "few")
+    words = ["--codec", "mini", "--columns", ",".join(FEW)]
+    if all_columns:
+        words = ["--codec-weights", str(request.getfixturevalue("weights"))]
     for committed in moments:
-        process = start(spoken, out, weights)
+        process = start(spoken, out, *words)
         wait_for(lambda n=committed: len(list(out.glob("*-*/*.tar"))) >= max(n, 1), process)
         time.sleep(rng.random() * 0.2)
         before = identities(out)
@@ -128,7 +150,7 @@ def test_killed_and_ended_at_any_moment_it_goes_on_to_the_same_bytes(
         assert whole.items() <= identities(out).items()
     there = len(list(out.glob("*-*/*.tar")))
     with log.open("wb") as errors:
-        process = start(spoken, out, weights, errors)
+        process = start(spoken, out, *words, errors=errors)
         wait_for(lambda: len(list(out.glob("*-*/*.tar"))) > there, process)
         process.terminate()
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
@@ -136,8 +158,8 @@ def test_killed_and_ended_at_any_moment_it_goes_on_to_the_same_bytes(
     last = "Stopped by SIGTERM. What is written stays; the same command goes on."
     assert said.splitlines()[-1] == last
     assert "PC: @" not in said and "Traceback" not in said
-    assert start(spoken, out, weights).wait(timeout=300) == 0
-    assert contents(out) == contents(dataset)
+    assert start(spoken, out, *words).wait(timeout=300) == 0
+    assert contents(out) == contents(wanted)
     assert whole.items() <= identities(out).items()
 
 
@@ -147,7 +169,7 @@ ACTOR = pools._Actor.__name__
 def test_workers_that_are_killed_are_replaced(
     spoken: Path, weights: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    process = start(spoken, tmp_path / "out", weights)
+    process = start(spoken, tmp_path / "out", "--codec-weights", str(weights))
     killed: set[int] = set()
     while process.poll() is None and len(killed) < 4:
         workers = [p for p in tree(process.pid) if f"ray::{ACTOR}" in command_line(p)]

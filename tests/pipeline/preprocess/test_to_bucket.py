@@ -22,6 +22,7 @@ from ns2.pipeline.dataset.bucket.lease import Lease
 from ns2.pipeline.dataset.bucket.staging import Staging
 from ns2.pipeline.dataset.layout import LEASE
 from ns2.pipeline.remote.objects import Objects
+from tests.support import warm
 from tests.support.bucket.proxy import Faults, proxy_before
 from tests.support.bucket.server import S3Server, environment, reach
 from tests.support.preprocessing import contents
@@ -93,7 +94,7 @@ def test_a_killed_run_goes_on(bucket: S3Server, corpus: Path, speech: Path, kill
     prefix, rng, killed = f"killed{kills}", random.Random(kills), 0
     words = [str(word) for word in line(corpus, f"s3://bucket/{prefix}")]
     while killed < kills:
-        with subprocess.Popen([sys.executable, "-m", "ns2.cli", *words]) as process:
+        with warm.ns2(words) as process:
             while f"{prefix}/{LEASE}" not in bucket.names(prefix) and process.poll() is None:
                 time.sleep(0.05)
             time.sleep(rng.uniform(0, 3))
@@ -134,6 +135,17 @@ def test_a_plan_leaves_the_files_of_a_run_alone(
     assert done.exit_code == 0 and not unfinished.exists()
 
 
+@pytest.mark.parametrize("name", ["dataset.json", "mel-0123456789ab/00000-0123456789abcdef.tar"])
+def test_an_object_that_was_changed_is_seen(bucket: S3Server, name: str) -> None:
+    found = []
+    for content in (b"before", b"behind"):
+        bucket.put(f"changing/{name}", content)
+        found.append((Staging.looked_at("s3://bucket/changing") / name).stat().st_mtime_ns)
+    assert found[0] != found[1]
+    if name.endswith(".json"):
+        assert (Staging.looked_at("s3://bucket/changing") / name).read_bytes() == b"behind"
+
+
 def test_one_process_holds_a_lease(bucket: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEWED", 0.2)
     monkeypatch.setattr(lease, "ENDS", 2.0)
@@ -149,17 +161,22 @@ def test_one_process_holds_a_lease(bucket: S3Server, monkeypatch: pytest.MonkeyP
         pass
 
 
+@pytest.mark.parametrize("gone", [False, True])
 def test_a_lease_that_was_taken_stops_its_holder(
-    bucket: S3Server, monkeypatch: pytest.MonkeyPatch
+    bucket: S3Server, monkeypatch: pytest.MonkeyPatch, gone: bool
 ) -> None:
+    """Whoever took it may also be done already."""
     monkeypatch.setattr(lease, "RENEWED", 0.1)
     place = Objects("s3://bucket/taken")
     with Lease(place) as held:
         place.put(LEASE, b"another's")
+        if gone:
+            place.delete(LEASE)
         time.sleep(1)
         with pytest.raises(UserError, match="another ns2 has begun"):
             held.check()
-    assert place.read(LEASE) == b"another's"
+    assert [place.read(name) for name, *_ in place.names()] == ([] if gone else [b"another's"])
+    place.delete(LEASE)
 
 
 def test_a_lease_of_a_killed_process_of_this_machine_is_free_at_once(bucket: S3Server) -> None:

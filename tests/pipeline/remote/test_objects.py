@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import http.server
 import os
+import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import SimpleHTTPRequestHandler as Handler
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from cryptography import x509  # which moto needs
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.remote import objects as remote
-from ns2.pipeline.remote.faults import ExistsError, MissingError, NoRangesError, RemoteError
+from ns2.pipeline.remote.faults import (
+    ExistsError,
+    MissingError,
+    NoRangesError,
+    RemoteError,
+    ShortError,
+    gave_up,
+    lasting_fault,
+)
 from ns2.pipeline.remote.objects import TRAFFIC, Objects
 from ns2.pipeline.remote.urls import copy_folder, is_url, make_folder, parse_size
 from tests.support.bucket.proxy import Proxy, proxy_before
@@ -57,6 +73,15 @@ def test_objects_are_put_read_listed_and_deleted(proxy: Proxy) -> None:
         place.read("a/b")
 
 
+@pytest.mark.parametrize("folder", ["a b/ü", "odd#1", "odd#2", "a%20b", "why?x=1", "~[+]"])
+def test_signs_of_names_stand_for_themselves(proxy: Proxy, s3: S3Server, folder: str) -> None:
+    place = Objects(f"s3://bucket/{folder}")
+    place.put("ä #%?.bin", folder.encode())
+    assert f"{folder}/ä #%?.bin" in s3.names()
+    assert [name for name, *_ in place.names()] == ["ä #%?.bin"]
+    assert place.read("ä #%?.bin") == folder.encode()
+
+
 @pytest.mark.parametrize("kind", ["error", "reset", "cut"])
 def test_faults_that_pass_cost_retries(proxy: Proxy, kind: str) -> None:
     place, before = Objects("s3://bucket/objects"), TRAFFIC.retries
@@ -78,6 +103,9 @@ ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>No.</Message></Erro
         ("401 Unauthorized", "", "credentials"),
         ("404 Not Found", "NoSuchKey", "data is not there"),
         ("404 Not Found", "NoSuchBucket", "no such bucket.*AWS_ENDPOINT_URL"),
+        ("400 Bad Request", "AuthorizationHeaderMalformed", "another region.*AWS_REGION"),
+        ("301 Moved Permanently", "", "another region.*AWS_REGION"),
+        ("416 Range Not Satisfiable", "InvalidRange", "ends before the bytes"),
     ],
 )
 def test_faults_that_last_are_named_at_once(
@@ -96,6 +124,13 @@ def test_a_server_that_stays_away_is_named(proxy: Proxy, monkeypatch: pytest.Mon
         Objects("s3://bucket/objects").read("data")
 
 
+def test_an_object_that_is_too_short_is_named(proxy: Proxy) -> None:
+    for begin in (len(DATA) - 5, len(DATA) + 5):  # the server sends less, or nothing
+        with pytest.raises(ShortError, match="data ends before the bytes"):
+            Objects("s3://bucket/objects").read("data", begin, begin + 10)
+    assert len(proxy.lines) == 2
+
+
 def test_a_server_without_ranges_is_named(proxy: Proxy) -> None:
     proxy.faults.no_ranges = True
     with pytest.raises(NoRangesError, match="byte ranges"):
@@ -111,9 +146,60 @@ def test_an_endpoint_that_is_no_url_is_named(
         Objects("s3://bucket/objects")
 
 
+MACHINE = "Error performing PUT http://169.254.169.254/latest/api/token in 1s - {}\n\nDebug"
+"""What obstore says where no credentials are set: a machine of a cloud may give some."""
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("s3://bucket/x", "AWS_ACCESS_KEY_ID"),
+        ("gs://bucket/x", "GOOGLE_SERVICE_ACCOUNT"),
+        ("az://bucket/x", "AZURE_STORAGE_ACCOUNT_KEY"),
+    ],
+)
+def test_missing_credentials_are_named_for_each_kind_of_store(url: str, hint: str) -> None:
+    denied = OSError(MACHINE.format("Server returned non-2xx status code: 403 Forbidden: no"))
+    assert re.search(f"there are no credentials: .*{hint}", str(lasting_fault(denied, url)))
+    unheard = OSError(MACHINE.format("HTTP error: error sending request"))
+    assert lasting_fault(unheard, url) is None  # a machine that gives some may be busy
+    assert re.search(f"there are no credentials: .*{hint}", str(gave_up(unheard, url, 9)))
+
+
+def test_a_certificate_that_is_not_accepted_is_named(tmp_path: Path) -> None:
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(self_signed())
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, daemon=True).start()
+        before = TRAFFIC.requests
+        with pytest.raises(RemoteError, match="certificate of the server is not accepted"):
+            Objects(f"https://127.0.0.1:{server.server_port}/x").read("a")
+        assert TRAFFIC.requests == before + 1
+        server.shutdown()
+
+
+def self_signed() -> bytes:
+    """A key, and a certificate for 127.0.0.1 that nobody else has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        issuer_name=name, subject_name=name, public_key=key.public_key(), serial_number=1,
+        not_valid_before=now - timedelta(days=1), not_valid_after=now + timedelta(days=1),
+    )  # fmt: skip
+    own = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    signed = made.add_extension(own, critical=False).sign(key, hashes.SHA256())
+    plain = serialization.NoEncryption()
+    kind = serialization.PrivateFormat.PKCS8
+    secret = key.private_bytes(serialization.Encoding.PEM, kind, plain)
+    return secret + signed.public_bytes(serialization.Encoding.PEM)
+
+
 def test_a_web_server_is_not_written_to() -> None:
-    handler = http.server.SimpleHTTPRequestHandler
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         place = Objects(f"http://127.0.0.1:{server.server_port}/x")
         with pytest.raises(RemoteError, match="can't be written to a place of this kind"):

@@ -365,7 +365,7 @@ def test_the_stage_fills_its_column(method: str) -> None:
     assert json.loads(json.dumps(stage.config)) == asdict(config)
     assert json.dumps(stage.config).count("60.0") == 1  # 60 and 60.0 are one fingerprint
     library = "praat-parselmouth" if method == "praat" else "pyworld"
-    weights = {"pitch weights": weights_digest()} if method == "path" else {}
+    weights = {"pitch weights": weights_digest(), "pitch evidence": "2"} if method == "path" else {}
     assert stage.library_versions() == {library: version(library), **weights}
     assert json.loads(json.dumps(stage.summarise([product.value])))["frames"] == frames
 

@@ -10,11 +10,12 @@ import pytest
 
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.sound.decode import read_audio, resample
+from ns2.pipeline.sound.f0 import world
 from ns2.pipeline.sound.f0.evidence import CANDIDATE_EVIDENCE, FRAME_EVIDENCE, find_evidence
-from ns2.pipeline.sound.f0.kernels import best_path, correlate
+from ns2.pipeline.sound.f0.kernels import best_fraction, best_path, correlate, interpolate
 from ns2.pipeline.sound.f0.path import WEIGHTS, PathWeights, learned_weights
 from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
-from ns2.train.bundled.resynthesis import Known, made_again, tones_and_noises
+from ns2.train.bundled.resynthesis import Known, made_again, telephoned, tones_and_noises
 from tests.support.factories import LJSPEECH, needs_ljspeech, tone
 
 RATE = 24_000
@@ -57,6 +58,19 @@ def test_a_synthetic_voice_made_again_keeps_its_pitch(voice: str) -> None:
     assert median < 12
 
 
+@pytest.mark.parametrize("voice", ["en-us", "de+m7", "es+m3"])
+def test_a_voice_on_a_telephone_keeps_its_pitch(voice: str) -> None:
+    """Its fundamental is missing; what repeats at the lower edge of the band is no pitch."""
+    samples, rate, _ = speak("Anna saw nine brown bears by the river at noon.", voice, rate=140)
+    known = made_again(resample(samples / np.float32(32768), rate, RATE), RATE)
+    truth = known.on(CONFIG.grid)
+    found = extract_f0(telephoned(known).wave, CONFIG)
+    medians = [np.median(f0[f0 > 0]) for f0 in (found, truth)]
+    assert abs(12 * np.log2(medians[0] / medians[1])) < 1.0
+    both = (found > 0) & (truth > 0)
+    assert np.mean(np.abs(np.log2(found[both] / truth[both])) > 0.25) < 0.1
+
+
 def test_tones_are_followed_and_noise_is_not() -> None:
     for known in tones_and_noises(RATE):
         missed, false, gross, _ = wrong(known, CONFIG)
@@ -96,6 +110,29 @@ def test_correlations_are_pearsons_r() -> None:
         start = centre - (window + lag) // 2
         one, two = signal[start : start + window], signal[start + lag : start + lag + window]
         assert out[row, lag - first] == pytest.approx(np.corrcoef(one, two)[0, 1], abs=1e-9)
+
+
+def test_lags_between_whole_ones_are_interpolated() -> None:
+    at = np.random.default_rng(2).uniform(-1, 1, (3, 30))
+    lags = np.array([[4.9, 5.0, 5.25, 33.99, 34.0, 34.1]] * 3)
+    found, best = np.empty_like(lags), np.empty_like(lags)
+    interpolate(at, lags, 5, found)
+    places = np.arange(5, 35)
+    for row, here in zip(at, found, strict=True):
+        assert here == pytest.approx(np.interp(lags[0], places, row, left=0, right=0), abs=1e-12)
+    parts = np.array([1 / 2, 1 / 3, 1 / 6])
+    best_fraction(at, lags, 5, 6, parts, best)
+    for row, here in zip(at, best, strict=True):
+        every = [[np.interp(lag * p, places, row) if lag * p >= 6 else -1 for p in parts]
+                 for lag in lags[0]]  # fmt: skip
+        assert here == pytest.approx(np.max(every, axis=1), abs=1e-12)
+        assert (here[:3] == -1).all()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 1000, 2**19, 2**19 + 1])
+def test_the_noise_of_a_signal_is_the_begin_of_one_stream(samples: int) -> None:
+    noise = np.sqrt(12) * (np.random.RandomState(0).random_sample(samples) - 0.5)
+    assert np.array_equal(world.dithered(np.ones(samples), 0.5), 1 + 0.5 * noise)
 
 
 def worth(states: tuple[int, ...], octaves: np.ndarray, scores: np.ndarray, *costs: float) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ns2.pipeline.sound.quality.defects import bandwidth, clipped_share, silences, snr, true_peak
-from ns2.pipeline.sound.quality.lufs import at_loudness
+from ns2.pipeline.sound.quality.lufs import at_loudness, integrated_loudness, loudness_of_speech
 
 RATES = (8_000, 22_050, 48_000)
 
@@ -93,6 +93,25 @@ def test_a_wave_gets_its_loudness(level: float, target: float, seconds: float) -
     level_db = 20 * np.log10(np.sqrt(2) * np.sqrt(np.mean(made**2)))
     assert made.dtype == np.float32 and level_db - 3.01 == pytest.approx(target, abs=0.1)
     assert np.corrcoef(made, wave)[0, 1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("peak", [0.003, 0.5, 3.0])
+@pytest.mark.parametrize("seconds", [3.0, 0.2])
+def test_loudness_of_speech(peak: float, seconds: float) -> None:
+    """A tone of 997 Hz at 0 dBFS has -3.01 LUFS, and what is louder than full scale is not cut."""
+    found = loudness_of_speech(peak * sine(997, 24_000, seconds), 24_000)
+    assert found == pytest.approx(-3.01 + 20 * np.log10(peak), abs=0.1)
+    assert loudness_of_speech(np.zeros(24_000, np.float32), 24_000) is None
+
+
+def test_loudness_of_speech_is_that_of_the_standard() -> None:
+    pytest.importorskip("pyloudnorm", reason="pip install 'ns2[quality]'")
+    rng = np.random.default_rng(0)
+    level = np.repeat([0.3, 0.0001, 0.02, 0.1], 12_000)  # of which the gates leave two out
+    for wave in (rng.normal(0, level), np.cumsum(rng.normal(0, level)) / 300):
+        wave = wave.astype(np.float32)
+        expected = integrated_loudness(wave, 24_000)
+        assert loudness_of_speech(wave, 24_000) == pytest.approx(expected, abs=0.15)
 
 
 def test_nothing_is_clipped_for_loudness_and_silence_stays() -> None:

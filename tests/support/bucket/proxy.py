@@ -31,6 +31,8 @@ class Faults:
         error, reset, cut, wrong: shares of requests that get a 500, a reset, half of a body, or a
             body with a wrong byte. The last two meet only GETs.
         gone: nobody listens: connections are refused as soon as they are made.
+        wrong_at: the first GET whose line holds this gets a body with a wrong byte; then "".
+        gone_at: the first request whose line holds this is not answered, and `gone` holds then.
         answer: (status line, body) that each request gets in place of the server's.
         no_ranges: ranges are ignored, as some servers do.
     """
@@ -41,6 +43,8 @@ class Faults:
     cut: float = 0.0
     wrong: float = 0.0
     gone: bool = False
+    wrong_at: str = ""
+    gone_at: str = ""
     answer: tuple[str, bytes] | None = None
     no_ranges: bool = False
 
@@ -89,10 +93,14 @@ class Proxy:
         """Answer one request; False if the connection ends with it."""
         faults, first = self.faults, head.split(b"\r\n", 1)[0].decode("latin-1")
         meets = self._draw(first.startswith("GET"))
+        if faults.wrong_at and faults.wrong_at in first and first.startswith("GET"):
+            meets, faults.wrong_at = "wrong", ""
         asked = re.search(rb"\r\nrange: *([^\r]*)", head, re.IGNORECASE)
         with self._lock:
             self.met[meets] += 1
             self.lines.append((first, asked[1].decode() if asked else ""))
+        if faults.gone_at and faults.gone_at in first:
+            faults.gone = True
         if faults.delay:
             time.sleep(faults.delay)
         if faults.gone:

@@ -96,7 +96,7 @@ def test_each_kind_of_text_has_its_share() -> None:
 
 def test_other_evidence_needs_another_network(tmp_path: Path) -> None:
     found = json.loads(WEIGHTS.read_text("utf-8"))
-    assert "LibriSpeech" in found["credits"]
+    assert "espeak-ng" in found["credits"]
     other = tmp_path / "net.json"
     other.write_text(json.dumps({**found, "evidence": ["something"]}), "utf-8")
     with pytest.raises(ValueError, match="other evidence"):

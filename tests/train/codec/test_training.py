@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +23,7 @@ from ns2.pipeline.sound.pitch import PitchConfig, extract_f0
 from ns2.train.codec.crops import Crops, Voices, f0_at, read_voices
 from ns2.train.codec.training import initial_network, network_sizes, train_codec
 from ns2.train.codec.training_config import CodecTraining
-from tests.support.factories import ROOT
+from tests.support import warm
 
 SMALL = MiniConfig(
     quantizers=3, entries=64, spectral_dim=12, encoder_width=32, decoder_width=48,
@@ -115,24 +113,16 @@ def test_a_decoder_that_learns_alone_leaves_all_codes_as_they_are(
         train_codec([spoken], tmp_path / "none.safetensors", config, Progress())
 
 
-RUN = """
-import sys
-from pathlib import Path
-from ns2.pipeline.core.progress import Progress
-from ns2.train.codec.training import train_codec
-from tests.train.codec.test_training import CONFIG
-from dataclasses import replace
-train_codec([Path(sys.argv[1])], Path(sys.argv[2]), replace(CONFIG, checkpoint_seconds=0.0),
-            Progress(), resume=len(sys.argv) > 3)
-"""
+def with_every_checkpoint(corpus: Path, out: Path) -> None:
+    torch.set_num_threads(1)
+    train_codec([corpus], out, replace(CONFIG, checkpoint_seconds=0.0), Progress())
 
 
 def test_it_survives_a_kill_and_ends_with_the_same_bytes(
     spoken: Path, trained: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "codec.safetensors"
-    command = [sys.executable, "-c", RUN, str(spoken), str(out)]
-    process = subprocess.Popen(command, cwd=ROOT)
+    process = warm.Started(with_every_checkpoint, spoken, out)
     checkpoint = out.with_suffix(".training") / "checkpoint.pt"
     ends = time.monotonic() + 60
     while not checkpoint.is_file() and time.monotonic() < ends and process.poll() is None:

@@ -45,6 +45,7 @@ def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned for two steps."""
     out = tmp_path_factory.mktemp("evaluated") / "run"
     settings = {"global_frames": 900, "precision": "fp32", "frame_multiple": 16}
+    settings["validate_frames"] = 900
     settings |= {f"model.prompt.{name}": value for name, value in PROMPTS.items()}
     sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     command = ["train", str(shards), "-o", str(out), "--preset", "tiny", "--steps", "2", *sets]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +15,13 @@ from click.testing import CliRunner
 
 from ns2.cli import main
 from ns2.pipeline.core.atomic import observed
+from ns2.pipeline.dataset.bucket.lease import Lease
+from ns2.pipeline.dataset.layout import LEASE
+from ns2.pipeline.remote.objects import Objects
 from ns2.train.run.copied import bring_run
 from tests.support.bucket.proxy import Faults, proxy_before
 from tests.support.bucket.server import S3Server, environment, reach
+from tests.support.dataset_factories import Recipe, make_dataset
 from tests.train.loop.test_loop import arguments, metrics
 
 
@@ -55,6 +64,38 @@ def test_losses_are_those_of_a_folder_and_a_copy_goes_on(
         assert bucket.get(f"runs/one/{name}") == (tmp_path / "far" / name).read_bytes()
 
 
+def test_a_stop_does_not_wait_for_a_server_that_is_gone(bucket: S3Server, tmp_path: Path) -> None:
+    """The two minutes for which a server is waited for are longer than a user's patience."""
+    recipe = Recipe(shards=6, per_shard=30, frames=(200, 290))
+    bucket.upload(make_dataset(tmp_path / "larger", recipe), "larger")
+    words = arguments(Path("x"), tmp_path / "run", 1000, checkpoint_every=1000)
+    words[words.index("x")] = "s3://bucket/larger"
+    small = {"NS2_CACHE_SIZE": "1M"}  # so that every epoch asks for the tars again
+    with proxy_before(bucket.port, Faults()) as proxy:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ns2.cli", *words],
+            env={**os.environ, **environment(proxy.endpoint), **small},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert process.stdout is not None
+        while not (tmp_path / "run/metrics.jsonl").is_file():
+            assert process.poll() is None, process.stdout.read()
+            time.sleep(0.1)
+        proxy.faults.gone = True
+        while "is made again" not in process.stdout.readline():
+            assert process.poll() is None, process.stdout.read()
+        done = -1
+        while done < (done := len(metrics(tmp_path / "run"))):  # what was fetched before is learned
+            time.sleep(3)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    assert "run: stopped; the same command goes on" in said and process.returncode == 0, said
+    done = len(metrics(tmp_path / "run"))
+    assert [int(one.stem) for one in (tmp_path / "run/checkpoints").iterdir()] == [done]
+
+
 def test_a_run_in_a_bucket_speaks(
     bucket: S3Server, speech: Path, spoken: Path, tmp_path: Path
 ) -> None:
@@ -80,3 +121,54 @@ def test_a_run_is_brought_again_until_all_of_it_is_there(
     with observed(lambda path, _: brought.append(path.name)):
         assert bring_run("s3://bucket/runs/three", tmp_path / "run")
     assert len(brought) == 4 and brought[-1] == "config.json"
+
+
+def refused(*words: str) -> str:
+    done = CliRunner().invoke(main, list(words))
+    assert done.exit_code == 1, done.output
+    return done.output
+
+
+def test_nothing_of_another_run_is_written_over(
+    bucket: S3Server, speech: Path, tmp_path: Path
+) -> None:
+    url = "s3://bucket/runs/four"
+    run(*arguments(speech, tmp_path / "one", 4), "--copy-to", url)
+    before = bucket.contents("runs/four")
+    # other settings, even where the folder begins anew; other data
+    other = [*arguments(speech, tmp_path / "two", 2), "--copy-to", url, "--fresh"]
+    assert f"{url} holds a run that has another seed" in refused(*other, "--set", "seed=7")
+    assert "holds a run that is on other data" in refused(*other, "--where", "frames > 1")
+    # an earlier state of the same run
+    shutil.rmtree(tmp_path / "two")
+    run(*arguments(speech, tmp_path / "two", 2))
+    said = refused(*arguments(speech, tmp_path / "two", 4), "--copy-to", url)
+    assert "up to step 4" in said and "up to step 2: name an empty folder with -o" in said
+    assert bucket.contents("runs/four") == before
+    # nothing tells whose checkpoints they are
+    bucket.put("runs/five/checkpoints/00000001.pt", b"another's")
+    words = [*arguments(speech, tmp_path / "three", 1), "--copy-to", "s3://bucket/runs/five"]
+    assert "holds checkpoints of a run that does not tell which" in refused(*words)
+    assert list(bucket.contents("runs/five")) == ["checkpoints/00000001.pt"]
+
+
+def test_one_training_at_a_time_copies_to_a_url(
+    bucket: S3Server, speech: Path, tmp_path: Path
+) -> None:
+    place = Objects("s3://bucket/runs/six")
+    words = [*arguments(speech, tmp_path / "run", 1), "--copy-to", place.url]
+    with Lease(place):
+        assert f"another ns2 is at work in {place.url}" in refused(*words)
+    run(*words)
+    assert LEASE not in [name for name, *_ in place.names()]
+    # it is no part of the run
+    with Lease(place):
+        assert bring_run(place.url, tmp_path / "brought")
+    assert not (tmp_path / "brought" / LEASE).exists()
+
+
+def test_a_folder_of_another_machine_may_hold_the_copy(speech: Path, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/far"
+    run(*arguments(speech, tmp_path / "run", 2), "--copy-to", url)
+    shutil.rmtree(tmp_path / "run")
+    assert "was brought from" in run(*arguments(speech, tmp_path / "run", 3), "--copy-to", url)

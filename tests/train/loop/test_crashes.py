@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from click.testing import CliRunner
 
 from ns2.cli import main
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint
+from tests.support import warm
 from tests.train.loop.test_loop import arguments, metrics, train
 
 KILLS = int(os.environ.get("NS2_KILLS", "2"))
@@ -27,14 +26,6 @@ EVERY = 4
 """Steps between two kills, on average."""
 LONGEST = 0.4
 """Seconds: about a step and the checkpoint behind it."""
-
-
-def start(data: Path, run: Path, steps: int, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "ns2.cli", *arguments(data, run, steps)]
-    with log.open("wb") as out:
-        return subprocess.Popen(
-            command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=out, stderr=out
-        )
 
 
 def step_of(run: Path) -> int:
@@ -57,16 +48,18 @@ def same(ours: Any, theirs: Any) -> bool:
 
 def test_runs_that_are_killed_end_with_the_same_bits(dataset: Path, tmp_path: Path) -> None:
     steps, chance = EVERY * (KILLS + 1), random.Random(SEED)
-    whole, run, log = tmp_path / "whole", tmp_path / "run", tmp_path / "log"
+    whole, run = tmp_path / "whole", tmp_path / "run"
     train(dataset, whole, steps)
     for i in range(KILLS):
         target, delay = EVERY * i + chance.randint(2, EVERY), chance.uniform(0, LONGEST)
-        process, deadline = start(dataset, run, steps, log), time.monotonic() + 240
+        process = warm.ns2(arguments(dataset, run, steps))
+        deadline = time.monotonic() + 240
         while step_of(run) < target and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(delay)
         process.kill()
-        assert process.wait() == -9, log.read_text()
+        said = process.communicate()
+        assert process.returncode == -9, said
         left = [path.name for path in run.rglob(".tmp-*")]
         made = checkpoints(run)
         print(f"killed {delay:.2f} s after step {target}: {made[-1].stem if made else 0}, {left}")

@@ -25,6 +25,7 @@ FIRST = {
     "keep": 9,
     "checkpoint_every": 2,
     "validate_every": 1,
+    "validate_frames": 900,
     "model.prompt.shortest": 20,
     "model.prompt.whole_below": 60,
     "model.prompt.longest": 100,
@@ -40,9 +41,10 @@ def call(*command: object) -> Result:
     return CliRunner().invoke(main, ["train", *map(str, command)])
 
 
-def began(*command: object) -> None:
+def began(*command: object) -> str:
     done = call(*command)
     assert done.exit_code == 0, done.output
+    return " ".join(done.output.split())
 
 
 def refused(*command: object) -> str:
@@ -105,7 +107,8 @@ def test_a_run_that_was_never_validated_gives_its_last(
 ) -> None:
     shutil.copytree(first, tmp_path / "first")
     (tmp_path / "first/checkpoints/best.pt").unlink()
-    began(speech, "-o", tmp_path / "run", "--init", tmp_path / "first", "--steps", 1)
+    told = began(speech, "-o", tmp_path / "run", "--init", tmp_path / "first", "--steps", 1)
+    assert f"begins with the averaged weights of step 4 of {tmp_path / 'first'}" in told
     newest, beginning = state(first, 4), state(tmp_path / "run", 0)
     assert all(torch.equal(beginning["model"][n], t) for n, t in newest["averaged"].items())
     record = json.loads((tmp_path / "run/run.json").read_text())["init"]
@@ -155,6 +158,33 @@ def lines(dataset: Path, run: Synthesizer) -> list[Line]:
     ids = [data.read("phonemes", row) for row in range(2)]
     prompt = np.asarray(data.read("codes", 3))[:, :80]
     return [Line(phonemes=np.asarray(one), seed=i, prompt=prompt) for i, one in enumerate(ids)]
+
+
+def test_little_data_ends_a_run_early(speech: Path, tmp_path: Path) -> None:
+    command = [speech, "--preset", "tiny", *words({**FIRST, "warmup": 1})]
+    steps = {name: tmp_path / name for name in ("long", "longer")}
+    for name, out in steps.items():
+        told = began(*command, "-o", out, "--set", "epochs=2", "--steps", 50 + len(name))
+        assert "2 epochs, and not with 5" in told and "--set epochs=0" in told
+    ours, theirs = (metrics(out) for out in steps.values())
+    assert ours == theirs and len(ours) < 50
+    assert ours[-1]["epoch"] == 1 and ours[-1]["lr"] < ours[len(ours) // 2]["lr"]
+    assert "2 epochs" in began(*command, "-o", tmp_path / "none", "--set", "epochs=2", "--dry-run")
+    # it is done, stays so, and goes on where that is asked for
+    assert "epochs stays at 2" in began(*command, "-o", steps["long"], "--steps", 50)
+    assert metrics(steps["long"]) == ours
+    longer = ("-o", steps["long"], "--set", "epochs=0", "--steps", len(ours) + 1)
+    began(*command, *longer)
+    assert len(metrics(steps["long"])) == len(ours) + 1
+
+
+def test_a_setting_that_is_gone_does_no_harm(speech: Path, first: Path, tmp_path: Path) -> None:
+    shutil.copytree(first, tmp_path / "first")
+    path = tmp_path / "first/config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "anchor": 60.0}))
+    Synthesizer.open(tmp_path / "first")
+    command = [speech, "--preset", "tiny", *words(FIRST)]
+    assert "goes on after step 4" in began(*command, "-o", tmp_path / "first", "--steps", 5)
 
 
 def test_phones_that_are_appended_are_taken(speech: Path, first: Path, tmp_path: Path) -> None:

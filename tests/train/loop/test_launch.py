@@ -7,8 +7,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from ns2.train.loop import launch
 from ns2.train.loop.dry_run import planned
 from ns2.train.loop.launch import run_on
 from ns2.train.run.checkpoint import checkpoints
+from tests.support import warm
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.support.processes import tree
 from tests.train.data.test_selection import flip
@@ -34,13 +33,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(data: Path, out: Path, steps: int, *more: str) -> list[str]:
     sets = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
-    start = [sys.executable, "-m", "ns2.cli", "train", str(data), "-o", str(out)]
+    start = ["train", str(data), "-o", str(out)]
     return [*start, "--preset", "tiny", "--steps", str(steps), *sets, *more]
-
-
-def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=300, env=environment)
 
 
 def test_two_processes_do_what_one_does(root: Path, tmp_path: Path) -> None:
@@ -48,10 +42,10 @@ def test_two_processes_do_what_one_does(root: Path, tmp_path: Path) -> None:
     train(root, alone, 4, validate_every=2)
     shutil.copytree(alone, together)
     checks = ("--devices", "2", "--set", "validate_every=2")
-    refused = run(command(root, together, 4, *checks, "--set", "seed=5"))
+    refused = warm.run_ns2(command(root, together, 4, *checks, "--set", "seed=5"))
     assert refused.returncode == 1
     assert refused.stderr.count("another seed") == 1 and "Traceback" not in refused.stderr
-    again = run(command(root, together, 4, *checks, "--fresh"))
+    again = warm.run_ns2(command(root, together, 4, *checks, "--fresh"))
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("done") == 1
     for name in ("metrics.jsonl", "validation.jsonl"):
@@ -69,25 +63,18 @@ def test_a_signal_to_the_parent_stops_all_after_a_step(
     stop: signal.Signals, root: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    parent = subprocess.Popen(
-        command(root, out, 1000, "--devices", "2", "--set", "checkpoint_every=1000"),
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    parent = warm.ns2(command(root, out, 1000, "--devices", "2", "--set", "checkpoint_every=1000"))
     deadline = time.monotonic() + 240
     while not (out / "metrics.jsonl").is_file() and time.monotonic() < deadline:
         time.sleep(0.02)
     started = tree(parent.pid)
     assert len(started) >= 3
     parent.send_signal(stop)
-    shown, _ = parent.communicate(timeout=240)
-    assert parent.returncode == (0 if stop != signal.SIGKILL else -9)
-    assert "stopped; the same command goes on" in shown
+    assert parent.wait(240) == (0 if stop != signal.SIGKILL else -9)
     while any(alive(process) for process in started) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(alive(process) for process in started)
+    assert "stopped; the same command goes on" in parent.output.read_text("utf-8")
     done = len(lines(out, "metrics.jsonl"))
     assert int(checkpoints(out)[-1].stem) == done < 1000
 
@@ -143,7 +130,7 @@ def test_gpus_that_are_not_there_are_told(root: Path, tmp_path: Path) -> None:
 
     there = torch.cuda.device_count()
     arguments = command(root, tmp_path / "run", 2, "--device", "cuda", "--devices", str(there + 2))
-    done = CliRunner().invoke(main, arguments[3:])
+    done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 2 and f"needs {there + 2} GPUs, and there" in done.output
     assert not (tmp_path / "run").exists()
 
@@ -153,7 +140,7 @@ def test_torchrun_and_devices_do_not_mix(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     arguments = command(root, tmp_path / "run", 2, "--devices", "2")
-    done = CliRunner().invoke(main, arguments[3:])
+    done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 2 and "leave out --devices" in done.output
 
 
@@ -167,7 +154,9 @@ def test_damage_that_only_the_second_process_reads_stops_both_and_loses_nothing(
     theirs = plan.share(step, 1, 2)
     key = data.key(int(theirs[0]))
     flip(root, "durations", key)
-    done = run(command(root, out, len(plan), "--devices", "2", "--set", "validate_every=0"))
+    done = warm.run_ns2(
+        command(root, out, len(plan), "--devices", "2", "--set", "validate_every=0")
+    )
     assert done.returncode == 1
     assert done.stderr.count(f"durations of {key} is damaged") == 1
     assert "Traceback" not in done.stderr

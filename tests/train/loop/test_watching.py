@@ -35,6 +35,7 @@ SETTINGS = {
     "model.prompt.shortest": 8,
     "model.prompt.whole_below": 30,
     "model.prompt.longest": 16,
+    "validate_frames": 200,
     "samples": 0,
 }
 
@@ -98,7 +99,7 @@ def test_validation_is_of_held_out_utterances_by_averaged_weights(
     root: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    train(root, run, 3, validate_every=3)
+    train(root, run, 3, validate_every=3, validate_frames=48_000)
     (row,) = lines(run, "validation.jsonl")
     config = from_values(TrainConfig, json.loads((run / "config.json").read_text("utf-8")))
     dataset, data = Dataset(root), open_data([root], split="val")

@@ -6,8 +6,6 @@ import gc
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +22,7 @@ from ns2.pipeline.core.errors import UserError
 from ns2.train.run import saver as saver_module
 from ns2.train.run.checkpoint import checkpoints, load_checkpoint, write_state
 from ns2.train.run.saver import Saver
+from tests.support import warm
 from tests.train.loop.test_loop import arguments, metrics, train
 
 SIZE = 2_000_000
@@ -174,14 +173,7 @@ def test_all_processes_end_where_the_first_can_not_write(dataset: Path, tmp_path
     train(dataset, run, 2)
     (run / "model.safetensors").unlink()
     (run / "model.safetensors").mkdir()
-    command = [sys.executable, "-m", "ns2.cli", *arguments(dataset, run, 40), "--devices", "2"]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    done = warm.run_ns2([*arguments(dataset, run, 40), "--devices", "2"])
     assert done.returncode == 1 and "model.safetensors" in f"{done.stdout}{done.stderr}"
     assert len(metrics(run)) < 40
     assert "Connection closed" not in done.stderr  # the other one was told, not cut off

@@ -63,6 +63,8 @@ def test_the_settings_of_a_run_are_such_a_file(tmp_path: Path) -> None:
         ("learning_rat: 1", "a.yaml: there is no setting learning_rat; did you mean learning_rate"),
         ("model: {denoiser: {wavnet.layers: 2}}",
          "there is no setting model.denoiser.wavnet; did you mean wavenet"),
+        ("epochs: .nan", "epochs must be a number, got nan"),
+        ("learning_rate: .inf", "learning_rate must be a number, got inf"),
         ("model:\n  width: wide", "model.width must be a whole number, got 'wide'"),
         ("ema: 1.5", "ema has to lie in"),
         ("a: [1\nb: 2", "neither YAML nor JSON.*line 2"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ns2.pipeline.core.schema import FrameGrid
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
+from ns2.pipeline.sound.quality.lufs import loudness_of_speech
 from ns2.train.speak.joints import Joints
 from ns2.train.speak.lines import Speech, joined
 
@@ -96,3 +99,27 @@ def test_what_is_streamed_is_what_is_joined_at_once() -> None:
     assert not np.abs(parts[0].wave[-320:]).max() < 2 * SILENT  # its silence is held back
     made = Joints(TABLE, GRID).all([(one, 1.0) for one in given])
     np.testing.assert_array_equal(joined([*parts, joints.last()]).wave, made.wave)
+
+
+@pytest.mark.parametrize("gain", [0.15, 0.4, 1.0, 1.9])
+def test_known_voices_are_equally_loud(gain: float) -> None:
+    """Whatever level the model makes of a prompt, and whatever frequencies; silence does not count.
+
+    A voice whose voiced frames hold little of what people hear well is as loud as another one.
+    """
+    given = [replace(one, wave=gain * one.wave) for one in (spoken(SEVERAL), spoken(ONE))]
+    deep = np.sin(np.arange(len(given[0].wave)) / 60) * np.abs(given[0].wave)
+    given.append(replace(given[0], wave=deep.astype(np.float32)))
+    for one in given:
+        made = Joints(TABLE, GRID, loudness=-24.0).all([(one, 1.0)]).wave
+        assert loudness_of_speech(made, 24_000) == pytest.approx(-24, abs=0.05)
+    # and so is each piece of a text
+    made = Joints(TABLE, GRID, loudness=-24.0).all([(given[0], 1.0), (given[2], 1.0)]).wave
+    for half in (made[: len(given[0].wave)], made[-len(given[2].wave) :]):
+        assert loudness_of_speech(half, 24_000) == pytest.approx(-24, abs=0.3)
+
+
+def test_nothing_is_made_much_louder() -> None:
+    faint = replace(spoken(ONE), wave=0.01 * spoken(ONE).wave)
+    made = Joints(TABLE, GRID, loudness=-24.0).all([(faint, 1.0)])
+    assert np.abs(made.wave).max() == pytest.approx(np.abs(faint.wave).max() * 10**0.6, rel=1e-5)

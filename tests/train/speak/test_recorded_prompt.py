@@ -73,6 +73,33 @@ def test_of_a_long_recording_the_stretch_with_most_voice(voice: np.ndarray) -> N
     assert found.voiced_seconds > 0.6 * 60 / 75
 
 
+def test_a_stretch_is_typical_of_the_whole(voice: np.ndarray) -> None:
+    """Not the shout within it, though that has as much voice, nor the end of a sentence."""
+    samples, rate, _ = speak("Nothing moved; even the birds were quiet.", "en-us+f1", pitch=90)
+    shout = 3 * resample(samples.astype(np.float32) / 32768, rate, RATE)
+    wave = np.concatenate([shout, voice, voice, voice])
+    found = voice_of(wave, GRID, 100)
+    whole = np.median(voice_of(voice, GRID, 10_000).f0)
+    assert np.median(found.f0) == pytest.approx(whole, rel=0.04)
+    heard = voice_of(found.wave, GRID, 10_000)
+    assert 12 * abs(np.log2(np.median(heard.f0) / whole)) < 0.5
+    assert np.abs(found.wave).max() <= 1.05 * np.abs(voice).max()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_little_noise_gives_no_other_voice(voice: np.ndarray, seed: int) -> None:
+    """Where it decides which of two stretches is taken, both have the same pitch and level."""
+    samples, rate, _ = speak("How now? The cows are out, and they will not come back.", "en-us+f1")
+    other = resample(samples.astype(np.float32) / 32768, rate, RATE)
+    wave = np.concatenate([voice, other])
+    noise = 0.003 * np.random.default_rng(seed).standard_normal(len(wave)).astype(np.float32)
+    plain, found = voice_of(wave, GRID, 90), voice_of(wave + noise, GRID, 90)
+    levels = [10 * np.log10(np.square(one.wave).mean()) for one in (plain, found)]
+    assert levels[0] == pytest.approx(levels[1], abs=0.5)
+    pitches = [np.median(voice_of(one.wave, GRID, 90).f0) for one in (plain, found)]
+    assert 12 * abs(np.log2(pitches[0] / pitches[1])) < 0.3
+
+
 def test_what_has_no_voice_has_no_seconds_of_it() -> None:
     for wave in (silence(2, 0.1), slam(), silence(1)):
         assert voice_of(wave, GRID, 60).voiced_seconds == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 import torch
 from click.testing import CliRunner, Result
+from safetensors.numpy import save_file
 
 from ns2.cli import main
 from ns2.model.diffusion.sampler_config import SPEAKING_SAMPLER, SamplerConfig, SamplerKind
@@ -20,7 +22,7 @@ from ns2.pipeline.core.errors import OptionError, UserError
 from ns2.pipeline.corpora.spoken.espeak import speak
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.dataset.reader import Dataset
-from ns2.train.speak.lines import Line, joined
+from ns2.train.speak.lines import Line, VoicePitch, joined
 from ns2.train.speak.speaking import SpeakingOptions, SynthesizeOptions
 from ns2.train.speak.synthesizer import Synthesizer
 from ns2.train.speak.voice_file import save_voice
@@ -103,6 +105,57 @@ def test_speed_and_pitch(voice: Synthesizer, prompt: Path) -> None:
     )
     assert len(fast.wave) == pytest.approx(len(as_is.wave) / 2, abs=320)
     np.testing.assert_allclose(high.f0, as_is.f0 * 2 ** (3 / 12), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("hertz", "weight"), [(70.0, 1.0), (300.0, 1.0), (300.0, 0.5), (0.0, 0.9)])
+def test_pitch_is_brought_near_the_voice(voice: Synthesizer, hertz: float, weight: float) -> None:
+    """The melody stays; other lines of the batch and lines whose voice is not known stay, too."""
+    ids = voice.ids(TEXT)
+    plain = Line(phonemes=ids)
+    line = replace(plain, voice_pitch=VoicePitch(hertz, weight))
+    as_predicted = voice.speak([plain], choices())[0]
+    alone = voice.speak([line], choices())[0]
+    made, other = voice.speak([line, plain], choices())
+    np.testing.assert_allclose(made.f0, alone.f0, rtol=1e-5)
+    np.testing.assert_allclose(other.f0, as_predicted.f0, rtol=1e-5)
+    voiced = as_predicted.f0 > 0
+    moved = 12 * np.log2(made.f0[voiced] / as_predicted.f0[voiced])
+    assert np.ptp(moved) < 1e-3 and np.array_equal(voiced, made.f0 > 0)
+    if hertz:
+        before, after = (
+            float(torch.from_numpy(one.f0[voiced]).median()) for one in (as_predicted, made)
+        )
+        mean = weight * np.log2(hertz) + (1 - weight) * np.log2(before)
+        assert abs(12 * (np.log2(after) - mean)) == pytest.approx(0.25, abs=1e-3)
+    else:
+        assert np.abs(moved).max() < 1e-3
+
+
+def test_a_prompt_decides_pitch_unless_it_is_left_as_predicted(
+    run: Path, voice: Synthesizer, prompt: Path, tmp_path: Path
+) -> None:
+    known = voice.prompt_of(prompt)
+    assert known.pitch is not None and known.pitch.weight == 1
+    wave, rate = soundfile.read(prompt)
+    soundfile.write(tmp_path / "short.wav", wave[rate // 2 : rate], rate)
+    assert voice.prompt_of(tmp_path / "short.wav").pitch.weight < 0.8  # type: ignore[union-attr]
+    waves = []
+    for name, words in (("a", ()), ("b", ("--as-predicted",))):
+        out = tmp_path / f"{name}.wav"
+        done = call(run, TEXT, "--prompt", prompt, "-o", out, *words)
+        assert done.exit_code == 0, done.output
+        waves.append(read(out) / 32768)
+    line = Line(phonemes=voice.ids(TEXT), prompt=known.codes)
+    plain = voice.speak_as_one([[line]], choices())[0].wave
+    np.testing.assert_allclose(waves[1], plain, atol=1e-4)
+    assert len(waves[0]) == len(plain) and np.abs(waves[0] - plain).max() > 0.01
+
+
+def test_speech_from_python_takes_the_sampler_of_the_command(voice: Synthesizer) -> None:
+    line = Line(phonemes=voice.ids("Stop!"))
+    usual = voice.speak([line], SpeakingOptions().choices())[0]
+    np.testing.assert_array_equal(voice.speak([line])[0].wave, usual.wave)
+    np.testing.assert_array_equal(voice.say("Stop!").wave, voice.speak_as_one([[line]])[0].wave)
 
 
 def test_true_durations_and_pitch(
@@ -266,6 +319,17 @@ def test_a_voice_that_was_saved_speaks_as_its_recording(
     done = call(run, TEXT, "--prompt", kept, "--prompt", prompt, "-o", tmp_path / "c.wav")
     assert done.exit_code == 1 and "is a prompt alone" in done.output
     assert not (tmp_path / "c.wav").exists()
+    # it knows its pitch; one of an earlier version does not
+    assert voice.prompt_of(kept).pitch == voice.prompt_of(prompt).pitch
+    save_voice(other, codes, digest, VoicePitch(float("nan"), 1.0))
+    done = call(run, TEXT, "--prompt", other, "-o", tmp_path / "c.wav")
+    assert done.exit_code == 1 and "its pitch is none" in done.output
+    save_voice(other, codes, digest)
+    assert voice.prompt_of(other).pitch is None
+    # an earlier version kept how far it may be away, here as of half a second
+    old = {"codes": codes, "pitch": np.array([140.0, 0.25 / 0.5**1.5])}
+    save_file(old, other, {"form": "ns2 voice 1", "codec": digest})
+    assert voice.prompt_of(other).pitch == pytest.approx(VoicePitch.of(np.array([140.0]), 0.5))
     # one of a run that learned longer prompts is no longer than this one learned
     longest = voice.model.config.prompt.longest
     save_voice(other, np.tile(codes, longest), digest)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ def run(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of four steps with two checkpoints, validated after each of its steps."""
     out = tmp_path_factory.mktemp("weights") / "run"
     settings = {"global_frames": 900, "precision": "fp32", "samples": 0, "keep": 2}
-    settings |= {"checkpoint_every": 2, "validate_every": 1}
+    settings |= {"checkpoint_every": 2, "validate_every": 1, "validate_frames": 900}
     settings |= {"model.prompt.shortest": 20, "model.prompt.whole_below": 60}
     settings |= {"model.prompt.longest": 100}
     sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
@@ -98,3 +100,15 @@ def test_a_checkpoint_that_is_cut(run: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoints/00000004.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="can't be read"):
         read_weights(tmp_path, "4")
+
+
+def test_loading_a_run_does_not_load_torchs_compiler(run: Path) -> None:
+    """It would take longer than all the rest of loading a small run."""
+    told = (
+        "import sys; from pathlib import Path; from ns2.train.speak.loading import load_model; "
+        f"model, _ = load_model(Path({str(run)!r})); "
+        "assert not any(one.is_meta for one in model.state_dict().values()); "
+        "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from ns2.train.step import gradients
 from ns2.train.step import trainer as trainer_module
 from ns2.train.step.gradients import Gradients
 from ns2.train.step.ranks import Ranks
+from tests.support import warm
 from tests.support.dataset_factories import Recipe, make_dataset
 from tests.train.loop.test_together import environment
 from tests.train.loop.test_watching import SETTINGS
@@ -37,7 +37,7 @@ WAITS = ("item", "tolist", "__bool__", "__float__", "__int__", "__index__", "cpu
 
 def in_two(work: Callable[..., None], *arguments: Any) -> list[Any]:
     """What a function puts into a queue in each of two processes, by rank."""
-    context, (port,) = multiprocessing.get_context("spawn"), free_ports(1)
+    context, (port,) = warm.context(), free_ports(1)
     results = context.Queue()
     both = [
         context.Process(target=work, args=(rank, port, results, *arguments)) for rank in range(2)

@@ -7,7 +7,6 @@ each step is written down where a step is handed to the training, by key.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import socket
 from collections import Counter, defaultdict
@@ -24,6 +23,7 @@ from ns2.cli import main
 from ns2.pipeline.dataset.reader import Dataset
 from ns2.train.data.prefetch import Fetched, Reader, Step
 from ns2.train.step.ranks import Ranks
+from tests.support import warm
 from tests.support.dataset_factories import ENTRIES, LATENT_DIM, Recipe, make_dataset
 from tests.train.loop.test_loop import arguments, metrics, train
 
@@ -109,7 +109,7 @@ def test_two_processes_then_one_then_two(shards: Path, tmp_path: Path) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     legs = [arguments(shards, run, steps, **SMALL) for steps in (FIRST, THIRD)]
     noted = [tmp_path / f"rank{rank}.jsonl" for rank in range(2)]
-    context, ports = multiprocessing.get_context("spawn"), free_ports(2)
+    context, ports = warm.context(), free_ports(2)
     both = [
         context.Process(target=join, args=(rank, ports, legs, noted[rank]), daemon=True)
         for rank in range(2)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ns2.model.aligner.aligner_config import AlignerConfig
+from ns2.model.aligner.alignment import align
 from ns2.model.aligner.evidence import FrameNet
 from ns2.model.aligner.expectation import train_aligner
-from ns2.model.aligner.hmm import align
 from ns2.model.log_mel import LogMel
 from ns2.pipeline.align.bundled_network import pretrained
 from ns2.pipeline.core.errors import UtteranceError

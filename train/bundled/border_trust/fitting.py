@@ -6,7 +6,6 @@ Letters for shapes: B borders, E kinds of evidence, H hidden units.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,7 +18,8 @@ from ns2.train.bundled.border_trust.judged import Judged
 
 BINS = 10
 _HIDDEN, _STEPS, _BATCH, _RATE = 16, 600, 4096, 0.02
-_FOLDS, _NEWTON = 4, 20
+_NETWORKS = 4
+"""Networks whose mean log odds count."""
 _SILENT = 0.5
 """The weight of the begin of a silence beside that of a phone."""
 
@@ -50,38 +50,20 @@ def borders_of(judged: Sequence[Judged]) -> Borders:
 def fitted(corpora: Sequence[Borders], seed: int) -> BorderNet:
     """Fit the network to the borders of some corpora, each of which counts as much.
 
-    A network is surer of corpora that it was fitted to than of others. So its log odds are scaled
-    by how well those are met that networks fitted without a corpus give for it, where it is truth
-    that tells what is right (Platt 1999, "Probabilistic outputs for support vector machines").
+    One network is surer of corpora that it was fitted to than of others, each in its own way. So
+    several are fitted, and what they say on average is what one wider network says
+    (Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using deep
+    ensembles").
     """
-    network = _fitted(corpora, seed)
-    apart: list[Borders] = []
-    for fold in range(_FOLDS):
-        rest = [one for i, one in enumerate(corpora) if i % _FOLDS != fold]
-        other = _fitted(rest or corpora, seed)
-        for evidence, wrong, weight in corpora[fold::_FOLDS]:
-            if np.isin(wrong, (0.0, 1.0)).all():
-                apart.append((_odds(other.confidence(evidence)), wrong, weight))
-    odds, wrong, weight = (np.concatenate(values) for values in zip(*apart, strict=True))
-    factor, more = _scale(odds, wrong, weight)
-    return replace(network, out=network.out * factor, out_bias=network.out_bias * factor + more)
-
-
-def _odds(confidence: np.ndarray) -> np.ndarray:
-    clipped = np.clip(confidence, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(clipped / (1 - clipped)))
-
-
-def _scale(odds: np.ndarray, wrong: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """The factor and the summand for log odds (B,) that make them most likely, by Newton's way."""
-    found = np.array([1.0, 0.0])
-    seen = np.stack([odds, np.ones(len(odds))], 1)
-    for _ in range(_NEWTON):
-        right = 1 / (1 + np.exp(-seen @ found))
-        slope = seen.T @ (weight * (1 - wrong - right))
-        curve = (seen * (weight * right * (1 - right))[:, None]).T @ seen
-        found = found + np.linalg.solve(curve + 1e-9 * np.eye(2), slope)
-    return float(found[0]), float(found[1])
+    several = [_fitted(corpora, seed + i) for i in range(_NETWORKS)]
+    return BorderNet(
+        mean=several[0].mean,
+        scale=several[0].scale,
+        hidden=np.concatenate([one.hidden for one in several], 1),
+        hidden_bias=np.concatenate([one.hidden_bias for one in several]),
+        out=np.concatenate([one.out for one in several]) / _NETWORKS,
+        out_bias=float(np.mean([one.out_bias for one in several])),
+    )
 
 
 def _fitted(corpora: Sequence[Borders], seed: int) -> BorderNet:

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ns2.model.aligner.alignment import align
 from ns2.model.aligner.border_evidence import words_of
 from ns2.model.aligner.confidence import NEAR_SECONDS
 from ns2.model.aligner.expectation import train_aligner
-from ns2.model.aligner.hmm import Aligner, align
+from ns2.model.aligner.hmm import Aligner
 from ns2.model.log_mel import LogMel
 from ns2.pipeline.align.aligner_file import AlignerInit, default_config
 from ns2.pipeline.align.bundled_network import bundled_network
@@ -30,8 +31,6 @@ from ns2.train.bundled.labelled_speech import HOP, SAMPLE_RATE
 
 WRONG_TEXTS = 0.05
 """The share of the texts that an aligner is trained on and that belong to another recording."""
-DISPUTED = 0.5
-"""Stands for a border of people on which two aligners disagree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +40,7 @@ class Judged:
     Attributes:
         kind: what was done to the text, see `CHANGES`.
         evidence: (J, E).
-        wrong: (J,) 1 for wrong borders, 0 for others, `DISPUTED`; NaN where nothing is known.
+        wrong: (J,) 1 for wrong borders, 0 for others; NaN where nothing is known.
         phone: (J,) bool, starts of phones.
         word: (J,) the number of the word, -1 for silence.
         unspoken: (J,) bool, phones of words that nobody says.
@@ -106,33 +105,15 @@ class Corpus:
                 examples.append((mel, ids))
         self.aligner = trained(examples, init)
 
-    def judged(self, other: Corpus | None = None) -> Iterator[Judged]:
-        """The borders of all recordings, with texts of all kinds.
-
-        Args:
-            other: the same recordings with another aligner, where nothing else tells what is
-                right.
-        """
+    def judged(self) -> Iterator[Judged]:
+        """The borders of all recordings, with texts of all kinds."""
         for number, told in enumerate(self.told):
             for kind, (_, change) in CHANGES.items():
                 words = change(told.words, self.lexicon, self._rng)
-                starts = None if other is None else other.starts(number, words)
-                found = self._judge(number, kind, words, starts)
-                if found is not None:
+                if (found := self._judge(number, kind, words)) is not None:
                     yield found
 
-    def starts(self, number: int, words: Sequence[Word]) -> np.ndarray | None:
-        """Where the aligner begins the tokens (N,) of a text, in seconds; None if it can't."""
-        ids = ids_of(words)
-        if ids is None or len(ids) >= self._mels[number].shape[1]:
-            return None
-        durations = align(self.aligner, self._mels[number], ids).durations.numpy()
-        return (np.cumsum(durations) - durations) * (HOP / SAMPLE_RATE)
-
-    def _judge(
-        self, number: int, kind: str, words: Sequence[Word], second: np.ndarray | None
-    ) -> Judged | None:
-        """The borders of one text; `second` is what another aligner says, if it is asked."""
+    def _judge(self, number: int, kind: str, words: Sequence[Word]) -> Judged | None:
         ids, mel = ids_of(words), self._mels[number]
         if ids is None or len(ids) >= mel.shape[1]:
             return None
@@ -141,9 +122,6 @@ class Corpus:
         tokens, truth = tokens_of(words)
         starts = (np.cumsum(durations) - durations) * (HOP / SAMPLE_RATE)
         wrong = np.where(np.isnan(truth), np.nan, np.abs(starts - truth) > NEAR_SECONDS)
-        if second is not None:
-            disputed = DISPUTED * (np.abs(starts - second) > NEAR_SECONDS)
-            wrong = np.where(np.isnan(truth), disputed, wrong)
         silent = np.isin(tokens, [*PhonemeTable.default().optional])
         wrong[0] = np.nan  # it begins with the recording
         lasting = np.flatnonzero(durations)

@@ -159,7 +159,11 @@ def _answers(
                     wins[systems[best]] = 1.0
                 yield _Answer(listener, trial["key"], wins, names)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{file} has answers that do not fit the key: {error!r}") from error
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{file} has answers that do not fit the key ({why}): name a file that the page of "
+            "this very test has saved"
+        ) from error
 
 
 def _points(key: Mapping[str, Any], answers: Sequence[_Answer]) -> dict[str, Any]:

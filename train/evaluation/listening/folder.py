@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -31,7 +31,7 @@ INDEX, SAMPLES = "index.html", "samples"
 _TEMPLATE = "listening.html"
 _PAIRS = 3
 """Pairs of one sentence, at most; all pairs come about equally often."""
-_TITLES = {RECORDING: "recording", COPY: "codec copy", ANCHOR: "recording below 3.5 kHz (anchor)"}
+_TITLES = {RECORDING: "recording", COPY: "codec copy"}
 _DITHER = 1.0 / (1 << 15)
 """The most noise in a sample, one step of 16 bits, so that no two files have the same content."""
 _WHEN = 1_000_000_000
@@ -135,7 +135,7 @@ def write_test(
         "test": test,
         "method": method,
         "about": dict(about),
-        "systems": {name: _TITLES.get(name, name) for name in sentences[0].waves},
+        "systems": _titles(sentences[0].waves),
         "trials": {
             f"t{i + 1}": {
                 "key": trial.key,
@@ -147,6 +147,15 @@ def write_test(
     }
     write_if_changed(key, (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode())
     return key
+
+
+def _titles(systems: Iterable[str]) -> dict[str, str]:
+    """What each system is, in words; the anchor is made of the recording, or of its copy."""
+    titles = {name: _TITLES.get(name, name) for name in systems}
+    if ANCHOR in titles:
+        whole = titles.get(RECORDING, _TITLES[COPY])
+        titles[ANCHOR] = f"{whole} below 3.5 kHz (anchor)"
+    return titles
 
 
 def _alike(wave: np.ndarray, length: int) -> np.ndarray:

@@ -52,8 +52,8 @@ def check_unheard(run: Path, dataset: Dataset, split: str) -> list[str]:
             )
             continue
         raise UserError(
-            f"split {split!r} of {dataset.root} has {len(heard)} speakers that the run was "
-            f"trained on ({named}; split {trained!r} of {folder}): the zero-shot protocol is "
+            f"split {split!r} of {dataset.root} has speakers that the run was trained on "
+            f"({len(heard)}: {named}; split {trained!r} of {folder}): the zero-shot protocol is "
             "about voices that it has never heard. Hold speakers out (`ns2 preprocess --val-by "
             "speaker`, or the field split of a manifest), and train without them."
         )

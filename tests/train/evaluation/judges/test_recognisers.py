@@ -11,7 +11,7 @@ import pytest
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.corpora.corpus import audio_path
 from ns2.pipeline.corpora.reading import read_corpus
-from ns2.pipeline.corpora.spoken.espeak import speak
+from ns2.pipeline.corpora.spoken.espeak import WORD, speak
 from ns2.pipeline.sound.decode import read_audio
 from ns2.train.evaluation.judges.recognisers import Recogniser, open_recogniser
 from ns2.train.evaluation.judges.whisper_base import PACKAGES, packaged_whisper_base
@@ -49,6 +49,28 @@ def test_whisper_hears_what_espeak_says(whisper: Recogniser) -> None:
     for heard, least, most in ((wave, 0.0, 0.3), (wave[::-1], 0.7, 3.0)):
         words = spoken_words(whisper.text(heard, rate, "en-us"), "en-us")
         assert least <= word_errors(words, said).rate <= most, words
+
+
+DAYS = "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday, January, February, March."
+PLACES = "The river, the mountain, the garden, the window, the table, the market, the teacher."
+
+
+@pytest.mark.parametrize(
+    ("text", "doubled", "cut"), [(DAYS, 1, 4), (DAYS, 5, 2), (PLACES, 3, 6), (PLACES, 7, 4)]
+)
+def test_a_word_doubled_and_one_cut_out_count_as_just_that(
+    whisper: Recogniser, text: str, doubled: int, cut: int
+) -> None:
+    samples, rate, phones = speak(text, "en-us", rate=140)
+    said = spoken_words(text, "en-us")
+    begins = [start for start, phone in phones if phone == WORD]
+    ends = [*begins[1:], len(samples)]
+    words = [samples[start:end] for start, end in zip(begins, ends, strict=True)]
+    assert len(words) == len(said)
+    pieces = [word for i, word in enumerate(words) for _ in range((i != cut) + (i == doubled))]
+    wave = np.concatenate([samples[: begins[0]], *pieces]).astype(np.float32) / 32768
+    errors = word_errors(spoken_words(whisper.text(wave, rate, "en-us"), "en-us"), said)
+    assert (errors.insertions, errors.deletions, errors.substitutions) == (1, 1, 0)
 
 
 @needs_ljspeech

@@ -163,7 +163,7 @@ def test_preferences_are_counted(tmp_path: Path) -> None:
         (lambda a: {**a, "test": "other"}, "another listening test"),
         (lambda a: {**a, "listening_test": 2}, "is no file of answers"),
         (lambda a: [a], "is no file of answers"),
-        (lambda a: {**a, "answers": [{"trial": "t99", "scores": {}}]}, "do not fit the key"),
+        (lambda a: {**a, "answers": [{"trial": "t99", "scores": {}}]}, "it has no 't99'"),
         (lambda a: {**a, "answers": [{**a["answers"][0], "scores": {}}]}, "points are missing"),
         (lambda a: {**a, "answers": [scored(a, 101)]}, "outside of 0 to 100"),
         (lambda a: {**a, "answers": a["answers"] + a["answers"][:1]}, "is answered twice"),
@@ -229,7 +229,8 @@ def test_runs_of_one_name_are_numbered() -> None:
 
 
 def test_the_command_makes_a_test_of_runs(speech: Path, spoken: Path, tmp_path: Path) -> None:
-    settings = ["global_frames=900", "samples=0", "model.prompt.shortest=20"]
+    settings = ["global_frames=900", "validate_frames=900", "samples=0"]
+    settings += ["model.prompt.shortest=20"]
     settings += ["model.prompt.whole_below=60", "model.prompt.longest=60"]
     sets = [word for one in settings for word in ("--set", one)]
     command = ["train", str(speech), "-o", str(tmp_path / "one"), "--preset", "tiny", *sets]

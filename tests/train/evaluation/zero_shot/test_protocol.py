@@ -47,7 +47,7 @@ def made(folder: Path, said: dict[str, int], held_out: tuple[str, ...]) -> tuple
 
 
 def trained(shards: Path, out: Path, *words: str) -> Path:
-    settings = {"global_frames": 900, "precision": "fp32", "samples": 0}
+    settings = {"global_frames": 900, "precision": "fp32", "samples": 0, "validate_frames": 900}
     settings |= {f"model.prompt.{name}": value for name, value in PROMPTS.items()}
     sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     base = ["train", str(shards), "-o", str(out), *words]
@@ -232,12 +232,12 @@ def test_speakers_of_a_split_that_were_trained_on(place: Path, tmp_path: Path) -
     shutil.rmtree(shards)
     run_inline(corpus, shards, None, codec="mini", val_share=0.0)
     run = trained(shards, tmp_path / "run")
-    assert f"1 speakers that the run was trained on ({rows[0]['speaker']}" in refused(
+    assert f"speakers that the run was trained on (1: {rows[0]['speaker']}" in refused(
         run, shards, "--prompt-seconds", "0.5"
     )
     # the dataset of `place` holds the same utterances of both, and one of them in val
     told = refused(run, place / "shards", "--prompt-seconds", "1")
-    assert f"1 speakers that the run was trained on ({rows[3]['speaker']}" in told
+    assert f"speakers that the run was trained on (1: {rows[3]['speaker']}" in told
     adapted = trained(place / "shards", tmp_path / "adapted", "--init", str(run))
     told = refused(adapted, place / "shards", "--prompt-seconds", "1")
     assert rows[3]["speaker"] in told and str(shards) in told
