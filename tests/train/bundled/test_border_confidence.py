@@ -12,11 +12,22 @@ import pytest
 from ns2.model.aligner.border_evidence import EVIDENCE
 from ns2.model.aligner.confidence import BorderNet
 from ns2.pipeline.align.border_confidence import WEIGHTS, border_net
+from ns2.train.bundled.aligner_people.surroundings import worn
+from ns2.train.bundled.border_trust import fitting
 from ns2.train.bundled.border_trust.changes import CHANGES
 from ns2.train.bundled.border_trust.fitting import Borders, borders_of, fitted, reliability
 from ns2.train.bundled.border_trust.judged import Corpus, Judged
-from ns2.train.bundled.border_trust.told import NOWHERE, Word, tokens_of, told
-from ns2.train.bundled.make_border_confidence import Spec, spoken, write_net
+from ns2.train.bundled.border_trust.told import NOWHERE, Told, Word, renamed, tokens_of, told
+from ns2.train.bundled.labelled_speech import spoil
+from ns2.train.bundled.make_border_confidence import (
+    CORPORA,
+    LANGUAGES,
+    SEED,
+    Spec,
+    spoken,
+    write_net,
+)
+from ns2.train.bundled.make_border_confidence import drawn as drawn_spec
 
 VOICES = ("m1", "f5", "klatt")
 """Voices that trained no network."""
@@ -76,6 +87,49 @@ def test_a_fit_says_probabilities(tmp_path: Path) -> None:
     rows = reliability(read.confidence(evidence), wrong, weight)
     assert len(rows) == 10 and sum(row[0] for row in rows) == pytest.approx(1)
     assert max(abs(said - true) for _, said, true in rows) < 0.05
+
+
+def test_corpora_that_were_left_out_say_how_sure_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that learned from little are far too sure; what they said of the rest mends that."""
+    monkeypatch.setattr(fitting, "_BATCH", 512)  # shorter, and as sure
+    monkeypatch.setattr(fitting, "_NETWORKS", 1)
+    rng = np.random.default_rng(1)
+    corpora = [drawn(rng, 150) for _ in range(8)]
+    evidence, wrong, weight = drawn(rng, 20_000)
+    one = np.concatenate([c[0] for c in corpora]), np.concatenate([c[1] for c in corpora])
+    alone = fitted([(*one, np.full(len(one[1]), 1 / len(one[1])))], seed=0)
+
+    def off(net: BorderNet) -> float:
+        rows = reliability(net.confidence(evidence), wrong, weight)
+        return max(abs(said - true) for _, said, true in rows)
+
+    assert off(alone) > 0.15 and off(fitted(corpora, seed=0)) < 0.08
+
+
+def test_phones_go_by_the_names_of_others_throughout() -> None:
+    corpus = [
+        Told(np.zeros(9, np.float32), (word("abc", 0), word("de", 3))),
+        Told(np.ones(9, np.float32), (word("acd", 0),)),
+    ]
+    assert renamed(corpus, 0, random.Random(0)) == corpus
+    found = renamed(corpus, 2, random.Random(0))
+    names: dict[str, set[str]] = {}
+    for one, other in zip(corpus, found, strict=True):
+        assert one.wave is other.wave
+        for before, after in zip(one.words, other.words, strict=True):
+            assert (before.starts, before.end) == (after.starts, after.end)
+            for phone, name in zip(before.phones, after.phones, strict=True):
+                names.setdefault(phone, set()).add(name)
+    assert sum(names[phone] != {phone} for phone in names) == 2
+    assert all(len(found) == 1 for found in names.values())
+
+
+def test_corpora_of_all_kinds_are_drawn() -> None:
+    specs = [drawn_spec(random.Random(SEED + number)) for number in range(CORPORA)]
+    assert {spec.language for spec in specs} == set(LANGUAGES)
+    assert min(spec.utterances for spec in specs) < 24 < 96 < max(s.utterances for s in specs)
+    renamed_share = np.mean([spec.renamed > 0 for spec in specs])
+    assert 0.3 < renamed_share < 0.7 and {spec.wear for spec in specs} == {None, worn, spoil}
 
 
 def test_each_kind_of_text_has_its_share() -> None:

@@ -5,11 +5,13 @@ Letters for shapes: B borders, E kinds of evidence, H hidden units.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ns2.model.aligner.confidence import BorderNet
@@ -22,6 +24,10 @@ _NETWORKS = 4
 """Networks whose mean log odds count."""
 _SILENT = 0.5
 """The weight of the begin of a silence beside that of a phone."""
+_FOLDS = 4
+"""Parts of the corpora, each of which is judged by networks that learned from the others."""
+_SUREST = 1e-6
+"""No log odds count beyond those of this probability."""
 
 
 Borders = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -53,8 +59,51 @@ def fitted(corpora: Sequence[Borders], seed: int) -> BorderNet:
     One network is surer of corpora that it was fitted to than of others, each in its own way. So
     several are fitted, and what they say on average is what one wider network says
     (Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using deep
-    ensembles").
+    ensembles"). What is left of that, corpora tell that took no part in a fit: the log odds are
+    scaled and moved as fits such borders best (Platt 1999, "Probabilistic outputs for support
+    vector machines and comparisons to regularized likelihood methods").
     """
+    found = _several(corpora, seed)
+    if len(corpora) < _FOLDS:
+        return found
+    scale, shift = _scaling(*_left_out(corpora, seed))
+    return replace(found, out=found.out * scale, out_bias=found.out_bias * scale + shift)
+
+
+def _left_out(corpora: Sequence[Borders], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Confidences (B,) of borders by networks that learned from other corpora, with `Borders`'
+    probabilities and weights."""
+    order, parts = random.Random(seed).sample(range(len(corpora)), len(corpora)), []
+    for fold in range(_FOLDS):
+        others = [corpora[i] for place, i in enumerate(order) if place % _FOLDS != fold]
+        network = _several(others, seed)
+        for i in order[fold::_FOLDS]:
+            evidence, wrong, weight = corpora[i]
+            parts.append((network.confidence(evidence), wrong, weight))
+    confidence, wrong, weight = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return confidence, wrong, weight
+
+
+def _scaling(confidence: np.ndarray, wrong: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """By what to multiply log odds (B,), and what to add, so that they fit best."""
+    odds = torch.from_numpy(np.clip(confidence, _SUREST, 1 - _SUREST)).logit()
+    target, share = torch.from_numpy(1 - wrong), torch.from_numpy(weight / weight.sum())
+    values = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([values], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        scaled = values[0] * odds + values[1]
+        found = functional.binary_cross_entropy_with_logits(scaled, target, share, reduction="sum")
+        found.backward()
+        return found
+
+    optimiser.step(loss)
+    scale, shift = values.tolist()
+    return scale, shift
+
+
+def _several(corpora: Sequence[Borders], seed: int) -> BorderNet:
     several = [_fitted(corpora, seed + i) for i in range(_NETWORKS)]
     return BorderNet(
         mean=several[0].mean,

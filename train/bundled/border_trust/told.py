@@ -86,6 +86,18 @@ def tokens_of(words: Sequence[Word]) -> tuple[list[str], np.ndarray]:
     return [*tokens[:-1], SILENCE], np.array(starts)
 
 
+def renamed(corpus: Sequence[Told], count: int, rng: random.Random) -> list[Told]:
+    """The same recordings where so many phones go by the name of another one throughout."""
+    phones = sorted({phone for one in corpus for word in one.words for phone in word.phones})
+    chosen = rng.sample(phones, min(count, len(phones)))
+    names = {phone: rng.choice([one for one in phones if one != phone]) for phone in chosen}
+
+    def other(word: Word) -> Word:
+        return Word(tuple(names.get(phone, phone) for phone in word.phones), word.starts, word.end)
+
+    return [Told(one.wave, tuple(map(other, one.words))) for one in corpus]
+
+
 def sentences_told(
     count: int, rng: random.Random, voices: Sequence[str], sentence: Callable[[], str]
 ) -> Iterator[Told]:
