@@ -12,7 +12,7 @@ from tests.fuzz.run import fuzz
 from tests.fuzz.target import Target
 
 
-@pytest.mark.parametrize("seconds", [20, pytest.param(60, marks=pytest.mark.large)])
+@pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.large)])
 def test_for_some_time(seconds: int) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.fuzz.run", "--seconds", str(seconds)],

@@ -118,6 +118,14 @@ def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 
         time.sleep(0.02)
 
 
+def made_as(all_columns: bool, request: pytest.FixtureRequest) -> tuple[list[str], Path]:
+    """Options of a run, and the dataset that it has to make: all columns, or few by `mini`."""
+    if all_columns:
+        weights = request.getfixturevalue("weights")
+        return ["--codec-weights", str(weights)], request.getfixturevalue("dataset")
+    return ["--codec", "mini", "--columns", ",".join(FEW)], request.getfixturevalue("few")
+
+
 @pytest.mark.parametrize(
     ("all_columns", "moments"),
     # no tar yet, shards, durations
@@ -131,10 +139,7 @@ def test_killed_and_ended_at_any_moment_it_goes_on_to_the_same_bytes(
     tmp_path: Path,
 ) -> None:
     out, log, rng = tmp_path / "out", tmp_path / "log", random.Random(1)
-    wanted: Path = request.getfixturevalue("dataset" if all_columns else "few")
-    words = ["--codec", "mini", "--columns", ",".join(FEW)]
-    if all_columns:
-        words = ["--codec-weights", str(request.getfixturevalue("weights"))]
+    words, wanted = made_as(all_columns, request)
     for committed in moments:
         process = start(spoken, out, *words)
         wait_for(lambda n=committed: len(list(out.glob("*-*/*.tar"))) >= max(n, 1), process)
@@ -166,10 +171,12 @@ def test_killed_and_ended_at_any_moment_it_goes_on_to_the_same_bytes(
 ACTOR = pools._Actor.__name__
 
 
+@pytest.mark.parametrize("all_columns", [False, pytest.param(True, marks=pytest.mark.large)])
 def test_workers_that_are_killed_are_replaced(
-    spoken: Path, weights: Path, dataset: Path, tmp_path: Path
+    all_columns: bool, spoken: Path, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    process = start(spoken, tmp_path / "out", "--codec-weights", str(weights))
+    words, wanted = made_as(all_columns, request)
+    process = start(spoken, tmp_path / "out", *words)
     killed: set[int] = set()
     while process.poll() is None and len(killed) < 4:
         workers = [p for p in tree(process.pid) if f"ray::{ACTOR}" in command_line(p)]
@@ -181,4 +188,4 @@ def test_workers_that_are_killed_are_replaced(
         time.sleep(0.1)
     assert process.wait(timeout=300) == 0
     assert len(killed) == 4
-    assert contents(tmp_path / "out") == contents(dataset)
+    assert contents(tmp_path / "out") == contents(wanted)
