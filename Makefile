@@ -8,8 +8,6 @@
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
-# tests at a time: one more than two cores have, since tests of processes and servers wait a lot
-TESTS := 3
 # the first Python on this machine that ns2 runs on; PYTHON=... chooses another
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
@@ -33,7 +31,7 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 demo: setup
 	$(BIN)/ns2 demo $(DEMO)
