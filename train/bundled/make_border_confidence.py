@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     began, found = time.monotonic(), list[Borders]()
     for number in range(CORPORA):
-        found.append(_kept(args.work / f"spoken{number}.npz", began, _judged(number)))
+        found.append(_kept(args.work / f"corpus{number}.npz", began, _judged(number)))
     write_net(fitted(found, SEED), args.out)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes, {time.monotonic() - began:.0f} s")
 
