@@ -114,6 +114,9 @@ _Callback = ctypes.CFUNCTYPE(
 )
 
 
+_C_LIBRARY = ctypes.CDLL(None)
+
+
 class _Engine:
     """A freshly loaded espeak-ng, for a single text.
 
@@ -155,6 +158,7 @@ class _Engine:
         if self._lib.espeak_SetVoiceByName(voice.encode()):
             raise ValueError(f"espeak-ng has no voice {voice!r}; try en-us, de, fr or en-us+f1")
         self._lib.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else the noise of breath is random
+        _C_LIBRARY.srand(1)  # and the flutter of others, such as Reed's, which asks C's own rand
         self._lib.espeak_SetParameter(_RATE, rate, 0)
         self._lib.espeak_SetParameter(_PITCH, pitch, 0)
         encoded = text.encode()

@@ -60,7 +60,8 @@ def test_shares_a_process_with_phonemizer_and_agrees_with_it(order: str) -> None
 
 
 def test_the_same_call_makes_the_same_samples_whatever_came_before() -> None:
-    voices = ("en-us+f5", "en-us+m7")  # with breath noise
+    # with noise of breath, and with a flutter that is drawn
+    voices = ("en-us+f5", "en-us+m7", "en-us+Reed", "en-us+caleb")
     first = [speak("She sees zebras.", voice) for voice in voices]
     speak("Etwas ganz anderes, und länger.", "de", rate=220, pitch=80)
     again = [speak("She sees zebras.", voice) for voice in reversed(voices)][::-1]
