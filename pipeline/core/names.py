@@ -25,6 +25,15 @@ _MOST_SHOWN = 60
 _PATH = re.compile(r"[^\0\\]{1,4096}")
 
 
+def encodable(text: str) -> bool:
+    """Whether a text can be written in UTF-8; a file name in another encoding cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def shown(name: object) -> str:
     """A name of a stranger for a message: quoted, on one line, and not too long."""
     text = name if isinstance(name, str) else str(name)

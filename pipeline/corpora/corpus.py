@@ -14,17 +14,10 @@ from typing import Protocol
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.held import Recording
+from ns2.pipeline.core.names import encodable
 from ns2.pipeline.core.schema import Kind, Reason, Rejection, Utterance, make_key
 from ns2.pipeline.corpora.fields import Fields
-from ns2.pipeline.corpora.folders import (
-    Folder,
-    encodable,
-    escaped,
-    first_names,
-    nfc,
-    read_transcript,
-    walk,
-)
+from ns2.pipeline.corpora.folders import Folder, escaped, first_names, nfc, read_transcript, walk
 
 STAGE = "corpus"
 """The stage in `rejected.parquet` of all that a reader rejects."""

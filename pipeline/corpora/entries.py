@@ -10,10 +10,11 @@ from typing import Any
 
 from ns2.pipeline.core.errors import UtteranceError
 from ns2.pipeline.core.held import Held
+from ns2.pipeline.core.names import encodable
 from ns2.pipeline.core.schema import Piece, Reason, Utterance
 from ns2.pipeline.corpora.corpus import DEFAULT_SPEAKER, Find, reject, split_of
 from ns2.pipeline.corpora.fields import NORMALISED, speaker_name
-from ns2.pipeline.corpora.folders import encodable, nfc, one_line, split_suffix
+from ns2.pipeline.corpora.folders import nfc, one_line, split_suffix
 from ns2.pipeline.corpora.languages import voice_of
 from ns2.pipeline.corpora.rows import bad_row
 

@@ -45,15 +45,6 @@ def split_suffix(name: str) -> tuple[str, str]:
     return (stem, dot + suffix.lower()) if stem else (name, "")
 
 
-def encodable(text: str) -> bool:
-    """Whether a text can be written in UTF-8; a file name in another encoding cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def escaped(text: str) -> str:
     """The text with backslash escapes for what cannot be written in UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()

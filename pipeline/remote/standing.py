@@ -23,6 +23,7 @@ from urllib.parse import unquote
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.held import STANDS_FOR, url_for
+from ns2.pipeline.core.names import encodable
 from ns2.pipeline.remote.copies import mark, right_bytes, time_of
 from ns2.pipeline.remote.faults import MissingError
 from ns2.pipeline.remote.objects import Objects, asking
@@ -135,13 +136,7 @@ def look_for(root: Path, written: Iterable[str]) -> None:
 
 def _may_be(name: str) -> bool:
     """Whether an object may have a name, which is a stranger's."""
-    if not name or "\0" in name or len(name) > _LONGEST:
-        return False
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return bool(name) and "\0" not in name and len(name) <= _LONGEST and encodable(name)
 
 
 def _look(text: str) -> None:

@@ -115,6 +115,7 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 _C_LIBRARY = ctypes.CDLL(None)
+"""What the process itself has loaded, C's library among it."""
 
 
 class _Engine:

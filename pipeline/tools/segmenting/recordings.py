@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ns2.pipeline.core.errors import UserError, UtteranceError
+from ns2.pipeline.core.names import encodable
 from ns2.pipeline.core.schema import Reason
 from ns2.pipeline.corpora.folders import (
     AUDIO_SUFFIXES,
     decode,
-    encodable,
     first_names,
     nfc,
     split_suffix,
