@@ -3,7 +3,8 @@
 An aligner is trained on each corpus, with the phones given by its manifest. Counted are the starts
 of phones, but for the first of an utterance, and apart from these the edges: the begin of an
 utterance's first phone and the end of its last, and of the words where a TextGrid has them. Stories
-and joined and stretched recordings have figures of their own.
+and joined and stretched recordings have figures of their own. Of LJSpeech no border is known; there
+stretches that are quiet should be silence, and silence should not be loud.
 
 Letters for shapes: P phones, T frames.
 """
@@ -20,10 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.codecs.copy_groups import AGREED, real_groups
+from benchmarks.codecs.copy_groups import AGREED, LJ, corpus_group, real_groups
 from benchmarks.making.known_borders import (
     Known,
     Spoken,
+    as_read,
+    festival,
+    festival_alone,
     flite,
     joined,
     pages,
@@ -41,6 +45,11 @@ from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.run import preprocess
 
 FRAMES = 75
+READ, PAUSE_FRAMES = 32, 10
+"""The recordings of LJSpeech, and the frames of a stretch that is long enough for a pause."""
+FLOOR, LOUDEST, QUIET, LOUD = 0.03, 0.9, 0.35, 0.5
+"""The quantiles of a recording's levels between which it speaks, and the shares of the way between
+them up to which a frame is quiet and from which it is loud."""
 NEAR, WIDE, FAR = 20.0, 50.0, 150.0
 STORY_SECONDS, GAP_SECONDS = 90.0, 0.5
 SEED = 11
@@ -48,7 +57,11 @@ _UNITS = re.compile("^(edges|words) ")
 
 
 def corpora(
-    utterances: int, real: Path | None, textgrids: Path | None, tiers: tuple[str | None, str | None]
+    utterances: int,
+    real: Path | None,
+    textgrids: Path | None,
+    tiers: tuple[str | None, str | None],
+    lj: Path | None = None,
 ) -> dict[str, Callable[[], Iterator[Spoken]]]:
     """The corpora that can be made, by name.
 
@@ -57,12 +70,16 @@ def corpora(
         real: the folder of the corpora of people, if there is one.
         textgrids: a folder of recordings with TextGrids, if there is one.
         tiers: the TextGrids' tiers of phones and of words; None for the usual ones.
+        lj: the folder of LJSpeech, if there is one.
     """
     found: dict[str, Callable[[], Iterator[Spoken]]] = {
         "sentences": lambda: sentences(utterances, SEED),
         "flite": lambda: flite(utterances, SEED),
+        "festival": lambda: festival(utterances, SEED),
         "words": lambda: words(utterances, SEED, noisy=False),
         "words in noise": lambda: words(2 * utterances, SEED, noisy=True),
+        "festival words": lambda: festival_alone(2 * utterances, SEED, noisy=False),
+        "the same, noise": lambda: festival_alone(2 * utterances, SEED, noisy=True),
     }
     if real is not None:
         groups = real_groups(real)
@@ -71,6 +88,8 @@ def corpora(
         found["joined"] = lambda: joined(libri, GAP_SECONDS, SEED)
         found["stretched"] = lambda: stretched(people[::3])
         found["stories"] = lambda: pages(real / "english-reader-long", STORY_SECONDS)
+    if lj is not None:
+        found["pauses"] = lambda: as_read(corpus_group(LJ, lj)[:READ])
     if textgrids is not None:
         found["textgrids"] = lambda: labelled(textgrids, *tiers, STORY_SECONDS)
     return found
@@ -153,6 +172,8 @@ def _figures(name: str, dataset: Dataset, truth: Sequence[Known]) -> dict[str, f
         return counted | _agreement({one.key: there.starts for one, there in pairs})
     if name == "joined":
         return counted | {"silence found": float(np.mean([*map(_gap, pairs)]))}
+    if name == "pauses":
+        return counted | _pauses(dataset, found)
     inner = np.concatenate([1000 * (there.starts - one.starts)[1:] for one, there in pairs])
     begins = np.array([1000 * (there.starts[0] - one.starts[0]) for one, there in pairs])
     ends = np.array([1000 * (there.ends[-1] - one.end) for one, there in pairs])
@@ -168,6 +189,31 @@ def _gap(pair: tuple[Known, Found]) -> float:
     one, there = pair
     at, frames = int(one.pause * FRAMES), round(GAP_SECONDS * FRAMES)
     return float(there.silent[at : at + frames].mean())
+
+
+def _pauses(dataset: Dataset, found: Mapping[str, Found]) -> dict[str, float]:
+    """How many pauses of three frames or more there are between phones, what share of the stretches
+    that are quiet for `PAUSE_FRAMES` is silence, and what share of the silence is loud."""
+    counts, quiet, loud = 0, list[bool](), list[np.ndarray]()
+    for key, there in found.items():
+        level = dataset.read("mel", key).astype(np.float64).mean(0)
+        low, high = np.quantile(level, [FLOOR, LOUDEST])
+        height = (level - low) / (high - low)
+        counts += sum(end - begin >= 3 for begin, end in _inner_runs(there.silent))
+        quiet += [
+            bool(there.silent[begin:end].mean() >= 0.5)
+            for begin, end in _inner_runs(height < QUIET)
+            if end - begin >= PAUSE_FRAMES
+        ]
+        loud.append(height[there.silent] > LOUD)
+    shares = {"silence in quiet": np.mean(quiet), "silence loud": np.mean(np.concatenate(loud))}
+    return {"pauses": float(counts)} | {name: float(share) for name, share in shares.items()}
+
+
+def _inner_runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """The begin and end of each run of True in flags (T,), but for one at either end."""
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
+    return [(b, e) for b, e in edges.reshape(-1, 2).tolist() if b > 0 and e < len(flags)]
 
 
 def _word_edges(one: Known, there: Found) -> np.ndarray:
@@ -202,7 +248,7 @@ def _agreement(starts: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 def _shown(figures: Mapping[str, float]) -> str:
     """A line of figures: milliseconds and shares."""
-    forms = {"within": ".1%", "silence": ".1%", "utterances": ".0f", "left": ".0f"}
+    forms = {"within": ".1%", "silence": ".1%", "utterances": ".0f", "left": ".0f", "pauses": ".0f"}
     return "  ".join(
         f"{name} {value:{forms.get(_UNITS.sub('', name).split()[0], '.1f')}}"
         for name, value in figures.items()

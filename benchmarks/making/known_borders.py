@@ -7,12 +7,13 @@ Letters for shapes: S samples, P phones, W words.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,24 +28,20 @@ from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.sound.f0.world import pyworld_module
 from ns2.pipeline.text.pronunciation import pronounce
+from ns2.train.bundled.aligner_people.festival import ENGLISH, festival_sentences, festival_words
+from ns2.train.bundled.aligner_people.festival import UNHEARD as FESTIVAL_UNHEARD
+from ns2.train.bundled.aligner_people.festival import VOICES as FESTIVAL_VOICES
 from ns2.train.bundled.aligner_people.surroundings import single_words, surrounded, worn
-from ns2.train.bundled.labelled_speech import SAMPLE_RATE, closed
+from ns2.train.bundled.labelled_speech import SAMPLE_RATE, Labelled, closed
 
 PAUSE = ""
 UNHEARD = ("", "m1", "m3", "m7", "f1", "f5", "klatt", "klatt2", "klatt4", "steph", "croak", "iven")
 """The variants of espeak-ng that trained no network of the aligner."""
 FLITE_VOICES = ("kal", "kal16", "awb", "rms", "slt")
-FLITE = {
-    "aa": "ɑː", "ae": "æ", "ah": "ʌ", "ao": "ɔː", "aw": "aʊ", "ax": "ə", "ay": "aɪ", "ch": "tʃ",
-    "dh": "ð", "eh": "ɛ", "er": "ɜː", "ey": "eɪ", "g": "ɡ", "hh": "h", "ih": "ɪ", "iy": "iː",
-    "jh": "dʒ", "ng": "ŋ", "ow": "oʊ", "oy": "ɔɪ", "r": "ɹ", "sh": "ʃ", "th": "θ", "uh": "ʊ",
-    "uw": "uː", "y": "j", "zh": "ʒ", "pau": PAUSE,
-}  # fmt: skip
-"""flite's phones, where IPA has another letter."""
-ARPABET = {name: ipa for name, ipa in FLITE.items() if ipa} | {
-    **{letter: letter for letter in "bdfklmnpstvwz"},
-    "axr": "ɚ", "dx": "ɾ", "el": "əl", "em": "m", "en": "n", "ix": "ɪ", "nx": "n", "q": "ʔ",
-    "ux": "uː", "wh": "w",
+FLITE = FESTIVAL_VOICES["kal_diphone"]
+"""The voice of Festival that has flite's phones."""
+ARPABET = {phone: FLITE.ipa(phone) for phone in [*ENGLISH, *"bdfgklmnpstvwz"]} | {
+    "em": "m", "en": "n", "ix": "ɪ", "nx": "n", "q": "ʔ", "ux": "uː", "wh": "w",
 }  # fmt: skip
 """IPA of ARPAbet's phones, in lower case and without stress."""
 STRETCHES = (0.8, 1.25)
@@ -137,12 +134,45 @@ def sentences(count: int, seed: int) -> Iterator[Spoken]:
 
 def words(count: int, seed: int, *, noisy: bool) -> Iterator[Spoken]:
     """Single words by espeak-ng in many languages, between silences; noisy ones as on old tapes."""
+    yield from _between_silences(single_words(count, seed, UNHEARD), seed, noisy=noisy)
+
+
+def festival(count: int, seed: int) -> Iterator[Spoken]:
+    """Sentences by the voices of Festival that taught nothing; nothing where one is missing."""
+    for i, one in enumerate(_in_turn(festival_sentences, count, seed)):
+        yield _as_spoken(f"festival{i:04d}", one, one.wave)
+
+
+def festival_alone(count: int, seed: int, *, noisy: bool) -> Iterator[Spoken]:
+    """Single words by the same voices, between silences; noisy ones as on old tapes."""
+    yield from _between_silences(_in_turn(festival_words, count, seed), seed, noisy=noisy)
+
+
+def _in_turn(
+    speak: Callable[[int, int, str], Iterator[Labelled]], count: int, seed: int
+) -> Iterator[Labelled]:
+    """As many utterances of each voice of Festival, or none."""
+    each = count // len(FESTIVAL_UNHEARD)
+    try:
+        # Some texts cannot be spoken, or are no single words.
+        voices = [[*speak(2 * each, seed, voice)][:each] for voice in FESTIVAL_UNHEARD]
+    except SystemExit as lacking:
+        print(lacking)
+        return
+    yield from itertools.chain.from_iterable(voices)
+
+
+def _between_silences(words: Iterator[Labelled], seed: int, *, noisy: bool) -> Iterator[Spoken]:
     rng = np.random.default_rng(seed)
-    for i, word in enumerate(single_words(count, seed, UNHEARD)):
+    for i, word in enumerate(words):
         placed = surrounded(word, rng)
         wave = worn(placed.wave, rng) if noisy else placed.wave
-        sounds = [*zip(placed.starts.tolist(), placed.phones, strict=True)]
-        yield Spoken(key=f"word{i:04d}", wave=wave, rate=SAMPLE_RATE, sounds=sounds)
+        yield _as_spoken(f"word{i:04d}", placed, wave)
+
+
+def _as_spoken(key: str, speech: Labelled, wave: np.ndarray) -> Spoken:
+    sounds = [*zip(speech.starts.tolist(), speech.phones, strict=True)]
+    return Spoken(key=key, wave=wave, rate=SAMPLE_RATE, sounds=sounds)
 
 
 def flite(count: int, seed: int) -> Iterator[Spoken]:
@@ -159,7 +189,7 @@ def flite(count: int, seed: int) -> Iterator[Spoken]:
             )
             wave, rate = read_audio(out)
             ends = [label.rsplit(":", 1) for label in done.stdout.split()]
-            names = [FLITE.get(name, name) for name, _ in ends]
+            names = [FLITE.ipa(name) for name, _ in ends]
             times = [0.0, *(float(end) for _, end in ends)]
             sounds = [*zip(times, names, strict=False)]
             yield Spoken(key=f"flite{i:04d}", wave=wave, rate=rate, sounds=sounds)
@@ -218,6 +248,15 @@ def stretched(clips: Sequence[Clip]) -> Iterator[Spoken]:
             sounds = [(np.nan, phone) for phone in _phones(spoken)]
             wave = made.astype(np.float32)
             yield Spoken(key=key, wave=wave, rate=SAMPLE_RATE, sounds=sounds, tokens=spoken)
+
+
+def as_read(clips: Sequence[Clip]) -> Iterator[Spoken]:
+    """Recordings as they are; no border of them is known."""
+    for clip in clips:
+        wave, rate = read_audio(clip.path)
+        spoken = pronounce(clip.text, clip.language).tokens[1:-1]
+        sounds = [(np.nan, phone) for phone in _phones(spoken)]
+        yield Spoken(key=clip.id, wave=wave, rate=rate, sounds=sounds, tokens=spoken)
 
 
 def _phones(tokens: Sequence[str]) -> list[str]:

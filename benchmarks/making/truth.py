@@ -4,9 +4,10 @@
         [--utterances N] [--init NAME]... [--textgrids DIR] [--tier NAME] [--word-tier NAME]
         [--method NAME]... [--telephone] [--most N] [--json FILE]
 
-Borders: `benchmarks.making.borders`. espeak-ng and, where it is installed, flite speak sentences
-and words whose borders are known; with --real also recordings of people that are joined with
-silence, stretched by WORLD, and told by pages; with --textgrids recordings that lie beside
+Borders: `benchmarks.making.borders`. espeak-ng and, where they are installed, flite and Festival
+speak sentences and words whose borders are known; with --real also recordings of people that are
+joined with silence, stretched by WORLD, and told by pages; with --lj pauses of LJSpeech against its
+level; with --textgrids recordings that lie beside
 TextGrids of the same names, in folders of any depth; --utterances 0 measures these alone.
 
 Pitch: `benchmarks.making.pitch_truth`. The recordings of --real and --lj are those of
@@ -29,7 +30,7 @@ from benchmarks.support.command import add_json, arguments, write_json
 from benchmarks.support.machine import machine, show_machine
 from ns2.pipeline.core.errors import UserError
 
-INITS = ("bundled", "bundled-1", "none")
+INITS = ("bundled", "bundled-2", "bundled-1", "none")
 PARTS = ("borders", "pitch", "trust")
 
 
@@ -72,7 +73,7 @@ def main(given: Sequence[str] | None = None) -> None:
     try:
         if args.part in (None, "borders"):
             tiers = (args.tier, args.word_tier)
-            made = borders.corpora(args.utterances, args.real, args.textgrids, tiers)
+            made = borders.corpora(args.utterances, args.real, args.textgrids, tiers, args.lj)
             figures["borders"] = borders.measured(made, args.init)
         if args.part in (None, "pitch"):
             figures |= (found := pitch_truth.measure(args))

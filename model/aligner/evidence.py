@@ -32,8 +32,8 @@ QUIET = 0
 """The number of the phone that stands for silence."""
 TRUSTED = (0.4, 0.6)
 """The mean posteriors of the true phone at which the network's phones begin to count, and from
-which they count fully. On new voices of the synthesiser that it was trained on, the network reaches
-0.6 to 0.85; on another synthesiser's speech and on recordings 0.2 to 0.3."""
+which they count fully. On new voices of espeak-ng, which it learned most from, the network reaches
+0.6 to 0.85; on speech of engines that taught nothing and on recordings 0.2 to 0.4."""
 _PRIOR_SHARE = 0.5
 """The exponent of the phones' prior, by which posteriors are divided."""
 _TEMPER = 0.4

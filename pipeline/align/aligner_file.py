@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from ns2.model.aligner.hmm import Aligner
     from ns2.pipeline.dataset.phoneme_table import PhonemeTable
 
-AlignerInit = Literal["bundled", "bundled-1", "none"]
+AlignerInit = Literal["bundled", "bundled-2", "bundled-1", "none"]
 
-SILENCE_WEIGHT = 5.0
-"""The `silence_weight` of aligners that start from the network "bundled"."""
+SILENCE_WEIGHTS = {"bundled": 8.0, "bundled-2": 5.0}
+"""The `silence_weight` of aligners that start from these networks."""
 
 _NEWER = {"silence_weight": 0.0, "trusted_silence": 1.0}
 """Fields of the configuration that datasets of before do not name, and what these had."""
@@ -58,9 +58,9 @@ def aligner_config(
 
 def default_config(init: AlignerInit = "bundled") -> AlignerConfig:
     """The configuration of an aligner that starts from a network, or from none."""
-    if init != "bundled":
+    if init not in SILENCE_WEIGHTS:
         return AlignerConfig()
-    return AlignerConfig(silence_weight=SILENCE_WEIGHT, trusted_silence=0.0)
+    return AlignerConfig(silence_weight=SILENCE_WEIGHTS[init], trusted_silence=0.0)
 
 
 def _values(config: AlignerConfig) -> dict[str, Any]:
@@ -86,8 +86,8 @@ def train_and_save(
         path: where to write the safetensors file; it appears when it is whole.
         config: None for `default_config`.
         table: the phoneme table of the ids.
-        init: "bundled" and "bundled-1" start from networks that come with the package, "none" from
-            equal models of all phones.
+        init: "bundled", "bundled-2" and "bundled-1" start from networks that come with the package,
+            "none" from equal models of all phones.
         seed: seed of the training.
         progress: called with the number of passes done, the number of all passes, and the loss.
 

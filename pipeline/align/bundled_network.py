@@ -1,8 +1,8 @@
 """Loads the networks that come with the package and help to train an aligner.
 
-`python -m ns2.train.bundled.make_aligner_network` trains "bundled-1" on speech of known truth, and
-`python -m ns2.train.bundled.make_aligner_people` trains "bundled" from there on people, too. Their
-files have half-precision weights and the names of their phones, in IPA without stress.
+`python -m ns2.train.bundled.make_aligner_people` trains "bundled" on two engines and on people, and
+`python -m ns2.train.bundled.make_aligner_network` trained "bundled-1", the first, on one engine.
+Their files have half-precision weights and the names of their phones, in IPA without stress.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from ns2.model.aligner.expectation import Pretrained
 
 
-NetworkName = Literal["bundled", "bundled-1"]
-"""The networks: the one that has also heard people, and the first one."""
+NetworkName = Literal["bundled", "bundled-2", "bundled-1"]
+"""The networks: the newest, and those of before, which datasets were made with."""
 
 HEADER = "ns2-aligner-network"
 """The entry of a file's metadata that names the phones."""
 
-_FILES = {"bundled": "aligner_network_2.safetensors", "bundled-1": "aligner_network.safetensors"}
+_FILES = {
+    "bundled": "aligner_network_3.safetensors",
+    "bundled-2": "aligner_network_2.safetensors",
+    "bundled-1": "aligner_network.safetensors",
+}
 _UNKNOWN = -1
 
 

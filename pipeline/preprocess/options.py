@@ -136,9 +136,9 @@ class Options:
     """Where durations come from: builtin trains an aligner on the corpus, textgrid reads durations
     and phonemes from --textgrids."""
 
-    aligner_init: Literal["bundled", "bundled-1", "none"] = "bundled"
-    """What the builtin aligner starts from: the network that ns2 ships, the one that it shipped
-    first (bundled-1), or the corpus alone (none)."""
+    aligner_init: Literal["bundled", "bundled-2", "bundled-1", "none"] = "bundled"
+    """What the builtin aligner starts from: the network that ns2 ships, one that it shipped before
+    (bundled-1 was the first, bundled-2 the second), or the corpus alone (none)."""
 
     textgrids: Path | None = None
     """The folder of TextGrids that were made elsewhere, for --aligner textgrid."""

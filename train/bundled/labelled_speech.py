@@ -122,6 +122,11 @@ def sentence(rng: random.Random, language: str) -> str:
     return " ".join(words).rstrip(",") + rng.choice("....?!")
 
 
+def word(rng: random.Random, language: str) -> str:
+    """A random word of a language, or a pseudo-word."""
+    return rng.choice(sentence(rng, language).rstrip(".?!").split()).rstrip(",")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
     """An utterance whose phones and their times are known.

@@ -1,22 +1,20 @@
 """Train the network of `--aligner-init bundled`, which has also heard people.
 
     python -m ns2.train.bundled.make_aligner_people WORK --lj LJSpeech-1.1 --real REAL
-        [--out aligner_network_2.safetensors] [--init aligner_network.safetensors]
+        [--out aligner_network_3.safetensors]
 
-It begins with the weights of `make_aligner_network`. First it learns speech of espeak-ng, in
-sentences and in single words, some of it between silences with breath and clicks, fading, in rooms
-and over noise. Then come rounds: the aligner with the network so far labels recordings of people,
-and the network learns these beside the spoken truth, each also spoilt; but not where their silences
-begin and end. The file has the mean of the weights before and after the rounds, see `KEPT`.
+It learns two engines, in sentences and in single words: espeak-ng, in many voices and languages,
+and Festival, whose voices are pieces of people's speech. Some of it lies between silences with
+breath and clicks, fades, is spoken in rooms or over noise. Then come rounds: the aligner with the
+network so far labels recordings of people, and the network learns these beside the spoken truth,
+each also spoilt; but not where their silences begin and end. The file has the mean of the weights
+before and after the rounds, see `KEPT`.
 
 WORK becomes a folder with the manifests of what is learned, with the examples, and with the weights
 after each part. What is finished there is not made again, so that a run that was stopped goes on,
-with the same settings. It takes some ten minutes of one core.
-REAL is that of `make_mini`, whose `held_out` says what trains nothing. The same machine makes the
-same bytes.
-
-The weights that ship are older: they were made by two runs, without speech that fades, and with
-other settings. docs/architecture.md compares them with what this command makes.
+with the same settings. It takes about an hour of one core, 4 GB of memory and 3 GB of disk.
+REAL is that of `make_mini`, whose `held_out` says what trains nothing. Festival and the voices of
+`festival.py` have to be installed. The same machine makes the same bytes.
 """
 
 from __future__ import annotations
@@ -38,6 +36,12 @@ from ns2.pipeline.align.aligner_file import default_config
 from ns2.pipeline.align.bundled_network import HEADER, network_file, network_of
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.reading import parse_json
+from ns2.train.bundled.aligner_people.festival import (
+    HEARD,
+    VOICES,
+    festival_sentences,
+    festival_words,
+)
 from ns2.train.bundled.aligner_people.learning import (
     Example,
     learn,
@@ -55,17 +59,23 @@ from ns2.train.bundled.aligner_people.surroundings import (
 )
 from ns2.train.bundled.arguments import recordings_arguments
 from ns2.train.bundled.labelled_speech import Labelled, labelled_speech
-from ns2.train.bundled.make_aligner_network import labels
+from ns2.train.bundled.make_aligner_network import FEATURES, labels
 from ns2.train.bundled.make_mini import recordings
 
 CREDITS = Path(__file__).with_name("CREDITS.md")
 """What was learned from, with licences; its text goes into the metadata of the weights."""
-SENTENCES, WORDS, MINUTES, SEED = 2000, 1000, 3.0, 5
-"""Utterances of espeak-ng of both kinds; the most minutes of each corpus of people; the seed."""
-STEPS, ROUNDS, ROUND_STEPS = 3000, 1, 500
-SHARES = (0.55, 0.25, 0.2)
-"""How often sentences, single words and people are drawn."""
-KEPT = 2 / 3
+SENTENCES, WORDS, PIECES = 9500, 5000, 500
+"""Utterances of espeak-ng of both kinds, and how many of both kinds each voice of Festival has."""
+MINUTES, SEED = 8.0, 5
+"""The most minutes of each corpus of people; the seed."""
+WIDTH, STEPS, ROUNDS, ROUND_STEPS = 192, 12000, 1, 1000
+RATE, ROUND_RATE = 3e-3, 1e-3
+"""The highest rates of learning, before the rounds and in them."""
+SHARES = {"sentences": 0.4, "words": 0.2, "pieces": 0.22, "pieces-alone": 0.18}
+"""How often the kinds of speech are drawn."""
+PEOPLE = 0.2
+"""How often people are drawn in the rounds, beside these."""
+KEPT = 0.6
 """The share of the weights before the rounds in the mean."""
 
 
@@ -78,25 +88,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     began = time.monotonic()
 
     # Each part is read back from its file, so that it does not matter which run made it.
-    network, phones = network_of(args.init.read_bytes())
+    mels, phones = LogMel().config.bins, network_of(network_file("bundled-1").read_bytes())[1]
     spoken = [
-        _made(args.work / f"{name}.safetensors", speech, phones)
-        for name, speech in (
-            ("sentences", lambda rng: _sentences(args.sentences, rng)),
-            ("words", lambda rng: (surrounded(u, rng) for u in single_words(args.words, SEED))),
-        )
+        (share, _made(args.work / f"{name}.safetensors", _speech(args, name), phones))
+        for name, share in SHARES.items()
     ]
-    print(f"{sum(map(len, spoken))} examples, {time.monotonic() - began:.0f} s", flush=True)
+    examples = sum(len(kind) for _, kind in spoken)
+    print(f"{examples} examples, {time.monotonic() - began:.0f} s", flush=True)
+    torch.manual_seed(SEED)
     first = args.work / "round0.safetensors"
-    _learned(first, network, phones, [*zip(SHARES, spoken, strict=False)], args.steps)
+    network = FrameNet(mels, WIDTH, FEATURES, len(phones))
+    _learned(first, network, phones, spoken, args.steps, RATE)
     before, _ = network_of(first.read_bytes())
     after, _ = network_of(first.read_bytes())
     for number in range(1, args.rounds + 1):
         people = _people(args, number, after, phones)
         print(f"round {number}: {time.monotonic() - began:.0f} s", flush=True)
         out = args.work / f"round{number}.safetensors"
-        kinds = [*zip(SHARES, [*spoken, people], strict=True)]
-        _learned(out, after, phones, kinds, args.round_steps)
+        kinds = [*spoken, (PEOPLE, people)]
+        _learned(out, after, phones, kinds, args.round_steps, ROUND_RATE)
         after, _ = network_of(out.read_bytes())
     new = after.state_dict()
     mean = {name: KEPT * old + (1 - KEPT) * new[name] for name, old in before.state_dict().items()}
@@ -109,10 +119,10 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = recordings_arguments("make_aligner_people")
     add = parser.add_argument
     add("--out", type=Path, default=network_file("bundled"), help="The file to write.")
-    add("--init", type=Path, default=network_file("bundled-1"), help="The weights to begin with.")
     for name, default, help in (
         ("sentences", SENTENCES, "The number of sentences that espeak-ng speaks."),
         ("words", WORDS, "The number of single words that espeak-ng speaks."),
+        ("pieces", PIECES, "The number of sentences, and of words, of each voice of Festival."),
         ("steps", STEPS, "The number of training steps before the rounds."),
         ("rounds", ROUNDS, "The number of rounds in which people are labelled and learned."),
         ("round-steps", ROUND_STEPS, "The number of training steps of a round."),
@@ -131,10 +141,31 @@ def _check_settings(args: argparse.Namespace) -> None:
     path.write_text(json.dumps(settings, indent=1), "utf-8")
 
 
-def _sentences(count: int, rng: np.random.Generator) -> Iterator[Labelled]:
-    """Sentences, as espeak-ng speaks them and between silences in turn."""
-    for i, utterance in enumerate(labelled_speech(count, SEED)):
-        yield surrounded(utterance, rng) if i % 2 else utterance
+def _speech(
+    args: argparse.Namespace, kind: str
+) -> Callable[[np.random.Generator], Iterator[Labelled]]:
+    """What makes one kind of speech; some sentences and all words lie between silences."""
+    kinds: dict[str, tuple[int, Callable[[], Iterator[Labelled]]]] = {
+        "sentences": (4, lambda: labelled_speech(args.sentences, SEED)),
+        "words": (1, lambda: single_words(args.words, SEED)),
+        "pieces": (2, lambda: _festival(festival_sentences, args.pieces)),
+        "pieces-alone": (1, lambda: _festival(festival_words, args.pieces)),
+    }
+    every, utterances = kinds[kind]
+
+    def speech(rng: np.random.Generator) -> Iterator[Labelled]:
+        for i, one in enumerate(utterances()):
+            yield one if i % every else surrounded(one, rng)
+
+    return speech
+
+
+def _festival(
+    speak: Callable[[int, int, str], Iterator[Labelled]], count: int
+) -> Iterator[Labelled]:
+    """Utterances of the voices that teach, three times as many of the only one of English."""
+    for voice in HEARD:
+        yield from speak(3 * count if VOICES[voice].language == "en-us" else count, SEED, voice)
 
 
 def _made(
@@ -178,11 +209,11 @@ def _learned(
     phones: Sequence[str],
     kinds: Sequence[tuple[float, Sequence[Example]]],
     steps: int,
+    rate: float,
 ) -> None:
-    """Train a network and write it, unless that was done."""
+    """Train a network on the kinds that there are and write it, unless that was done."""
     if not path.is_file():
-        torch.manual_seed(SEED)
-        learn(network, kinds, steps, _random(path))
+        learn(network, [kind for kind in kinds if kind[1]], steps, rate, _random(path))
         _save(path, network, phones)
 
 

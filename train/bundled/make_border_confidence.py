@@ -7,8 +7,7 @@ in rooms and over noise, in one voice or many, and an aligner is trained on each
 some phones go by the names of others, as where an engine or an accent has other phones than a text
 says. Then each recording is aligned with its text and with texts that are wrong as a whole or in
 some words, which have no right borders. WORK becomes a folder with what each corpus gave; a run
-that was stopped goes on. It takes half an hour on one core. The weights that ship were made before
-`Reed` and `caleb` of espeak-ng spoke the same each time; what it makes now differs a little.
+that was stopped goes on. It takes half an hour on one core.
 
 Recordings of people teach nothing here: where their borders lie only aligners could say, and
 networks that had learned from that were wrong more often about people and about engines that they

@@ -19,7 +19,6 @@ from ns2.model.aligner.evidence import REACH, FrameNet
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.train.bundled.make_aligner_network import BATCH, CROP, UNKNOWN, filled, fit, padded
 
-RATE = 1e-3
 _SHORTEST = 45
 """The shortest stretch, in frames, of which a mel is normalised as if it were all."""
 _IN_PARTS = 0.3
@@ -82,16 +81,18 @@ def learn(
     network: FrameNet,
     kinds: Sequence[tuple[float, Sequence[Example]]],
     steps: int,
+    rate: float,
     rng: np.random.Generator,
 ) -> None:
     """Train a network by the cross-entropy of phones and of borders, on random crops.
 
     Args:
         kinds: how often each kind of example is drawn, and the examples.
-        steps: of the optimiser; the rate of learning rises, then falls to nothing.
+        steps: of the optimiser.
+        rate: the highest rate of learning: it rises to that, then falls to nothing.
     """
     network.train().requires_grad_(True)
-    fit(network, steps, RATE, lambda: _batch(kinds, rng))
+    fit(network, steps, rate, lambda: _batch(kinds, rng))
     network.eval().requires_grad_(False)
 
 

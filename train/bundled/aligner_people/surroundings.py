@@ -18,8 +18,8 @@ from ns2.train.bundled.labelled_speech import (
     VARIANTS,
     Labelled,
     labelled,
-    sentence,
     spoil,
+    word,
 )
 
 _EDGE_SECONDS = (0.03, 0.6)
@@ -44,25 +44,25 @@ def single_words(count: int, seed: int, variants: Sequence[str] = VARIANTS) -> I
     made = 0
     while made < count:
         language = rng.choice(LANGUAGES)
-        text = rng.choice(sentence(rng, language).rstrip(".?!").split()).rstrip(",")
+        text = word(rng, language)
         voice = f"{language}+{rng.choice(variants)}".rstrip("+")
         pace, pitch, stretch = rng.randint(90, 190), rng.randint(20, 80), rng.uniform(0.8, 1.2)
         found = labelled(text, language, voice, pace, pitch, stretch)
-        if found is not None and (cut := _trimmed(found)) is not None:
+        if found is not None and (cut := trimmed(found)) is not None:
             made += 1
             yield cut
 
 
-def _trimmed(word: Labelled) -> Labelled | None:
+def trimmed(spoken: Labelled) -> Labelled | None:
     """A word without the silence at its ends; None if it has a pause inside, or no end."""
-    sounds = [i for i, phone in enumerate(word.phones) if phone != PAUSE]
+    sounds = [i for i, phone in enumerate(spoken.phones) if phone != PAUSE]
     first, last = sounds[0], sounds[-1]
-    if last + 1 - first != len(sounds) or last + 1 == len(word.phones):
+    if last + 1 - first != len(sounds) or last + 1 == len(spoken.phones):
         return None
-    begin, end = word.starts[first], word.starts[last + 1]
-    wave = word.wave[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
-    phones, starts = word.phones[first : last + 1], word.starts[first : last + 1] - begin
-    return replace(word, wave=wave, starts=starts, phones=phones)
+    begin, end = spoken.starts[first], spoken.starts[last + 1]
+    wave = spoken.wave[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    phones, starts = spoken.phones[first : last + 1], spoken.starts[first : last + 1] - begin
+    return replace(spoken, wave=wave, starts=starts, phones=phones)
 
 
 def surrounded(utterance: Labelled, rng: np.random.Generator) -> Labelled:
