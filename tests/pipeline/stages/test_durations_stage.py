@@ -136,6 +136,14 @@ def test_aligners_of_before_keep_their_configuration() -> None:
     first, none = aligner_config(init="bundled-1"), aligner_config(init="none")
     assert first["network"] == network_digest("bundled-1") == "b39472a817b22a7e"
     assert {**first, "network": None} == none
+    second = aligner_config(init="bundled-2")
+    assert second["network"] == network_digest("bundled-2") == "e6ad218347a33839"
+    assert second == {
+        **first,
+        "network": second["network"],
+        "silence_weight": 5,
+        "trusted_silence": 0,
+    }
     assert set(none) == {
         "version", "libraries", "network", "mels", "cepstra", "passes", "early_passes",
         "early_frames", "temper", "covariance_prior", "mean_prior", "noise_floor", "phone_states",

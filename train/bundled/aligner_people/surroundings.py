@@ -54,8 +54,10 @@ def single_words(count: int, seed: int, variants: Sequence[str] = VARIANTS) -> I
 
 
 def trimmed(spoken: Labelled) -> Labelled | None:
-    """A word without the silence at its ends; None if it has a pause inside, or no end."""
+    """A word without the silence at its ends; None if it is silent, has a pause, or no end."""
     sounds = [i for i, phone in enumerate(spoken.phones) if phone != PAUSE]
+    if not sounds:
+        return None
     first, last = sounds[0], sounds[-1]
     if last + 1 - first != len(sounds) or last + 1 == len(spoken.phones):
         return None
