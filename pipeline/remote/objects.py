@@ -17,6 +17,7 @@ from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from weakref import WeakSet
 
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.remote.faults import (
@@ -273,8 +274,25 @@ def asking(threads: int) -> Iterator[ThreadPoolExecutor]:
             raise
 
 
+_LASTING: WeakSet[ThreadPoolExecutor] = WeakSet()
+"""The pools of `lasting_pool`."""
+
+
+def lasting_pool(threads: int, name: str) -> ThreadPoolExecutor:
+    """Threads that ask servers and live as long as who uses them, or as the process.
+
+    The end of the process ends them. Python does that for threads that a pool knows; one that an
+    interrupt met while it started is not among them, and would be waited for.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    _LASTING.add(pool)
+    return pool
+
+
 def _stop_asking() -> None:
     _Waiting.over.set()
+    for pool in [*_LASTING]:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 # The end of a process waits for its threads, before what the module atexit calls. The last one that

@@ -28,6 +28,7 @@ from ns2.pipeline.dataset.open_maps import Mapped, MappedFiles
 from ns2.pipeline.dataset.packed import tar_of
 from ns2.pipeline.remote.cache import SUFFIX, OpenFiles, Room
 from ns2.pipeline.remote.faults import MissingError, RemoteError, ShortError
+from ns2.pipeline.remote.objects import lasting_pool
 from ns2.pipeline.remote.sparse import Range, SparseFile, merged
 from ns2.pipeline.remote.traffic import TRAFFIC
 from ns2.pipeline.remote.urls import copies_told, is_full
@@ -64,7 +65,7 @@ class BucketTars(MappedTars):
         self._files, self._room = OpenFiles(), Room()
         self._recent: dict[str, tuple[SparseFile, float]] = {}
         self._whole, self._whole_until = MappedFiles(), 0.0
-        self._urgent = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="ns2-range")
+        self._urgent = lasting_pool(_CONNECTIONS, "ns2-range")
         self._later: ThreadPoolExecutor | None = None
         self._coming: dict[str, list[tuple[int, int, Future[None]]]] = {}
 
@@ -306,7 +307,7 @@ class BucketTars(MappedTars):
                 jobs += [(name, together) for together in self._jobs(name, ranges)]
         turned = int(turn * len(jobs))
         if self._later is None:
-            self._later = ThreadPoolExecutor(_AHEAD, thread_name_prefix="ns2-ahead")
+            self._later = lasting_pool(_AHEAD, "ns2-ahead")
         coming: dict[str, list[tuple[int, int, Future[None]]]] = {}
         for name, ordered in self._coming.items():
             if left := [one for one in ordered if not one[2].done()]:

@@ -272,3 +272,33 @@ def test_nothing_of_other_packages_is_loaded_for_a_folder() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ)
     assert found.stdout.strip() == b"[]", found.stderr
+
+
+INTERRUPTED = """
+import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from ns2.pipeline.remote.objects import lasting_pool
+pool = lasting_pool(2, "ns2-test") if sys.argv[1] == "lasting" else ThreadPoolExecutor(2)
+begin = threading.Thread.start
+def interrupted(thread):
+    begin(thread)
+    raise KeyboardInterrupt
+threading.Thread.start = interrupted
+try:
+    pool.submit(print)
+except KeyboardInterrupt:
+    time.sleep(0.5)  # its thread waits for more by now
+"""
+
+
+@pytest.mark.parametrize("pool", ["lasting", "plain"])
+def test_a_thread_that_an_interrupt_met_as_it_started_ends_with_the_process(pool: str) -> None:
+    """Python's own pool, for comparison, would be waited for without an end."""
+    command = [sys.executable, "-c", INTERRUPTED, pool]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        try:
+            ended = process.wait(timeout=60 if pool == "lasting" else 5) == 0
+        except subprocess.TimeoutExpired:
+            ended = False
+            process.kill()
+    assert ended == (pool == "lasting")
