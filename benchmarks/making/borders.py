@@ -79,7 +79,7 @@ def corpora(
         "words": lambda: words(utterances, SEED, noisy=False),
         "words in noise": lambda: words(2 * utterances, SEED, noisy=True),
         "festival words": lambda: festival_alone(2 * utterances, SEED, noisy=False),
-        "the same, noise": lambda: festival_alone(2 * utterances, SEED, noisy=True),
+        "festival, noise": lambda: festival_alone(2 * utterances, SEED, noisy=True),
     }
     if real is not None:
         groups = real_groups(real)
