@@ -254,7 +254,7 @@ def nobody_waits() -> Iterator[None]:
 
     So threads can be waited for that would ask again for minutes.
     """
-    _stop_asking()
+    _Waiting.over.set()
     try:
         yield
     finally:
@@ -289,7 +289,7 @@ def lasting_pool(threads: int, name: str) -> ThreadPoolExecutor:
     return pool
 
 
-def _stop_asking() -> None:
+def _end() -> None:
     _Waiting.over.set()
     for pool in [*_LASTING]:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -297,7 +297,7 @@ def _stop_asking() -> None:
 
 # The end of a process waits for its threads, before what the module atexit calls. The last one that
 # is registered here is called first, so `ThreadPoolExecutor` has to be imported before.
-threading._register_atexit(_stop_asking)  # type: ignore[attr-defined]
+threading._register_atexit(_end)  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=64)

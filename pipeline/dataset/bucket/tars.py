@@ -12,7 +12,8 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -195,12 +196,12 @@ class BucketTars(MappedTars):
 
     def _wait_for(self, missing: Mapping[str, tuple[SparseFile, list[Range]]]) -> None:
         """Wait for what is on its way, and fetch what is not."""
-        wait([
-            one
-            for name, (_, ranges) in missing.items()
-            for begin, end, one in self._coming.get(name, ())
-            if any(first < end and begin < last for first, last in ranges)
-        ])  # fmt: skip
+        for name, (_, ranges) in missing.items():
+            for begin, end, one in self._coming.get(name, ()):
+                if any(first < end and begin < last for first, last in ranges):
+                    # `futures.wait` waits without an end for what a pool cancels when it is shut
+                    with suppress(CancelledError):
+                        one.exception()
         asked = [
             self._urgent.submit(self._fetch, name, file, wanted)
             for name, (file, ranges) in missing.items()

@@ -313,6 +313,33 @@ def test_what_goes_on_after_a_reader_asks_again(proxy: Proxy, ended: type[BaseEx
     assert place.read("dataset.json")
 
 
+def test_nobody_waits_for_what_was_to_be_fetched_ahead(proxy: Proxy, here: Path) -> None:
+    """A reader that waits for a job behind those that are on their way, and a pool used again."""
+    far, found = Dataset(URL), list[BaseException]()
+    everything = np.arange(len(far))
+    far.bytes_of(far.columns, everything)  # the index is here
+    proxy.faults.gone = True
+    far.ahead(dict.fromkeys(far.columns, everything))
+
+    def look() -> None:
+        try:
+            for column in far.columns:
+                far.read_many(column, everything)
+        except UserError as error:
+            found.append(error)
+
+    reading = threading.Thread(target=look, daemon=True)
+    reading.start()
+    reading.join(1.0)
+    assert reading.is_alive()
+    with remote.nobody_waits():
+        reading.join(20.0)
+        assert not reading.is_alive() and found
+    proxy.faults.gone = False
+    far.ahead(dict.fromkeys(far.columns, everything))
+    assert np.array_equal(far[0]["codes"], Dataset(here)[0]["codes"])
+
+
 def test_a_dataset_that_changes_stops_a_run(
     proxy: Proxy, s3: S3Server, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
