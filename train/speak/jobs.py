@@ -309,15 +309,17 @@ def _stream(
     for i in range(len(lines)):
         began = time.perf_counter()
         speech = voice.speak([lines[i]], choices)[0]
-        if i == 0 and lines[0].prompt is None and len(lines) > 1:  # the others get its voice
-            prompt = voice.encode_prompt(speech.wave, speech.sample_rate)
-            lines[1:] = [replace(line, prompt=prompt) for line in lines[1:]]
         heard = joints.add(speech, lines[i].rest)
         if i == len(lines) - 1:
             heard = joined([heard, joints.last()])
         took = time.perf_counter() - began
         stream.write(heard.wave)
         timing += Timing(seconds=heard.seconds, took=took, down=stream.down)
+        if i == 0 and lines[0].prompt is None and len(lines) > 1:  # the others get its voice
+            began = time.perf_counter()
+            prompt = voice.encode_prompt(speech.wave, speech.sample_rate)
+            lines[1:] = [replace(line, prompt=prompt) for line in lines[1:]]
+            timing += Timing(seconds=0.0, took=time.perf_counter() - began)
     return timing
 
 
