@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.codecs.copy_groups import AGREED, LJ, Clip, corpus_group, lj_group
-from benchmarks.making.known_borders import UNHEARD, Spoken, flite
+from benchmarks.making.known_borders import UNHEARD, flite
 from ns2.pipeline.align.border_confidence import border_net
 from ns2.pipeline.core.progress import Progress
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
@@ -35,7 +35,7 @@ from ns2.pipeline.tools.inspection.one_utterance import describe
 from ns2.train.bundled.aligner_people.surroundings import worn
 from ns2.train.bundled.border_trust.fitting import borders_of, reliability
 from ns2.train.bundled.border_trust.judged import Corpus, Judged
-from ns2.train.bundled.border_trust.told import Told, Word
+from ns2.train.bundled.border_trust.told import Told, words_drawn
 from ns2.train.bundled.labelled_speech import SAMPLE_RATE
 from ns2.train.bundled.make_border_confidence import Spec, spoken
 
@@ -138,22 +138,12 @@ def _by_kind(judged: Sequence[Judged]) -> str:
 
 
 def _flite(count: int, seed: int, *, noisy: bool) -> Iterator[Told]:
-    """Sentences of flite; it tells no words, so some phones in a row stand for one."""
+    """Sentences of flite, which tells no words."""
     rng, noise = random.Random(seed), np.random.default_rng(seed)
     for one in flite(count, seed):
         wave = resample(one.wave, one.rate, SAMPLE_RATE).astype(np.float32)
         wave = worn(wave, noise) if noisy else wave
-        yield Told(wave, tuple(_words(one, len(wave) / SAMPLE_RATE, rng)))
-
-
-def _words(one: Spoken, seconds: float, rng: random.Random) -> Iterator[Word]:
-    phones: list[tuple[float, str]] = []
-    for start, ipa in [*one.sounds, (seconds, "")]:
-        if phones and (not ipa or (len(phones) > 1 and rng.random() < 0.3)):
-            yield Word(tuple(p for _, p in phones), tuple(s for s, _ in phones), start)
-            phones = []
-        if ipa:
-            phones.append((start, ipa))
+        yield Told(wave, tuple(words_drawn(one.sounds, len(wave) / SAMPLE_RATE, rng)))
 
 
 def _people(real: Path | None, lj: Path | None) -> Iterator[tuple[str, list[Clip], set[str]]]:

@@ -2,12 +2,14 @@
 
     python -m ns2.train.bundled.make_border_confidence WORK [--out border_confidence.json]
 
-It learns from corpora whose borders are known: espeak-ng speaks them in several languages, clean,
-in rooms and over noise, in one voice or many, and an aligner is trained on each. In half of them
-some phones go by the names of others, as where an engine or an accent has other phones than a text
-says. Then each recording is aligned with its text and with texts that are wrong as a whole or in
-some words, which have no right borders. WORK becomes a folder with what each corpus gave; a run
-that was stopped goes on. It takes half an hour on one core.
+It learns from corpora whose borders are known: espeak-ng and the voices of Festival from which the
+aligner's network learned speak them in several languages, clean, in rooms and over noise, in one
+voice or many, and an aligner is trained on each. In half of them some phones go by the names of
+others, as where an engine or an accent has other phones than a text says. Then each recording is
+aligned with its text and with texts that are wrong as a whole or in some words, which have no right
+borders. WORK becomes a folder with what each corpus gave; a run that was stopped goes on. It takes
+half an hour on one core. Festival and its voices have to be installed, as for
+`make_aligner_people`.
 
 Recordings of people teach nothing here: where their borders lie only aligners could say, and
 networks that had learned from that were wrong more often about people and about engines that they
@@ -18,10 +20,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +35,12 @@ from ns2.model.aligner.confidence import BorderNet
 from ns2.pipeline.align.border_confidence import WEIGHTS
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.corpora.spoken.espeak import SENTENCES
+from ns2.train.bundled.aligner_people.festival import HEARD, VOICES, festival_sentences
 from ns2.train.bundled.aligner_people.surroundings import worn
 from ns2.train.bundled.border_trust.fitting import Borders, borders_of, fitted
 from ns2.train.bundled.border_trust.judged import Corpus, Judged
-from ns2.train.bundled.border_trust.told import Told, renamed, sentences_told
-from ns2.train.bundled.labelled_speech import VARIANTS, sentence, spoil
+from ns2.train.bundled.border_trust.told import Told, renamed, sentences_told, words_drawn
+from ns2.train.bundled.labelled_speech import SAMPLE_RATE, VARIANTS, sentence, spoil
 
 CREDITS = Path(__file__).with_name("CREDITS.md")
 SEED = 7000
@@ -50,14 +54,15 @@ Wear = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Spec:
-    """A corpus that espeak-ng speaks.
+    """A corpus that an engine speaks.
 
     Attributes:
         language: of its sentences.
         wear: what is done to the recordings; None for nothing.
         utterances: how many there are.
-        voices: the number of voices, drawn from `VARIANTS`.
+        voices: the number of voices, drawn from `VARIANTS`, or the most of Festival's.
         renamed: the number of phones that go by another's name.
+        festival: whether Festival speaks it, and not espeak-ng.
     """
 
     language: str
@@ -65,6 +70,7 @@ class Spec:
     utterances: int = 24
     voices: int = len(VARIANTS)
     renamed: int = 0
+    festival: bool = False
 
 
 LANGUAGES = (
@@ -75,13 +81,19 @@ _WEAR = (None, worn, worn, spoil)
 _SIZES = (12, 24, 24, 48, 48, 96, 96, 192)
 _VOICES = (1, 4, len(VARIANTS), len(VARIANTS))
 _RENAMED = (0, 0, 0, 2, 4, 8)
+_FESTIVAL = 0.25
+"""The share of corpora that Festival speaks."""
 
 
 def drawn(rng: random.Random) -> Spec:
     """Draw a corpus: an aligner that learned from few recordings errs in other ways than one that
     learned from many."""
     language, wear, size = rng.choice(LANGUAGES), rng.choice(_WEAR), rng.choice(_SIZES)
-    return Spec(language, wear, size, rng.choice(_VOICES), rng.choice(_RENAMED))
+    found = Spec(language, wear, size, rng.choice(_VOICES), rng.choice(_RENAMED))
+    if rng.random() < _FESTIVAL:
+        voice = VOICES[rng.choice(HEARD)]
+        return replace(found, language=voice.language, festival=True)
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -118,7 +130,8 @@ def _kept(path: Path, began: float, made: Iterator[Judged]) -> Borders:
 def _judged(number: int) -> Iterator[Judged]:
     rng = random.Random(SEED + number)
     spec = drawn(rng)
-    told = renamed([*spoken(spec, SEED + number)], spec.renamed, rng)
+    speak = spoken_by_festival if spec.festival else spoken
+    told = renamed([*speak(spec, SEED + number)], spec.renamed, rng)
     yield from Corpus(told, "bundled", number).judged()
 
 
@@ -136,6 +149,24 @@ def spoken(spec: Spec, seed: int, variants: Sequence[str] = VARIANTS) -> Iterato
     for told in sentences_told(spec.utterances, rng, voices, text):
         wave = told.wave if spec.wear is None else spec.wear(told.wave, noise)
         yield Told(wave.astype(np.float32), told.words)
+
+
+def spoken_by_festival(spec: Spec, seed: int) -> Iterator[Told]:
+    """The same by Festival's voices of the language, each of which speaks as many sentences.
+
+    Raises:
+        SystemExit: Festival or a voice is not installed.
+    """
+    rng, noise = random.Random(seed), np.random.default_rng(seed)
+    fitting = [voice for voice in HEARD if VOICES[voice].language == spec.language]
+    chosen = rng.sample(fitting, min(spec.voices, len(fitting)))
+    count = math.ceil(spec.utterances / len(chosen))
+    for voice in chosen:
+        for one in festival_sentences(count, seed, voice):
+            wave = one.wave if spec.wear is None else spec.wear(one.wave, noise)
+            sounds = list(zip(one.starts.tolist(), one.phones, strict=True))
+            seconds = len(wave) / SAMPLE_RATE
+            yield Told(wave.astype(np.float32), tuple(words_drawn(sounds, seconds, rng)))
 
 
 def write_net(network: BorderNet, path: Path) -> None:

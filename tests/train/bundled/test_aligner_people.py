@@ -38,7 +38,7 @@ def test_words_alone_fill_their_waves() -> None:
 
 def test_what_sounds_beside_speech_lies_in_its_pauses() -> None:
     random = np.random.default_rng(0)
-    added = 0
+    added = hissing = 0
     for word in single_words(30, seed=2):
         found = surrounded(word, random)
         assert found.phones == (PAUSE, *word.phones, PAUSE)
@@ -46,11 +46,25 @@ def test_what_sounds_beside_speech_lies_in_its_pauses() -> None:
         assert np.allclose(np.diff(found.starts[1:-1]), np.diff(word.starts))
         assert np.array_equal(found.wave[begin:end], word.wave)
         clear = round(0.015 * SAMPLE_RATE)
-        assert not found.wave[max(0, begin - clear) : begin].any()
-        assert not found.wave[end : end + clear].any()
-        added += found.wave[:begin].any() or found.wave[end:].any()
+        for pause in (found.wave[:begin][::-1], found.wave[end:]):
+            added += pause.any()
+            if pause[:clear].any():  # noise from its begin to its end
+                hissing += 1
+                assert pause[-clear:].any() and np.count_nonzero(pause) > 0.9 * len(pause)
         assert worn(found.wave, random).shape == found.wave.shape
-    assert 10 < added < 30
+    assert 20 < added < 55 and 2 < hissing < 25
+
+
+def test_speech_fades_into_long_pauses_only() -> None:
+    """A short one, inside of a phrase, is one that the network has to find."""
+    phones, starts = ("a", PAUSE, "b", PAUSE), np.array([0.0, 0.3, 0.36, 0.8])
+    wave = np.ones(SAMPLE_RATE, np.float32)
+    speech = Labelled(language="en", wave=wave, starts=starts, phones=phones)
+    random = np.random.default_rng(0)
+    found = np.stack([faded(speech, random).wave for _ in range(100)])
+    short, long = (round(second * SAMPLE_RATE) for second in (0.33, 0.8))
+    assert (found[:, short - 7200 // 4 : short + 7200 // 4] == 1).all()
+    assert 0.4 < (found[:, long - 1] < 0.5).mean() < 0.8
 
 
 def test_speech_fades_before_its_end_only() -> None:

@@ -16,18 +16,28 @@ from ns2.train.bundled.aligner_people.surroundings import worn
 from ns2.train.bundled.border_trust import fitting
 from ns2.train.bundled.border_trust.changes import CHANGES
 from ns2.train.bundled.border_trust.fitting import Borders, borders_of, fitted, reliability
-from ns2.train.bundled.border_trust.judged import Corpus, Judged
-from ns2.train.bundled.border_trust.told import NOWHERE, Told, Word, renamed, tokens_of, told
-from ns2.train.bundled.labelled_speech import spoil
+from ns2.train.bundled.border_trust.judged import Corpus, Judged, ids_of
+from ns2.train.bundled.border_trust.told import (
+    NOWHERE,
+    Told,
+    Word,
+    renamed,
+    tokens_of,
+    told,
+    words_drawn,
+)
+from ns2.train.bundled.labelled_speech import SAMPLE_RATE, spoil
 from ns2.train.bundled.make_border_confidence import (
     CORPORA,
     LANGUAGES,
     SEED,
     Spec,
     spoken,
+    spoken_by_festival,
     write_net,
 )
 from ns2.train.bundled.make_border_confidence import drawn as drawn_spec
+from tests.support.festival import needs_festival
 
 VOICES = ("m1", "f5", "klatt")
 """Voices that trained no network."""
@@ -126,10 +136,32 @@ def test_phones_go_by_the_names_of_others_throughout() -> None:
 
 def test_corpora_of_all_kinds_are_drawn() -> None:
     specs = [drawn_spec(random.Random(SEED + number)) for number in range(CORPORA)]
-    assert {spec.language for spec in specs} == set(LANGUAGES)
+    assert {spec.language for spec in specs if not spec.festival} == set(LANGUAGES)
+    assert {spec.language for spec in specs if spec.festival} == {"en-us", "it", "ca", "fi", "cs"}
+    assert 0.15 < np.mean([spec.festival for spec in specs]) < 0.35
     assert min(spec.utterances for spec in specs) < 24 < 96 < max(s.utterances for s in specs)
     renamed_share = np.mean([spec.renamed > 0 for spec in specs])
     assert 0.3 < renamed_share < 0.7 and {spec.wear for spec in specs} == {None, worn, spoil}
+
+
+def test_words_are_drawn_from_phones_in_a_row() -> None:
+    sounds = [(0.0, ""), *((0.1 * i, "abcdefgh"[i]) for i in range(1, 6)), (0.6, ""), (0.9, "z")]
+    words = [*words_drawn(sounds, 1.0, random.Random(1))]
+    assert [phone for word in words for phone in word.phones] == [*"bcdefz"]
+    starts = [start for word in words for start in word.starts]
+    assert starts == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.9])
+    assert words[-1].end == 1.0 and words[-2].end == 0.6  # where the pause begins
+    assert all(word.end >= word.starts[-1] for word in words) and len(words) > 2
+
+
+@needs_festival("czech_ph")
+def test_festival_speaks_corpora_too() -> None:
+    spec = Spec("cs", worn, utterances=5, voices=2, festival=True)
+    corpus = [*spoken_by_festival(spec, 3)]
+    assert 3 < len(corpus) <= 6  # some can not be spoken
+    for one in corpus:
+        assert ids_of(one.words) is not None and len(one.words) > 2
+        assert one.words[-1].end <= len(one.wave) / SAMPLE_RATE + 1e-6
 
 
 def test_each_kind_of_text_has_its_share() -> None:

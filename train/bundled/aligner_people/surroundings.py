@@ -28,12 +28,18 @@ _ROOM_SECONDS = 0.08
 """The shortest pause in which something else may sound."""
 _CLEAR_SECONDS = 0.02
 """The shortest time between such a sound and speech."""
+_BREATH, _CLICK, _HISS = 0.25, 0.25, 0.2
+"""How often such a pause has a breath, a click, or noise from its begin to its end."""
+_HISS_DB = (20.0, 65.0)
+"""By how much that noise lies below the loudest sample."""
 _TAPE_DB = (8.0, 40.0)
 """By how much the noise of a tape lies below speech."""
 _FADE_SECONDS, _FADE_DB, _FADED = (0.03, 0.15), (8.0, 40.0), 0.6
 """How long speech fades before a pause, to what level, and how often it does."""
 _SWELL_SECONDS, _SWELL_DB, _SWELLED = (0.01, 0.04), (5.0, 25.0), 0.3
 """The same of speech that swells behind a pause."""
+_LONG_SECONDS = 0.1
+"""The shortest pause at which speech fades or swells: people do that at the ends of phrases."""
 _FLOOR_DB = (45.0, 75.0)
 """By how much the noise of a quiet room lies below speech."""
 
@@ -68,7 +74,10 @@ def trimmed(spoken: Labelled) -> Labelled | None:
 
 
 def surrounded(utterance: Labelled, rng: np.random.Generator) -> Labelled:
-    """Put an utterance between silences, and breath and clicks into its pauses."""
+    """Put an utterance between silences, and breath, clicks and noise into its pauses.
+
+    Noise that begins and ends with a pause is not the recording's own: somebody cut it.
+    """
     before, behind = (round(rng.uniform(*_EDGE_SECONDS) * SAMPLE_RATE) for _ in range(2))
     wave = np.pad(utterance.wave, (before, behind)).astype(np.float32)
     starts = np.concatenate([[0.0], utterance.starts + before / SAMPLE_RATE])
@@ -78,25 +87,37 @@ def surrounded(utterance: Labelled, rng: np.random.Generator) -> Labelled:
         starts, phones = np.append(starts, end), (*phones, PAUSE)
     ends = np.append(starts[1:], len(wave) / SAMPLE_RATE)
     for phone, start, end in zip(phones, starts, ends, strict=True):
-        if phone == PAUSE:
-            _fill(wave, start + _CLEAR_SECONDS, end - _CLEAR_SECONDS, rng)
+        if phone == PAUSE and end - start >= _ROOM_SECONDS + 2 * _CLEAR_SECONDS:
+            _fill(wave, start, end, rng)
     return replace(utterance, wave=wave, starts=starts, phones=phones)
 
 
 def _fill(wave: np.ndarray, begin: float, end: float, rng: np.random.Generator) -> None:
     """Let something sound in a pause of a wave (S,), from begin to end in seconds, or nothing."""
-    if end - begin < _ROOM_SECONDS or rng.random() < 0.4:
-        return
-    loud = float(np.abs(wave).max())
-    if rng.random() < 0.5:
-        sound = _breath(min(end - begin, rng.uniform(0.08, 0.5)), rng)
+    loud, kind = float(np.abs(wave).max()), rng.random()
+    clear = end - begin - 2 * _CLEAR_SECONDS
+    if kind < _BREATH:
+        sound = _breath(min(clear, rng.uniform(0.08, 0.5)), rng)
         sound *= loud * 10 ** (rng.uniform(-45, -15) / 20)
-    else:
+    elif kind < _BREATH + _CLICK:
         sound = _click(rng) * loud * 10 ** (rng.uniform(-40, -6) / 20)
-    first, room = round(begin * SAMPLE_RATE), round((end - begin) * SAMPLE_RATE) - len(sound)
+    else:
+        if kind < _BREATH + _CLICK + _HISS:
+            pause = wave[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+            pause += loud * 10 ** (-rng.uniform(*_HISS_DB) / 20) * _hiss(len(pause), rng)
+        return
+    first, room = begin + _CLEAR_SECONDS, round(clear * SAMPLE_RATE) - len(sound)
     if room > 0:
-        first += int(rng.integers(0, room))
-        wave[first : first + len(sound)] += sound.astype(np.float32)
+        place = round(first * SAMPLE_RATE) + int(rng.integers(0, room))
+        wave[place : place + len(sound)] += sound.astype(np.float32)
+
+
+def _hiss(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise (S,) between white and pink, of a power of 1."""
+    hertz = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 80)
+    spectrum = np.fft.rfft(rng.normal(size=size)) / hertz ** rng.uniform(0, 1)
+    noise = np.fft.irfft(spectrum, size)
+    return np.asarray(noise / (np.sqrt(np.mean(noise**2)) + 1e-12), np.float32)
 
 
 def _breath(seconds: float, rng: np.random.Generator) -> np.ndarray:
@@ -119,21 +140,24 @@ def _click(rng: np.random.Generator) -> np.ndarray:
 
 
 def faded(utterance: Labelled, rng: np.random.Generator) -> Labelled:
-    """Let speech fade into pauses and swell behind them, often; its times stay.
+    """Let speech fade into long pauses and swell behind them, often; its times stay.
 
     espeak-ng begins and ends at once. Where other speech fades, its labels go on, and a network
     that has not heard that takes the quiet end for silence.
     """
+    seconds = np.append(utterance.starts, len(utterance.wave) / SAMPLE_RATE)
+    long = np.diff(seconds) >= _LONG_SECONDS
     silent = np.array([True, *(phone == PAUSE for phone in utterance.phones), True])
-    edges = np.append(utterance.starts, len(utterance.wave) / SAMPLE_RATE) * SAMPLE_RATE
+    ends = np.array([True, *(silent[1:-1] & long), True])
+    edges = seconds * SAMPLE_RATE
     wave = utterance.wave.copy()
     begin = 0
     for i, edge in enumerate(np.round(edges).astype(np.int64)):
         if silent[i] and not silent[i + 1]:
             begin = int(edge)
-            if rng.random() < _SWELLED:
+            if ends[i] and rng.random() < _SWELLED:
                 _slope(wave[begin:], _SWELL_SECONDS, _SWELL_DB, rng)
-        elif silent[i + 1] and not silent[i] and rng.random() < _FADED:
+        elif ends[i + 1] and not silent[i] and rng.random() < _FADED:
             _slope(wave[begin:edge][::-1], _FADE_SECONDS, _FADE_DB, rng)
     return replace(utterance, wave=wave)
 
@@ -162,10 +186,6 @@ def worn(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     found = spoil(wave, rng)
     if rng.random() < 0.5:
         return found
-    size = len(found)
-    hertz = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 80)
-    noise = np.fft.irfft(np.fft.rfft(rng.normal(size=size)) / hertz ** rng.uniform(0, 1), size)
-    noise /= np.sqrt(np.mean(noise**2)) + 1e-12
     heard = found[np.abs(found) > 0.03 * np.abs(found).max()]
     level = float(np.sqrt(np.mean(heard**2))) * 10 ** (-rng.uniform(*_TAPE_DB) / 20)
-    return (found + level * noise).astype(np.float32)
+    return (found + level * _hiss(len(found), rng)).astype(np.float32)

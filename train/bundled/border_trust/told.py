@@ -77,6 +77,24 @@ def told(text: str, voice: str, pace: int, pitch: int, stretch: float = 1.0) -> 
     return Told(wave.astype(np.float32), tuple(words)) if words else None
 
 
+def words_drawn(
+    sounds: Sequence[tuple[float, str]], seconds: float, rng: random.Random
+) -> Iterator[Word]:
+    """Words of an engine that tells none: some phones in a row stand for one.
+
+    Args:
+        sounds: the second at which each phone or pause begins, and its IPA, "" for a pause.
+        seconds: the end of the last.
+    """
+    phones: list[tuple[float, str]] = []
+    for start, ipa in [*sounds, (seconds, "")]:
+        if phones and (not ipa or (len(phones) > 1 and rng.random() < 0.3)):
+            yield Word(tuple(p for _, p in phones), tuple(s for s, _ in phones), start)
+            phones = []
+        if ipa:
+            phones.append((start, ipa))
+
+
 def tokens_of(words: Sequence[Word]) -> tuple[list[str], np.ndarray]:
     """The tokens of words, and (N,) the second at which each begins: borders where a word ends."""
     tokens, starts = [SILENCE], [0.0]
