@@ -32,6 +32,7 @@ from ns2.train.bundled.make_border_confidence import (
     LANGUAGES,
     SEED,
     Spec,
+    counted,
     spoken,
     spoken_by_festival,
     write_net,
@@ -142,6 +143,14 @@ def test_corpora_of_all_kinds_are_drawn() -> None:
     assert min(spec.utterances for spec in specs) < 24 < 96 < max(s.utterances for s in specs)
     renamed_share = np.mean([spec.renamed > 0 for spec in specs])
     assert 0.3 < renamed_share < 0.7 and {spec.wear for spec in specs} == {None, worn, spoil}
+
+
+def test_corpora_count_by_their_sizes() -> None:
+    small, large = ((np.zeros((10, 1)), np.full(10, w), np.full(10, 0.1)) for w in (1.0, 0.0))
+    found = [counted(small, 12), counted(large, 36)]
+    shares = [weight.sum() for _, _, weight in found]
+    assert shares[1] / shares[0] == pytest.approx(3)
+    assert [one[1][0] for one in found] == [1, 0]
 
 
 def test_words_are_drawn_from_phones_in_a_row() -> None:

@@ -54,7 +54,7 @@ def borders_of(judged: Sequence[Judged]) -> Borders:
 
 
 def fitted(corpora: Sequence[Borders], seed: int) -> BorderNet:
-    """Fit the network to the borders of some corpora, each of which counts as much.
+    """Fit the network to the borders of some corpora, each of which counts by its weight.
 
     One network is surer of corpora that it was fitted to than of others, each in its own way. So
     several are fitted, and what they say on average is what one wider network says
