@@ -289,7 +289,7 @@ def lasting_pool(threads: int, name: str) -> ThreadPoolExecutor:
     return pool
 
 
-def _end() -> None:
+def _end_of_process() -> None:
     _Waiting.over.set()
     for pool in [*_LASTING]:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -297,7 +297,7 @@ def _end() -> None:
 
 # The end of a process waits for its threads, before what the module atexit calls. The last one that
 # is registered here is called first, so `ThreadPoolExecutor` has to be imported before.
-threading._register_atexit(_end)  # type: ignore[attr-defined]
+threading._register_atexit(_end_of_process)  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=64)

@@ -18,6 +18,7 @@ from ns2.cli import main
 from ns2.pipeline.core.errors import UserError
 from ns2.train.speak.output import FORMATS, SoundStream, save_sound
 from ns2.train.speak.speaking import ENDINGS
+from ns2.train.speak.synthesizer import Synthesizer
 from tests.support import warm
 
 TONE = 0.5 * np.sin(np.arange(24_000) / 20).astype(np.float32)
@@ -113,6 +114,25 @@ def test_standard_output_has_what_a_file_would_have(run: Path, tmp_path: Path) -
     expected, _ = soundfile.read(file)
     assert rate == 24_000
     np.testing.assert_allclose(wave, expected, atol=2e-3)
+
+
+def test_a_stream_begins_before_its_own_voice_is_taken(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a prompt the other pieces have the voice of the first, which nobody waits for."""
+    order: list[str] = []
+    for owner, name in ((SoundStream, "write"), (Synthesizer, "encode_prompt")):
+        made = getattr(owner, name)
+
+        def noted(*given: Any, made: Any = made, name: str = name) -> Any:
+            order.append(name)
+            return made(*given)
+
+        monkeypatch.setattr(owner, name, noted)
+    text = "The old bridge creaks, and then it falls. " * 4
+    done = CliRunner().invoke(main, synthesize(run, text, "-o", "-"))
+    assert done.exit_code == 0 and done.stdout_bytes.startswith(b"RIFF")
+    assert order[:3] == ["write", "encode_prompt", "write"]
 
 
 def test_lines_of_standard_input_are_spoken_when_they_come(run: Path, tmp_path: Path) -> None:
