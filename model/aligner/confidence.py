@@ -38,8 +38,11 @@ class BorderNet:
     out_bias: float
 
     def confidence(self, evidence: np.ndarray) -> np.ndarray:
-        """Return the probabilities (J,) that borders with such evidence (J, E) are right."""
-        seen = np.clip((evidence - self.mean) / self.scale, -4.0, 4.0)
+        """Return the probabilities (J,) that borders with such evidence (J, E) are right.
+
+        Evidence that is not known, NaN, counts as the usual.
+        """
+        seen = np.nan_to_num(np.clip((evidence - self.mean) / self.scale, -4.0, 4.0), nan=0.0)
         odds = np.tanh(seen @ self.hidden + self.hidden_bias) @ self.out + self.out_bias
         return np.asarray(1 / (1 + np.exp(-odds)))
 
