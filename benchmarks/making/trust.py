@@ -37,7 +37,7 @@ from ns2.train.bundled.border_trust.fitting import borders_of, reliability
 from ns2.train.bundled.border_trust.judged import Corpus, Judged
 from ns2.train.bundled.border_trust.told import Told, words_drawn
 from ns2.train.bundled.labelled_speech import SAMPLE_RATE
-from ns2.train.bundled.make_border_confidence import APART, Spec, spoken
+from ns2.train.bundled.make_border_confidence import Spec, spoken
 
 SWAPPED = 0.05
 """The share of the texts of people that belong to another recording."""
@@ -95,7 +95,7 @@ def _known_corpora(count: int, seed: int) -> Iterator[tuple[str, list[Told]]]:
         "espeak-ng, noise": lambda: spoken(
             Spec("en-us", worn, utterances=count), seed + 1, UNHEARD
         ),
-        "Italian, noise": lambda: spoken(Spec(APART, worn, utterances=count), seed + 2, UNHEARD),
+        "Italian, noise": lambda: spoken(Spec("it", worn, utterances=count), seed + 2, UNHEARD),
         "flite": lambda: _flite(count, seed + 3, noisy=False),
         "flite, noise": lambda: _flite(count, seed + 4, noisy=True),
     }

@@ -193,6 +193,5 @@ def _evidence(aligner: Aligner, heard: _Heard, tokens: Tensor, durations: Tensor
             silent=aligner.optional[tokens].numpy(),
             durations=durations.numpy(),
             usual=aligner.usual,
-            counts=aligner.counts.numpy(),
         )
     )

@@ -20,9 +20,6 @@ REACH = 4
 AROUND = 3
 """The phones on either side of a border that its surroundings consist of."""
 _FLOOR = -10.0
-_MOST, _MOST_EACH = 50_000.0, 5_000.0
-"""An aligner that learned from more frames, in all or of one class, counts as if it were these: no
-corpus that the network learned from has more."""
 
 _SEGMENT = ("class", "best", "heard", "length")
 """What is said of a token that lasts: how much worse the Gaussians' class fits than it usually
@@ -34,9 +31,8 @@ EVIDENCE = (
     "contrast before", "contrast behind", "border", "border elsewhere",
     *(f"{name} {place}" for name in _SEGMENT[:3] for place in ("around", "word", "all")),
     "worst word", "pace", "trust", "network",
-    "learned before", "learned behind", "learned in all",
 )  # fmt: skip
-"""The kinds of evidence, in order. What an aligner learned from is NaN where it does not tell."""
+"""The kinds of evidence, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +52,6 @@ class Observed:
         silent: (N,) bool, tokens that may last 0 frames.
         durations: (N,) frames.
         usual: (K,) the log posterior that is expected of each class in its own frames.
-        counts: (K,) the frames that each class was fitted to; NaN if that is not known.
     """
 
     posteriors: np.ndarray
@@ -71,7 +66,6 @@ class Observed:
     silent: np.ndarray
     durations: np.ndarray
     usual: np.ndarray
-    counts: np.ndarray
 
 
 def words_of(silent: np.ndarray) -> np.ndarray:
@@ -102,14 +96,7 @@ def border_evidence(seen: Observed) -> np.ndarray:
     pace = np.log(durations[~silent].sum() / spoken + 1)
     known = 0.0 if seen.heard is None else 1.0
     found += [np.full(len(lasting), v) for v in (worst, pace, seen.trust, known)]
-    each = np.log1p(np.minimum(seen.counts, _MOST_EACH))[seen.tokens[lasting]]
-    found += [each[before], each, np.full(len(lasting), _learned(seen.counts))]
     return np.stack(found, 1).astype(np.float32)
-
-
-def _learned(counts: np.ndarray) -> float:
-    """The log of the frames that all classes together were fitted to."""
-    return float(np.log1p(np.minimum(counts.sum(), _MOST)))
 
 
 def _mean(values: np.ndarray, starts: np.ndarray, durations: np.ndarray) -> np.ndarray:

@@ -38,11 +38,8 @@ class BorderNet:
     out_bias: float
 
     def confidence(self, evidence: np.ndarray) -> np.ndarray:
-        """Return the probabilities (J,) that borders with such evidence (J, E) are right.
-
-        Evidence that is not known, NaN, counts as the usual.
-        """
-        seen = np.nan_to_num(np.clip((evidence - self.mean) / self.scale, -4.0, 4.0), nan=0.0)
+        """Return the probabilities (J,) that borders with such evidence (J, E) are right."""
+        seen = np.clip((evidence - self.mean) / self.scale, -4.0, 4.0)
         odds = np.tanh(seen @ self.hidden + self.hidden_bias) @ self.out + self.out_bias
         return np.asarray(1 / (1 + np.exp(-odds)))
 
@@ -69,7 +66,7 @@ class Doubt:
 
     Attributes:
         border_error: the share of its borders that are expected to be wrong: of the starts of its
-            phones, but for the first phone's.
+            phones, but for the first phone's, unless it is the only one.
         word: the first token of the word that fits least: by the mean log odds of its phones'
             starts being wrong. Short words, of which the mean says less, are drawn to what is
             usual, as if they had one more phone.
@@ -91,7 +88,7 @@ def doubt(confidence: np.ndarray, silent: np.ndarray) -> Doubt | None:
     odds = np.log(clipped / (1 - clipped)) - _USUAL_ODDS
     worst = int((np.bincount(words, odds) / (sizes + 1)).argmax())
     return Doubt(
-        border_error=float(wrong[phones[1:]].mean()) if len(phones) > 1 else 0.0,
+        border_error=float(wrong[phones[1:] if len(phones) > 1 else phones].mean()),
         word=int(phones[np.searchsorted(words, worst)]),
         word_error=float(wrong[phones[words == worst]].mean()),
     )

@@ -70,8 +70,7 @@ def raw_features(mel: Tensor, output: NetworkOutput | None, config: AlignerConfi
 class Aligner(nn.Module):
     """The trained classes; all values are buffers, nothing is learned by gradient descent.
 
-    Class 0 is silence, class 1 any speech, classes 2 and up are the phones of the sample. `counts`
-    are the frames of its own that each was fitted to, NaN in aligners of before, which do not tell.
+    Class 0 is silence, class 1 any speech, classes 2 and up are the phones of the sample.
     """
 
     class_of: Tensor
@@ -79,7 +78,6 @@ class Aligner(nn.Module):
     shift: Tensor
     scale: Tensor
     log_prior: Tensor
-    counts: Tensor
 
     def __init__(
         self,
@@ -109,7 +107,6 @@ class Aligner(nn.Module):
         self.register_buffer("shift", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
         self.register_buffer("log_prior", torch.full((classes,), -math.log(classes)))
-        self.register_buffer("counts", torch.full((classes,), math.nan))
 
     def analyse(self, mel: Tensor) -> NetworkOutput | None:
         """Return the network's output for a log-mel (M, T); None if there is no network."""
@@ -206,8 +203,6 @@ class Aligner(nn.Module):
         shares = (counts + 1.0) / (frames + len(counts))
         shares[SPEECH] = 1e-6  # it has no frames of its own: they belong to the phones
         self.log_prior = shares.log().float()
-        self.counts = counts.float()
-        self.counts[SPEECH] = 0.0
 
 
 @contextmanager
@@ -254,7 +249,7 @@ def aligner_to_tensors(aligner: Aligner) -> dict[str, Tensor]:
 
 
 def aligner_from_tensors(config: AlignerConfig, tensors: Mapping[str, Tensor]) -> Aligner:
-    """Build the aligner that `aligner_to_tensors` took apart, or did before there were counts.
+    """Build the aligner that `aligner_to_tensors` took apart.
 
     Raises:
         ValueError: the tensors are not those of an aligner with this configuration.
@@ -272,7 +267,7 @@ def aligner_from_tensors(config: AlignerConfig, tensors: Mapping[str, Tensor]) -
             len(tensors["log_prior"]),
             network_from_tensors(weights) if weights else None,
         )
-        aligner.load_state_dict({"counts": aligner.counts, **tensors})
+        aligner.load_state_dict(dict(tensors))
     except (KeyError, RuntimeError) as error:
         raise ValueError(
             f"these are not the weights of an aligner with this configuration: {error}"

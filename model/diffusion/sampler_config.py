@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 SamplerKind = Literal["euler", "ddim", "ddpm", "dpm++"]
 Spacing = Literal["time", "log_snr"]
+MOST_STEPS = 10_000
+"""The most steps: more change nothing that can be heard."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +45,10 @@ class SamplerConfig:
             raise ValueError(f"there is no spacing {self.spacing!r}; choose time or log_snr")
         if self.steps < 1:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
+        if self.steps > MOST_STEPS:
+            raise ValueError(f"steps must be at most {MOST_STEPS:,}, got {self.steps:,}")
         if not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature must lie above 0, got {self.temperature}")
+            raise ValueError(f"temperature must be finite and above 0, got {self.temperature}")
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta must lie within 0 and 1, got {self.eta}")
         if self.eta and self.kind != "ddim":

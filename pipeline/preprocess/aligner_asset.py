@@ -17,11 +17,12 @@ import numpy as np
 
 from ns2.pipeline.align.aligner_file import aligner_config, train_and_save
 from ns2.pipeline.core.atomic import delete, member_folder, write_if_changed
-from ns2.pipeline.core.hashing import canonical_json, short_hash, unit_interval
+from ns2.pipeline.core.hashing import canonical_json, sha256_file, short_hash, unit_interval
 from ns2.pipeline.core.reading import read_json
 from ns2.pipeline.dataset import layout
 from ns2.pipeline.dataset.layout import FINGERPRINT_DIGITS
 from ns2.pipeline.dataset.shards import Stored, decode_value
+from ns2.pipeline.dataset.sums import check_vouched, vouched_sums
 from ns2.pipeline.preprocess.options import Options
 from ns2.pipeline.preprocess.plan.placement import Shard
 from ns2.pipeline.preprocess.plan.sources import Source
@@ -85,6 +86,16 @@ class AlignerAsset:
     def is_trained(self, record: AlignerRecord) -> bool:
         """Whether the aligner's weights are there."""
         return self.weights(record).is_file()
+
+    def check(self, record: AlignerRecord) -> None:
+        """See that a trained aligner is what an earlier run wrote, before it makes anything.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        root, weights = self._folder.parent, self.weights(record)
+        name = weights.relative_to(root).as_posix()
+        check_vouched(root, [(name, sha256_file(weights))], vouched_sums(root))
 
     def recorded(self) -> AlignerRecord | None:
         """The aligner that was last chosen for this configuration, trained or not."""

@@ -303,6 +303,7 @@ class _Run:
         record = None if self._options.retrain_aligner else asset.recorded()
         # It was trained before: that aligner stays, whatever has become of the corpus.
         if record is not None and asset.is_trained(record):
+            asset.check(record)
             self._use_aligner(asset, record)
             return
         # It was recorded, and its training was cut short or its weights were lost.

@@ -186,6 +186,11 @@ class SynthesizeOptions(SpeakingOptions):
             yield f"{self.save_voice}: a voice is kept in a file whose name ends with .safetensors"
         if not -(1 << 63) <= self.seed < 1 << 63:
             yield f"--seed has to be a whole number of 64 bits, got {self.seed}"
+        if self.save_voice is not None and self.save_voice.is_dir():
+            yield f"{self.save_voice} is a folder: name a file in it for the voice"
+        for path in self.prompt:
+            if self._writes(path):
+                yield f"{path} is a --prompt, and would be written over: name another place"
         is_file = self.out.suffix.lower() in ENDINGS
         if self.source is not Source.FILE and is_file and self.out.is_dir():
             yield f"{self.out} is a folder: name a file in it"
@@ -208,10 +213,19 @@ class SynthesizeOptions(SpeakingOptions):
                 yield "--speed can't change the durations of --durations-from: leave out one"
             if self.phonemes:
                 yield "--phonemes is for TEXT and --text-file, not for --durations-from"
+            if self.language is not None:
+                yield "--language is for texts, not for --durations-from: leave out one"
         elif self.dataset is not None:
             yield "--dataset is for --durations-from: leave it out, or name an utterance"
         if self.phonemes and self.language is not None:
             yield "--language is for texts, and --phonemes are not pronounced: leave out one"
+
+    def _writes(self, path: Path) -> bool:
+        """Whether a file that is there would be written over."""
+        line = self.out / path.name if path.suffix == ".wav" and path.stem.isdigit() else None
+        written = (self.out, self.save_voice, line if self.source is Source.FILE else None)
+        there = [one for one in written if one is not None and one.exists()]
+        return path.exists() and any(one.samefile(path) for one in there)
 
     def _sources(self) -> list[Source]:
         """The sources that are named."""

@@ -223,7 +223,7 @@ class Synthesizer:
     def prompt_of(self, *paths: str | Path) -> Prompt:
         """The prompt of recordings of a voice, see `read_prompt`."""
         files = [Path(path) for path in paths]
-        if any(path.suffix == SUFFIX for path in files):
+        if any(path.suffix.lower() == SUFFIX for path in files):
             if len(files) > 1:
                 raise UserError(f"a voice that was saved ({SUFFIX}) is a prompt alone")
             quantizers, entries, _ = self.model.codebooks.shape

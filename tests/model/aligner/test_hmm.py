@@ -300,20 +300,6 @@ def test_saved_and_loaded_aligner_is_the_same() -> None:
         aligner_from_tensors(AlignerConfig(cepstra=10), aligner_to_tensors(aligner))
 
 
-def test_an_aligner_knows_how_much_it_learned_from_and_one_of_before_does_not() -> None:
-    cases = [made_example(seed, 5)[0] for seed in range(6)]
-    aligner = train_aligner(cases, QUICK, **layout(5))
-    frames = sum(mel.shape[1] for mel, _ in cases)
-    assert float(aligner.counts.sum()) == pytest.approx(frames, rel=1e-3)
-    assert aligner.counts[1] == 0  # any speech has no frames of its own
-    tensors = aligner_to_tensors(aligner)
-    assert torch.equal(aligner_from_tensors(QUICK, tensors).counts, aligner.counts)
-    del tensors["counts"]
-    before = aligner_from_tensors(QUICK, tensors)
-    assert before.counts.isnan().all()
-    assert torch.equal(align(before, *cases[0]).durations, align(aligner, *cases[0]).durations)
-
-
 def test_as_many_frames_as_phones_and_digital_silence_are_aligned() -> None:
     cases = [made_example(seed, 5)[0] for seed in range(6)]
     flat = (torch.full((80, 40), -11.5), torch.tensor([0, 3, 6, 1, 9, 0]))

@@ -383,3 +383,22 @@ def test_noise_has_to_come_from_somewhere() -> None:
 def test_what_makes_no_sampler(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SamplerConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "heun"}, "there is no sampler 'heun'"),
+        ({"spacing": "even"}, "there is no spacing 'even'"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"steps": 100_000_000}, "steps must be at most 10,000"),
+        ({"temperature": 0.0}, "temperature must be finite and above 0"),
+        ({"temperature": math.inf}, "temperature must be finite and above 0"),
+        ({"eta": 0.5}, "eta is for ddim"),
+        ({"kind": "ddim", "eta": 1.5}, "eta must lie within 0 and 1"),
+        ({"time_difference": 0.5}, "time_difference is for ddim and ddpm"),
+    ],
+)
+def test_settings_that_make_no_sampler(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SamplerConfig(**options)

@@ -275,6 +275,15 @@ def _covered(words: Sequence[tuple[str, int, int]]) -> int:
     return sum(end - first for _, first, end in words)
 
 
+def test_silence_alone_is_written() -> None:
+    meta = {"phonemes": ["<sil>"], "words": [], "samples": 5 * GRID.hop_length}
+    written = textgrid_text(meta, np.array([5]), GRID, PhonemeTable.default().optional)
+    assert [tier.name for tier in parse_textgrid(written.encode(), "x").tiers] == [
+        "words",
+        "phones",
+    ]
+
+
 def test_what_is_written_is_read_back_token_by_token() -> None:
     """Random words, marks and frames: all come back, wherever the pauses lie."""
     rng = np.random.default_rng(3)

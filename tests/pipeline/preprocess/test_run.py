@@ -436,6 +436,25 @@ def test_damage_is_not_certified_anew(spoken: Path, weights: Path, shards: Path)
     assert faults(shards) == []
 
 
+def test_a_damaged_aligner_makes_nothing(corpus: Path, spoken: Path, tmp_path: Path) -> None:
+    """Its durations would stay, of the same name as right ones, when the aligner is made anew."""
+    out = tmp_path / "out"
+    columns = ("durations",)
+    run_inline(spoken, out, None, columns=columns, limit=6)
+    (aligner,) = (out / "assets").glob("aligner-*.safetensors")
+    whole = aligner.read_bytes()
+    aligner.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    before = contents(out)
+    with pytest.raises(UserError, match="is damaged"):
+        run_inline(spoken, out, None, columns=columns)
+    assert {name: data for name, data in contents(out).items() if "durations" in name} == {
+        name: data for name, data in before.items() if "durations" in name
+    }
+    aligner.unlink()
+    run_inline(spoken, out, None, columns=columns)
+    assert aligner.read_bytes() == whole and faults(out) == []
+
+
 def test_another_shard_size_is_refused(spoken: Path, weights: Path, shards: Path) -> None:
     for _ in range(2):
         with pytest.raises(UserError, match="--shard-utterances 4"):

@@ -11,6 +11,7 @@ import pytest
 
 from ns2.model.aligner.border_evidence import EVIDENCE
 from ns2.model.aligner.confidence import BorderNet
+from ns2.pipeline.align.aligner_file import AlignerInit
 from ns2.pipeline.align.border_confidence import WEIGHTS, border_net
 from ns2.train.bundled.aligner_people.surroundings import worn
 from ns2.train.bundled.border_trust import fitting
@@ -28,7 +29,6 @@ from ns2.train.bundled.border_trust.told import (
 )
 from ns2.train.bundled.labelled_speech import SAMPLE_RATE, spoil
 from ns2.train.bundled.make_border_confidence import (
-    APART,
     CORPORA,
     LANGUAGES,
     SEED,
@@ -138,9 +138,7 @@ def test_phones_go_by_the_names_of_others_throughout() -> None:
 
 def test_corpora_of_all_kinds_are_drawn() -> None:
     specs = [drawn_spec(random.Random(SEED + number)) for number in range(CORPORA)]
-    languages = {spec.language for spec in specs if not spec.festival}
-    assert APART not in LANGUAGES and languages <= set(LANGUAGES)
-    assert len(languages) > 0.9 * len(set(LANGUAGES)) > 20
+    assert {spec.language for spec in specs if not spec.festival} == set(LANGUAGES)
     assert {spec.language for spec in specs if spec.festival} == {"en-us", "it", "ca", "fi", "cs"}
     assert 0.15 < np.mean([spec.festival for spec in specs]) < 0.35
     assert min(spec.utterances for spec in specs) < 24 < 96 < max(s.utterances for s in specs)
@@ -201,10 +199,16 @@ def test_other_evidence_needs_another_network(tmp_path: Path) -> None:
         border_net(other)
 
 
-def test_the_one_that_ships_is_right_about_voices_that_it_does_not_know() -> None:
+@pytest.mark.parametrize(
+    ("init", "right", "exchanged", "swapped"),
+    [("bundled", 0.03, 0.05, 0.1), ("none", 0.05, 0.1, 0.15)],
+)
+def test_the_one_that_ships_is_right_about_voices_that_it_does_not_know(
+    init: AlignerInit, right: float, exchanged: float, swapped: float
+) -> None:
     """Sixteen sentences in voices that trained nothing, with right and with wrong texts."""
     told = [*spoken(Spec("en-us", None, utterances=16, voices=3), 7, VOICES)]
-    judged = [*Corpus(told, "bundled", 7).judged()]
+    judged = [*Corpus(told, init, 7).judged()]
     net: BorderNet = border_net()
 
     def said(kind: str) -> tuple[float, float]:
@@ -214,7 +218,7 @@ def test_the_one_that_ships_is_right_about_voices_that_it_does_not_know() -> Non
         known = np.isfinite(wrong)
         return float(1 - confidence[known].mean()), float(wrong[known].mean())
 
-    for kind, near in (("right", 0.03), ("exchanged", 0.05), ("swapped", 0.1)):
+    for kind, near in (("right", right), ("exchanged", exchanged), ("swapped", swapped)):
         expected, true = said(kind)
         assert expected == pytest.approx(true, abs=near), kind
     hits = []
@@ -224,4 +228,4 @@ def test_the_one_that_ships_is_right_about_voices_that_it_does_not_know() -> Non
             number = one.word[one.phone]
             worst = (np.bincount(number, wrong + 6) / (np.bincount(number) + 1)).argmax()
             hits.append(one.unspoken[one.phone][number == worst].all())
-    assert np.mean(hits) > 0.8
+    assert np.mean(hits) > (0.8 if init == "bundled" else 0.5)

@@ -368,6 +368,7 @@ def test_a_sampler_that_is_named_speaks_as_before(options: dict[str, Any], spaci
         ({"durations_from": "a"}, "needs the --dataset"),
         ({"durations_from": "a", "dataset": Path(), "speed": 2.0}, "--speed"),
         ({"durations_from": "a", "dataset": Path(), "phonemes": True}, "--phonemes"),
+        ({"durations_from": "a", "dataset": Path(), "language": "de"}, "--language"),
         ({"text": "a", "dataset": Path()}, "--dataset is for"),
         ({"text": "a", "phonemes": True, "language": "de"}, "--language"),
         ({"text": "a", "save_voice": Path("v.safetensors")}, "--prompt"),
@@ -380,16 +381,35 @@ def test_options_that_do_not_go_together(options: dict[str, Any], message: str) 
         SynthesizeOptions(**options)
 
 
+def test_a_prompt_is_not_written_over(tmp_path: Path) -> None:
+    prompt, line = tmp_path / "out.wav", tmp_path / "0001.wav"
+    for path in (prompt, line):
+        path.write_bytes(b"a recording")
+    options: dict[str, Any]
+    for options in (
+        {"text": "a", "out": prompt, "prompt": (prompt,)},
+        {"text": "a", "out": tmp_path / "other" / ".." / "out.wav", "prompt": (line, prompt)},
+        {"text_file": Path("a.txt"), "out": tmp_path, "prompt": (line,)},
+    ):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        with pytest.raises(OptionError, match="would be written over"):
+            SynthesizeOptions(**options)
+    SynthesizeOptions(text="a", out=tmp_path / "new.wav", prompt=(prompt, tmp_path / "none.wav"))
+    SynthesizeOptions(text_file=Path("a.txt"), out=tmp_path, prompt=(prompt,))
+
+
 def test_wrong_use_is_told(run: Path, speech: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "folder.wav"
+    folder, voice = tmp_path / "folder.wav", tmp_path / "folder.safetensors"
     folder.mkdir()
+    voice.mkdir()
     for words, told in (
         ((run,), "one of TEXT"),
         ((run, TEXT, "-o", tmp_path / "out.mp3"), "wav"),
         ((run, TEXT, "--speed", "0"), "--speed has to be from 0.25 to 4"),
         ((run, TEXT, "--speed", "0.001"), "--speed has to be from 0.25 to 4"),
         ((run, TEXT, "--speed", "nan"), "--speed has to be from 0.25 to 4"),
-        ((run, TEXT, "--temperature", "0"), "temperature"),
+        ((run, TEXT, "--temperature", "0"), "temperature must be finite and above 0"),
+        ((run, TEXT, "--prompt", __file__, "--save-voice", voice), "is a folder"),
         ((run, TEXT, "--pitch", "nan"), "semitones has to be finite, got nan"),
         ((run, TEXT, "-o", folder), "is a folder"),
     ):
