@@ -97,7 +97,7 @@ STANDARD = Path("-")
 """The name of standard input and of standard output."""
 ENDINGS = (".wav", ".flac", ".ogg")
 """How the names of files with speech may end."""
-_LONGEST_PAUSE = 10
+LONGEST_PAUSE = 10
 """The longest pause in seconds."""
 _SPEEDS = (0.25, 4)
 """The slowest and the fastest speaking rate."""
@@ -202,8 +202,8 @@ class SynthesizeOptions(SpeakingOptions):
             yield "--plot draws beside a file, and -o - writes none: leave out one"
         if self.textgrid and self.out == STANDARD:
             yield "--textgrid writes beside a file, and -o - writes none: leave out one"
-        if self.pause is not None and not 0 <= self.pause <= _LONGEST_PAUSE:
-            yield f"--pause has to be from 0 to {_LONGEST_PAUSE} seconds, got {self.pause:g}"
+        if self.pause is not None and not 0 <= self.pause <= LONGEST_PAUSE:
+            yield f"--pause has to be from 0 to {LONGEST_PAUSE} seconds, got {self.pause:g}"
         if self.source is Source.UTTERANCE:
             if self.pause is not None:
                 yield "--pause is for texts, not for --durations-from: leave out one"

@@ -28,7 +28,7 @@ from ns2.pipeline.core.cores import usable_cores
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.garbage import give_back
 from ns2.pipeline.core.schema import FrameGrid
-from ns2.pipeline.dataset.phoneme_table import PhonemeTable, with_silence
+from ns2.pipeline.dataset.phoneme_table import PAD, PhonemeTable, with_silence
 from ns2.pipeline.sound.decode import read_audio, resample
 from ns2.pipeline.text.lexicon import Lexicon, held_together, take_phones
 from ns2.pipeline.text.pronunciation import TextSettings, pronounce
@@ -39,7 +39,7 @@ from ns2.train.speak.lines import Line, Prompt, Speech, VoicePitch, batches, lin
 from ns2.train.speak.loading import load_model, pack
 from ns2.train.speak.pieces import Piece, Said, pieces
 from ns2.train.speak.recorded_prompt import VoiceStretch, voice_of
-from ns2.train.speak.speaking import Precision, SpeakingOptions
+from ns2.train.speak.speaking import LONGEST_PAUSE, Precision, SpeakingOptions
 from ns2.train.speak.voice_file import SUFFIX, load_voice
 from ns2.train.speak.weights import LAST
 from ns2.train.step.ranks import avoid_cudnn_attention, check_device, chosen_device
@@ -170,6 +170,8 @@ class Synthesizer:
         """
         if not tokens:
             raise UserError("no phonemes are given: there is nothing to speak")
+        if PAD in tokens:
+            raise UserError(f"{PAD} stands for no sound: leave it out")
         try:
             return self.table.ids(with_silence(tokens))
         except UtteranceError as error:
@@ -314,7 +316,12 @@ class Synthesizer:
 
         Args:
             pause: between sentences in seconds; None for what the model makes within pieces.
+
+        Raises:
+            UserError: the pause is none from 0 to `LONGEST_PAUSE`.
         """
+        if pause is not None and not 0 <= pause <= LONGEST_PAUSE:
+            raise UserError(f"a pause has to be from 0 to {LONGEST_PAUSE} seconds, got {pause:g}")
         texts = self.in_one_voice(texts, choices)
         spoken = iter(self.speak([line for lines in texts for line in lines], choices))
         return [

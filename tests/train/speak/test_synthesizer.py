@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -228,6 +229,11 @@ def test_lines_of_a_file(run: Path, tmp_path: Path) -> None:
 def test_phonemes_instead_of_text(voice: Synthesizer, run: Path, tmp_path: Path) -> None:
     tokens = voice.table.symbols(voice.ids("Stop!"))
     assert voice.ids_of_tokens(tokens[1:-1]).tolist() == voice.ids("Stop!").tolist()
+    with pytest.raises(UserError, match="<pad> stands for no sound"):
+        voice.ids_of_tokens(["<pad>", *tokens])
+    for pause in (-1.0, math.nan, math.inf):
+        with pytest.raises(UserError, match="a pause has to be from 0 to 10 seconds"):
+            voice.say("Stop!", pause=pause)
     done = call(run, "s t ˈɑː p", "--phonemes", "-o", tmp_path / "out.wav")
     assert done.exit_code == 0, done.output
     done = call(run, "s XX p", "--phonemes", "-o", tmp_path / "out.wav")
