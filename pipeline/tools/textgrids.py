@@ -112,9 +112,8 @@ def _phone_intervals(
 ) -> Spans:
     """The intervals of the tier of phones: neighbouring silences become one without a label."""
     labels = ["" if token in silences else token for token in tokens]
-    if (
-        len(tokens) > 1 and tokens[-2] in silences
-    ):  # its label distinguishes the last mark from the <sil> behind it
+    # Its label distinguishes the last mark from the <sil> behind it.
+    if len(tokens) > 1 and tokens[-2] in silences:
         labels[-2] = tokens[-2]
     phones: Spans = []
     lasting = [i for i, frames in enumerate(durations) if frames]

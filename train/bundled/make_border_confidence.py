@@ -6,11 +6,10 @@ It learns from corpora whose borders are known: espeak-ng and the voices of Fest
 aligner's network learned speak them in several languages, clean, in rooms and over noise, in one
 voice or many, and an aligner is trained on each, mostly with the network that comes with ns2, and
 sometimes without. In half of them some phones go by the names of others, as where an engine or an
-accent has other phones than a text says. Then each recording is
-aligned with its text and with texts that are wrong as a whole or in some words, which have no right
-borders. WORK becomes a folder with what each corpus gave; a run that was stopped goes on. It takes
-half an hour on one core. Festival and its voices have to be installed, as for
-`make_aligner_people`.
+accent has other phones than a text says. Then each recording is aligned with its text and with
+texts that are wrong as a whole or in some words, which have no right borders. WORK becomes a folder
+with what each corpus gave; a run that was stopped goes on. It takes half an hour on one core.
+Festival and its voices have to be installed, as for `make_aligner_people`.
 
 Recordings of people teach nothing here: where their borders lie only aligners could say, and
 networks that had learned from that were wrong more often about people and about engines that they
