@@ -113,7 +113,7 @@ def test_copies_of_espeak_are_gone_even_after_a_kill(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "from ns2.pipeline.text.engine import engine_of\n"
-        "print(engine_of('en-us').speak('hello'))\n"
+        "print(engine_of('en-us').speak('hello'), flush=True)\n"
         "os.kill(os.getpid(), int(sys.argv[1])) if sys.argv[1] != '0' else None\n"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
