@@ -13,6 +13,7 @@ from ns2.model.aligner.border_evidence import EVIDENCE
 from ns2.model.aligner.confidence import BorderNet
 from ns2.pipeline.align.aligner_file import AlignerInit
 from ns2.pipeline.align.border_confidence import WEIGHTS, border_net
+from ns2.train.bundled import make_border_confidence
 from ns2.train.bundled.aligner_people.surroundings import worn
 from ns2.train.bundled.border_trust import fitting
 from ns2.train.bundled.border_trust.changes import CHANGES
@@ -32,6 +33,7 @@ from ns2.train.bundled.make_border_confidence import (
     CORPORA,
     LANGUAGES,
     SEED,
+    WITHOUT,
     Spec,
     counted,
     spoken,
@@ -144,6 +146,23 @@ def test_corpora_of_all_kinds_are_drawn() -> None:
     assert min(spec.utterances for spec in specs) < 24 < 96 < max(s.utterances for s in specs)
     renamed_share = np.mean([spec.renamed > 0 for spec in specs])
     assert 0.3 < renamed_share < 0.7 and {spec.wear for spec in specs} == {None, worn, spoil}
+
+
+def test_some_corpora_have_aligners_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that heard of none calls wrong texts right where there is none."""
+    inits = []
+
+    def corpus(told: object, init: AlignerInit, seed: int) -> Corpus:
+        inits.append(init)
+        return Corpus([], "none", seed)
+
+    monkeypatch.setattr(make_border_confidence, "Corpus", corpus)
+    monkeypatch.setattr(make_border_confidence, "spoken", lambda spec, seed: iter(()))
+    monkeypatch.setattr(make_border_confidence, "spoken_by_festival", lambda spec, seed: iter(()))
+    for number in (0, CORPORA - 1, CORPORA, CORPORA + WITHOUT - 1):
+        with pytest.raises(ValueError, match="at least one utterance"):
+            list(make_border_confidence._judged(number))
+    assert inits == ["bundled", "bundled", "none", "none"]
 
 
 def test_corpora_count_by_their_sizes() -> None:
