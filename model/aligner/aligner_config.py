@@ -72,6 +72,10 @@ class AlignerConfig:
     """The share of `silence_weight` that is left where the network's phones are trusted, which tell
     of silence themselves. Counted twice, it hides short pauses."""
 
+    inner_moves: int = 0
+    """The most frames by which a border between phones is moved after the search, where a network
+    for that is there."""
+
     def __post_init__(self) -> None:
         if not 0 < self.cepstra <= self.mels:
             raise ValueError(f"cepstra must be 1 to {self.mels} (mels), got {self.cepstra}")
@@ -87,5 +91,7 @@ class AlignerConfig:
         weights = (self.border_weight, self.phone_weight, self.trusted_gaussians)
         if min(*weights, self.silence_weight, self.trusted_silence) < 0:
             raise ValueError("weights of the network and the Gaussians must be at least 0")
+        if self.inner_moves < 0:
+            raise ValueError(f"inner_moves must be at least 0, got {self.inner_moves}")
         if not (0 < self.temper <= 1 and self.covariance_prior > 0 and self.noise_floor > 0):
             raise ValueError("temper must lie in (0, 1], covariance_prior and noise_floor above 0")

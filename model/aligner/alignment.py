@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from ns2.model.aligner.border_evidence import Observed, border_evidence
-from ns2.model.aligner.evidence import NetworkOutput
+from ns2.model.aligner.evidence import QUIET, NetworkOutput
 from ns2.model.aligner.hmm import Aligner, check_example, reproducible
 from ns2.model.aligner.monotonic import monotonic_search
+from ns2.model.aligner.refinement import REACH, BorderViews, border_views, refined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,7 @@ def align(aligner: Aligner, mel: Tensor, tokens: Tensor, *, evidence: bool = Fal
         )
         durations = torch.zeros(len(tokens), dtype=torch.int64)
         durations.index_add_(0, states.token, torch.from_numpy(path))
+        durations = _refined(aligner, heard, tokens, durations)
         score = _score(aligner, heard.posteriors, tokens, durations)
         gathered = _evidence(aligner, heard, tokens, durations) if evidence else None
     return Alignment(durations=durations, score=score, evidence=gathered)
@@ -135,6 +137,22 @@ def evidence_of(aligner: Aligner, mel: Tensor, tokens: Tensor, durations: Tensor
         raise ValueError(f"expected durations of {len(tokens)} tokens and {mel.shape[1]} frames")
     with reproducible():
         return _evidence(aligner, _heard(aligner, mel, tokens), tokens, durations.long())
+
+
+def views_of(
+    aligner: Aligner, mel: Tensor, tokens: Tensor, durations: Tensor, reach: int
+) -> BorderViews:
+    """Return what is seen around the borders between the tokens that last, see `BorderViews`.
+
+    Args:
+        aligner: an aligner that has a network.
+        mel, tokens: as `align` had them.
+        durations: (N,) frames.
+        reach: the frames on either side.
+    """
+    tokens = tokens.long()
+    with reproducible():
+        return _views(aligner, _heard(aligner, mel, tokens), tokens, durations, reach)
 
 
 @dataclass(frozen=True)
@@ -163,6 +181,41 @@ def _heard(aligner: Aligner, mel: Tensor, tokens: Tensor) -> _Heard:
     chosen = torch.unique(aligner.class_of[tokens])
     scores = aligner.scores(likelihoods[:, chosen], output, chosen).numpy()
     return _Heard(output, likelihoods, posteriors, chosen, scores)
+
+
+def _views(
+    aligner: Aligner, heard: _Heard, tokens: Tensor, durations: Tensor, reach: int
+) -> BorderViews:
+    """Return the views of all borders, `reach` frames wide on either side."""
+    assert heard.output is not None and aligner.evidence is not None
+    lasting = tokens[durations > 0]
+    classes = aligner.class_of[lasting]
+    phones = aligner.evidence.phone_of[classes].masked_fill(aligner.optional[lasting], QUIET)
+    return border_views(
+        heard.output,
+        heard.likelihoods,
+        classes=classes,
+        phones=phones,
+        durations=durations[durations > 0],
+        trust=aligner.evidence.trust,
+        reach=reach,
+    )
+
+
+def _refined(aligner: Aligner, heard: _Heard, tokens: Tensor, durations: Tensor) -> Tensor:
+    """Return durations (N,) with their borders moved, if there is a network for that."""
+    lasting, refiner = durations > 0, aligner.refiner
+    if refiner is None or int(lasting.sum()) < 2:
+        return durations
+    views = _views(aligner, heard, tokens, durations, REACH)
+    found = durations.clone()
+    found[lasting] = refined(
+        durations[lasting],
+        refiner.by_engines(views),
+        aligner.optional[tokens[lasting]],
+        most=aligner.config.inner_moves,
+    )
+    return found
 
 
 def _score(aligner: Aligner, posteriors: Tensor, tokens: Tensor, durations: Tensor) -> float:

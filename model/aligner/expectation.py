@@ -28,6 +28,7 @@ from ns2.model.aligner.hmm import (
 )
 from ns2.model.aligner.kernels import on_all_cores
 from ns2.model.aligner.monotonic import path_posteriors
+from ns2.model.aligner.refinement import BorderRefiner
 
 Progress = Callable[[int, int, float], None]
 """Called with the passes done, all passes, and the mean negative log-likelihood per frame."""
@@ -46,6 +47,9 @@ class Pretrained:
     phone_of: Tensor
     """(symbols,) int64: the network's phone for each token id, -1 where it has none. Optional
     symbols are silence whatever stands there."""
+
+    refiner: BorderRefiner | None = None
+    """A network that moves the borders that are found with this one."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,8 @@ def _new_aligner(
     """Return an untrained aligner with a class for each phone of the sample's tokens."""
     symbols = torch.unique(torch.cat(list(tokens_of)))
     phones = torch.unique(phone_of[symbols[~optional[symbols]]])
-    network = None if trained is None else trained.network
-    aligner = Aligner(config, len(phone_of), 2 + len(phones), network)
+    network, refiner = (None, None) if trained is None else (trained.network, trained.refiner)
+    aligner = Aligner(config, len(phone_of), 2 + len(phones), network, refiner)
     # `phones` is sorted, so a phone's class is its place; phones that do not occur are any speech.
     place = torch.searchsorted(phones, phone_of)
     place = place.clamp_max(max(len(phones) - 1, 0))

@@ -33,6 +33,7 @@ from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
 from ns2.model.aligner.evidence import Evidence, FrameNet, NetworkOutput, network_from_tensors
 from ns2.model.aligner.gaussians import Gaussians, Moments
 from ns2.model.aligner.monotonic import NoPathError
+from ns2.model.aligner.refinement import BorderRefiner, refiner_from_tensors
 
 _DRAWN = 32
 """The frames of each class that tell what is usual."""
@@ -85,6 +86,7 @@ class Aligner(nn.Module):
         symbols: int,
         classes: int,
         network: FrameNet | None = None,
+        refiner: BorderRefiner | None = None,
     ) -> None:
         """Make an untrained aligner.
 
@@ -93,10 +95,12 @@ class Aligner(nn.Module):
             symbols: the number of token ids.
             classes: K, the number of classes.
             network: a pretrained network that gives further evidence, if any.
+            refiner: one that moves the borders that are found with this evidence, if any.
         """
         super().__init__()
         self.config = config
         self.evidence = None
+        self.refiner = refiner
         width = 2 * config.cepstra
         if network is not None:
             self.evidence = Evidence(network, torch.full((classes,), -1))
@@ -255,17 +259,13 @@ def aligner_from_tensors(config: AlignerConfig, tensors: Mapping[str, Tensor]) -
         ValueError: the tensors are not those of an aligner with this configuration.
     """
     try:
-        prefix = "evidence.network."
-        weights = {
-            name.removeprefix(prefix): value
-            for name, value in tensors.items()
-            if name.startswith(prefix)
-        }
+        network, refiner = (_part(tensors, name) for name in ("evidence.network.", "refiner."))
         aligner = Aligner(
             config,
             len(tensors["class_of"]),
             len(tensors["log_prior"]),
-            network_from_tensors(weights) if weights else None,
+            network_from_tensors(network) if network else None,
+            refiner_from_tensors(refiner) if refiner else None,
         )
         aligner.load_state_dict(dict(tensors))
     except (KeyError, RuntimeError) as error:
@@ -273,6 +273,11 @@ def aligner_from_tensors(config: AlignerConfig, tensors: Mapping[str, Tensor]) -
             f"these are not the weights of an aligner with this configuration: {error}"
         ) from error
     return aligner
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors of a part of an aligner, by their names in it."""
+    return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
 
 
 __all__ = [

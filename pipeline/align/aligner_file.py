@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ns2.model.aligner.aligner_config import VERSION, AlignerConfig
-from ns2.pipeline.align.bundled_network import bundled_network, network_digest
+from ns2.pipeline.align.bundled_network import bundled_network, network_digest, refiner_digest
 from ns2.pipeline.core.atomic import atomic_write
 from ns2.pipeline.core.errors import UserError
 from ns2.pipeline.core.hashing import canonical_json
@@ -29,7 +29,10 @@ AlignerInit = Literal["bundled", "bundled-2", "bundled-1", "none"]
 SILENCE_WEIGHTS = {"bundled": 8.0, "bundled-2": 5.0}
 """The `silence_weight` of aligners that start from these networks."""
 
-_NEWER = {"silence_weight": 0.0, "trusted_silence": 1.0}
+INNER_MOVES = {"bundled": 1}
+"""Their `inner_moves`."""
+
+_NEWER = {"silence_weight": 0.0, "trusted_silence": 1.0, "inner_moves": 0}
 """Fields of the configuration that datasets of before do not name, and what these had."""
 
 LIBRARIES = ("torch", "numpy")
@@ -48,10 +51,12 @@ def aligner_config(
         init: as in `train_and_save`.
     """
     libraries = {name: version(name) for name in LIBRARIES}
+    refiner = None if init == "none" else refiner_digest(init)
     return {
         "version": VERSION,
         "libraries": libraries,
         "network": None if init == "none" else network_digest(init),
+        **({"refiner": refiner} if refiner else {}),  # datasets of before do not name it
         **_values(config or default_config(init)),
     }
 
@@ -60,7 +65,11 @@ def default_config(init: AlignerInit = "bundled") -> AlignerConfig:
     """The configuration of an aligner that starts from a network, or from none."""
     if init not in SILENCE_WEIGHTS:
         return AlignerConfig()
-    return AlignerConfig(silence_weight=SILENCE_WEIGHTS[init], trusted_silence=0.0)
+    return AlignerConfig(
+        silence_weight=SILENCE_WEIGHTS[init],
+        trusted_silence=0.0,
+        inner_moves=INNER_MOVES.get(init, 0),
+    )
 
 
 def _values(config: AlignerConfig) -> dict[str, Any]:

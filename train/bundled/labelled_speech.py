@@ -36,7 +36,7 @@ VARIANTS = (
 croak, grandma, iven, klatt, klatt2, klatt4, klatt6, steph and whisper never do: networks are
 measured on those."""
 
-_ECHOING = ("m2", "f3", "f4", "announcer", "Alicia", "Marco", "pablo")
+ECHOING = ("m2", "f3", "f4", "announcer", "Alicia", "Marco", "pablo")
 """Variants with an echo, which fills the closures of stops, so that these are hard to find."""
 
 _COMMON = """
@@ -176,7 +176,7 @@ def labelled_speech(count: int, seed: int) -> Iterator[Labelled]:
     while made < count:
         # The order of the draws is part of what a seed means.
         language = "en-us" if rng.random() < 0.35 else rng.choice(LANGUAGES)
-        variants = _ECHOING if rng.random() < 0.3 else VARIANTS
+        variants = ECHOING if rng.random() < 0.3 else VARIANTS
         voice = f"{language}+{rng.choice(variants)}"
         text = sentence(rng, language)
         pace, pitch = rng.randint(120, 220), rng.randint(25, 75)

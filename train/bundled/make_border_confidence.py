@@ -39,8 +39,8 @@ from ns2.train.bundled.aligner_people.festival import HEARD, VOICES, festival_se
 from ns2.train.bundled.aligner_people.surroundings import worn
 from ns2.train.bundled.border_trust.fitting import Borders, borders_of, fitted
 from ns2.train.bundled.border_trust.judged import Corpus, Judged
-from ns2.train.bundled.border_trust.told import Told, renamed, sentences_told, words_drawn
-from ns2.train.bundled.labelled_speech import SAMPLE_RATE, VARIANTS, sentence, spoil
+from ns2.train.bundled.border_trust.told import Told, renamed, sentences_told, told_of
+from ns2.train.bundled.labelled_speech import VARIANTS, sentence, spoil
 
 CREDITS = Path(__file__).with_name("CREDITS.md")
 SEED = 7000
@@ -180,9 +180,7 @@ def spoken_by_festival(spec: Spec, seed: int) -> Iterator[Told]:
     for voice in chosen:
         for one in festival_sentences(count, seed, voice):
             wave = one.wave if spec.wear is None else spec.wear(one.wave, noise)
-            sounds = list(zip(one.starts.tolist(), one.phones, strict=True))
-            seconds = len(wave) / SAMPLE_RATE
-            yield Told(wave.astype(np.float32), tuple(words_drawn(sounds, seconds, rng)))
+            yield told_of(replace(one, wave=wave), rng)
 
 
 def write_net(network: BorderNet, path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ns2.pipeline.align.aligner_file import aligner_config, load_aligner, train_and_save
-from ns2.pipeline.align.bundled_network import bundled_network, network_digest
+from ns2.pipeline.align.bundled_network import bundled_network, network_digest, refiner_digest
 from ns2.pipeline.core.errors import UserError, UtteranceError
 from ns2.pipeline.core.schema import Reason, check_array, check_durations
 from ns2.pipeline.dataset.phoneme_table import PhonemeTable
@@ -122,6 +122,7 @@ def test_the_network_of_the_package_is_part_of_the_aligner(weights: Path, tmp_pa
     bundled = bundled_network(table).network.state_dict()
     kept = aligner.evidence.network.state_dict()
     assert all(torch.equal(kept[name], value) for name, value in bundled.items())
+    assert aligner.refiner is not None and load_aligner(weights).refiner is None
     assert DurationsStage(TABLE, paths[0]).compute(item(*examples(1)[0])).value.sum() > 0
 
 
@@ -129,6 +130,8 @@ def test_the_network_counts_in_the_fingerprint() -> None:
     assert aligner_config(init="none")["network"] is None
     assert aligner_config()["network"] == network_digest()
     assert aligner_config()["silence_weight"] > 0 == aligner_config()["trusted_silence"]
+    assert aligner_config()["refiner"] == refiner_digest("bundled") is not None
+    assert aligner_config()["inner_moves"] == 1
 
 
 def test_aligners_of_before_keep_their_configuration() -> None:

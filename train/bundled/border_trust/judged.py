@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ns2.model.aligner.aligner_config import AlignerConfig
 from ns2.model.aligner.alignment import align
 from ns2.model.aligner.border_evidence import words_of
 from ns2.model.aligner.confidence import NEAR_SECONDS
-from ns2.model.aligner.expectation import train_aligner
+from ns2.model.aligner.expectation import Pretrained, train_aligner
 from ns2.model.aligner.hmm import Aligner
 from ns2.model.log_mel import LogMel
 from ns2.pipeline.align.aligner_file import AlignerInit, default_config
@@ -70,17 +71,21 @@ def ids_of(words: Sequence[Word]) -> Tensor | None:
         return None
 
 
-def trained(examples: Sequence[tuple[Tensor, Tensor]], init: AlignerInit) -> Aligner:
-    """An aligner that is trained on mels (M, T) and ids (N,)."""
+def trained(
+    examples: Sequence[tuple[Tensor, Tensor]],
+    network: Pretrained | None,
+    config: AlignerConfig,
+) -> Aligner:
+    """An aligner that is trained on mels (M, T) and ids (N,), with a network or without one."""
     table = PhonemeTable.default()
     ids = np.arange(len(table))
     phone_of, _ = table.phone_and_stress(ids)
     return train_aligner(
         examples,
-        default_config(init),
+        config,
         phone_of=torch.tensor(phone_of, dtype=torch.int64),
         optional=torch.tensor([symbol in table.optional for symbol in table.symbols(ids)]),
-        trained=None if init == "none" else bundled_network(table, init),
+        trained=network,
     )
 
 
@@ -103,7 +108,9 @@ class Corpus:
             ids = ids_of(other.words)
             if ids is not None and len(ids) < mel.shape[1]:
                 examples.append((mel, ids))
-        self.aligner = trained(examples, init)
+        table = PhonemeTable.default()
+        network = None if init == "none" else bundled_network(table, init)
+        self.aligner = trained(examples, network, default_config(init))
 
     def judged(self) -> Iterator[Judged]:
         """The borders of all recordings, with texts of all kinds."""

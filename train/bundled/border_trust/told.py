@@ -14,7 +14,7 @@ import numpy as np
 from ns2.pipeline.core.schema import BORDER, SILENCE
 from ns2.pipeline.corpora.spoken.espeak import WORD, speak
 from ns2.pipeline.sound.decode import resample
-from ns2.train.bundled.labelled_speech import SAMPLE_RATE
+from ns2.train.bundled.labelled_speech import SAMPLE_RATE, Labelled
 
 NOWHERE = np.inf
 """The start of what is not spoken."""
@@ -75,6 +75,13 @@ def told(text: str, voice: str, pace: int, pitch: int, stretch: float = 1.0) -> 
         else:
             phones.append((ipa, seconds[i]))
     return Told(wave.astype(np.float32), tuple(words)) if words else None
+
+
+def told_of(one: Labelled, rng: random.Random) -> Told:
+    """Speech whose labels tell no words: some phones in a row stand for one."""
+    sounds = list(zip(one.starts.tolist(), one.phones, strict=True))
+    words = words_drawn(sounds, len(one.wave) / SAMPLE_RATE, rng)
+    return Told(one.wave.astype(np.float32), tuple(words))
 
 
 def words_drawn(
