@@ -83,9 +83,9 @@ def border_views(
     """
     ends = durations.cumsum(0)[:-1]
     around = (ends[:, None] + torch.arange(-reach, reach)).clamp(0, len(likelihoods) - 1)
-    known = phones[:, None] >= 0
-    told = output.phones[around[:, None], phones.clamp_min(0).unfold(0, 2, 1)[:, :, None]]
-    told = torch.where(known.unfold(0, 2, 1)[:, 0, :, None], told, 0.0)
+    sides = torch.stack([phones[:-1], phones[1:]], 1)
+    told = output.phones[around[:, None], sides.clamp_min(0)[:, :, None]]
+    told = torch.where(sides[:, :, None] >= 0, told, 0.0)
     before, behind = (likelihoods[around, side[:, None]] for side in (classes[:-1], classes[1:]))
     heard = [
         _scaled(before - behind, _CONTRAST)[:, None],
@@ -94,8 +94,8 @@ def border_views(
     ]
     return BorderViews(
         heard=torch.cat(heard, 1),
-        frames=durations.unfold(0, 2, 1),
-        phones=phones.unfold(0, 2, 1),
+        frames=torch.stack([durations[:-1], durations[1:]], 1),
+        phones=sides,
         trust=trust.expand(len(ends)),
     )
 

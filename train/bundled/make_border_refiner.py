@@ -73,7 +73,7 @@ from ns2.train.bundled.labelled_speech import (
 )
 
 CREDITS = Path(__file__).with_name("CREDITS.md")
-SEED, CORPORA, STEPS, BATCH, RATE = 9100, 240, 8000, 512, 1.5e-3
+SEED, CORPORA, STEPS, BATCH, RATE = 9100, 200, 8000, 512, 1.5e-3
 WIDTH = 96
 JITTER = 2
 """The most frames by which what is seen of a border is moved in training, half of the time."""

@@ -136,6 +136,8 @@ def test_what_is_seen_lies_around_the_border() -> None:
     torch.testing.assert_close(views.heard[1, 3], (output.border[around] / 3).clamp(-2.7, 2.7))
     assert (views.heard[2, 2] == 0).all()  # of a phone that the network does not know
     assert (views.trust == aligner.evidence.trust).all() if aligner.evidence else False
+    alone = views_of(aligner, mel[:, :9], torch.tensor([0]), torch.tensor([9]), REACH)
+    assert alone.heard.shape == (0, 4, 2 * REACH) and alone.phones.shape == (0, 2)
     # where the recording ends, its last frame goes on
     assert (wide.heard[-1, 3, -1] == wide.heard[-1, 3, REACH + 2 + 8 - 1 :]).all()
 
