@@ -254,7 +254,7 @@ def _exchanged(clip: Clip, sizes: Mapping[str, int], rng: random.Random) -> _Cha
 
 def _dataset(folder: Path, changed: Sequence[_Changed]) -> Dataset:
     rows = [
-        {"id": c.id, "audio": str(c.path), "text": c.text, "language": c.language}
+        {"id": c.id, "audio": str(c.path.absolute()), "text": c.text, "language": c.language}
         for c in (one.clip for one in changed)
     ]
     manifest = folder / "manifest.jsonl"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from benchmarks.codecs.copy_groups import Clip
 from benchmarks.making import trust
+from ns2.pipeline.corpora.spoken.espeak import speak_corpus
 
 
 def test_draws_are_others_and_count_together(
@@ -24,3 +28,24 @@ def test_draws_are_others_and_count_together(
     # most borders are right, and are said to be
     surest = max(found["bins"], key=lambda row: row["borders"])
     assert surest["said"] > 0.9 and surest["true"] == pytest.approx(surest["said"], abs=0.05)
+
+
+def test_people_are_found_in_a_folder_that_is_named_from_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The manifest lies elsewhere, and recordings of manifests lie beside it."""
+    monkeypatch.chdir(tmp_path)
+    speak_corpus(tmp_path / "corpus", utterances=12, seed=1)
+    texts = dict(
+        line.split("|")[:2]
+        for line in (tmp_path / "corpus/metadata.csv").read_text("utf-8").splitlines()
+    )
+    clips = [
+        Clip(
+            group="spoken", id=key, path=Path(f"corpus/wavs/{key}.wav"), text=text, language="en-us"
+        )
+        for key, text in texts.items()
+    ]
+    found = trust.texts(clips, set(), 12)
+    assert found["recordings"] == 12 and found["swapped"] == 2
+    assert found["area by border_error"] > 0.9

@@ -8,9 +8,9 @@ and over noise, and an aligner is trained on each, with one of the networks that
 that borders err as those of speech that a network knows well or not. In some corpora some phones
 go by the names of others. What is learned is by how many frames a border is off.
 
-WORK becomes a folder with what each corpus gave; a run that was stopped goes on. It takes half an
-hour of one core. Festival and its voices have to be
-installed, as for `make_aligner_people`. The same machine makes the same bytes.
+WORK becomes a folder with what each corpus gave; a run that was stopped goes on. It takes three
+quarters of an hour of one core. Festival and its voices have to be installed, as for
+`make_aligner_people`. The same machine makes the same bytes.
 
 Letters for shapes: B borders, O moves.
 """
