@@ -44,7 +44,7 @@ from ns2.train.bundled.labelled_speech import VARIANTS, sentence, spoil
 
 CREDITS = Path(__file__).with_name("CREDITS.md")
 SEED = 7000
-CORPORA, WITHOUT = 180, 36
+CORPORA, WITHOUT = 90, 18
 """Corpora whose aligners have the network that comes with ns2, and others whose have none."""
 _LANGUAGE = "en-us"
 _DIGITS = 4
