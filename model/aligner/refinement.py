@@ -68,7 +68,7 @@ def border_views(
     phones: Tensor,
     durations: Tensor,
     trust: Tensor,
-    reach: int = REACH,
+    reach: int,
 ) -> BorderViews:
     """Gather what is seen of the borders between tokens.
 
@@ -202,7 +202,7 @@ def refined(durations: Tensor, log_probs: Tensor, silent: Tensor, *, most: int) 
 def _best_moves(costs: np.ndarray, durations: np.ndarray, found: np.ndarray) -> None:
     """Write the cheapest moves (B,) that leave each token (B + 1,) a frame to found[1:-1].
 
-    Of equal ones it takes the smallest moves; not moving at all is always possible.
+    Not moving at all is always possible.
     """
     borders, moves = costs.shape
     most = moves // 2
@@ -211,15 +211,12 @@ def _best_moves(costs: np.ndarray, durations: np.ndarray, found: np.ndarray) -> 
     best[0, most] = 0.0  # the first token begins where it begins
     for b in range(borders):
         for m in range(moves):
-            for far in range(moves):
-                # 0, -1, 1, -2, 2, ...
-                n = most + ((far + 1) // 2 if far % 2 == 0 else -((far + 1) // 2))
+            for n in range(moves):
                 if durations[b] + m - n >= 1 and best[b, n] < best[b + 1, m]:
                     best[b + 1, m], steps[b, m] = best[b, n], n
             best[b + 1, m] += costs[b, m]
     last, m = np.inf, most
-    for far in range(moves):
-        n = most + ((far + 1) // 2 if far % 2 == 0 else -((far + 1) // 2))
+    for n in range(moves):
         if durations[borders] + most - n >= 1 and best[borders, n] < last:
             last, m = best[borders, n], n
     for b in range(borders - 1, -1, -1):

@@ -3,8 +3,8 @@
 `python -m ns2.train.bundled.make_aligner_people` trains "bundled" on two engines and on people, and
 `python -m ns2.train.bundled.make_aligner_network` trained "bundled-1", the first, on one engine.
 `python -m ns2.train.bundled.make_border_refiner` trains what moves the borders that are found with
-"bundled". Their files have half-precision weights and the names of their phones, in IPA without
-stress.
+"bundled", whose phones it shares. All files have half-precision weights, those of networks that an
+aligner starts from also the names of their phones, in IPA without stress.
 """
 
 from __future__ import annotations

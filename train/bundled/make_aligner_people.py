@@ -15,6 +15,9 @@ after each part. What is finished there is not made again, so that a run that wa
 with the same settings. It takes three quarters of an hour of one core, 4 GB of memory and 3 GB of
 disk. REAL is that of `make_mini`, whose `held_out` says what trains nothing. Festival and the
 voices of `festival.py` have to be installed. The same machine makes the same bytes.
+
+What moves borders and what judges them learn from this network: make them anew afterwards, by
+`make_border_refiner` and then `make_border_confidence`.
 """
 
 from __future__ import annotations
